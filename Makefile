@@ -1,0 +1,47 @@
+# `make prune` and `make test` need only Python >= 3.12 and a C++ compiler.
+PYTHON := $(shell for p in python3.12 python3 python3.13 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGING := setup.cfg pyproject.toml
+OUT ?= runs/prune
+
+.PHONY: prune test lint bench clean
+
+prune: $(VENV)/.base
+	$(BIN)/lnpbrian prune --out $(OUT) $(ARGS)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/bench_steps.py
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "lnpbrian needs Python 3.12 or newer on the PATH (tried python3.12, python3, python3.13)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: $(PACKAGING) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.test: $(PACKAGING) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(VENV)/.base
+
+$(VENV)/.lint: $(PACKAGING) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lint]'
+	@touch $@
+
+$(VENV)/.bench: $(PACKAGING) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . igraph
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

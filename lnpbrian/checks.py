@@ -1,0 +1,167 @@
+"""Validation of what users hand in: every failure is one line that names the value and the remedy.
+
+Functions return the value in the form the rest of the package computes with: ``int``, ``float`` in SI units,
+or a C-contiguous array.
+"""
+
+from __future__ import annotations
+
+import numbers
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from brian2 import Quantity, second
+from brian2.units.fundamentalunits import have_same_dimensions
+
+__all__ = ["InvalidInput"]
+
+
+class InvalidInput(ValueError):
+    """A value handed to lnpbrian cannot be used; the message says what was wrong and what to do."""
+
+
+def count(name: str, value: object, *, minimum: int = 1) -> int:
+    """Return `value` as an int of at least `minimum`.
+
+    >>> count("neurons", 100)
+    100
+    >>> count("neurons", -5)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: neurons must be a whole number of at least 1, got -5
+    """
+    ok = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not ok and isinstance(value, (float, np.floating)):
+        ok = float(value).is_integer()
+    if not ok or int(value) < minimum:  # type: ignore[call-overload]
+        raise InvalidInput(f"{name} must be a whole number of at least {minimum}, got {value!r}")
+    return int(value)  # type: ignore[call-overload]
+
+
+def real(
+    name: str,
+    value: object,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+) -> float:
+    """Return `value` as a finite float inside the stated interval.
+
+    >>> real("connection_probability", 1.5, above=0, at_most=1)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: connection_probability must be a number in (0, 1], got 1.5
+    """
+    if above is None and at_least is None:
+        left = "(-inf"
+    else:
+        left = f"({above:g}" if above is not None else f"[{at_least:g}"
+    if below is None and at_most is None:
+        right = "inf)"
+    else:
+        right = f"{below:g})" if below is not None else f"{at_most:g}]"
+    message = f"{name} must be a number in {left}, {right}, got {value!r}"
+    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.ndarray)) or np.ndim(value) != 0:
+        raise InvalidInput(message)
+    if isinstance(value, Quantity) and not have_same_dimensions(value, 1):
+        raise InvalidInput(f"{message} (a plain number without unit is needed)")
+    number = float(value)
+    if (
+        not np.isfinite(number)
+        or (above is not None and not number > above)
+        or (at_least is not None and not number >= at_least)
+        or (below is not None and not number < below)
+        or (at_most is not None and not number <= at_most)
+    ):
+        raise InvalidInput(message)
+    return number
+
+
+def probability(name: str, value: object) -> float:
+    """Return `value` as a float in (0, 1]."""
+    return real(name, value, above=0, at_most=1)
+
+
+def seconds(name: str, value: object, *, above: float | None = 0.0, at_least: float | None = None) -> float:
+    """Return a Brian2 time as a float in seconds.
+
+    >>> from brian2 import ms, mV
+    >>> seconds("duration", 20*ms)
+    0.02
+    >>> seconds("duration", 20*mV)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: duration must be a time such as 20*ms, got 20. mV
+    >>> seconds("duration", 20)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: duration must be a time such as 20*ms, got 20
+    """
+    if not isinstance(value, Quantity) or not have_same_dimensions(value, second) or np.ndim(value) != 0:
+        shown = str(value) if isinstance(value, Quantity) else repr(value)
+        raise InvalidInput(f"{name} must be a time such as 20*ms, got {shown}")
+    return real(f"{name} (in seconds)", float(value), above=None if at_least is not None else above, at_least=at_least)
+
+
+def array(
+    name: str,
+    value: object,
+    *,
+    shape: tuple[int | None, ...] | None = None,
+    dtype: type = float,
+    remedy: str = "",
+) -> np.ndarray:
+    """Return `value` as a finite array of the stated shape (``None`` leaves an axis free)."""
+    tail = f"; {remedy}" if remedy else ""
+    try:
+        result = np.asarray(value, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name} must be an array of {dtype.__name__}, got {type(value).__name__}{tail}") from error
+    if shape is not None and (
+        result.ndim != len(shape)
+        or any(want is not None and have != want for have, want in zip(result.shape, shape, strict=True))
+    ):
+        wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ("," if len(shape) == 1 else "") + ")"
+        raise InvalidInput(f"{name} must have shape {wanted}, got {result.shape}{tail}")
+    if np.issubdtype(result.dtype, np.floating) and not np.isfinite(result).all():
+        first = tuple(int(k) for k in np.argwhere(~np.isfinite(result))[0])
+        raise InvalidInput(f"{name} must be finite, got {result[first]} at index {first}{tail}")
+    return result
+
+
+def keep_mask(name: str, value: object, size: int) -> np.ndarray:
+    """Return `value` as a boolean mask of `size` entries.
+
+    >>> keep_mask("keep", [True, False], 3)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: keep must be a boolean mask with one entry per synapse (3), got 2 entries of type bool
+    """
+    mask = np.asarray(value)
+    if mask.dtype != bool or mask.shape != (size,):
+        raise InvalidInput(
+            f"{name} must be a boolean mask with one entry per synapse ({size}), "
+            f"got {mask.size} entries of type {mask.dtype}"
+        )
+    return mask
+
+
+def choice(name: str, value: object, options: Iterable[str]) -> str:
+    """Return `value` if it is one of `options`."""
+    known = tuple(options)
+    if value not in known:
+        raise InvalidInput(f"{name} must be one of {', '.join(known)}; got {value!r}")
+    return str(value)
+
+
+def writable_directory(name: str, path: str | os.PathLike[str]) -> Path:
+    """Create `path` if needed and return it; raise if files cannot be written there."""
+    directory = Path(path)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe = directory / f".lnpbrian-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InvalidInput(f"{name} {str(directory)!r} is not a folder that can be written to ({reason})") from error
+    return directory
