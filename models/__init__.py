@@ -1,1 +1,7 @@
-"""Network models."""
+"""Recurrent spiking networks, ready to run: `HRSNN`, `CHRSNN`, and the homogeneous control `MRSNN`."""
+
+from lnpbrian.models.chrsnn import CHRSNN
+from lnpbrian.models.hrsnn import HRSNN, MRSNN
+from lnpbrian.models.simple import uncoupled
+
+__all__ = ["CHRSNN", "HRSNN", "MRSNN", "uncoupled"]

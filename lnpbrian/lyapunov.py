@@ -1,0 +1,333 @@
+"""Lyapunov exponents of spiking networks from perturbed twins.
+
+A twin is a copy of a network whose potentials were moved by a tiny random amount and that gets the same input. How fast
+the two part, averaged over many short windows, is the exponent. `block_twin_exponents` runs all twins inside one Brian2
+network; `restored_twin_exponents` runs them one after the other on any network, through ``store`` and ``restore``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from brian2 import Network, NetworkOperation, Quantity, SpikeMonitor, get_unit, ms, second
+from brian2.units.fundamentalunits import have_same_dimensions
+
+from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
+from lnpbrian.network import LiveNetwork, NetworkSpec, RecurrentNetwork
+from lnpbrian.simulate import Drive, drive_operation
+from lnpbrian.structure import copy_block_events
+
+__all__ = ["TwinExponents", "block_twin_exponents", "restored_twin_exponents"]
+
+Report = Callable[[float], None]
+
+
+@dataclass(frozen=True, repr=False)
+class TwinExponents:
+    """Lyapunov exponents measured with twins; N counts the neurons that are alive.
+
+    Attributes
+    ----------
+    per_neuron : ndarray, shape (N,)
+        Mean logarithmic growth rate of each neuron's separation, in 1/s.
+    per_neuron_standard_error : ndarray, shape (N,)
+        Standard deviation over windows and realisations divided by the root of their number, in 1/s.
+    largest : float
+        The network's exponent: the same for the norm of the separation, in 1/s.
+    standard_error : float
+        Of `largest`, in 1/s.
+    trace : ndarray, shape (windows,)
+        Running estimate of `largest`, in 1/s.
+    floored : ndarray, shape (N,)
+        Fraction of windows in which a neuron's separation had reached rounding error; its exponent is an upper bound
+        there.
+    rates : ndarray, shape (N,)
+        Firing rates of the reference in Hz; zeros where they were not counted.
+    averaging_time : float
+        Windows times their length, in seconds; exponents below its inverse are not resolved.
+    status : str
+        What a reader must know of the estimate, as a sentence.
+    """
+
+    per_neuron: np.ndarray
+    per_neuron_standard_error: np.ndarray
+    largest: float
+    standard_error: float
+    trace: np.ndarray
+    floored: np.ndarray
+    rates: np.ndarray
+    averaging_time: float
+    status: str
+
+    @property
+    def resolution(self) -> float:
+        """Smallest exponent that the averaging time resolves, in 1/s."""
+        return 1 / self.averaging_time
+
+    def __repr__(self) -> str:
+        return f"TwinExponents(largest {self.largest:.2f} +- {self.standard_error:.2f} /s, {self.status})"
+
+
+# What a renormalised twin takes from its reference.
+_STATE = {"grid": ("v", "I_syn", "lastspike", "not_refractory"), "precise": ("v", "I_syn", "release", "overshoot", "advance", "slope")}
+
+
+class _Growth:
+    """Logarithmic growth rates, collected window by window."""
+
+    def __init__(self, window: float) -> None:
+        self.window = window
+        self.neuron: list[np.ndarray] = []
+        self.network: list[np.ndarray] = []
+        self.floored: list[np.ndarray] = []
+
+    def add(self, start: np.ndarray, end: np.ndarray, reference: np.ndarray) -> None:
+        """Take the separations of one window, (R, N) each, and the reference potentials (N,) at its end."""
+        rounding = np.finfo(float).eps * max(float(np.abs(reference).max()), np.finfo(float).tiny)
+        self.floored.append(end < rounding)
+        # A start below rounding can only be the draw of a number next to zero.
+        start, end = np.maximum(start, rounding), np.maximum(end, rounding)
+        self.neuron.append(np.log(end / start) / self.window)
+        self.network.append(np.log(np.linalg.norm(end, axis=1) / np.linalg.norm(start, axis=1)) / self.window)
+
+    def result(self, rates: np.ndarray) -> TwinExponents:
+        neuron, network = np.array(self.neuron), np.array(self.network)
+        n_windows, realisations, n = neuron.shape
+        floored = np.mean(self.floored, axis=(0, 1))
+        # Realisations of one window share the reference, so windows are the independent samples.
+        by_window = network.mean(axis=1)
+        root = np.sqrt(max(n_windows, 1))
+        spread = by_window.std(ddof=1) if n_windows > 1 else np.inf
+        return TwinExponents(
+            per_neuron=neuron.mean(axis=(0, 1)),
+            per_neuron_standard_error=neuron.mean(axis=1).std(axis=0, ddof=1) / root
+            if n_windows > 1
+            else np.full(n, np.inf),
+            largest=float(network.mean()),
+            standard_error=float(spread / root),
+            trace=np.cumsum(by_window) / np.arange(1, n_windows + 1),
+            floored=floored,
+            rates=rates,
+            averaging_time=n_windows * self.window,
+            status=_status(floored, n_windows, realisations),
+        )
+
+
+def _status(floored: np.ndarray, n_windows: int, realisations: int) -> str:
+    basis = f"{n_windows} windows of {realisations} twins"
+    if not floored.any():
+        return f"{basis}; every separation stayed above rounding error"
+    return (
+        f"{basis}; {100 * floored.mean():.1f} % of the separations fell to rounding error, where the exponent is an "
+        "upper bound (a spike on the same time step in both twins erases the difference)"
+    )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Checked lengths of a twin measurement, in seconds."""
+
+    transient: float
+    window: float
+    n_windows: int
+    realisations: int
+
+
+def _plan(duration: Quantity, transient: Quantity, renormalise_every: Quantity, realisations: int, dt: float) -> _Plan:
+    window = checks.seconds("renormalise_every", renormalise_every)
+    steps = round(window / dt)
+    if steps < 1 or abs(steps * dt - window) > 1e-6 * dt:
+        raise InvalidInput(f"renormalise_every must be a whole number of steps of {1e3 * dt:g} ms, got {window * 1e3:g} ms")
+    length = checks.seconds("duration", duration)
+    n_windows = int(length / window + 1e-9)
+    if n_windows < 1:
+        raise InvalidInput(f"duration must hold at least one window of {window * 1e3:g} ms, got {length * 1e3:g} ms")
+    settle = checks.seconds("transient", transient, at_least=0)
+    # Windows start on multiples of their length, so the transient is rounded up to one.
+    settle = float(np.ceil(settle / window - 1e-9) * window)
+    return _Plan(settle, window, n_windows, checks.count("realisations", realisations))
+
+
+def block_twin_exponents(
+    spec: NetworkSpec,
+    *,
+    drive: Drive | None = None,
+    duration: Quantity = 1 * second,
+    transient: Quantity = 200 * ms,
+    renormalise_every: Quantity = 20 * ms,
+    realisations: int = 4,
+    perturbation: float = 1e-6,
+    rng: np.random.Generator,
+    report: Report | None = None,
+) -> TwinExponents:
+    """Measure Lyapunov exponents with all twins side by side in one Brian2 network.
+
+    The network holds the reference and `realisations` copies as uncoupled blocks with the same drive. At the end of
+    every window the separations are read, and each copy is set back to the reference plus a fresh perturbation.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network, N neurons; weights are held fixed. Silent neurons must have been left out (`spec.compacted()`).
+    drive : Drive, optional
+        Frozen drive of N neurons; without one, I_ext = 0.
+    duration : Quantity
+        Measured time, in whole windows.
+    transient : Quantity
+        Time before it, rounded up to whole windows.
+    renormalise_every : Quantity
+        Length of a window, a whole number of time steps.
+    realisations : int
+        Number of copies R.
+    perturbation : float
+        Standard deviation of the perturbation of each potential, in units of the threshold.
+    rng : numpy.random.Generator
+        Source of the perturbations.
+    report : callable, optional
+        Called with the completed fraction after every window.
+
+    Returns
+    -------
+    TwinExponents
+
+    Raises
+    ------
+    InvalidInput
+        If a value is out of range, if the drive has another size, or if the network has silent neurons.
+
+    Notes
+    -----
+    ``lambda_i = mean_windows ln(|delta_i(end)|/|delta_i(start)|)/T_r`` (arXiv 2403.03409, appendix A.1). Spikes fall on
+    the time grid: a neuron that fires on the same step in both twins forgets its perturbation at once, so the measured
+    exponents are those of the time-stepped network, below those of the same network in continuous time.
+
+    Examples
+    --------
+    A neuron below threshold forgets at the rate 1/tau_m:
+
+    >>> from lnpbrian.models import uncoupled
+    >>> spec = uncoupled([10*ms, 25*ms], bias=0.5)
+    >>> block_twin_exponents(spec, rng=np.random.default_rng(0)).per_neuron.round(6).tolist()
+    [-100.0, -40.0]
+    """
+    if not spec.alive.all():
+        raise InvalidInput("the network has silent neurons, whose exponents mean nothing; use spec.compacted()")
+    plan = _plan(duration, transient, renormalise_every, realisations, spec.dt)
+    eps = checks.real("perturbation", perturbation, above=0, below=1)
+    copies = plan.realisations + 1
+    twins = RecurrentNetwork(spec.replicated(copies), plastic=False, name="lnpbrian_twins")
+    reference = SpikeMonitor(twins.neurons[: spec.n_neurons], record=False, name="lnpbrian_twins_reference")
+    growth = _Growth(plan.window)
+    state = {name: twins.neurons.variables[name] for name in _STATE[spec.spike_timing]}
+    start: np.ndarray | None = None
+
+    def renormalise() -> None:
+        nonlocal start
+        if twins.neurons.variables["t"].get_value().item() < plan.transient - spec.dt / 2:
+            return
+        blocks = {name: variable.get_value().reshape(copies, -1) for name, variable in state.items()}
+        v = blocks["v"]
+        if start is not None:
+            potential = coordinate(blocks)
+            growth.add(start, np.abs(potential[1:] - potential[0]), v[0])
+            if report is not None:
+                report(len(growth.network) / plan.n_windows)
+        for block in blocks.values():
+            block[1:] = block[0]
+        if spec.delays is not None:
+            copy_block_events(twins.synapses, copies)
+        v[1:] += eps * rng.standard_normal((plan.realisations, spec.n_neurons))
+        potential = coordinate(blocks)
+        start = np.abs(potential[1:] - potential[0])
+
+    def coordinate(blocks: dict[str, np.ndarray]) -> np.ndarray:
+        if spec.spike_timing == "grid":
+            return blocks["v"]
+        # What a held neuron lacks in potential it carries as the time of its release: extrapolate back from there.
+        neurons = twins.neurons.variables
+        held = np.maximum(blocks["release"] - blocks["advance"] - neurons["t"].get_value().item(), 0)
+        currents = sum(neurons[name].get_value() for name in ("I_bias", "I_ext", "I_syn")).reshape(copies, -1)
+        return blocks["v"] - held * (currents - blocks["v"]) / spec.time_constants
+
+    operation = NetworkOperation(renormalise, dt=plan.window * second, when="start", name="lnpbrian_twins_renormalise")
+    # The last window ends at the start of the step after it.
+    length = plan.transient + plan.n_windows * plan.window + spec.dt
+    network: Network = twins.network
+    network.add(operation, reference)
+    if drive is not None:
+        network.add(drive_operation(twins.neurons, drive, copies=copies))
+    twins.run(length * second)
+    return growth.result(np.array(reference.count[:]) / length)
+
+
+def restored_twin_exponents(
+    live: LiveNetwork,
+    *,
+    duration: Quantity = 1 * second,
+    transient: Quantity = 200 * ms,
+    renormalise_every: Quantity = 20 * ms,
+    realisations: int = 4,
+    perturbation: Quantity | float | None = None,
+    rng: np.random.Generator,
+    report: Report | None = None,
+) -> TwinExponents:
+    """Measure Lyapunov exponents of any Brian2 network in runtime mode with ``store`` and ``restore``.
+
+    For every window the network is stored, run once per realisation from perturbed potentials, restored with its random
+    state, and run on as the reference. The network stays where the last reference window ends.
+
+    Parameters
+    ----------
+    live : LiveNetwork
+        The network and the names of its variables.
+    duration, transient, renormalise_every, realisations, rng, report
+        As in `block_twin_exponents`.
+    perturbation : Quantity or float, optional
+        Standard deviation of the perturbation, in the unit of the potential; 1e-6 for a dimensionless one.
+
+    Returns
+    -------
+    TwinExponents
+        Of the neurons that are alive, in their order; `rates` are zero.
+
+    Raises
+    ------
+    InvalidInput
+        If a value is out of range, or the perturbation has another unit than the potential.
+    """
+    plan = _plan(duration, transient, renormalise_every, realisations, live.dt)
+    potential = live.neurons.variables[live.potential]
+    eps = _perturbation_size(perturbation, potential.dim, live.potential)
+    alive = np.flatnonzero(live.alive)
+    growth = _Growth(plan.window)
+    if plan.transient > 0:
+        live.run(plan.transient * second)
+    for k in range(plan.n_windows):
+        live.network.store("lnpbrian_twins")
+        v = potential.get_value().copy()[alive]
+        starts, ends = [], []
+        for _ in range(plan.realisations):
+            perturbed = v + eps * rng.standard_normal(alive.size)
+            potential.get_value()[alive] = perturbed
+            live.run(plan.window * second)
+            starts.append(np.abs(perturbed - v))
+            ends.append(potential.get_value()[alive].copy())
+            live.network.restore("lnpbrian_twins", restore_random_state=True)
+        live.run(plan.window * second)
+        reference = potential.get_value()[alive]
+        growth.add(np.array(starts), np.abs(np.array(ends) - reference), reference)
+        if report is not None:
+            report((k + 1) / plan.n_windows)
+    return growth.result(np.zeros(alive.size))
+
+
+def _perturbation_size(perturbation: Quantity | float | None, dim: object, name: str) -> float:
+    unit = get_unit(dim)
+    if perturbation is None:
+        perturbation = 1e-6
+    if not have_same_dimensions(perturbation, unit):
+        raise InvalidInput(f"perturbation must have the unit of {name} ({unit}), got {perturbation!r}; e.g. 1e-6*{unit}")
+    return checks.real("perturbation", float(perturbation), above=0)

@@ -1,0 +1,117 @@
+"""What a forecast is worth and what a network costs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lnpbrian import checks
+
+__all__ = ["nrmse", "nrmse_trace", "synaptic_operations", "valid_prediction_time"]
+
+
+def nrmse_trace(forecast: np.ndarray, truth: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Return the normalised error at every step of a forecast.
+
+    Parameters
+    ----------
+    forecast, truth : ndarray, shape (..., T, D)
+        Series in the same unit.
+    sigma : ndarray, shape (D,)
+        Long-term standard deviation of each dimension, positive.
+
+    Returns
+    -------
+    ndarray, shape (..., T)
+        ``NRMSE(t) = sqrt((1/D) sum_d ((forecast_d - truth_d)/sigma_d)^2)``; infinite where the forecast is not finite.
+
+    Raises
+    ------
+    InvalidInput
+        If the shapes differ, or a sigma is not positive.
+
+    Notes
+    -----
+    Platt et al. 2022 (doi:10.1016/j.neunet.2022.06.025); arXiv 2403.03409, section 4.1.
+
+    Examples
+    --------
+    >>> nrmse_trace(np.array([[3.0, 0.0]]), np.array([[0.0, 0.0]]), np.array([1.0, 1.0])) ** 2
+    array([4.5])
+    """
+    forecast, truth = np.asarray(forecast, float), checks.array("truth", truth)
+    sigma = checks.array("sigma", sigma, shape=(truth.shape[-1],))
+    if forecast.shape != truth.shape:
+        raise checks.InvalidInput(f"forecast and truth must have one shape, got {forecast.shape} and {truth.shape}")
+    if not (sigma > 0).all():
+        raise checks.InvalidInput(f"sigma must be positive, got {sigma.min():g}; drop constant dimensions of the series")
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = np.sqrt(np.mean(((forecast - truth) / sigma) ** 2, axis=-1))
+    return np.where(np.isfinite(error), error, np.inf)
+
+
+def nrmse(forecast: np.ndarray, truth: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Return the root mean square of `nrmse_trace` over the horizon, shape (...).
+
+    Examples
+    --------
+    >>> float(nrmse(np.array([[1.0], [7.0]]), np.array([[0.0], [0.0]]), np.array([1.0])))
+    5.0
+    """
+    return np.sqrt(np.mean(nrmse_trace(forecast, truth, sigma) ** 2, axis=-1))
+
+
+def valid_prediction_time(trace: np.ndarray, *, threshold: float = 0.1) -> np.ndarray:
+    """Return the first step at which the error exceeds a threshold.
+
+    Parameters
+    ----------
+    trace : ndarray, shape (..., T)
+        NRMSE(t); step 0 is the first forecast.
+    threshold : float
+        eps, positive; the paper uses 0.1.
+
+    Returns
+    -------
+    ndarray of int, shape (...)
+        Number of steps before the first error above `threshold`; T where there is none.
+
+    Examples
+    --------
+    >>> int(valid_prediction_time(np.array([0.01, 0.05, 0.2, 0.04])))
+    2
+    >>> int(valid_prediction_time(np.array([0.01, 0.05])))
+    2
+    """
+    trace = np.asarray(trace, dtype=float)
+    above = trace > checks.real("threshold", threshold, above=0)
+    return np.where(above.any(axis=-1), above.argmax(axis=-1), trace.shape[-1])
+
+
+def synaptic_operations(spike_counts: np.ndarray, pre: np.ndarray) -> int:
+    """Return the number of synaptic operations of a run.
+
+    Parameters
+    ----------
+    spike_counts : ndarray of int, shape (N,)
+        Spikes of each neuron.
+    pre : ndarray of int, shape (S,)
+        Presynaptic neuron of each surviving synapse.
+
+    Returns
+    -------
+    int
+        Sum over spikes of the surviving outgoing synapses of the neuron that fired.
+
+    Notes
+    -----
+    arXiv 2403.03409, eq. (9). It equals NeuroBench's Effective_ACs of the recurrent weights.
+
+    Examples
+    --------
+    Neuron 0 has two synapses and fires three times, neuron 1 has one and fires once:
+
+    >>> synaptic_operations(np.array([3, 1, 0]), np.array([0, 0, 1]))
+    7
+    """
+    counts = np.asarray(spike_counts)
+    return int(counts @ np.bincount(np.asarray(pre, dtype=np.intp), minlength=counts.size))

@@ -1,0 +1,557 @@
+"""Recurrent leaky integrate-and-fire networks: a frozen description, and the live Brian2 objects built from it.
+
+`NetworkSpec` holds every number of a network as arrays; `RecurrentNetwork` is the Brian2 network made of them.
+`LiveNetwork` says the same of a network that somebody else built: which of its objects and variables to work on.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+from brian2 import Hz, Network, NeuronGroup, Quantity, Synapses, second
+
+from lnpbrian import checks, files
+from lnpbrian.checks import InvalidInput
+
+__all__ = ["STDP", "LiveNetwork", "NetworkSpec", "RecurrentNetwork"]
+
+_FORMAT = 1
+
+_NEURON_ARRAYS: dict[str, type] = {
+    "time_constants": float,
+    "bias": float,
+    "initial_potential": float,
+    "excitatory": bool,
+    "cluster": np.int32,
+    "alive": bool,
+}
+_SYNAPSE_ARRAYS: dict[str, type] = {"pre": np.int32, "post": np.int32, "weights": float, "delays": float}
+
+NEURON_EQUATIONS = """
+dv/dt = (I_bias + I_ext + I_syn - v)/tau_m : 1 (unless refractory)
+dI_syn/dt = -I_syn/tau_syn : 1
+I_ext : 1
+I_bias : 1
+tau_m : second (constant)
+dale : 1 (constant)
+alive : boolean
+"""
+
+RESET = "v = 0"
+
+# The same neuron with spikes between the steps of the time grid. `active` is the part of a step after refractoriness;
+# `overshoot + advance` the time from a spike to the end of its step: `overshoot` is found by running the subthreshold
+# solution backwards with Newton's method (kappa I_syn is its particular part), `advance` is the first-order effect of
+# the spikes that arrived earlier in the same step.
+PRECISE_NEURON_EQUATIONS = """
+dv/dt = active*(I_bias + I_ext + I_syn - v)/tau_m : 1
+dI_syn/dt = -I_syn/tau_syn : 1
+active = clip((t + dt - release + advance)/dt, 0, 1) : 1 (constant over dt)
+I_ext : 1
+I_bias : 1
+tau_m : second (constant)
+kappa : 1 (constant)
+release : second
+overshoot : second
+advance : second
+slope : Hz
+dale : 1 (constant)
+alive : boolean
+"""
+_NEWTON_STEP = """
+s_ = clip(s_ - (d_*exp(s_/tau_m) + c_*exp(s_/tau_syn) + b_ - 1)
+          /(d_*exp(s_/tau_m)/tau_m + c_*exp(s_/tau_syn)/tau_syn), 0*second, 2*dt)
+""".replace("\n          ", "")
+PRECISE_RESET = (
+    """
+b_ = I_bias + I_ext
+c_ = kappa*I_syn
+d_ = v - b_ - c_
+s_ = clip((1 - v)*tau_m/(d_ + c_*tau_m/tau_syn), 0*second, 2*dt)
+"""
+    + 3 * _NEWTON_STEP
+    + """
+overshoot = s_
+advance = 0*second
+slope = -d_*exp(s_/tau_m)/tau_m - c_*exp(s_/tau_syn)/tau_syn
+release = t + dt - s_ + t_ref
+v = 0
+"""
+)
+
+SYNAPSE_EQUATIONS = "w : 1"
+ON_PRE = "I_syn_post += w"
+# Between grid points, in two passes: a spike advances the later threshold crossings of its targets in the same step,
+# then it reaches every target, whose potential has felt it by the end of the step unless it is held.
+PRECISE_ADVANCE = """
+lead_ = clip(overshoot_pre - overshoot_post, 0*second, 2*dt)*int(release_post > t + t_ref)
+advance_post += w*kappa_post*(exp(-lead_/tau_syn) - exp(-lead_/tau_m_post))/slope_post
+"""
+PRECISE_ON_PRE = """
+since_ = overshoot_pre + advance_pre
+I_syn_post += w*exp(-since_/tau_syn)
+felt_ = clip(t + dt - release_post + advance_post, 0*second, since_)
+v_post += w*kappa_post*(exp(-since_/tau_syn) - exp(-(since_ - felt_)/tau_syn - felt_/tau_m_post))
+"""
+
+STDP_EQUATIONS = """
+w : 1
+dtrace_plus/dt = -trace_plus/tau_plus : 1 (event-driven)
+dtrace_minus/dt = -trace_minus/tau_minus : 1 (event-driven)
+tau_plus : second (constant)
+tau_minus : second (constant)
+eta_plus : 1 (constant)
+eta_minus : 1 (constant)
+"""
+STDP_ON_PRE = """
+I_syn_post += w
+trace_plus += 1
+w = dale_pre*clip(abs(w) - eta_minus*(abs(w) - w_min)*trace_minus, w_min, w_max)
+"""
+STDP_ON_POST = """
+trace_minus += 1
+w = dale_pre*clip(abs(w) + eta_plus*(w_max - abs(w))*trace_plus, w_min, w_max)
+"""
+
+
+@dataclass(frozen=True, repr=False)
+class STDP:
+    """Heterogeneous pair-based spike-timing-dependent plasticity, one set of constants per synapse.
+
+    Parameters
+    ----------
+    tau_plus, tau_minus : ndarray, shape (S,)
+        Time constants of the pre- and postsynaptic traces, in seconds.
+    eta_plus, eta_minus : ndarray, shape (S,)
+        Learning rates of potentiation and depression, in [0, 1].
+    w_min, w_max : float
+        Bounds of the magnitude of a weight.
+
+    Notes
+    -----
+    At a postsynaptic spike ``|w| += eta_plus (w_max - |w|) trace_plus``, at a presynaptic one
+    ``|w| -= eta_minus (|w| - w_min) trace_minus``; the sign of a weight is that of its presynaptic neuron and stays
+    (Chakraborty and Mukhopadhyay 2023, doi:10.3389/fnins.2023.994517).
+    """
+
+    tau_plus: np.ndarray
+    tau_minus: np.ndarray
+    eta_plus: np.ndarray
+    eta_minus: np.ndarray
+    w_min: float
+    w_max: float
+
+    def __repr__(self) -> str:
+        return f"STDP({self.tau_plus.size} synapses, |w| in [{self.w_min:g}, {self.w_max:g}])"
+
+    def of_synapses(self, index: np.ndarray) -> STDP:
+        """Return the constants of the synapses `index` (a mask or an index array)."""
+        arrays = {name: getattr(self, name)[index] for name in ("tau_plus", "tau_minus", "eta_plus", "eta_minus")}
+        return replace(self, **arrays)
+
+
+@dataclass(frozen=True, repr=False)
+class NetworkSpec:
+    """Every number of a recurrent LIF network, as read-only arrays in SI units.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model that drew it, for people.
+    time_constants : ndarray, shape (N,)
+        Membrane time constants tau_m in seconds.
+    bias : ndarray, shape (N,)
+        Constant drive I_bias in units of the threshold.
+    initial_potential : ndarray, shape (N,)
+        Membrane potentials at t = 0, below the threshold 1.
+    excitatory : ndarray of bool, shape (N,)
+        True where the outgoing weights are positive (Dale's law).
+    cluster : ndarray of int, shape (N,)
+        Cluster of each neuron; all zero without clusters.
+    alive : ndarray of bool, shape (N,)
+        False for neurons that a pruner silenced in place.
+    pre, post : ndarray of int32, shape (S,)
+        Neurons that a synapse comes from and goes to.
+    weights : ndarray, shape (S,)
+        Jump of the postsynaptic I_syn at a presynaptic spike, in units of the threshold.
+    synaptic_time_constant, refractory_period, dt : float
+        tau_syn, t_ref and the simulation step, in seconds.
+    delays : ndarray, shape (S,), optional
+        Transmission delays in seconds; without them a spike acts at the end of the step in which it occurs.
+    plasticity : STDP, optional
+        Constants of plastic synapses.
+    spike_timing : {"grid", "precise"}
+        Whether spikes, resets and releases from refractoriness fall on the time grid (plain Brian2), or between its
+        steps where the potential crosses the threshold. Precise spikes make the network a smooth function of its
+        state, as Lyapunov exponents need; they take a refractory period of at least two steps.
+
+    Raises
+    ------
+    InvalidInput
+        If an array has the wrong shape, is not finite, or breaks one of the conditions above.
+
+    Notes
+    -----
+    ``dv/dt = (I_bias + I_ext + I_syn - v)/tau_m``, ``dI_syn/dt = -I_syn/tau_syn``; v >= 1 is a spike, v is then held
+    at 0 for t_ref, and I_syn of every target i of neuron j jumps by W_ij. Precise timing integrates exactly from
+    event to event (Morrison et al. 2007, doi:10.1162/neco.2007.19.1.47), except that a step's remaining threshold
+    crossings do not see the spikes that arrive within it.
+    """
+
+    model: str
+    time_constants: np.ndarray
+    bias: np.ndarray
+    initial_potential: np.ndarray
+    excitatory: np.ndarray
+    cluster: np.ndarray
+    alive: np.ndarray
+    pre: np.ndarray
+    post: np.ndarray
+    weights: np.ndarray
+    synaptic_time_constant: float
+    refractory_period: float
+    dt: float
+    delays: np.ndarray | None = None
+    plasticity: STDP | None = None
+    spike_timing: str = "grid"
+
+    def __post_init__(self) -> None:
+        n, n_synapses = np.size(self.time_constants), np.size(self.weights)
+        for names, size in ((_NEURON_ARRAYS, n), (_SYNAPSE_ARRAYS, n_synapses)):
+            for name, dtype in names.items():
+                value = getattr(self, name)
+                if name == "delays" and value is None:
+                    continue
+                fixed = checks.array(name, value, shape=(size,), dtype=dtype).copy()
+                fixed.flags.writeable = False
+                object.__setattr__(self, name, fixed)
+        for name in ("synaptic_time_constant", "dt"):
+            checks.real(name, getattr(self, name), above=0)
+        checks.real("refractory_period", self.refractory_period, at_least=0)
+        self._check_ranges(n)
+
+    def _check_ranges(self, n: int) -> None:
+        if n == 0:
+            raise InvalidInput("a network needs at least one neuron, got none")
+        if self.pre.size and (min(self.pre.min(), self.post.min()) < 0 or max(self.pre.max(), self.post.max()) >= n):
+            raise InvalidInput(f"pre and post must be neuron indices in 0..{n - 1}")
+        if not (self.time_constants > 0).all():
+            raise InvalidInput(f"time_constants must be positive, got {self.time_constants.min():g} s")
+        # The exact integrator divides by 1/tau_syn - 1/tau_m.
+        close = np.abs(self.time_constants / self.synaptic_time_constant - 1) < 1e-6
+        if close.any():
+            raise InvalidInput(
+                f"time constant {self.time_constants[close][0]:g} s of neuron {int(np.argmax(close))} equals the "
+                "synaptic one, where the exact integration of the LIF is singular; change one of them by 1e-5 or more"
+            )
+        checks.choice("spike_timing", self.spike_timing, ("grid", "precise"))
+        if self.spike_timing == "precise" and self.refractory_period < 2 * self.dt:
+            raise InvalidInput(
+                f"precise spikes need a refractory period of at least two steps ({2e3 * self.dt:g} ms), "
+                f"got {1e3 * self.refractory_period:g} ms; lower dt"
+            )
+        if self.delays is not None and (self.delays < 0).any():
+            raise InvalidInput(f"delays must not be negative, got {self.delays.min():g} s")
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons N, silent ones included."""
+        return int(self.time_constants.size)
+
+    @property
+    def n_synapses(self) -> int:
+        """Number of synapses S."""
+        return int(self.weights.size)
+
+    @property
+    def n_alive(self) -> int:
+        """Number of neurons that have not been silenced."""
+        return int(self.alive.sum())
+
+    def __repr__(self) -> str:
+        silent = self.n_neurons - self.n_alive
+        return f"NetworkSpec({self.model}, {self.n_neurons} neurons ({silent} silent), {self.n_synapses} synapses)"
+
+    def of_synapses(self, index: np.ndarray) -> NetworkSpec:
+        """Return the network with only the synapses `index` (a mask or an index array)."""
+        return replace(
+            self,
+            pre=self.pre[index],
+            post=self.post[index],
+            weights=self.weights[index],
+            delays=None if self.delays is None else self.delays[index],
+            plasticity=None if self.plasticity is None else self.plasticity.of_synapses(index),
+        )
+
+    def of_neurons(self, kept: np.ndarray) -> NetworkSpec:
+        """Return the network of the neurons in the mask `kept`, renumbered in order, and the synapses among them."""
+        kept = checks.array("kept", kept, shape=(self.n_neurons,), dtype=bool)
+        if not kept.any():
+            raise InvalidInput("no neuron would be left; keep at least one")
+        number = np.cumsum(kept) - 1
+        inner = self.of_synapses(kept[self.pre] & kept[self.post])
+        return replace(
+            inner,
+            pre=number[inner.pre],
+            post=number[inner.post],
+            **{name: getattr(self, name)[kept] for name in _NEURON_ARRAYS},
+        )
+
+    def compacted(self) -> NetworkSpec:
+        """Return the network without its silent neurons."""
+        return self.of_neurons(self.alive)
+
+    def replicated(self, copies: int) -> NetworkSpec:
+        """Return `copies` uncoupled copies side by side: copy b owns neurons b N .. (b + 1) N - 1."""
+        copies = checks.count("copies", copies)
+        block = np.repeat(np.arange(copies) * self.n_neurons, self.n_synapses)
+        tiled = self.of_synapses(np.tile(np.arange(self.n_synapses), copies))
+        # The tiled pre and post fit the first block; one replace per kind keeps every intermediate spec valid.
+        grown = {name: np.tile(getattr(self, name), copies) for name in _NEURON_ARRAYS}
+        return replace(tiled, pre=tiled.pre + block, post=tiled.post + block, **grown)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to `path` as an ``.npz`` without pickled objects, whole or not at all."""
+        content: dict[str, Any] = {"format": _FORMAT}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, STDP):
+                content |= {f"stdp_{f.name}": getattr(value, f.name) for f in fields(value)}
+            elif value is not None:
+                content[field.name] = value
+        with files.replacing(path) as temporary:
+            np.savez_compressed(temporary, allow_pickle=False, **content)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a network that `save` wrote.
+
+        Raises
+        ------
+        InvalidInput
+            If the file is missing, truncated, or not such a network.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                content = {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise InvalidInput(f"{os.fspath(path)!r} cannot be read as a network file ({error})") from error
+        if int(content.pop("format", -1)) != _FORMAT:
+            raise InvalidInput(f"{os.fspath(path)!r} is not an lnpbrian network of format {_FORMAT}; save it again")
+        values = {name: value.item() if value.ndim == 0 else value for name, value in content.items()}
+        stdp = {name.removeprefix("stdp_"): values.pop(name) for name in list(values) if name.startswith("stdp_")}
+        try:
+            return cls(**values, plasticity=STDP(**stdp) if stdp else None)
+        except TypeError as error:
+            raise InvalidInput(f"{os.fspath(path)!r} lacks a part of a network ({error})") from error
+
+
+class LiveNetwork:
+    """A running Brian2 network, and the names of those of its variables that pruning needs.
+
+    Parameters
+    ----------
+    network : brian2.Network
+        Holds `neurons`, `synapses` and whatever else drives them.
+    neurons : brian2.NeuronGroup
+        The N recurrent neurons.
+    synapses : brian2.Synapses
+        Recurrent synapses, from `neurons` to `neurons`.
+    time_constants : Quantity or str
+        Membrane time constants, (N,) or scalar, or the name of the variable that holds them.
+    weight, potential : str, default "w" and "v"
+        Variables of the synapses and of the neurons.
+    silence : mapping, optional
+        Variables of a neuron and the values that keep it from firing, e.g. ``{"I_bias": 0}``; used when a neuron is
+        pruned.
+    namespace : mapping, optional
+        External identifiers of the equations, handed to every ``run``.
+
+    Raises
+    ------
+    InvalidInput
+        If an object or a variable is missing or of the wrong kind.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        neurons: NeuronGroup,
+        synapses: Synapses,
+        *,
+        time_constants: Quantity | str,
+        weight: str = "w",
+        potential: str = "v",
+        silence: Mapping[str, Any] | None = None,
+        namespace: Mapping[str, Any] | None = None,
+    ) -> None:
+        for name, value, kind in (
+            ("network", network, Network),
+            ("neurons", neurons, NeuronGroup),
+            ("synapses", synapses, Synapses),
+        ):
+            if not isinstance(value, kind):
+                raise InvalidInput(f"{name} must be a Brian2 {kind.__name__}, got {type(value).__name__}")
+        if synapses.source is not neurons or synapses.target is not neurons:
+            raise InvalidInput(f"synapses {synapses.name!r} must go from {neurons.name!r} to {neurons.name!r}")
+        _require_variable(synapses, weight)
+        for name in (potential, *(silence or {})):
+            _require_variable(neurons, name)
+        self.network = network
+        self.neurons = neurons
+        self.synapses = synapses
+        self.weight = weight
+        self.potential = potential
+        self.silence = dict(silence or {})
+        self.namespace = dict(namespace or {})
+        if isinstance(time_constants, str):
+            _require_variable(neurons, time_constants)
+            time_constants = getattr(neurons, time_constants)[:]
+        if not isinstance(time_constants, Quantity) or time_constants.dim is not second.dim:
+            raise InvalidInput(f"time_constants must be times such as 20*ms, got {time_constants!r}")
+        self.time_constants = np.broadcast_to(np.asarray(time_constants, dtype=float), (len(neurons),)).copy()
+        self.alive = np.ones(len(neurons), dtype=bool)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({int(self.alive.sum())} neurons alive, {len(self.synapses)} synapses)"
+
+    @property
+    def dt(self) -> float:
+        """Simulation step in seconds."""
+        return float(self.neurons.clock.dt_)
+
+    def run(self, duration: Quantity, **options: Any) -> None:
+        """Run the network for `duration` with its own namespace."""
+        self.network.run(duration, namespace=self.namespace, **options)
+
+
+def _require_variable(group: NeuronGroup | Synapses, name: str) -> None:
+    if name not in group.variables:
+        known = ", ".join(sorted(group.equations.names))
+        raise InvalidInput(f"{group.name!r} has no variable {name!r}; its equations define: {known}")
+
+
+class RecurrentNetwork(LiveNetwork):
+    """The Brian2 network of a `NetworkSpec`, in runtime mode.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        What to build.
+    plastic : bool, default True
+        Whether synapses with `spec.plasticity` learn; False builds them with fixed weights.
+    name : str, default "lnpbrian"
+        Prefix of the names of the Brian2 objects; two networks that run inside one ``Network`` need two prefixes.
+
+    Attributes
+    ----------
+    network, neurons, synapses
+        The live Brian2 objects. ``neurons.I_ext`` is the external drive, free for anything to write to.
+    """
+
+    def __init__(self, spec: NetworkSpec, *, plastic: bool = True, name: str = "lnpbrian") -> None:
+        neurons = _build_neurons(spec, name)
+        synapses = _build_synapses(spec, neurons, name, plastic)
+        super().__init__(
+            Network(neurons, synapses, name=f"{name}_network"),
+            neurons,
+            synapses,
+            time_constants="tau_m",
+            silence={"alive": False, "I_bias": 0.0},
+        )
+        self._built_from = spec
+        self.alive = spec.alive.copy()
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The network as it is now: a new frozen spec with the present synapses, weights, biases and silent neurons."""
+        built, neurons, synapses = self._built_from, self.neurons, self.synapses
+        plasticity = None
+        if built.plasticity is not None and "eta_plus" in synapses.variables:
+            names = ("tau_plus", "tau_minus", "eta_plus", "eta_minus")
+            constants = {name: np.array(synapses.get_states([name], units=False)[name]) for name in names}
+            plasticity = replace(built.plasticity, **constants)
+        return replace(
+            built,
+            bias=np.array(neurons.I_bias_[:]),
+            alive=np.array(neurons.alive_[:]),
+            pre=np.array(synapses.i[:]),
+            post=np.array(synapses.j[:]),
+            weights=np.array(synapses.w_[:]),
+            delays=None if built.delays is None else np.array(synapses.delay_[:]),
+            plasticity=plasticity,
+        )
+
+
+def _build_neurons(spec: NetworkSpec, name: str) -> NeuronGroup:
+    precise = spec.spike_timing == "precise"
+    tau_syn = spec.synaptic_time_constant
+    neurons = NeuronGroup(
+        spec.n_neurons,
+        PRECISE_NEURON_EQUATIONS if precise else NEURON_EQUATIONS,
+        threshold="v >= 1 and alive",
+        reset=PRECISE_RESET if precise else RESET,
+        refractory=False if precise else spec.refractory_period * second,
+        method="exact",
+        dt=spec.dt * second,
+        namespace={"tau_syn": tau_syn * second, "t_ref": spec.refractory_period * second},
+        name=f"{name}_neurons",
+    )
+    if precise:
+        # Targets need the overshoot of the spike they receive.
+        neurons.resetter["spike"].when = "before_synapses"
+        neurons.kappa = tau_syn / (tau_syn - spec.time_constants)
+        neurons.release = -1 * second
+        neurons.slope = 1 * Hz
+    neurons.tau_m = spec.time_constants * second
+    neurons.I_bias = spec.bias
+    neurons.v = np.where(spec.alive, spec.initial_potential, 0)
+    neurons.dale = np.where(spec.excitatory, 1, -1)
+    neurons.alive = spec.alive
+    return neurons
+
+
+def _build_synapses(spec: NetworkSpec, neurons: NeuronGroup, name: str, plastic: bool) -> Synapses:
+    stdp = spec.plasticity if plastic else None
+    if stdp is None:
+        on_pre = ON_PRE if spec.spike_timing == "grid" else {"pre": PRECISE_ON_PRE, "advance": PRECISE_ADVANCE}
+        equations, on_post, namespace = SYNAPSE_EQUATIONS, None, {}
+    elif spec.spike_timing == "precise":
+        raise InvalidInput("plastic synapses need spike_timing='grid', or build the network with plastic=False")
+    else:
+        equations, on_pre, on_post = STDP_EQUATIONS, STDP_ON_PRE, STDP_ON_POST
+        namespace = {"w_min": stdp.w_min, "w_max": stdp.w_max}
+    if spec.spike_timing == "precise":
+        namespace |= {"tau_syn": spec.synaptic_time_constant * second, "t_ref": spec.refractory_period * second}
+    synapses = Synapses(
+        neurons,
+        neurons,
+        equations,
+        on_pre=on_pre,
+        on_post=on_post,
+        dt=spec.dt * second,
+        namespace=namespace,
+        name=f"{name}_synapses",
+    )
+    if spec.spike_timing == "precise":
+        synapses.advance.order = -1
+    if spec.n_synapses == 0:
+        synapses.connect(condition=False)
+        return synapses
+    synapses.connect(i=spec.pre, j=spec.post)
+    synapses.w = spec.weights
+    if stdp is not None:
+        synapses.tau_plus = stdp.tau_plus * second
+        synapses.tau_minus = stdp.tau_minus * second
+        synapses.eta_plus = stdp.eta_plus
+        synapses.eta_minus = stdp.eta_minus
+    if spec.delays is not None:
+        synapses.delay = spec.delays * second
+        if spec.spike_timing == "precise":
+            synapses.advance.delay = spec.delays * second
+    return synapses

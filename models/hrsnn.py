@@ -1,0 +1,146 @@
+"""One recurrent population: heterogeneous (HRSNN) and, as its control, homogeneous (MRSNN)."""
+
+from __future__ import annotations
+
+import numpy as np
+from brian2 import Quantity, ms
+
+from lnpbrian import checks
+from lnpbrian.models import parts
+from lnpbrian.models.parts import LIFParameters
+from lnpbrian.network import RecurrentNetwork
+from lnpbrian.streams import Streams
+
+__all__ = ["HRSNN", "MRSNN"]
+
+
+class HRSNN(RecurrentNetwork):
+    """Heterogeneous recurrent spiking network: LIF neurons whose membrane time constants come from a gamma law.
+
+    Parameters
+    ----------
+    neurons : int, default 1000
+        N, at least 2; the paper's scale is 5000.
+    connection_probability : float, default 0.1
+        p in (0, 1] of an Erdos-Renyi graph without self-connections; the paper studies 0.001, 0.01, 0.1.
+    time_constant_mean : Quantity, default 20 ms
+        Mean of the gamma law of the membrane time constants.
+    time_constant_shape : float, default 3
+        Its shape k > 0; the coefficient of variation is ``1/sqrt(k)``.
+    parameters : LIFParameters
+        Constants of neurons and weights.
+    plastic : bool, default False
+        Whether the synapses learn by heterogeneous STDP.
+    check_rate : bool, default True
+        Whether to run the network for half a second of noise drive and refuse a silent or saturated one.
+    seed : int, default 0
+        Seed of everything drawn.
+
+    Attributes
+    ----------
+    network, neurons, synapses
+        The live Brian2 objects.
+    spec : NetworkSpec
+        Arrays that rebuild the network as it is now.
+    mean_rate : float or None
+        Mean rate in Hz under the noise drive, if it was checked.
+
+    Raises
+    ------
+    InvalidInput
+        If a value is out of range, or the mean rate is outside 5..50 Hz.
+
+    Notes
+    -----
+    arXiv 2403.03409, section 2; the gamma law with k = 3 and mean 20 ms is that of Perez-Nieves et al. 2021
+    (doi:10.1038/s41467-021-26022-3), since the paper's own values are not stated.
+
+    Examples
+    --------
+    >>> model = HRSNN(50, 0.2, check_rate=False, seed=1)
+    >>> model.spec
+    NetworkSpec(HRSNN, 50 neurons (0 silent), ... synapses)
+    """
+
+    def __init__(
+        self,
+        neurons: int = 1000,
+        connection_probability: float = 0.1,
+        *,
+        time_constant_mean: Quantity = 20 * ms,
+        time_constant_shape: float = 3.0,
+        parameters: LIFParameters | None = None,
+        plastic: bool = False,
+        check_rate: bool = True,
+        seed: int = 0,
+    ) -> None:
+        n = checks.count("neurons", neurons, minimum=2)
+        p = checks.probability("connection_probability", connection_probability)
+        mean = checks.seconds("time_constant_mean", time_constant_mean)
+        shape = checks.real("time_constant_shape", time_constant_shape, above=0)
+        constants = parameters or LIFParameters()
+        streams = Streams(seed).child("network")
+        tau = parts.gamma_time_constants(
+            n, shape=shape, mean=mean, dt=float(constants.dt), rng=streams.rng("time constants")
+        )
+        self._build("HRSNN", tau, p, constants, plastic, check_rate, streams)
+
+    def _build(
+        self,
+        model: str,
+        tau: np.ndarray,
+        p: float,
+        parameters: LIFParameters,
+        plastic: bool,
+        check_rate: bool,
+        streams: Streams,
+    ) -> None:
+        everyone = np.arange(tau.size)
+        pre, post = parts.random_pairs(everyone, everyone, p, streams.rng("connections"))
+        spec = parts.assemble(
+            model,
+            time_constants=tau,
+            cluster=np.zeros(tau.size),
+            excitatory=everyone < round(parameters.excitatory_fraction * tau.size),
+            pre=pre,
+            post=post,
+            parameters=parameters,
+            plastic=plastic,
+            streams=streams,
+        )
+        self.mean_rate = parts.checked_mean_rate(spec, streams) if check_rate else None
+        super().__init__(spec, plastic=plastic)
+
+
+class MRSNN(HRSNN):
+    """Homogeneous control of `HRSNN`: the same graph, weights and biases, every time constant equal to the mean.
+
+    Parameters
+    ----------
+    neurons, connection_probability, parameters, plastic, check_rate, seed
+        As for `HRSNN`.
+    time_constant : Quantity, default 20 ms
+        Membrane time constant of every neuron.
+
+    Examples
+    --------
+    >>> model = MRSNN(50, 0.2, check_rate=False, seed=1)
+    >>> bool((model.spec.pre == HRSNN(50, 0.2, check_rate=False, seed=1).spec.pre).all())
+    True
+    """
+
+    def __init__(
+        self,
+        neurons: int = 1000,
+        connection_probability: float = 0.1,
+        *,
+        time_constant: Quantity = 20 * ms,
+        parameters: LIFParameters | None = None,
+        plastic: bool = False,
+        check_rate: bool = True,
+        seed: int = 0,
+    ) -> None:
+        n = checks.count("neurons", neurons, minimum=2)
+        p = checks.probability("connection_probability", connection_probability)
+        tau = np.full(n, checks.seconds("time_constant", time_constant))
+        self._build("MRSNN", tau, p, parameters or LIFParameters(), plastic, check_rate, Streams(seed).child("network"))

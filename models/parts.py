@@ -1,0 +1,154 @@
+"""What the models have in common: how connections, time constants, weights and plasticity are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from brian2 import Quantity, ms
+
+from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
+from lnpbrian.network import STDP, NetworkSpec
+from lnpbrian.simulate import noise_drive, require_active
+from lnpbrian.streams import Streams
+
+__all__ = ["LIFParameters"]
+
+_MAX_TIME_CONSTANT = 0.2
+
+
+@dataclass(frozen=True)
+class LIFParameters:
+    """Constants of the neurons and of their weights, the same for every model.
+
+    Parameters
+    ----------
+    bias : (float, float)
+        I_bias is uniform between the two, in units of the threshold.
+    gain : float
+        Size of the recurrent weights: with K expected inputs, an excitatory weight has median ``gain/sqrt(K)``.
+    inhibition : float
+        Median magnitude of an inhibitory weight over that of an excitatory one; 4 balances 80 % against 20 %.
+    weight_spread : float
+        Standard deviation of the logarithm of a weight's magnitude.
+    excitatory_fraction : float
+        Fraction of excitatory neurons.
+    synaptic_time_constant, refractory_period, dt : Quantity
+        tau_syn, t_ref and the simulation step.
+
+    Raises
+    ------
+    InvalidInput
+        If a value is out of range or has the wrong unit.
+    """
+
+    bias: tuple[float, float] = (0.8, 1.4)
+    gain: float = 0.3
+    inhibition: float = 4.0
+    weight_spread: float = 0.5
+    excitatory_fraction: float = 0.8
+    synaptic_time_constant: Quantity = field(default_factory=lambda: 10 * ms)
+    refractory_period: Quantity = field(default_factory=lambda: 2 * ms)
+    dt: Quantity = field(default_factory=lambda: 0.5 * ms)
+
+    def __post_init__(self) -> None:
+        low, high = checks.array("bias", self.bias, shape=(2,), remedy="give its lower and upper bound")
+        if low > high:
+            raise InvalidInput(f"bias must be (lower, upper), got {self.bias}")
+        for name in ("gain", "inhibition", "weight_spread"):
+            checks.real(name, getattr(self, name), at_least=0)
+        checks.real("excitatory_fraction", self.excitatory_fraction, at_least=0, at_most=1)
+        checks.seconds("synaptic_time_constant", self.synaptic_time_constant)
+        checks.seconds("refractory_period", self.refractory_period, at_least=0)
+        checks.seconds("dt", self.dt)
+
+
+def gamma_time_constants(n: int, *, shape: float, mean: float, dt: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw n time constants in seconds from Gamma(shape, mean/shape), clipped to [2 dt, 200 ms]."""
+    return np.clip(rng.gamma(shape, mean / shape, n), 2 * dt, _MAX_TIME_CONSTANT)
+
+
+def bernoulli_slots(n_slots: int, p: float, rng: np.random.Generator) -> np.ndarray:
+    """Return the sorted indices of the successes of `n_slots` Bernoulli(p) trials, at a cost that grows with them."""
+    # The gaps between successes are geometric.
+    found: list[np.ndarray] = []
+    last = -1
+    while last < n_slots:
+        size = int(1.1 * p * (n_slots - last)) + 100
+        positions = last + np.cumsum(rng.geometric(p, size))
+        found.append(positions)
+        last = int(positions[-1])
+    slots = np.concatenate(found)
+    return slots[slots < n_slots]
+
+
+def random_pairs(
+    sources: np.ndarray, targets: np.ndarray, p: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Connect each source to each target with probability p, never a neuron to itself; return (pre, post)."""
+    slots = bernoulli_slots(sources.size * targets.size, p, rng)
+    pre, post = sources[slots // targets.size], targets[slots % targets.size]
+    other = pre != post
+    return pre[other], post[other]
+
+
+def assemble(
+    model: str,
+    *,
+    time_constants: np.ndarray,
+    cluster: np.ndarray,
+    excitatory: np.ndarray,
+    pre: np.ndarray,
+    post: np.ndarray,
+    parameters: LIFParameters,
+    plastic: bool,
+    streams: Streams,
+) -> NetworkSpec:
+    """Draw weights, biases, initial potentials and plasticity for the given graph."""
+    n = time_constants.size
+    if pre.size == 0:
+        raise InvalidInput(f"none of the {n} neurons is connected; raise connection_probability or neurons")
+    median = parameters.gain / np.sqrt(pre.size / n)
+    sign = np.where(excitatory[pre], 1.0, -parameters.inhibition)
+    spread = streams.rng("weights").standard_normal(pre.size)
+    weights = median * sign * np.exp(parameters.weight_spread * spread)
+    return NetworkSpec(
+        model=model,
+        time_constants=time_constants,
+        bias=streams.rng("bias").uniform(*parameters.bias, n),
+        initial_potential=streams.rng("initial potential").uniform(0, 1, n),
+        excitatory=excitatory,
+        cluster=cluster,
+        alive=np.ones(n, bool),
+        pre=pre,
+        post=post,
+        weights=weights,
+        synaptic_time_constant=float(parameters.synaptic_time_constant),
+        refractory_period=float(parameters.refractory_period),
+        dt=float(parameters.dt),
+        plasticity=_stdp(weights, streams.child("stdp")) if plastic else None,
+    )
+
+
+def checked_mean_rate(spec: NetworkSpec, streams: Streams) -> float:
+    """Return the mean rate in Hz under half a second of noise drive, or refuse the network."""
+    drive = noise_drive(spec.n_neurons, duration=500 * ms, rng=streams.rng("rate check"))
+    return float(require_active(spec, drive).rates.mean())
+
+
+def _stdp(weights: np.ndarray, streams: Streams) -> STDP:
+    def gamma(name: str) -> np.ndarray:
+        return np.clip(streams.rng(name).gamma(3.0, 20e-3 / 3.0, weights.size), 1e-3, _MAX_TIME_CONSTANT)
+
+    def lognormal(name: str) -> np.ndarray:
+        return np.minimum(1e-3 * np.exp(0.5 * streams.rng(name).standard_normal(weights.size)), 1.0)
+
+    return STDP(
+        tau_plus=gamma("tau_plus"),
+        tau_minus=gamma("tau_minus"),
+        eta_plus=lognormal("eta_plus"),
+        eta_minus=lognormal("eta_minus"),
+        w_min=0.0,
+        w_max=float(np.abs(weights).max()),
+    )
