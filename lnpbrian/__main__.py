@@ -1,0 +1,5 @@
+"""``python -m lnpbrian``."""
+
+from lnpbrian.cli import main
+
+main()

@@ -1,0 +1,224 @@
+"""The command ``lnpbrian``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import brian2
+import typer
+from brian2 import ms
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from lnpbrian import checks, figures, study
+from lnpbrian._version import __version__
+from lnpbrian.betweenness import betweenness_centrality
+from lnpbrian.checks import InvalidInput
+from lnpbrian.encoding import CurrentEncoder, Encoder, PoissonEncoder
+from lnpbrian.lnp import PruneOptions, schedule
+from lnpbrian.models import CHRSNN, HRSNN, MRSNN
+from lnpbrian.network import NetworkSpec, RecurrentNetwork
+from lnpbrian.noise import EXCITABILITIES, RESCALES, STRENGTHS, NoisePruneOptions
+from lnpbrian.readout import ReadoutOptions
+from lnpbrian.streams import Streams
+from lnpbrian.study import Study
+from lnpbrian.tasks import ForecastTask, lorenz63, short_protocol
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+console = Console()
+
+MODELS = {"hrsnn": HRSNN, "chrsnn": CHRSNN, "mrsnn": MRSNN}
+# 1/0.9056 time units of 0.01 each (Viswanath 1998 for the exponent).
+LORENZ_LYAPUNOV_STEPS = 110.4
+
+
+def _enum(name: str, values: tuple[str, ...]) -> Any:
+    return StrEnum(name, {value.replace("*", "_times_").replace("-", "_"): value for value in values})
+
+
+Model = _enum("Model", tuple(MODELS))
+Task = _enum("Task", ("lorenz63",))
+EncoderName = _enum("EncoderName", ("current", "poisson"))
+Strength = _enum("Strength", STRENGTHS)
+Rescale = _enum("Rescale", RESCALES)
+Excitability = _enum("Excitability", EXCITABILITIES)
+
+
+@app.callback()
+def _root() -> None:
+    """Make recurrent spiking networks sparse before they are trained, and say how stable they are."""
+
+
+@app.command()
+def prune(
+    model: Annotated[Model, typer.Option(help="Network model.")] = Model.hrsnn,
+    neurons: Annotated[int, typer.Option(help="Number of neurons.")] = 1000,
+    connection_probability: Annotated[float, typer.Option(help="Connection probability in (0, 1].")] = 0.1,
+    iterations: Annotated[int, typer.Option(help="Pruning iterations.")] = 10,
+    synapse_sparsity: Annotated[float, typer.Option(help="Fraction of synapses to remove.")] = 0.95,
+    neuron_sparsity: Annotated[float, typer.Option(help="Fraction of neurons to remove.")] = 0.5,
+    task: Annotated[Task, typer.Option(help="Series to forecast.")] = Task.lorenz63,
+    encoder: Annotated[EncoderName, typer.Option(help="How samples become input.")] = EncoderName.current,
+    windows: Annotated[int, typer.Option(help="Forecast windows.")] = 20,
+    sample_time: Annotated[float, typer.Option(help="Time each sample is shown, in ms; by default that of the encoder.")] = 0.0,
+    edge_strength: Annotated[Strength, typer.Option(help="What makes a synapse strong.")] = Strength.lyapunov,
+    rescale: Annotated[Rescale, typer.Option(help="How kept weights are rescaled.")] = Rescale.homeostatic,
+    cap: Annotated[float | None, typer.Option(help="Largest rescaling factor.")] = None,
+    excitability: Annotated[Excitability, typer.Option(help="Whether biases compensate lost input.")] = Excitability.keep,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for run.json, network.npz and the figures.")] = Path("runs/prune"),
+) -> None:
+    """Forecast with a network, prune it, forecast again; write numbers, network and figures."""
+    noise = NoisePruneOptions(
+        edge_strength=str(edge_strength), rescale=str(rescale), cap=cap, excitability=str(excitability)
+    )
+    pruning = PruneOptions(synapse_sparsity, neuron_sparsity, iterations, noise)
+    readout = ReadoutOptions()
+    if sample_time:
+        readout = replace(readout, sample_time=checks.real("sample_time", sample_time, above=0) * ms)
+    # Everything that can be refused is refused before the work begins.
+    checks.count("neurons", neurons, minimum=2)
+    checks.count("seed", seed, minimum=0)
+    series = _task(windows)
+    directory = checks.writable_directory("--out", out)
+    with console.status("building the network and checking its rate (compiles on first use)"):
+        live = MODELS[str(model)](neurons, checks.probability("connection_probability", connection_probability), seed=seed)
+    schedule(live.spec.n_neurons, live.spec.n_synapses, pruning)
+    source = _encoder(str(encoder), neurons, series, seed)
+    console.print(f"{live.spec.model}: {neurons} neurons, {len(live.synapses)} synapses, {live.mean_rate:.1f} Hz under noise")
+    with _progress_bars() as report:
+        result = study.prune_and_forecast(
+            live, source, series, pruning=pruning, readout=readout, seed=seed, report=report
+        )
+    result.after.save(directory / "network.npz")
+    drawn = figures.draw_all(result, directory)
+    options = {"connection_probability": connection_probability, "encoder": str(encoder), "windows": windows}
+    result.write_json(directory / "run.json", options)
+    console.print(_table(result))
+    if not result.pruning.status.startswith("all"):
+        console.print(result.pruning.status)
+    console.print(f"Wrote run.json, network.npz and {len(drawn)} figures to {directory}", soft_wrap=True)
+
+
+@app.command()
+def info(network: Annotated[Path | None, typer.Argument(help="A network.npz to describe.")] = None) -> None:
+    """Print versions, or describe a network file."""
+    table = Table(show_header=False, box=None)
+    if network is None:
+        for name, version in study.versions().items():
+            table.add_row(name, version)
+        table.add_row("code generation", str(brian2.prefs.codegen.target))
+    else:
+        for name, value in _description(NetworkSpec.load(network)).items():
+            table.add_row(name, value)
+    console.print(table)
+
+
+def _description(spec: NetworkSpec) -> dict[str, str]:
+    inner = spec.compacted()
+    n, s = inner.n_neurons, inner.n_synapses
+    tau = 1e3 * inner.time_constants
+    between = betweenness_centrality(inner.pre, inner.post, n)
+    return {
+        "model": spec.model,
+        "neurons": f"{n} alive of {spec.n_neurons}, {int(inner.excitatory.sum())} excitatory",
+        "synapses": f"{s}, density among the living {s / max(n * (n - 1), 1):.4f}",
+        "clusters": str(len(set(inner.cluster.tolist()))),
+        "time constants": f"{tau.mean():.1f} ms mean, {tau.min():.1f}..{tau.max():.1f} ms",
+        "weights": f"{inner.weights.min():.3g}..{inner.weights.max():.3g}" if s else "none",
+        "plastic": "yes" if spec.plasticity is not None else "no",
+        "delays": "yes" if spec.delays is not None else "no",
+        "betweenness": f"{between.mean():.4g} mean, {between.max():.4g} largest",
+        "step": f"{1e3 * spec.dt:g} ms, spikes on the {spec.spike_timing} scale",
+    }
+
+
+def _task(windows: int) -> ForecastTask:
+    return short_protocol(
+        lorenz63(), name="lorenz63", n_windows=windows, lyapunov_time=LORENZ_LYAPUNOV_STEPS
+    )
+
+
+def _encoder(name: str, neurons: int, task: ForecastTask, seed: int) -> Encoder:
+    rng = Streams(seed).child("encoder").rng(name)
+    dimensions = task.windows.shape[-1]
+    if name == "current":
+        return CurrentEncoder.draw(neurons, dimensions, scale=0.5, rng=rng)
+    return PoissonEncoder.draw(neurons, dimensions, rng=rng)
+
+
+@contextmanager
+def _progress_bars() -> Iterator[study.Report]:
+    """Show a bar with the time left for every stage of a study."""
+    columns = (TextColumn("{task.description:<16}"), BarColumn(30), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(
+        *columns, TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[what]}"), console=console
+    ) as bars:
+        tasks = {name: bars.add_task(name, total=1.0, start=False, what="") for name in study.STAGES}
+
+        def report(stage: str, fraction: float, what: str) -> None:
+            bar = tasks[stage]
+            if fraction == 0.0:
+                bars.start_task(bar)
+            bars.update(bar, completed=fraction, what=what)
+
+        yield report
+
+
+def _table(result: Study) -> Table:
+    """Return the closing table: before, after, ratio."""
+    summary = result.summary()
+    before, after = summary["before"], summary["after"]
+    table = Table("", "before", "after", "ratio")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for key, label, shown in (
+        ("neurons", "neurons", "{:d}"),
+        ("synapses", "synapses", "{:d}"),
+        ("synaptic_operations", "synaptic operations", "{:.3g}"),
+        ("mean_rate_hz", "mean rate under noise (Hz)", "{:.1f}"),
+        ("task_rate_hz", "mean rate in the task (Hz)", "{:.1f}"),
+        ("largest_exponent_per_s", "largest exponent (1/s)", "{:.1f}"),
+        ("nrmse", f"NRMSE, mean of {result.task.n_windows} windows", "{:.3f}"),
+        ("nrmse_median", "NRMSE, median", "{:.3f}"),
+        ("vpt_steps", "VPT (steps), mean", "{:.1f}"),
+    ):
+        ratio = before[key] / after[key] if after[key] > 0 and before[key] > 0 else None
+        numbers = [shown.format(before[key]), shown.format(after[key])]
+        table.add_row(label, *numbers, "" if ratio is None or "exponent" in key else f"{ratio:.2f}")
+    return table
+
+
+def _fail(message: str, code: int = 2) -> NoReturn:
+    print(f"lnpbrian: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; errors of the user are one line on stderr and exit code 2."""
+    brian2.prefs.logging.console_log_level = "ERROR"
+    brian2.prefs.logging.warn_for_unused_objects = False
+    try:
+        code = app(args=arguments, prog_name="lnpbrian", standalone_mode=False)
+    except InvalidInput as error:
+        _fail(str(error))
+    except typer.TyperException as error:
+        _fail(f"{error.format_message()} (see lnpbrian --help)")
+    except typer.Abort:
+        _fail("interrupted", 130)
+    except KeyboardInterrupt:
+        _fail("interrupted; nothing was written", 130)
+    except OSError as error:
+        _fail(f"{error.filename or 'file'}: {error.strerror or error}")
+    raise SystemExit(code if isinstance(code, int) else os.EX_OK)
+
+
+__all__ = ["__version__", "app", "main"]

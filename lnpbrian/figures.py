@@ -1,0 +1,167 @@
+"""Figures of a study, each drawn on a Matplotlib figure of its own and written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lnpbrian import files
+from lnpbrian.study import Study
+
+__all__ = ["FIGURES", "draw_all"]
+
+BEFORE, AFTER, TRUTH = "#7a7a7a", "#d1495b", "#1b3a57"
+RASTER_NEURONS = 200
+
+
+def draw_all(study: Study, directory: str | os.PathLike[str]) -> list[Path]:
+    """Draw every figure of `study` into `directory` and return the paths."""
+    paths = []
+    for name, draw in FIGURES.items():
+        path = Path(directory) / f"{name}.png"
+        with files.replacing(path) as temporary:
+            draw(study).savefig(temporary, dpi=150)
+        paths.append(path)
+    return paths
+
+
+def _figure(rows: int = 1, columns: int = 1, *, width: float = 7.0, height: float = 3.6, **options: object) -> tuple:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(rows, columns, **options)
+    for axis in np.ravel(axes):
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def raster(study: Study) -> Figure:
+    """Draw the spikes of the same neurons under the same noise, before and after."""
+    figure, axes = _figure(1, 2, width=9, sharey=True, sharex=True)
+    survivors = np.flatnonzero(study.after.alive)[:RASTER_NEURONS]
+    row = np.full(study.before.n_neurons, -1)
+    row[survivors] = np.arange(survivors.size)
+    for axis, activity, color, title in (
+        (axes[0], study.raster_before, BEFORE, "before"),
+        (axes[1], study.raster_after, AFTER, "after"),
+    ):
+        y = row[activity.indices]
+        axis.plot(1e3 * activity.times[y >= 0], y[y >= 0], ".", color=color, markersize=1.8)
+        rate = activity.rates[study.after.alive].mean()
+        axis.set(title=f"{title} pruning, {rate:.1f} Hz", xlabel="time (ms)", xlim=(0, 1e3 * activity.duration))
+    axes[0].set_ylabel(f"{survivors.size} surviving neurons")
+    return figure
+
+
+def exponents(study: Study) -> Figure:
+    """Draw the distribution of per-neuron Lyapunov exponents."""
+    figure, axis = _figure()
+    groups = (
+        (study.pruning.exponents_before, BEFORE, "before"),
+        (study.pruning.exponents_after, AFTER, "after"),
+    )
+    _histogram(axis, [(twins.per_neuron, color, label) for twins, color, label in groups])
+    for twins, color, label in groups:
+        axis.axvline(twins.largest, color=color, linestyle="--", linewidth=1.2, label=f"network, {label}")
+    axis.axvline(0, color="black", linewidth=0.6)
+    axis.set(xlabel="Lyapunov exponent (1/s)", ylabel="fraction of neurons per bin")
+    axis.legend(frameon=False)
+    return figure
+
+
+def time_constants(study: Study) -> Figure:
+    """Draw the distribution of membrane time constants of all neurons and of the survivors."""
+    figure, axis = _figure()
+    tau = 1e3 * study.before.time_constants
+    _histogram(axis, [(tau, BEFORE, "before"), (tau[study.after.alive], AFTER, "after")])
+    axis.set(xlabel="membrane time constant (ms)", ylabel="fraction of neurons per bin")
+    axis.legend(frameon=False)
+    return figure
+
+
+def degrees(study: Study) -> Figure:
+    """Draw the distributions of in- and out-degree."""
+    figure, axes = _figure(1, 2, width=9, sharey=True)
+    for axis, side, title in ((axes[0], "post", "in-degree"), (axes[1], "pre", "out-degree")):
+        groups = []
+        for spec, color, label in ((study.before, BEFORE, "before"), (study.after, AFTER, "after")):
+            degree = np.bincount(getattr(spec, side), minlength=spec.n_neurons)[spec.alive]
+            groups.append((degree, color, f"{label}, mean {degree.mean():.1f}"))
+        _histogram(axis, groups)
+        axis.set(xlabel=title)
+        axis.legend(frameon=False)
+    axes[0].set_ylabel("fraction of neurons per bin")
+    return figure
+
+
+def forecast(study: Study) -> Figure:
+    """Draw forecasts against truth: the window whose error after pruning is the median one."""
+    before, after, task = study.forecast_before, study.forecast_after, study.task
+    window = int(np.argsort(after.nrmse, kind="stable")[after.nrmse.size // 2])
+    dimensions = task.truth.shape[-1]
+    figure, axes = _figure(dimensions, 1, height=1.3 * dimensions + 1, sharex=True)
+    steps = np.arange(1, task.horizon + 1)
+    for d, axis in enumerate(np.ravel(axes)):
+        physical = task.mean[d] + task.scale[d] * np.stack([task.truth, before.prediction, after.prediction])[:, window, :, d]
+        low, high = physical[0].min(), physical[0].max()
+        margin = 0.35 * (high - low)
+        axis.plot(steps, physical[0], color=TRUTH, linewidth=2.2, label="truth")
+        axis.plot(steps, physical[1], color=BEFORE, label=f"unpruned, NRMSE {before.nrmse[window]:.2f}")
+        axis.plot(steps, physical[2], color=AFTER, label=f"pruned, NRMSE {after.nrmse[window]:.2f}")
+        axis.set(ylabel="xyz"[d] if dimensions == 3 else f"dimension {d}", ylim=(low - margin, high + margin))
+    top, bottom = np.ravel(axes)[0], np.ravel(axes)[-1]
+    top.set_title(f"{task.name}: window {window + 1} of {task.n_windows} (median error of the pruned network)", fontsize=10)
+    top.legend(frameon=False, ncols=3, fontsize=8, loc="upper left")
+    bottom.set_xlabel("steps forecast in closed loop")
+    return figure
+
+
+def history(study: Study) -> Figure:
+    """Draw synapses, neurons, rate and largest exponent over the iterations."""
+    figure, axes = _figure(1, 3, width=10, height=3.2)
+    records = study.pruning.history
+    k = [r.iteration for r in records]
+    axes[0].semilogy(k, [r.synapses for r in records], "o-", color=AFTER, markersize=4, label="synapses")
+    axes[0].semilogy(k, [r.neurons for r in records], "s-", color=TRUTH, markersize=4, label="neurons")
+    axes[0].set(ylabel="survivors")
+    axes[0].legend(frameon=False)
+    axes[1].plot(k, [r.mean_rate_hz for r in records], "o-", color=AFTER, markersize=4)
+    axes[1].set(ylabel="mean rate (Hz)", ylim=(0, None))
+    axes[2].errorbar(
+        k,
+        [r.largest_exponent_per_s for r in records],
+        [r.largest_exponent_standard_error_per_s for r in records],
+        fmt="o-",
+        color=AFTER,
+        markersize=4,
+        capsize=2,
+    )
+    axes[2].axhline(0, color="black", linewidth=0.6)
+    axes[2].set(ylabel="largest exponent (1/s)")
+    for axis in axes:
+        axis.set_xlabel("iteration")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def _histogram(axis: Axes, groups: list[tuple[np.ndarray, str, str]]) -> None:
+    everything = np.concatenate([values for values, _, _ in groups]).astype(float)
+    low, high = np.percentile(everything, [0.5, 99.5])
+    edges = np.linspace(low, max(high, low + 1e-9), 41)
+    for values, color, label in groups:
+        # The outermost 1 % falls into the end bins, so that one outlier does not squeeze the rest.
+        inside = np.clip(values, edges[0], edges[-1])
+        axis.hist(inside, edges, weights=np.full(inside.size, 1 / inside.size), color=color, alpha=0.55, label=label)
+
+
+FIGURES: dict[str, Callable[[Study], Figure]] = {
+    "raster": raster,
+    "exponents": exponents,
+    "time_constants": time_constants,
+    "degrees": degrees,
+    "forecast": forecast,
+    "history": history,
+}

@@ -1,0 +1,243 @@
+"""The main job from end to end: forecast with a network, prune it, forecast again, and write down what changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from brian2 import Quantity, ms
+
+from lnpbrian import files
+from lnpbrian._version import __version__
+from lnpbrian.encoding import Encoder
+from lnpbrian.lnp import Progress, PruneOptions, PruneResult, prune
+from lnpbrian.network import NetworkSpec, RecurrentNetwork
+from lnpbrian.readout import Forecast, ReadoutOptions, forecast
+from lnpbrian.simulate import Activity, Drive, noise_drive, observe
+from lnpbrian.streams import Streams
+from lnpbrian.tasks import ForecastTask
+
+__all__ = ["Study", "prune_and_forecast"]
+
+# Called with the stage, the completed fraction of it, and what it is doing.
+Report = Callable[[str, float, str], None]
+
+STAGES = ("forecast before", "prune", "forecast after")
+
+
+@dataclass(frozen=True, repr=False)
+class Study:
+    """A network before and after pruning, with its forecasts.
+
+    Attributes
+    ----------
+    before, after : NetworkSpec
+        The network as it was built, and as it was left, silent neurons included.
+    forecast_before, forecast_after : Forecast
+    raster_before, raster_after : Activity
+        Half a second under the noise drive.
+    pruning : PruneResult
+    task : ForecastTask
+    readout : ReadoutOptions
+    seed : int
+    seconds : dict of str to float
+        Wall-clock time of each stage.
+    """
+
+    before: NetworkSpec
+    after: NetworkSpec
+    forecast_before: Forecast
+    forecast_after: Forecast
+    raster_before: Activity
+    raster_after: Activity
+    pruning: PruneResult
+    task: ForecastTask
+    readout: ReadoutOptions
+    seed: int
+    seconds: dict[str, float]
+
+    def __repr__(self) -> str:
+        return f"Study({self.pruning!r}, {self.forecast_before!r} -> {self.forecast_after!r})"
+
+    @property
+    def operation_ratio(self) -> float:
+        """Synaptic operations of the unpruned over those of the pruned network, on the same task."""
+        return self.forecast_before.synaptic_operations / max(self.forecast_after.synaptic_operations, 1)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the content of ``run.json``: plain numbers, strings, lists and dictionaries."""
+        first, last = self.pruning.history[0], self.pruning.history[-1]
+        return {
+            "seed": self.seed,
+            "versions": versions(),
+            "options": {
+                "model": self.before.model,
+                "neurons": self.before.n_neurons,
+                "task": {
+                    "name": self.task.name,
+                    "windows": self.task.n_windows,
+                    "train": self.task.train,
+                    "warm_up": self.task.warm_up,
+                    "horizon": self.task.horizon,
+                    "lyapunov_time_steps": self.task.lyapunov_time,
+                },
+                "readout": plain(self.readout),
+                "pruning": plain(self.pruning.options),
+            },
+            "before": _state(first, self.forecast_before),
+            "after": _state(last, self.forecast_after),
+            "ratios": {
+                "synaptic_operations": self.operation_ratio,
+                "neuron_sparsity": self.pruning.neuron_sparsity,
+                "synapse_sparsity": self.pruning.synapse_sparsity,
+            },
+            "status": self.pruning.status,
+            "history": [plain(record) for record in self.pruning.history],
+            "seconds": self.seconds,
+        }
+
+    def write_json(self, path: str | os.PathLike[str], extra: Mapping[str, Any] | None = None) -> None:
+        """Write `summary` to `path`, whole or not at all; `extra` is merged into its options."""
+        content = self.summary()
+        content["options"] |= plain(extra or {})
+        with files.replacing(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def prune_and_forecast(
+    model: RecurrentNetwork,
+    encoder: Encoder,
+    task: ForecastTask,
+    *,
+    pruning: PruneOptions | None = None,
+    readout: ReadoutOptions | None = None,
+    seed: int = 0,
+    report: Report | None = None,
+) -> Study:
+    """Forecast with `model`, prune it in place, and forecast again with what is left.
+
+    Parameters
+    ----------
+    model : RecurrentNetwork
+        A model of `lnpbrian.models`; it is edited in place.
+    encoder : Encoder
+        Input of its N neurons; the survivors keep theirs.
+    task : ForecastTask
+        Windows of a series.
+    pruning : PruneOptions, optional
+    readout : ReadoutOptions, optional
+    seed : int
+        Seed of everything random.
+    report : callable, optional
+        Called as ``report(stage, fraction, what)`` with a stage of `STAGES`.
+
+    Returns
+    -------
+    Study
+    """
+    pruning, readout = pruning or PruneOptions(), readout or ReadoutOptions()
+    streams = Streams(seed).child("study")
+    seconds: dict[str, float] = {}
+
+    def tell(stage: str, fraction: float, what: str) -> None:
+        if report is not None:
+            report(stage, fraction, what)
+
+    def stage(name: str, action: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        tell(name, 0.0, "building")
+        result = action()
+        tell(name, 1.0, "done")
+        seconds[name] = time.perf_counter() - start
+        return result
+
+    def forecast_with(name: str, spec: NetworkSpec) -> Forecast:
+        return forecast(
+            spec.compacted(),
+            encoder.of_neurons(spec.alive),
+            task,
+            options=readout,
+            # Before and after get the same input spikes, neuron by neuron of the encoder.
+            rng=streams.rng("input"),
+            report=lambda fraction: tell(name, fraction, "simulating"),
+        )
+
+    def progress(now: Progress) -> None:
+        tell("prune", now.fraction, f"iteration {now.iteration} of {now.iterations}: {now.step}")
+
+    before = model.spec
+    forecast_before = stage(STAGES[0], lambda: forecast_with(STAGES[0], before))
+    result = stage(STAGES[1], lambda: prune(model, options=pruning, seed=seed, report=progress))
+    after = model.spec
+    forecast_after = stage(STAGES[2], lambda: forecast_with(STAGES[2], after))
+    drive = noise_drive(before.n_neurons, duration=500 * ms, rng=streams.rng("raster"))
+    return Study(
+        before=before,
+        after=after,
+        forecast_before=forecast_before,
+        forecast_after=forecast_after,
+        raster_before=_raster(before, drive),
+        raster_after=_raster(after, drive),
+        pruning=result,
+        task=task,
+        readout=readout,
+        seed=seed,
+        seconds=seconds,
+    )
+
+
+def _raster(spec: NetworkSpec, drive: Drive) -> Activity:
+    return observe(RecurrentNetwork(spec, plastic=False), 500 * ms, drive=drive)
+
+
+def _state(record: Any, result: Forecast) -> dict[str, Any]:
+    return {
+        "neurons": record.neurons,
+        "synapses": record.synapses,
+        "mean_rate_hz": record.mean_rate_hz,
+        "task_rate_hz": result.mean_rate,
+        "largest_exponent_per_s": record.largest_exponent_per_s,
+        "largest_exponent_standard_error_per_s": record.largest_exponent_standard_error_per_s,
+        "synaptic_operations": result.synaptic_operations,
+        "readout_neurons": int(result.readout.size),
+        "nrmse": float(np.mean(result.nrmse)),
+        "nrmse_median": float(np.median(result.nrmse)),
+        "vpt_steps": float(np.mean(result.vpt_steps[0.1])),
+        "vpt_steps_by_threshold": {f"{eps:g}": float(np.mean(v)) for eps, v in result.vpt_steps.items()},
+        "nrmse_windows": [float(x) for x in result.nrmse],
+        "vpt_windows": [int(x) for x in result.vpt_steps[0.1]],
+    }
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as JSON types: times become numbers of milliseconds, dataclasses dictionaries."""
+    if isinstance(value, Quantity):
+        return f"{float(value / ms):g} ms"
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: plain(item) for name, item in asdict(value).items()}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what results depend on."""
+    packages = ("brian2", "numpy", "scipy", "networkx", "cython")
+    found = {"lnpbrian": __version__, "python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
