@@ -231,8 +231,7 @@ def block_twin_exponents(
         blocks = {name: variable.get_value().reshape(copies, -1) for name, variable in state.items()}
         v = blocks["v"]
         if start is not None:
-            potential = coordinate(blocks)
-            growth.add(start, np.abs(potential[1:] - potential[0]), v[0])
+            growth.add(start, separation(), v[0])
             if report is not None:
                 report(len(growth.network) / plan.n_windows)
         for block in blocks.values():
@@ -240,19 +239,16 @@ def block_twin_exponents(
         if spec.delays is not None:
             copy_block_events(twins.synapses, copies)
         v[1:] += eps * rng.standard_normal((plan.realisations, spec.n_neurons))
-        potential = coordinate(blocks)
-        start = np.abs(potential[1:] - potential[0])
+        start = separation()
 
-    def coordinate(blocks: dict[str, np.ndarray]) -> np.ndarray:
-        if spec.spike_timing == "grid":
-            return blocks["v"]
-        # What a held neuron lacks in potential it carries as the time of its release: extrapolate back from there.
-        neurons = twins.neurons.variables
-        held = np.maximum(blocks["release"] - blocks["advance"] - neurons["t"].get_value().item(), 0)
-        currents = sum(neurons[name].get_value() for name in ("I_bias", "I_ext", "I_syn")).reshape(copies, -1)
-        return blocks["v"] - held * (currents - blocks["v"]) / spec.time_constants
+    def separation() -> np.ndarray:
+        blocks = twins.compared_values().reshape(copies, -1)
+        return np.abs(blocks[1:] - blocks[0])
 
-    operation = NetworkOperation(renormalise, dt=plan.window * second, when="start", name="lnpbrian_twins_renormalise")
+    # Before the drive of the new step is set: a window ends with the drive it ran under.
+    operation = NetworkOperation(
+        renormalise, dt=plan.window * second, when="start", order=-1, name="lnpbrian_twins_renormalise"
+    )
     # The last window ends at the start of the step after it.
     length = plan.transient + plan.n_windows * plan.window + spec.dt
     network: Network = twins.network
@@ -307,17 +303,16 @@ def restored_twin_exponents(
         live.run(plan.transient * second)
     for k in range(plan.n_windows):
         live.network.store("lnpbrian_twins")
-        v = potential.get_value().copy()[alive]
+        v = live.compared_values()[alive]
         starts, ends = [], []
         for _ in range(plan.realisations):
-            perturbed = v + eps * rng.standard_normal(alive.size)
-            potential.get_value()[alive] = perturbed
+            potential.get_value()[alive] += eps * rng.standard_normal(alive.size)
+            starts.append(np.abs(live.compared_values()[alive] - v))
             live.run(plan.window * second)
-            starts.append(np.abs(perturbed - v))
-            ends.append(potential.get_value()[alive].copy())
+            ends.append(live.compared_values()[alive])
             live.network.restore("lnpbrian_twins", restore_random_state=True)
         live.run(plan.window * second)
-        reference = potential.get_value()[alive]
+        reference = live.compared_values()[alive]
         growth.add(np.array(starts), np.abs(np.array(ends) - reference), reference)
         if report is not None:
             report((k + 1) / plan.n_windows)

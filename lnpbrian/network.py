@@ -47,11 +47,13 @@ RESET = "v = 0"
 # The same neuron with spikes between the steps of the time grid. `active` is the part of a step after refractoriness;
 # `overshoot + advance` the time from a spike to the end of its step: `overshoot` is found by running the subthreshold
 # solution backwards with Newton's method (kappa I_syn is its particular part), `advance` is the first-order effect of
-# the spikes that arrived earlier in the same step.
+# the spikes that arrived earlier in the same step. A held neuron carries a perturbation as the time of its release;
+# `virtual_v` extrapolates back from there, so that the difference between twins shows.
 PRECISE_NEURON_EQUATIONS = """
 dv/dt = active*(I_bias + I_ext + I_syn - v)/tau_m : 1
 dI_syn/dt = -I_syn/tau_syn : 1
 active = clip((t + dt - release + advance)/dt, 0, 1) : 1 (constant over dt)
+virtual_v = v - clip(release - advance - t, 0*second, t_ref)*(I_bias + I_ext + I_syn - v)/tau_m : 1
 I_ext : 1
 I_bias : 1
 tau_m : second (constant)
@@ -366,6 +368,8 @@ class LiveNetwork:
         Membrane time constants, (N,) or scalar, or the name of the variable that holds them.
     weight, potential : str, default "w" and "v"
         Variables of the synapses and of the neurons.
+    compared : str, optional
+        Variable in which twins are compared, the potential by default.
     silence : mapping, optional
         Variables of a neuron and the values that keep it from firing, e.g. ``{"I_bias": 0}``; used when a neuron is
         pruned.
@@ -387,6 +391,7 @@ class LiveNetwork:
         time_constants: Quantity | str,
         weight: str = "w",
         potential: str = "v",
+        compared: str | None = None,
         silence: Mapping[str, Any] | None = None,
         namespace: Mapping[str, Any] | None = None,
     ) -> None:
@@ -400,13 +405,14 @@ class LiveNetwork:
         if synapses.source is not neurons or synapses.target is not neurons:
             raise InvalidInput(f"synapses {synapses.name!r} must go from {neurons.name!r} to {neurons.name!r}")
         _require_variable(synapses, weight)
-        for name in (potential, *(silence or {})):
+        for name in (potential, *([] if compared is None else [compared]), *(silence or {})):
             _require_variable(neurons, name)
         self.network = network
         self.neurons = neurons
         self.synapses = synapses
         self.weight = weight
         self.potential = potential
+        self.compared = compared or potential
         self.silence = dict(silence or {})
         self.namespace = dict(namespace or {})
         if isinstance(time_constants, str):
@@ -419,6 +425,10 @@ class LiveNetwork:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({int(self.alive.sum())} neurons alive, {len(self.synapses)} synapses)"
+
+    def compared_values(self) -> np.ndarray:
+        """Return the variable in which twins are compared, shape (N,), in SI units."""
+        return np.array(self.neurons.state(self.compared, use_units=False)[:])
 
     @property
     def dt(self) -> float:
@@ -462,6 +472,7 @@ class RecurrentNetwork(LiveNetwork):
             neurons,
             synapses,
             time_constants="tau_m",
+            compared="virtual_v" if spec.spike_timing == "precise" else "v",
             silence={"alive": False, "I_bias": 0.0},
         )
         self._built_from = spec

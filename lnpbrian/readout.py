@@ -104,7 +104,7 @@ class Forecast:
     Attributes
     ----------
     prediction, truth : ndarray, shape (W, horizon, D)
-        In the z-scored unit of the task; a prediction that diverged is infinite from there on.
+        In the z-scored unit of the task, clipped to twice the range of each dimension in its window's training part.
     nrmse : ndarray, shape (W,)
         Root mean square of NRMSE(t) over the horizon.
     vpt_steps : dict of float to ndarray of int, shape (W,)
@@ -208,7 +208,8 @@ def forecast(
     spikes = SpikeMonitor(live.neurons, record=False, name="lnpbrian_forecast_spikes")
     live.network.add(*source.objects, *traces.objects, operation, spikes)
     # The last prediction is read at the start of the step after its sample.
-    live.run((length - hold + spec.dt) * second)
+    simulated = length - hold + spec.dt
+    live.run(simulated * second)
     counts = np.array(spikes.count[:]).reshape(copies, -1).sum(axis=0)
     trace = metrics.nrmse_trace(loop.prediction, task.truth, task.sigma)
     return Forecast(
@@ -218,9 +219,9 @@ def forecast(
         vpt_steps={eps: metrics.valid_prediction_time(trace, threshold=eps) for eps in THRESHOLDS},
         one_step_nrmse=loop.one_step_error(),
         synaptic_operations=metrics.synaptic_operations(counts, spec.pre),
-        mean_rate=float(counts.mean() / copies / length),
+        mean_rate=float(counts.mean() / copies / simulated),
         readout=read,
-        seconds=length,
+        seconds=simulated,
     )
 
 
@@ -274,6 +275,10 @@ class _ClosedLoop:
         self.prediction = np.full(task.truth.shape, np.inf)
         self.readouts: list[RidgeReadout] = []
         self.current = task.windows[:, 0]
+        # A lost forecast is held near what was seen in training, where its error stays finite and comparable.
+        seen = task.windows[:, : task.train]
+        low, high = seen.min(axis=1), seen.max(axis=1)
+        self.range = (1.5 * low - 0.5 * high, 1.5 * high - 0.5 * low)
 
     def next_sample(self) -> None:
         task = self.task
@@ -295,10 +300,9 @@ class _ClosedLoop:
         if not self.readouts:
             self._fit()
         step = np.stack([readout(f) for readout, f in zip(self.readouts, features, strict=True)])
-        forecast = self.current + step
-        # Far outside the attractor a forecast is lost; clipping what the network is shown keeps the numbers finite.
+        forecast = np.clip(self.current + step, *self.range)
         self.prediction[:, n + 1 - task.train] = forecast
-        return np.clip(forecast, -10, 10)
+        return forecast
 
     def _fit(self) -> None:
         task = self.task

@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from importlib import metadata
 from typing import Any
 
@@ -217,18 +217,26 @@ def _state(record: Any, result: Forecast) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return `value` as JSON types: times become numbers of milliseconds, dataclasses dictionaries."""
-    if isinstance(value, Quantity):
-        return f"{float(value / ms):g} ms"
+    """Return `value` as JSON types; a field that holds a time becomes one called ``..._ms``.
+
+    >>> plain({"filters": (20 * ms,), "ridge": np.float64(2)})
+    {'filters_ms': [20.0], 'ridge': 2.0}
+    """
     if is_dataclass(value) and not isinstance(value, type):
-        return {name: plain(item) for name, item in asdict(value).items()}
+        return plain({f.name: getattr(value, f.name) for f in fields(value)})
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {f"{key}_ms" if _is_time(item) else str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Quantity):
+        # Rounded to what a person wrote: 0.05 s / 1 ms is 50.00000000000001.
+        return round(float(value / ms), 9)
     if isinstance(value, (list, tuple, np.ndarray)):
         return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return value
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _is_time(value: Any) -> bool:
+    first = value[0] if isinstance(value, (list, tuple)) and value else value
+    return isinstance(first, Quantity)
 
 
 def versions() -> dict[str, str]:

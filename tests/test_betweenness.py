@@ -1,0 +1,209 @@
+"""Betweenness against closed forms and networkx, and the choice of neurons to remove."""
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lnpbrian import betweenness
+from lnpbrian.betweenness import betweenness_centrality, degree_product, lowest_neurons, total_degree
+from lnpbrian.checks import InvalidInput
+
+# Kernel forced for every level by its costs: (both sparse, sparse matrix), or the cheapest.
+KERNELS = {"dense": (np.inf, np.inf), "sparse": (0, 1), "edges": (np.inf, 0), "cheapest": (400, 25)}
+# A centrality is a sum of positive terms, each a product of at most `diameter` quotients of exact path counts:
+# relative error below N^2 eps, 3e-12 for N = 120; 1e-10 is what the module promises with room.
+RELATIVE = 1e-10
+
+
+@pytest.fixture(params=KERNELS)
+def kernel(request, monkeypatch):
+    sparse_cost, edge_cost = KERNELS[request.param]
+    monkeypatch.setattr(betweenness, "SPARSE_COST", sparse_cost)
+    monkeypatch.setattr(betweenness, "EDGE_COST", edge_cost)
+    monkeypatch.setattr(betweenness, "SOURCES", 50)  # several batches, of unequal size
+
+
+def random_edges(n, p, seed):
+    rng = np.random.default_rng(seed)
+    return np.nonzero(rng.random((n, n)) < p)
+
+
+def by_networkx(pre, post, n, **options):
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(n))
+    graph.add_edges_from((a, b) for a, b in zip(pre.tolist(), post.tolist(), strict=True) if a != b)
+    found = nx.betweenness_centrality(graph, **options)
+    return np.array([found[v] for v in range(n)])
+
+
+@pytest.mark.parametrize("p", [0.005, 0.01, 0.02, 0.05, 0.1, 0.3, 1.0])
+def test_equals_networkx_on_random_directed_graphs(kernel, p):
+    pre, post = random_edges(120, p, 5)  # p = 0.005, 0.01: in pieces; self-connections included
+    found = betweenness_centrality(pre, post, 120)
+    expected = by_networkx(pre, post, 120, normalized=False)
+    np.testing.assert_allclose(found, expected, rtol=RELATIVE, atol=0)  # atol 0: zeros are exact zeros
+    np.testing.assert_allclose(
+        betweenness_centrality(pre, post, 120, normalized=True), expected / (119 * 118), rtol=RELATIVE, atol=0
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 9), st.floats(0, 0.6), st.integers(0, 2**31))
+def test_equals_networkx_on_small_graphs(n, p, seed):
+    pre, post = random_edges(n, p, seed)
+    np.testing.assert_allclose(
+        betweenness_centrality(pre, post, n), by_networkx(pre, post, n, normalized=False), rtol=RELATIVE, atol=0
+    )
+
+
+def test_path(kernel):
+    n = 130
+    i = np.arange(n)
+    # Directed path: i sources before neuron i, n - 1 - i targets behind it, one path each.
+    np.testing.assert_array_equal(betweenness_centrality(i[:-1], i[1:], n), i * (n - 1 - i))
+    # The same path reversed, and both ways together.
+    np.testing.assert_array_equal(betweenness_centrality(i[1:], i[:-1], n), i * (n - 1 - i))
+    both = betweenness_centrality(np.r_[i[:-1], i[1:]], np.r_[i[1:], i[:-1]], n)
+    np.testing.assert_array_equal(both, 2 * i * (n - 1 - i))
+
+
+def test_star_cycle_complete_and_empty(kernel):
+    leaves = np.arange(1, 60)
+    hub = np.zeros(59, dtype=int)
+    star = betweenness_centrality(np.r_[leaves, hub], np.r_[hub, leaves], 60)
+    np.testing.assert_array_equal(star, np.r_[59 * 58, np.zeros(59)])  # every ordered pair of leaves, through the hub
+    inward = betweenness_centrality(leaves, hub, 60)
+    np.testing.assert_array_equal(inward, 0)  # edges into the hub only: no path passes it
+    # Directed cycle of n: a path of length l has l - 1 inner neurons, l = 2..n-1, from each of n sources, on n neurons.
+    i = np.arange(60)
+    np.testing.assert_array_equal(betweenness_centrality(i, (i + 1) % 60, 60), 59 * 58 / 2)
+    pre, post = np.nonzero(~np.eye(60, dtype=bool))
+    np.testing.assert_array_equal(betweenness_centrality(pre, post, 60), 0)
+    np.testing.assert_array_equal(betweenness_centrality([], [], 60), 0)
+
+
+def test_complete_bipartite_within_two_steps(kernel):
+    # K(a, b) both ways: each of the a (a - 1) ordered pairs on one side has b shortest paths, one through each of the
+    # other side: (a - 1) a / b on every neuron of side b, and the other way round.
+    a, b = 30, 50
+    left, right = np.repeat(np.arange(a), b), a + np.tile(np.arange(b), a)
+    found = betweenness_centrality(np.r_[left, right], np.r_[right, left], a + b)
+    np.testing.assert_allclose(found[:a], b * (b - 1) / a, rtol=RELATIVE)
+    np.testing.assert_allclose(found[a:], a * (a - 1) / b, rtol=RELATIVE)
+
+
+def layers(width, depth):
+    """`depth` layers of `width` neurons, each layer fully connected to the next."""
+    at = np.arange(width * depth).reshape(depth, width)
+    pre = np.concatenate([np.repeat(at[d], width) for d in range(depth - 1)])
+    return pre, np.concatenate([np.tile(at[d + 1], width) for d in range(depth - 1)])
+
+
+def test_path_counts_beyond_float32(kernel):
+    # Layer d of D lies between d layers before and D - 1 - d behind. Of the paths that join a neuron before with one
+    # behind, 1/width pass each neuron of the layer: (d width) ((D - 1 - d) width) / width in all. The largest path
+    # count is width^(D-2): 3^20 = 3.5e9 is above 2^24, where float32 stops being exact.
+    width, depth = 3, 22
+    d = np.repeat(np.arange(depth), width)
+    found = betweenness_centrality(*layers(width, depth), width * depth)
+    np.testing.assert_allclose(found, d * (depth - 1 - d) * width, rtol=RELATIVE, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_path_counts_that_overflow_are_refused():
+    with pytest.raises(InvalidInput, match="over 1e308 shortest paths"):
+        betweenness_centrality(*layers(10, 320), 3200)  # 10^318 paths
+
+
+def test_orientation_and_parallel_synapses():
+    # 0 -> 1 -> 2 and 0 -> 3 -> 2, with 0 -> 1 twice: half of the one pair each, not two thirds.
+    found = betweenness_centrality([0, 0, 1, 0, 3], [1, 1, 2, 3, 2], 4)
+    assert found.tolist() == [0, 0.5, 0, 0.5]
+
+
+def test_weighted_paths_follow_strong_synapses():
+    # 0 -> 2 directly costs 1/0.25 = 4, through 1 only 1/1 + 1/1 = 2; the weaker parallel synapse 0 -> 1 does not count.
+    pre, post, w = [0, 0, 1, 0], [2, 1, 2, 1], [0.25, -1.0, 1.0, 0.1]
+    assert betweenness_centrality(pre, post, 3, weights=w).tolist() == [0, 1, 0]
+    assert betweenness_centrality(pre, post, 3).tolist() == [0, 0, 0]
+    pre, post = random_edges(40, 0.1, 0)
+    equal = betweenness_centrality(pre, post, 40, weights=np.full(pre.size, -0.5), normalized=True)
+    expected = betweenness_centrality(pre, post, 40, normalized=True)
+    np.testing.assert_allclose(equal, expected, rtol=RELATIVE, atol=0)
+    for wrong in (0.0, np.nan, np.inf):
+        with pytest.raises(InvalidInput, match="weights must"):
+            betweenness_centrality([0], [1], 2, weights=[wrong])
+
+
+def test_degrees():
+    assert total_degree([0, 0, 1], [1, 2, 2], 3).tolist() == [2, 2, 2]
+    assert degree_product([0, 0, 1, 1], [1, 2, 2, 0], 3).tolist() == [2, 2, 0]
+
+
+# ---------------------------------------------------------------------------------------------------------- removal
+
+
+def test_ties_go_by_degree_then_index():
+    c, k = [2.0, 1.0, 1.0, 1.0, 0.0], [1, 5, 4, 4, 9]
+    assert [lowest_neurons(c, k, count=m).tolist() for m in range(6)] == [
+        [],
+        [4],
+        [2, 4],
+        [2, 3, 4],
+        [1, 2, 3, 4],
+        [1, 2, 3, 4],  # `minimum` = 1 neuron stays
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 30), st.integers(0, 2**31))
+def test_rounding_noise_decides_nothing(n, seed):
+    rng = np.random.default_rng(seed)
+    c, k = rng.integers(0, 4, n) * 1e4 / 3, rng.integers(0, 3, n)
+    noisy = c * (1 + rng.uniform(-1e-13, 1e-13, n))
+    for m in range(n):
+        np.testing.assert_array_equal(lowest_neurons(noisy, k, count=m), lowest_neurons(c, k, count=m))
+
+
+def test_symmetric_neurons_tie_in_the_computed_centrality():
+    # A circulant graph: every neuron has the same centrality, whatever BLAS adds up first.
+    n = 97
+    i = np.arange(n)
+    pre, post = np.repeat(i, 3), (np.repeat(i, 3) + np.tile([1, 5, 22], n)) % n
+    c = betweenness_centrality(pre, post, n)
+    np.testing.assert_array_equal(lowest_neurons(c, total_degree(pre, post, n), count=10), i[:10])
+
+
+def test_fraction_threshold_and_minimum():
+    c, k = np.arange(10.0), np.ones(10)
+    assert lowest_neurons(c, k, fraction=0.3).tolist() == [0, 1, 2]  # 0.3 * 10 = 2.999.. is three
+    assert lowest_neurons(c, k, fraction=0.39).tolist() == [0, 1, 2]
+    assert lowest_neurons(c, k, threshold=2.0).tolist() == [0, 1]
+    assert lowest_neurons(c, k, threshold=2.0 * (1 + 1e-12)).tolist() == [0, 1]
+    assert lowest_neurons(c, k, threshold=100.0, minimum=7).tolist() == [0, 1, 2]
+    assert lowest_neurons(c, k, count=3, minimum=20).size == 0
+
+
+def test_readouts_survive():
+    c, k = np.arange(6.0), np.ones(6)
+    # The highest of the three readouts stays, the next in the order goes in its place.
+    assert lowest_neurons(c, k, count=3, protect=[0, 1, 2]).tolist() == [0, 1, 3]
+    assert lowest_neurons(c, k, count=3, protect=[0, 1, 2], protect_at_least=3).tolist() == [3, 4, 5]
+    assert lowest_neurons(c, k, threshold=3.0, protect=[0, 1], protect_at_least=5).tolist() == [2]
+    assert lowest_neurons(c, k, count=6, protect=[0, 1, 2], protect_at_least=0, minimum=0).tolist() == list(range(6))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "exactly one of fraction, count, threshold is needed, got none"),
+        ({"count": 1, "fraction": 0.1}, "got fraction, count"),
+        ({"fraction": 1.5}, r"fraction must be a number in \[0, 1\]"),
+        ({"count": 1, "protect": [7]}, r"protect must hold neuron indices in 0\.\.2"),
+    ],
+)
+def test_wrong_requests(options, message):
+    with pytest.raises(InvalidInput, match=message):
+        lowest_neurons([0.0, 1.0, 2.0], [1, 1, 1], **options)

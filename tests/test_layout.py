@@ -1,0 +1,98 @@
+"""The layout stays as designed: links, import direction, and a wheel that holds what the tree holds."""
+
+import ast
+import importlib
+import os
+import pkgutil
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import lnpbrian
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "lnpbrian"
+
+# A module may import from those in earlier layers only.
+LAYERS = [
+    {"_version"},
+    {"checks", "files"},
+    {"streams", "metrics", "tasks", "linearise", "betweenness"},
+    {"network", "structure"},
+    {"simulate", "noise"},
+    {"models", "lyapunov", "encoding"},
+    {"lnp", "readout"},
+    {"study"},
+    {"figures", "experiments"},
+    {"cli"},
+    {"__main__", "__init__"},
+]
+
+
+def layer(module: str) -> int:
+    return next(k for k, names in enumerate(LAYERS) if module in names)
+
+
+def sources():
+    for folder, _, names in os.walk(PACKAGE, followlinks=True):
+        for path in sorted(Path(folder) / name for name in names if name.endswith(".py")):
+            yield path, path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "lnpbrian":
+            parts = node.module.split(".")
+            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+    return found - {"__version__"}
+
+
+@pytest.mark.parametrize(("path", "module"), list(sources()), ids=lambda x: str(getattr(x, "name", x)))
+def test_imports_point_left(path, module):
+    for other in imports(path) - {module}:
+        assert layer(other) < layer(module), f"{module} imports {other}"
+
+
+def test_only_structure_touches_private_attributes_of_brian2():
+    marks = ("._registered_variables", "._pathways", "._queue", "._full_state", "._resize")
+    guilty = {p.name for p, _ in sources() for mark in marks if mark in p.read_text() and p.name != "structure.py"}
+    assert not guilty
+
+
+@pytest.mark.parametrize("name", ["models", "experiments"])
+def test_links(name):
+    link = PACKAGE / name
+    assert link.is_symlink()
+    assert link.resolve() == ROOT / name
+
+
+def test_one_identity_per_class():
+    seen = {}
+    for info in pkgutil.walk_packages(lnpbrian.__path__, "lnpbrian."):
+        if info.name == "lnpbrian.__main__":
+            continue
+        for name, value in vars(importlib.import_module(info.name)).items():
+            if isinstance(value, type) and value.__module__.startswith("lnpbrian"):
+                assert seen.setdefault((value.__module__, value.__qualname__), value) is value, name
+    assert not any(module.split(".")[0] in ("models", "experiments") for module, _ in seen)
+
+
+def test_wheel_holds_the_tree(tmp_path):
+    # A copy, since a build leaves its folder in the tree.
+    ignored = shutil.ignore_patterns(".*", "build", "runs", "*.egg-info", "__pycache__")
+    tree = shutil.copytree(ROOT, tmp_path / "tree", symlinks=True, ignore=ignored)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(tree)],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if name.startswith("lnpbrian/")}
+    expected = {str(path.relative_to(ROOT)) for path, _ in sources()} | {"lnpbrian/py.typed"}
+    assert packed == expected

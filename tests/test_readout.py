@@ -1,0 +1,162 @@
+"""Encoders, features, readout and the closed loop."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from brian2 import SpikeMonitor, ms, mV, second
+
+from lnpbrian.checks import InvalidInput
+from lnpbrian.encoding import CurrentEncoder, PoissonEncoder
+from lnpbrian.models import HRSNN, uncoupled
+from lnpbrian.network import RecurrentNetwork
+from lnpbrian.readout import ReadoutOptions, RidgeReadout, forecast, readout_neurons
+from lnpbrian.tasks import ForecastTask, lorenz63, short_protocol
+
+QUICK = ReadoutOptions(sample_time=5 * ms, filters=(20 * ms,), fraction=0.3, ridge=1.0)
+
+
+def small_task(n_windows=2, train=60, horizon=10):
+    return short_protocol(lorenz63(4000), n_windows=n_windows, train=train, horizon=horizon, warm_up=5)
+
+
+def test_ridge_solves_its_normal_equations():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((40, 5)) * [1, 10, 0.1, 3, 1] + 7, rng.standard_normal((40, 2))
+    readout = RidgeReadout.fit(x, y, ridge=2.0)
+    z = (x - x.mean(axis=0)) / x.std(axis=0)
+    gradient = z.T @ (z @ readout.weights - (y - y.mean(axis=0))) + 2.0 * readout.weights
+    # Zero up to the rounding of sums of 40 terms of size one.
+    assert np.abs(gradient).max() < 1e-12 * 40 * 10
+
+
+def test_feature_of_a_silent_neuron_is_ignored():
+    x = np.random.default_rng(0).standard_normal((40, 2))
+    x[:, 1] = 0
+    readout = RidgeReadout.fit(x, x[:, :1], ridge=1e-9)
+    np.testing.assert_allclose(readout(np.array([[0.5, 100.0]])), [[0.5]], atol=1e-8)
+
+
+def test_readout_neurons_have_the_highest_betweenness():
+    spec = HRSNN(60, 0.1, check_rate=False).spec
+    import networkx as nx
+
+    graph = nx.DiGraph(list(zip(spec.pre.tolist(), spec.post.tolist(), strict=True)))
+    central = nx.betweenness_centrality(graph)
+    expected = sorted(sorted(central, key=central.get)[-6:])
+    np.testing.assert_array_equal(readout_neurons(spec, 0.1), expected)
+
+
+def test_closed_loop_copies_a_law_that_the_features_hold():
+    # z(n+1) = z(n)/2 is linear in the current sample, which is among the features: the loop must reproduce it.
+    z = 0.5 ** np.arange(40.0)[:, np.newaxis]
+    windows = np.stack([z, -z])
+    task = ForecastTask("decay", windows, 30, 2, np.zeros(1), np.ones(1), np.ones(1))
+    spec = uncoupled([20 * ms, 30 * ms], bias=0.2)
+    encoder = CurrentEncoder(np.ones((2, 1)))
+    options = replace(QUICK, fraction=1.0, ridge=1e-12)
+    result = forecast(spec, encoder, task, options=options, rng=np.random.default_rng(0))
+    np.testing.assert_allclose(result.prediction, task.truth, atol=1e-9)
+    assert result.synaptic_operations == 0
+
+
+def test_features_are_filtered_spike_trains_and_the_loop_feeds_back():
+    # The whole forecast again by hand, from spike times recorded in an open-loop run that is shown what the closed loop
+    # predicted.
+    task = small_task(n_windows=1)
+    spec = HRSNN(50, 0.2, check_rate=False).spec
+    encoder = CurrentEncoder.draw(50, 3, scale=0.5, rng=np.random.default_rng(1))
+    result = forecast(spec, encoder, task, options=QUICK, rng=np.random.default_rng(0))
+    shown = np.concatenate([task.windows[0, :60], result.prediction[0, :-1]])
+    live = RecurrentNetwork(spec)
+    monitor = SpikeMonitor(live.neurons)
+    live.network.add(monitor)
+    for z in shown:
+        live.neurons.I_ext = encoder.weights @ z
+        live.run(5 * ms)
+    read = readout_neurons(spec, 0.3)
+    features = []
+    for n in range(len(shown)):
+        end = 5e-3 * (n + 1)
+        # A spike in the step from t to t + dt enters at the end of that step.
+        age = end - (monitor.t_[:] + spec.dt)
+        past = age > -1e-9
+        weight = np.exp(-np.maximum(age[past], 0) / 20e-3)
+        trace = np.bincount(monitor.i[:][past], weight, minlength=50)[read]
+        features.append(np.concatenate([trace, shown[n]]))
+    features = np.array(features)
+    readout = RidgeReadout.fit(features[5:59], np.diff(task.windows[0, :60], axis=0)[5:59], ridge=1.0)
+    expected = shown[59:] + readout(features[59:])
+    np.testing.assert_allclose(result.prediction[0], expected, rtol=1e-7)
+    # The last features are read at the start of one more step, which shows the last prediction.
+    live.neurons.I_ext = encoder.weights @ result.prediction[0, -1]
+    live.run(0.5 * ms)
+    counts = np.array(monitor.count[:])
+    assert result.synaptic_operations == int(counts @ np.bincount(spec.pre, minlength=50))
+
+
+def test_windows_do_not_touch_each_other():
+    task = small_task(n_windows=3)
+    spec = HRSNN(40, 0.2, check_rate=False).spec
+    encoder = CurrentEncoder.draw(40, 3, scale=0.5, rng=np.random.default_rng(1))
+    together = forecast(spec, encoder, task, options=QUICK, rng=np.random.default_rng(0))
+    alone = forecast(
+        spec, encoder, replace(task, windows=task.windows[1:2]), options=QUICK, rng=np.random.default_rng(0)
+    )
+    np.testing.assert_allclose(together.prediction[1], alone.prediction[0], rtol=1e-9)
+
+
+def test_poisson_encoder_has_the_rates_it_claims_and_is_frozen():
+    encoder = PoissonEncoder.draw(30, 2, channels=50, base_rate=40, rng=np.random.default_rng(0))
+    z = np.array([[1.0, -0.5]])
+
+    def counts(seed):
+        live = RecurrentNetwork(uncoupled(30 * [20 * ms], bias=0.1))
+        source = encoder.attach(live, copies=1, duration=20.0, rng=np.random.default_rng(seed))
+        monitor = SpikeMonitor(source.objects[0], record=False)
+        live.network.add(*source.objects, monitor)
+        source.write(z)
+        live.run(20 * second)
+        return np.array(monitor.count[:])
+
+    first, again, other = counts(1), counts(1), counts(2)
+    expected = 20 * np.maximum(0, 40 * (1 + encoder.fields @ z[0]))
+    # At most one spike per 0.5 ms step loses a few per cent at 150 Hz; five standard deviations beside that.
+    assert (np.abs(first - expected) <= 5 * np.sqrt(expected) + 0.05 * expected).all()
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize("kind", [CurrentEncoder, PoissonEncoder])
+def test_encoder_of_survivors(kind):
+    options = {"scale": 0.5} if kind is CurrentEncoder else {}
+    encoder = kind.draw(20, 3, rng=np.random.default_rng(0), **options)
+    kept = np.arange(20) % 3 == 0
+    spec = HRSNN(20, 0.5, check_rate=False).spec.of_neurons(kept)
+    result = forecast(spec, encoder.of_neurons(kept), small_task(), options=QUICK, rng=np.random.default_rng(0))
+    assert np.isfinite(result.nrmse).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ReadoutOptions(sample_time=3 * mV), "sample_time must be a time"),
+        (lambda: ReadoutOptions(filters=()), "at least one"),
+        (lambda: ReadoutOptions(ridge=0.0), "ridge"),
+        (lambda: ReadoutOptions(fraction=1.5), "fraction"),
+        (lambda: CurrentEncoder.draw(10, 3, scale=-1, rng=np.random.default_rng(0)), "scale"),
+    ],
+)
+def test_bad_options(call, message):
+    with pytest.raises(InvalidInput, match=message):
+        call()
+
+
+def test_bad_forecast_input():
+    spec = HRSNN(20, 0.5, check_rate=False).spec
+    encoder = CurrentEncoder.draw(20, 3, scale=0.5, rng=np.random.default_rng(0))
+    with pytest.raises(InvalidInput, match=r"whole number of steps of 0.5 ms, got 5.2 ms"):
+        forecast(spec, encoder, small_task(), options=replace(QUICK, sample_time=5.2 * ms), rng=np.random.default_rng(0))
+    silent = replace(spec, alive=np.arange(20) > 3)
+    with pytest.raises(InvalidInput, match="silent neurons"):
+        forecast(silent, encoder, small_task(), options=QUICK, rng=np.random.default_rng(0))

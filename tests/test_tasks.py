@@ -1,0 +1,97 @@
+"""Series, protocol and error measures against closed forms and published values."""
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from lnpbrian.checks import InvalidInput
+from lnpbrian.metrics import nrmse, nrmse_trace, synaptic_operations, valid_prediction_time
+from lnpbrian.tasks import lorenz63, runge_kutta, short_protocol
+
+
+def test_runge_kutta_is_of_fourth_order():
+    # x' = -x has x(1) = 1/e; halving the step divides the error by 2^4 (up to the next order, here within 5 %).
+    errors = [abs(runge_kutta(lambda x: -x, np.ones(1), step=1 / n, samples=n + 1)[-1, 0] - np.exp(-1)) for n in (20, 40)]
+    assert errors[0] / errors[1] == pytest.approx(16, rel=0.05)
+
+
+def test_lorenz_starts_as_published():
+    # Rows 1..3 of the series of Nasiri and Ebadzadeh 2022, made with another solver: RK4 is within 1e-5 of row 1.
+    published = [(-6.5810226, 6.81474524, 25.79314903), (-5.31713021, 6.58540809, 24.72176645)]
+    assert np.abs(lorenz63(3)[1:] - published).max() < 2e-5
+
+
+def test_lorenz_is_on_its_attractor():
+    # Published long-term standard deviations 7.92, 9.00, 8.62; 20,000 samples give them within 2 %.
+    np.testing.assert_allclose(lorenz63(20000)[1000:].std(axis=0), (7.92, 9.00, 8.62), rtol=0.02)
+
+
+def test_truth_outlasts_the_horizon():
+    # Two accurate solvers agree far beyond 100 steps, so no valid prediction time is limited by the truth itself.
+    series = lorenz63(1300)
+    task = short_protocol(lorenz63(20000))
+
+    def rhs(_, s):
+        return (10 * (s[1] - s[0]), s[0] * (28 - s[2]) - s[1], s[0] * s[1] - 8 / 3 * s[2])
+
+    exact = solve_ivp(rhs, (0, 3), series[1000], method="DOP853", rtol=1e-12, atol=1e-12, t_eval=np.arange(300) * 0.01).y.T
+    error = nrmse_trace(exact, series[1000:1300], task.scale)
+    assert valid_prediction_time(error, threshold=1e-3) > 200
+
+
+def test_short_protocol():
+    series = lorenz63(20000)
+    task = short_protocol(series, n_windows=20)
+    assert task.windows.shape == (20, 600, 3)
+    assert task.horizon == 100
+    # First window at sample 1000, the last one ends with the series; z-scored by the first 11250 samples.
+    z = (series - series[:11250].mean(axis=0)) / series[:11250].std(axis=0)
+    np.testing.assert_array_equal(task.windows[0], z[1000:1600])
+    np.testing.assert_array_equal(task.windows[-1], z[-600:])
+    np.testing.assert_array_equal(task.truth, task.windows[:, 500:])
+
+
+@pytest.mark.parametrize(
+    ("series", "message"),
+    [
+        (np.zeros((2000, 2)), "dimension 0 of the series is constant"),
+        (np.ones(5000), "must have shape"),
+        (np.random.default_rng(0).random((1200, 1)), "has 1200 samples, but windows need 1600"),
+        (np.where(np.arange(4000)[:, None] == 7, np.nan, np.arange(4000.0)[:, None]), r"got nan at index \(7, 0\)"),
+    ],
+)
+def test_bad_series(series, message):
+    with pytest.raises(InvalidInput, match=message):
+        short_protocol(series)
+
+
+def test_error_measures_by_hand():
+    truth = np.zeros((2, 3, 2))
+    forecast = np.array([[[3, 0], [0, 4], [3, 4]], [[0, 0], [0, 0], [0, 0]]], dtype=float)
+    sigma = np.array([3.0, 4.0])
+    # Scaled errors (1, 0), (0, 1), (1, 1): NRMSE(t) = sqrt(1/2), sqrt(1/2), 1; over the horizon sqrt((1/2 + 1/2 + 1)/3).
+    np.testing.assert_allclose(nrmse_trace(forecast, truth, sigma)[0], [0.5**0.5, 0.5**0.5, 1])
+    np.testing.assert_allclose(nrmse(forecast, truth, sigma), [(2 / 3) ** 0.5, 0])
+    np.testing.assert_array_equal(valid_prediction_time(nrmse_trace(forecast, truth, sigma), threshold=0.8), [2, 3])
+
+
+def test_diverged_forecast_is_infinite_not_nan():
+    trace = nrmse_trace(np.array([[0.0], [np.nan], [np.inf]]), np.zeros((3, 1)), np.ones(1))
+    np.testing.assert_array_equal(trace, [0, np.inf, np.inf])
+    assert valid_prediction_time(trace) == 1
+
+
+def test_synaptic_operations_equal_the_effective_accumulates_of_the_binary_weight_matrix():
+    # NeuroBench: weights binarised, every spike vector multiplied with them, all products summed.
+    rng = np.random.default_rng(0)
+    mask = rng.random((30, 30)) < 0.2
+    raster = rng.random((100, 30)) < 0.1
+    pre, _ = np.nonzero(mask.T)
+    assert synaptic_operations(raster.sum(axis=0), pre) == int(np.sum(raster.astype(int) @ mask.T.astype(int)))
+
+
+def test_bad_metrics_input():
+    with pytest.raises(InvalidInput, match="one shape"):
+        nrmse_trace(np.zeros((3, 1)), np.zeros((4, 1)), np.ones(1))
+    with pytest.raises(InvalidInput, match="sigma must be positive"):
+        nrmse_trace(np.zeros((3, 1)), np.zeros((3, 1)), np.zeros(1))
