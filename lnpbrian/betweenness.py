@@ -12,7 +12,6 @@ from scipy.sparse.csgraph import connected_components
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.linearise import edge_arrays
 
 __all__ = ["betweenness_centrality", "degree_product", "lowest_neurons", "total_degree"]
 
@@ -87,7 +86,7 @@ def betweenness_centrality(
     array([0., 2., 2., 0.])
     """
     size = checks.count("n", n)
-    pre, post = edge_arrays(pre, post, size)
+    pre, post = checks.edge_arrays(pre, post, size)
     if weights is not None:
         return _weighted(pre, post, size, weights, normalized)
     proper = pre != post
@@ -193,7 +192,7 @@ def total_degree(pre: object, post: object, n: int) -> np.ndarray:
     array([2, 1, 1])
     """
     size = checks.count("n", n)
-    pre, post = edge_arrays(pre, post, size)
+    pre, post = checks.edge_arrays(pre, post, size)
     return np.bincount(pre, minlength=size) + np.bincount(post, minlength=size)
 
 
@@ -207,7 +206,7 @@ def degree_product(pre: object, post: object, n: int) -> np.ndarray:
     array([0, 1, 1, 0])
     """
     size = checks.count("n", n)
-    pre, post = edge_arrays(pre, post, size)
+    pre, post = checks.edge_arrays(pre, post, size)
     return np.bincount(pre, minlength=size) * np.bincount(post, minlength=size)
 
 

@@ -63,11 +63,12 @@ def real(
     else:
         right = f"{below:g})" if below is not None else f"{at_most:g}]"
     message = f"{name} must be a number in {left}, {right}, got {value!r}"
-    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.ndarray)) or np.ndim(value) != 0:
+    scalar = isinstance(value, numbers.Real) or (isinstance(value, np.ndarray) and value.ndim == 0)
+    if isinstance(value, bool) or not scalar:
         raise InvalidInput(message)
     if isinstance(value, Quantity) and not have_same_dimensions(value, 1):
         raise InvalidInput(f"{message} (a plain number without unit is needed)")
-    number = float(value)
+    number = float(value)  # type: ignore[arg-type]
     if (
         not np.isfinite(number)
         or (above is not None and not number > above)
@@ -114,7 +115,7 @@ def array(
     """Return `value` as a finite array of the stated shape (``None`` leaves an axis free)."""
     tail = f"; {remedy}" if remedy else ""
     try:
-        result = np.asarray(value, dtype=dtype)
+        result: np.ndarray = np.asarray(value, dtype=dtype)
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"{name} must be an array of {dtype.__name__}, got {type(value).__name__}{tail}") from error
     if shape is not None and (
@@ -127,6 +128,31 @@ def array(
         first = tuple(int(k) for k in np.argwhere(~np.isfinite(result))[0])
         raise InvalidInput(f"{name} must be finite, got {result[first]} at index {first}{tail}")
     return result
+
+
+def edge_arrays(pre: object, post: object, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return `pre` and `post` as aligned int64 arrays of neuron indices below `n`.
+
+    >>> edge_arrays([0], [2], 2)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: post must hold neuron indices in 0..1, got 2 at synapse 0
+    """
+    ends = []
+    for name, value in (("pre", pre), ("post", post)):
+        index: np.ndarray = np.asarray(value)
+        if index.ndim != 1 or (index.size and not np.issubdtype(index.dtype, np.integer)):
+            raise InvalidInput(
+                f"{name} must be one neuron index per synapse, got shape {index.shape} of type {index.dtype}"
+            )
+        wrong = np.flatnonzero((index < 0) | (index >= n))
+        if wrong.size:
+            raise InvalidInput(
+                f"{name} must hold neuron indices in 0..{n - 1}, got {index[wrong[0]]} at synapse {wrong[0]}"
+            )
+        ends.append(index.astype(np.int64))
+    if ends[0].shape != ends[1].shape:
+        raise InvalidInput(f"pre and post must have one entry per synapse each, got {ends[0].size} and {ends[1].size}")
+    return ends[0], ends[1]
 
 
 def keep_mask(name: str, value: object, size: int) -> np.ndarray:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import brian2
 import typer
@@ -25,7 +24,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.encoding import CurrentEncoder, Encoder, PoissonEncoder
 from lnpbrian.lnp import PruneOptions, schedule
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN
-from lnpbrian.network import NetworkSpec, RecurrentNetwork
+from lnpbrian.network import NetworkSpec
 from lnpbrian.noise import EXCITABILITIES, RESCALES, STRENGTHS, NoisePruneOptions
 from lnpbrian.readout import ReadoutOptions
 from lnpbrian.streams import Streams
@@ -40,16 +39,12 @@ MODELS = {"hrsnn": HRSNN, "chrsnn": CHRSNN, "mrsnn": MRSNN}
 LORENZ_LYAPUNOV_STEPS = 110.4
 
 
-def _enum(name: str, values: tuple[str, ...]) -> Any:
-    return StrEnum(name, {value.replace("*", "_times_").replace("-", "_"): value for value in values})
+TASKS = ("lorenz63",)
+ENCODERS = ("current", "poisson")
 
 
-Model = _enum("Model", tuple(MODELS))
-Task = _enum("Task", ("lorenz63",))
-EncoderName = _enum("EncoderName", ("current", "poisson"))
-Strength = _enum("Strength", STRENGTHS)
-Rescale = _enum("Rescale", RESCALES)
-Excitability = _enum("Excitability", EXCITABILITIES)
+def _choices(what: str, values: Iterable[str]) -> typer.models.OptionInfo:
+    return typer.Option(help=f"{what}: {', '.join(values)}.")
 
 
 @app.callback()
@@ -59,27 +54,29 @@ def _root() -> None:
 
 @app.command()
 def prune(
-    model: Annotated[Model, typer.Option(help="Network model.")] = Model.hrsnn,
+    model: Annotated[str, _choices("Network model", MODELS)] = "hrsnn",
     neurons: Annotated[int, typer.Option(help="Number of neurons.")] = 1000,
     connection_probability: Annotated[float, typer.Option(help="Connection probability in (0, 1].")] = 0.1,
     iterations: Annotated[int, typer.Option(help="Pruning iterations.")] = 10,
     synapse_sparsity: Annotated[float, typer.Option(help="Fraction of synapses to remove.")] = 0.95,
     neuron_sparsity: Annotated[float, typer.Option(help="Fraction of neurons to remove.")] = 0.5,
-    task: Annotated[Task, typer.Option(help="Series to forecast.")] = Task.lorenz63,
-    encoder: Annotated[EncoderName, typer.Option(help="How samples become input.")] = EncoderName.current,
+    task: Annotated[str, _choices("Series to forecast", TASKS)] = "lorenz63",
+    encoder: Annotated[str, _choices("How samples become input", ENCODERS)] = "current",
     windows: Annotated[int, typer.Option(help="Forecast windows.")] = 20,
-    sample_time: Annotated[float, typer.Option(help="Time each sample is shown, in ms; by default that of the encoder.")] = 0.0,
-    edge_strength: Annotated[Strength, typer.Option(help="What makes a synapse strong.")] = Strength.lyapunov,
-    rescale: Annotated[Rescale, typer.Option(help="How kept weights are rescaled.")] = Rescale.homeostatic,
+    sample_time: Annotated[
+        float, typer.Option(help="Time each sample is shown, in ms; by default that of the encoder.")
+    ] = 0.0,
+    edge_strength: Annotated[str, _choices("What makes a synapse strong", STRENGTHS)] = "lyapunov",
+    rescale: Annotated[str, _choices("How kept weights are rescaled", RESCALES)] = "homeostatic",
     cap: Annotated[float | None, typer.Option(help="Largest rescaling factor.")] = None,
-    excitability: Annotated[Excitability, typer.Option(help="Whether biases compensate lost input.")] = Excitability.keep,
+    excitability: Annotated[str, _choices("Biases after pruning", EXCITABILITIES)] = "keep",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for run.json, network.npz and the figures.")] = Path("runs/prune"),
 ) -> None:
     """Forecast with a network, prune it, forecast again; write numbers, network and figures."""
-    noise = NoisePruneOptions(
-        edge_strength=str(edge_strength), rescale=str(rescale), cap=cap, excitability=str(excitability)
-    )
+    for name, value, known in (("model", model, MODELS), ("task", task, TASKS), ("encoder", encoder, ENCODERS)):
+        checks.choice(f"--{name}", value, known)
+    noise = NoisePruneOptions(edge_strength=edge_strength, rescale=rescale, cap=cap, excitability=excitability)
     pruning = PruneOptions(synapse_sparsity, neuron_sparsity, iterations, noise)
     readout = ReadoutOptions()
     if sample_time:
@@ -90,17 +87,19 @@ def prune(
     series = _task(windows)
     directory = checks.writable_directory("--out", out)
     with console.status("building the network and checking its rate (compiles on first use)"):
-        live = MODELS[str(model)](neurons, checks.probability("connection_probability", connection_probability), seed=seed)
+        live = MODELS[model](neurons, checks.probability("connection_probability", connection_probability), seed=seed)
     schedule(live.spec.n_neurons, live.spec.n_synapses, pruning)
-    source = _encoder(str(encoder), neurons, series, seed)
-    console.print(f"{live.spec.model}: {neurons} neurons, {len(live.synapses)} synapses, {live.mean_rate:.1f} Hz under noise")
+    source = _encoder(encoder, neurons, series, seed)
+    console.print(
+        f"{live.spec.model}: {neurons} neurons, {len(live.synapses)} synapses, {live.mean_rate:.1f} Hz under noise"
+    )
     with _progress_bars() as report:
         result = study.prune_and_forecast(
             live, source, series, pruning=pruning, readout=readout, seed=seed, report=report
         )
     result.after.save(directory / "network.npz")
     drawn = figures.draw_all(result, directory)
-    options = {"connection_probability": connection_probability, "encoder": str(encoder), "windows": windows}
+    options = {"connection_probability": connection_probability, "encoder": encoder, "windows": windows}
     result.write_json(directory / "run.json", options)
     console.print(_table(result))
     if not result.pruning.status.startswith("all"):
@@ -137,14 +136,12 @@ def _description(spec: NetworkSpec) -> dict[str, str]:
         "plastic": "yes" if spec.plasticity is not None else "no",
         "delays": "yes" if spec.delays is not None else "no",
         "betweenness": f"{between.mean():.4g} mean, {between.max():.4g} largest",
-        "step": f"{1e3 * spec.dt:g} ms, spikes on the {spec.spike_timing} scale",
+        "time step": f"{1e3 * spec.dt:g} ms, {spec.spike_timing} spikes",
     }
 
 
 def _task(windows: int) -> ForecastTask:
-    return short_protocol(
-        lorenz63(), name="lorenz63", n_windows=windows, lyapunov_time=LORENZ_LYAPUNOV_STEPS
-    )
+    return short_protocol(lorenz63(), name="lorenz63", n_windows=windows, lyapunov_time=LORENZ_LYAPUNOV_STEPS)
 
 
 def _encoder(name: str, neurons: int, task: ForecastTask, seed: int) -> Encoder:

@@ -1,7 +1,7 @@
 """Turn the samples of a series into the input of a network: a current, or Poisson spikes.
 
-An encoder is a frozen set of arrays; `attach` gives it to the live copies of a network as an `Input`, whose `write` sets
-the sample that is shown from then on. It can be called during a run, so that a forecast can be fed back.
+An encoder is a frozen set of arrays; `attach` gives it to the live copies of a network as an `Input`, whose `write`
+sets the sample that is shown from then on. It can be called during a run, so that a forecast can be fed back.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class PoissonEncoder:
         inputs_per_neuron: int = 10,
         weight: float = 0.1,
     ) -> PoissonEncoder:
-        """Draw receptive fields ``N(0, field_scale^2)``, and for each neuron `inputs_per_neuron` channels of either sign."""
+        """Draw receptive fields from ``N(0, field_scale^2)`` and the channels of each neuron, half of them inhibitory."""
         n, d = checks.count("n_neurons", n_neurons), checks.count("dimensions", dimensions)
         m = checks.count("channels", channels)
         k = checks.count("inputs_per_neuron", inputs_per_neuron)

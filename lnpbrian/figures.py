@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -30,7 +31,9 @@ def draw_all(study: Study, directory: str | os.PathLike[str]) -> list[Path]:
     return paths
 
 
-def _figure(rows: int = 1, columns: int = 1, *, width: float = 7.0, height: float = 3.6, **options: object) -> tuple:
+def _figure(
+    rows: int = 1, columns: int = 1, *, width: float = 7.0, height: float = 3.6, **options: Any
+) -> tuple[Figure, Any]:
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, **options)
     for axis in np.ravel(axes):
@@ -105,7 +108,9 @@ def forecast(study: Study) -> Figure:
     figure, axes = _figure(dimensions, 1, height=1.3 * dimensions + 1, sharex=True)
     steps = np.arange(1, task.horizon + 1)
     for d, axis in enumerate(np.ravel(axes)):
-        physical = task.mean[d] + task.scale[d] * np.stack([task.truth, before.prediction, after.prediction])[:, window, :, d]
+        physical = (
+            task.mean[d] + task.scale[d] * np.stack([task.truth, before.prediction, after.prediction])[:, window, :, d]
+        )
         low, high = physical[0].min(), physical[0].max()
         margin = 0.35 * (high - low)
         axis.plot(steps, physical[0], color=TRUTH, linewidth=2.2, label="truth")
@@ -113,7 +118,9 @@ def forecast(study: Study) -> Figure:
         axis.plot(steps, physical[2], color=AFTER, label=f"pruned, NRMSE {after.nrmse[window]:.2f}")
         axis.set(ylabel="xyz"[d] if dimensions == 3 else f"dimension {d}", ylim=(low - margin, high + margin))
     top, bottom = np.ravel(axes)[0], np.ravel(axes)[-1]
-    top.set_title(f"{task.name}: window {window + 1} of {task.n_windows} (median error of the pruned network)", fontsize=10)
+    top.set_title(
+        f"{task.name}: window {window + 1} of {task.n_windows} (median error of the pruned network)", fontsize=10
+    )
     top.legend(frameon=False, ncols=3, fontsize=8, loc="upper left")
     bottom.set_xlabel("steps forecast in closed loop")
     return figure
@@ -150,7 +157,7 @@ def history(study: Study) -> Figure:
 def _histogram(axis: Axes, groups: list[tuple[np.ndarray, str, str]]) -> None:
     everything = np.concatenate([values for values, _, _ in groups]).astype(float)
     low, high = np.percentile(everything, [0.5, 99.5])
-    edges = np.linspace(low, max(high, low + 1e-9), 41)
+    edges = np.linspace(low, max(high, low + 1e-9), 41).tolist()
     for values, color, label in groups:
         # The outermost 1 % falls into the end bins, so that one outlier does not squeeze the rest.
         inside = np.clip(values, edges[0], edges[-1])

@@ -39,31 +39,6 @@ ALL_EIGENVALUES = 600
 BLOCK = 1 << 22
 
 
-def edge_arrays(pre: object, post: object, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return `pre` and `post` as aligned int64 arrays of neuron indices below `n`.
-
-    >>> edge_arrays([0], [2], 2)
-    Traceback (most recent call last):
-    lnpbrian.checks.InvalidInput: post must hold neuron indices in 0..1, got 2 at synapse 0
-    """
-    ends = []
-    for name, value in (("pre", pre), ("post", post)):
-        index = np.asarray(value)
-        if index.ndim != 1 or (index.size and not np.issubdtype(index.dtype, np.integer)):
-            raise InvalidInput(
-                f"{name} must be one neuron index per synapse, got shape {index.shape} of type {index.dtype}"
-            )
-        wrong = np.flatnonzero((index < 0) | (index >= n))
-        if wrong.size:
-            raise InvalidInput(
-                f"{name} must hold neuron indices in 0..{n - 1}, got {index[wrong[0]]} at synapse {wrong[0]}"
-            )
-        ends.append(index.astype(np.int64))
-    if ends[0].shape != ends[1].shape:
-        raise InvalidInput(f"pre and post must have one entry per synapse each, got {ends[0].size} and {ends[1].size}")
-    return ends[0], ends[1]
-
-
 def lyapunov_matrix(
     pre: object,
     post: object,
@@ -121,7 +96,7 @@ def lyapunov_matrix(
     """
     lam = checks.array("exponents", exponents, shape=(None,))
     n = lam.size
-    pre, post = edge_arrays(pre, post, n)
+    pre, post = checks.edge_arrays(pre, post, n)
     floor = checks.real("resolution", resolution, above=0)
     checks.choice("neighbours", neighbours, NEIGHBOURS)
     B = _neighbour_matrix(pre, post, n, neighbours)
@@ -320,7 +295,7 @@ def linear_network(
     if tau.size == 0 or not (tau > 0).all():
         raise InvalidInput(f"time_constants must be above 0 s, got {tau.min() if tau.size else 'none'}")
     n = tau.size
-    pre, post = edge_arrays(pre, post, n)
+    pre, post = checks.edge_arrays(pre, post, n)
     s = checks.array("signed_strength", signed_strength, shape=pre.shape)
     checks.choice("diagonal", diagonal, DIAGONALS)
     leak = 1 / tau

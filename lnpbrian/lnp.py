@@ -1,7 +1,7 @@
 """Lyapunov noise pruning: the loop that makes a live Brian2 network sparse, in place, before it is trained.
 
-One iteration measures rates and Lyapunov exponents, removes synapses by noise pruning (step I), and silences the neurons
-of lowest betweenness (step II). A geometric schedule spreads the removal over the iterations.
+One iteration measures rates and Lyapunov exponents, removes synapses by noise pruning (step I), and silences the
+neurons of lowest betweenness (step II). A geometric schedule spreads the removal over the iterations.
 """
 
 from __future__ import annotations
@@ -279,7 +279,7 @@ def prune(
         outside = 0 if low <= history[-1].mean_rate_hz <= high else outside + 1
         if outside == 2 and k < options.iterations:
             status = (
-                f"stopped after iteration {k} of {options.iterations}: the mean rate was outside {low:g}..{high:g} Hz twice"
+                f"stopped after iteration {k} of {options.iterations}: mean rate outside {low:g}..{high:g} Hz twice"
             )
             break
     return PruneResult(

@@ -43,7 +43,9 @@ def nrmse_trace(forecast: np.ndarray, truth: np.ndarray, sigma: np.ndarray) -> n
     if forecast.shape != truth.shape:
         raise checks.InvalidInput(f"forecast and truth must have one shape, got {forecast.shape} and {truth.shape}")
     if not (sigma > 0).all():
-        raise checks.InvalidInput(f"sigma must be positive, got {sigma.min():g}; drop constant dimensions of the series")
+        raise checks.InvalidInput(
+            f"sigma must be positive, got {sigma.min():g}; drop constant dimensions of the series"
+        )
     with np.errstate(over="ignore", invalid="ignore"):
         error = np.sqrt(np.mean(((forecast - truth) / sigma) ** 2, axis=-1))
     return np.where(np.isfinite(error), error, np.inf)

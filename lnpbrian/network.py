@@ -21,6 +21,7 @@ from lnpbrian.checks import InvalidInput
 __all__ = ["STDP", "LiveNetwork", "NetworkSpec", "RecurrentNetwork"]
 
 _FORMAT = 1
+SPIKE_TIMINGS = ("grid", "interpolated", "precise")
 
 _NEURON_ARRAYS: dict[str, type] = {
     "time_constants": float,
@@ -49,7 +50,7 @@ RESET = "v = 0"
 # solution backwards with Newton's method (kappa I_syn is its particular part), `advance` is the first-order effect of
 # the spikes that arrived earlier in the same step. A held neuron carries a perturbation as the time of its release;
 # `virtual_v` extrapolates back from there, so that the difference between twins shows.
-PRECISE_NEURON_EQUATIONS = """
+OFF_GRID_NEURON_EQUATIONS = """
 dv/dt = active*(I_bias + I_ext + I_syn - v)/tau_m : 1
 dI_syn/dt = -I_syn/tau_syn : 1
 active = clip((t + dt - release + advance)/dt, 0, 1) : 1 (constant over dt)
@@ -69,7 +70,7 @@ _NEWTON_STEP = """
 s_ = clip(s_ - (d_*exp(s_/tau_m) + c_*exp(s_/tau_syn) + b_ - 1)
           /(d_*exp(s_/tau_m)/tau_m + c_*exp(s_/tau_syn)/tau_syn), 0*second, 2*dt)
 """.replace("\n          ", "")
-PRECISE_RESET = (
+OFF_GRID_RESET = (
     """
 b_ = I_bias + I_ext
 c_ = kappa*I_syn
@@ -88,6 +89,7 @@ v = 0
 
 SYNAPSE_EQUATIONS = "w : 1"
 ON_PRE = "I_syn_post += w"
+INTERPOLATED_ON_PRE = "I_syn_post += w*exp(-overshoot_pre/tau_syn)"
 # Between grid points, in two passes: a spike advances the later threshold crossings of its targets in the same step,
 # then it reaches every target, whose potential has felt it by the end of the step unless it is held.
 PRECISE_ADVANCE = """
@@ -100,6 +102,12 @@ I_syn_post += w*exp(-since_/tau_syn)
 felt_ = clip(t + dt - release_post + advance_post, 0*second, since_)
 v_post += w*kappa_post*(exp(-since_/tau_syn) - exp(-(since_ - felt_)/tau_syn - felt_/tau_m_post))
 """
+
+_ON_PRE: dict[str, str | dict[str, str]] = {
+    "grid": ON_PRE,
+    "interpolated": INTERPOLATED_ON_PRE,
+    "precise": {"pre": PRECISE_ON_PRE, "advance": PRECISE_ADVANCE},
+}
 
 STDP_EQUATIONS = """
 w : 1
@@ -187,10 +195,12 @@ class NetworkSpec:
         Transmission delays in seconds; without them a spike acts at the end of the step in which it occurs.
     plasticity : STDP, optional
         Constants of plastic synapses.
-    spike_timing : {"grid", "precise"}
-        Whether spikes, resets and releases from refractoriness fall on the time grid (plain Brian2), or between its
-        steps where the potential crosses the threshold. Precise spikes make the network a smooth function of its
-        state, as Lyapunov exponents need; they take a refractory period of at least two steps.
+    spike_timing : {"grid", "interpolated", "precise"}
+        Where a spike happens. "grid": at the end of a time step (plain Brian2). "interpolated": where the potential
+        crosses the threshold within the step; reset, refractoriness and synaptic current follow from there, so that no
+        overshoot is lost. "precise": beside that, the potentials of the targets feel the spike within the step, which
+        makes the network a smooth function of its state, as Lyapunov exponents need, at several times the cost per
+        spike. The last two take a refractory period of at least two steps.
 
     Raises
     ------
@@ -251,10 +261,10 @@ class NetworkSpec:
                 f"time constant {self.time_constants[close][0]:g} s of neuron {int(np.argmax(close))} equals the "
                 "synaptic one, where the exact integration of the LIF is singular; change one of them by 1e-5 or more"
             )
-        checks.choice("spike_timing", self.spike_timing, ("grid", "precise"))
-        if self.spike_timing == "precise" and self.refractory_period < 2 * self.dt:
+        checks.choice("spike_timing", self.spike_timing, SPIKE_TIMINGS)
+        if self.spike_timing != "grid" and self.refractory_period < 2 * self.dt:
             raise InvalidInput(
-                f"precise spikes need a refractory period of at least two steps ({2e3 * self.dt:g} ms), "
+                f"{self.spike_timing} spikes need a refractory period of at least two steps ({2e3 * self.dt:g} ms), "
                 f"got {1e3 * self.refractory_period:g} ms; lower dt"
             )
         if self.delays is not None and (self.delays < 0).any():
@@ -313,8 +323,7 @@ class NetworkSpec:
         copies = checks.count("copies", copies)
         block = np.repeat(np.arange(copies) * self.n_neurons, self.n_synapses)
         tiled = self.of_synapses(np.tile(np.arange(self.n_synapses), copies))
-        # The tiled pre and post fit the first block; one replace per kind keeps every intermediate spec valid.
-        grown = {name: np.tile(getattr(self, name), copies) for name in _NEURON_ARRAYS}
+        grown: dict[str, Any] = {name: np.tile(getattr(self, name), copies) for name in _NEURON_ARRAYS}
         return replace(tiled, pre=tiled.pre + block, post=tiled.post + block, **grown)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -472,7 +481,7 @@ class RecurrentNetwork(LiveNetwork):
             neurons,
             synapses,
             time_constants="tau_m",
-            compared="virtual_v" if spec.spike_timing == "precise" else "v",
+            compared="v" if spec.spike_timing == "grid" else "virtual_v",
             silence={"alive": False, "I_bias": 0.0},
         )
         self._built_from = spec
@@ -485,7 +494,9 @@ class RecurrentNetwork(LiveNetwork):
         plasticity = None
         if built.plasticity is not None and "eta_plus" in synapses.variables:
             names = ("tau_plus", "tau_minus", "eta_plus", "eta_minus")
-            constants = {name: np.array(synapses.get_states([name], units=False)[name]) for name in names}
+            constants: dict[str, Any] = {
+                name: np.array(synapses.get_states([name], units=False)[name]) for name in names
+            }
             plasticity = replace(built.plasticity, **constants)
         return replace(
             built,
@@ -500,20 +511,20 @@ class RecurrentNetwork(LiveNetwork):
 
 
 def _build_neurons(spec: NetworkSpec, name: str) -> NeuronGroup:
-    precise = spec.spike_timing == "precise"
+    on_grid = spec.spike_timing == "grid"
     tau_syn = spec.synaptic_time_constant
     neurons = NeuronGroup(
         spec.n_neurons,
-        PRECISE_NEURON_EQUATIONS if precise else NEURON_EQUATIONS,
+        NEURON_EQUATIONS if on_grid else OFF_GRID_NEURON_EQUATIONS,
         threshold="v >= 1 and alive",
-        reset=PRECISE_RESET if precise else RESET,
-        refractory=False if precise else spec.refractory_period * second,
+        reset=RESET if on_grid else OFF_GRID_RESET,
+        refractory=spec.refractory_period * second if on_grid else False,
         method="exact",
         dt=spec.dt * second,
         namespace={"tau_syn": tau_syn * second, "t_ref": spec.refractory_period * second},
         name=f"{name}_neurons",
     )
-    if precise:
+    if not on_grid:
         # Targets need the overshoot of the spike they receive.
         neurons.resetter["spike"].when = "before_synapses"
         neurons.kappa = tau_syn / (tau_syn - spec.time_constants)
@@ -529,16 +540,14 @@ def _build_neurons(spec: NetworkSpec, name: str) -> NeuronGroup:
 
 def _build_synapses(spec: NetworkSpec, neurons: NeuronGroup, name: str, plastic: bool) -> Synapses:
     stdp = spec.plasticity if plastic else None
-    if stdp is None:
-        on_pre = ON_PRE if spec.spike_timing == "grid" else {"pre": PRECISE_ON_PRE, "advance": PRECISE_ADVANCE}
-        equations, on_post, namespace = SYNAPSE_EQUATIONS, None, {}
-    elif spec.spike_timing == "precise":
-        raise InvalidInput("plastic synapses need spike_timing='grid', or build the network with plastic=False")
-    else:
+    equations, on_post = SYNAPSE_EQUATIONS, None
+    on_pre: str | dict[str, str] = _ON_PRE[spec.spike_timing]
+    namespace = {"tau_syn": spec.synaptic_time_constant * second, "t_ref": spec.refractory_period * second}
+    if stdp is not None:
+        if spec.spike_timing != "grid":
+            raise InvalidInput("plastic synapses need spike_timing='grid'; build the network with plastic=False")
         equations, on_pre, on_post = STDP_EQUATIONS, STDP_ON_PRE, STDP_ON_POST
-        namespace = {"w_min": stdp.w_min, "w_max": stdp.w_max}
-    if spec.spike_timing == "precise":
-        namespace |= {"tau_syn": spec.synaptic_time_constant * second, "t_ref": spec.refractory_period * second}
+        namespace |= {"w_min": stdp.w_min, "w_max": stdp.w_max}
     synapses = Synapses(
         neurons,
         neurons,

@@ -19,7 +19,6 @@ from lnpbrian.linearise import (
     DIAGONALS,
     NEIGHBOURS,
     STRENGTHS,
-    edge_arrays,
     edge_strength,
     linear_network,
     lyapunov_matrix,
@@ -393,7 +392,7 @@ def keep_scores(
     """
     C = covariance if sparse.issparse(covariance) else checks.array("covariance", covariance, shape=(None, None))
     n = C.shape[0]
-    pre, post = edge_arrays(pre, post, n)
+    pre, post = checks.edge_arrays(pre, post, n)
     sign = np.sign(checks.array("weights", weights, shape=pre.shape))
     size = checks.array("strength", strength, shape=pre.shape)
     if (size < 0).any():
@@ -665,7 +664,7 @@ def _input_ratio(w: np.ndarray, kept: np.ndarray, pre: object, post: object, rat
     """Per kept synapse: input of its (target, sign) group before over after; and how many groups cannot be repaired."""
     n = 1 + max(np.max(ends, initial=0) for ends in (np.asarray(pre), np.asarray(post)))
     r = np.ones(n) if rates is None else _rates(rates)
-    pre, post = edge_arrays(pre, post, r.size)
+    pre, post = checks.edge_arrays(pre, post, r.size)
     if pre.shape != w.shape:
         raise InvalidInput(f"pre and post must have one entry per synapse ({w.size}), got {pre.size}")
     group = 2 * post + (w < 0)
@@ -725,7 +724,7 @@ def excitability_shift(
     array([ 0. , -0.2])
     """
     r = _rates(rates)
-    pre, post = edge_arrays(pre, post, r.size)
+    pre, post = checks.edge_arrays(pre, post, r.size)
     w = checks.array("weights", weights, shape=pre.shape)
     new = checks.array("pruned_weights", pruned_weights, shape=pre.shape)
     tau = checks.array("gain", gain)
@@ -913,7 +912,7 @@ def noise_prune(
         raise InvalidInput("excitability='compensate' needs rates and gain (tau_syn)")
     tau = checks.array("time_constants", time_constants, shape=(None,))
     n = tau.size
-    pre, post = edge_arrays(pre, post, n)
+    pre, post = checks.edge_arrays(pre, post, n)
     w = checks.array("weights", weights, shape=pre.shape)
 
     lyapunov = np.empty(0)

@@ -1,10 +1,11 @@
-"""Forecast a series with the spikes of a network: filtered spike trains, a ridge readout, and the loop closed in Brian2.
+"""Forecast a series with a network: filtered spike trains, a ridge readout, and the loop closed inside Brian2.
 
 All windows of a task run side by side as copies of one network, each with its own input and its own readout.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -21,6 +22,11 @@ from lnpbrian.tasks import ForecastTask
 __all__ = ["Forecast", "ReadoutOptions", "RidgeReadout", "forecast", "readout_neurons"]
 
 
+# In closed loop a standardised feature is held within this many standard deviations of its training values.
+FEATURE_LIMIT = 5.0
+THRESHOLDS = (0.1, 0.3, 0.5)
+
+
 @dataclass(frozen=True)
 class ReadoutOptions:
     """How spikes become a forecast.
@@ -30,17 +36,26 @@ class ReadoutOptions:
     sample_time : Quantity
         How long each sample is shown.
     filters : tuple of Quantity
-        Time constants of the exponential filters; each read neuron gives one feature per filter.
+        Time constants tau of the filters. Each gives a readout of its own, and the forecast is the mean of them.
+    order : int
+        Number n of exponential filters in a row: a spike of age u adds ``(u/tau)^(n-1)/(n-1)! exp(-u/tau)`` to its
+        neuron's feature. One is the plain exponential filter; three hides the phase of single spikes.
     fraction : float
         Fraction of the surviving neurons that is read, in (0, 1].
     ridge : float
-        Penalty of the squared readout weights, for standardised features; above 0.
+        Penalty of the squared weights of the standardised features, above 0; the current sample is not penalised.
+
+    Raises
+    ------
+    InvalidInput
+        If a value is out of range or has the wrong unit.
     """
 
-    sample_time: Quantity = field(default_factory=lambda: 50 * ms)
-    filters: tuple[Quantity, ...] = field(default_factory=lambda: (50 * ms, 150 * ms))
+    sample_time: Quantity = field(default_factory=lambda: 100 * ms)
+    filters: tuple[Quantity, ...] = field(default_factory=lambda: (50 * ms, 40 * ms))
+    order: int = 3
     fraction: float = 0.1
-    ridge: float = 10.0
+    ridge: float = 0.03
 
     def __post_init__(self) -> None:
         checks.seconds("sample_time", self.sample_time)
@@ -48,53 +63,65 @@ class ReadoutOptions:
             checks.seconds("filters", value)
         if not self.filters:
             raise InvalidInput("filters must hold at least one time constant, e.g. (50*ms,)")
+        checks.count("order", self.order)
         checks.probability("fraction", self.fraction)
         checks.real("ridge", self.ridge, above=0)
 
 
 @dataclass(frozen=True, repr=False)
 class RidgeReadout:
-    """Linear readout of the next step's increment, fitted by ridge regression on standardised features.
+    """Linear readout of the next step's increment from filtered spikes and the current sample.
 
     Parameters
     ----------
     mean, scale : ndarray, shape (F,)
         Of the features in training.
-    weights : ndarray, shape (F, D)
+    feature_weights : ndarray, shape (F, D)
         Of the standardised features.
+    current_weights : ndarray, shape (D, D)
+        Of the current sample.
     intercept : ndarray, shape (D,)
-        Mean increment.
     """
 
     mean: np.ndarray
     scale: np.ndarray
-    weights: np.ndarray
+    feature_weights: np.ndarray
+    current_weights: np.ndarray
     intercept: np.ndarray
 
     @classmethod
-    def fit(cls, features: np.ndarray, increments: np.ndarray, *, ridge: float) -> RidgeReadout:
-        """Solve ``(X^T X + ridge I) B = X^T Y`` with X the standardised features (T, F), Y the centred increments.
+    def fit(cls, features: np.ndarray, current: np.ndarray, increments: np.ndarray, *, ridge: float) -> RidgeReadout:
+        """Minimise ``|Y - X B - Z C - c|^2 + ridge |B|^2`` over B, C and c.
+
+        X are the standardised features (T, F), Z the current samples (T, D) and Y their increments (T, D).
 
         Examples
         --------
         With a vanishing penalty a linear law is found exactly:
 
-        >>> x = np.random.default_rng(0).standard_normal((50, 3))
-        >>> y = x @ np.array([[1.0], [-2.0], [0.5]]) + 3
-        >>> bool(np.allclose(RidgeReadout.fit(x, y, ridge=1e-9)(x), y))
+        >>> rng = np.random.default_rng(0)
+        >>> x, z = rng.standard_normal((50, 3)), rng.standard_normal((50, 1))
+        >>> y = x @ np.array([[1.0], [-2.0], [0.5]]) - z + 3
+        >>> bool(np.allclose(RidgeReadout.fit(x, z, y, ridge=1e-9)(x, z), y))
         True
         """
         mean, scale = features.mean(axis=0), features.std(axis=0)
         # A read neuron that never fired in training has no scale; its feature stays at zero.
         scale = np.where(scale > 1e-12, scale, np.inf)
-        x = (features - mean) / scale
-        intercept = increments.mean(axis=0)
-        gram = x.T @ x + ridge * np.eye(x.shape[1])
-        return cls(mean, scale, np.linalg.solve(gram, x.T @ (increments - intercept)), intercept)
+        centre = current.mean(axis=0)
+        x = np.concatenate([(features - mean) / scale, current - centre], axis=1)
+        y = increments - increments.mean(axis=0)
+        n_features = features.shape[1]
+        # A trace of penalty keeps the system regular when the current sample is a combination of itself and features.
+        penalty = np.where(np.arange(x.shape[1]) < n_features, ridge, 1e-6)
+        weights = np.linalg.solve(x.T @ x + np.diag(penalty), x.T @ y)
+        b, c = weights[:n_features], weights[n_features:]
+        return cls(mean, scale, b, c, increments.mean(axis=0) - centre @ c)
 
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Return the increments (..., D) for features (..., F)."""
-        return (features - self.mean) / self.scale @ self.weights + self.intercept
+    def __call__(self, features: np.ndarray, current: np.ndarray) -> np.ndarray:
+        """Return the increments (..., D) for features (..., F) and current samples (..., D)."""
+        x = np.clip((features - self.mean) / self.scale, -FEATURE_LIMIT, FEATURE_LIMIT)
+        return x @ self.feature_weights + current @ self.current_weights + self.intercept
 
 
 @dataclass(frozen=True, repr=False)
@@ -147,9 +174,6 @@ def readout_neurons(spec: NetworkSpec, fraction: float = 0.1) -> np.ndarray:
     return np.sort(np.argsort(-centrality, kind="stable")[:count])
 
 
-THRESHOLDS = (0.1, 0.3, 0.5)
-
-
 def forecast(
     spec: NetworkSpec,
     encoder: Encoder,
@@ -187,19 +211,24 @@ def forecast(
 
     Notes
     -----
-    Feature k of sample n is the filtered spike train at the end of the sample, beside the sample itself; the readout
-    predicts ``z(n+1) - z(n)``. It sees samples `warm_up` .. `train` - 2; the forecast starts from sample `train` - 1.
+    A feature is a neuron's filtered spike train at the end of sample n. From the features and the sample itself the
+    readout predicts ``z(n+1) - z(n)``. It is fitted on samples `warm_up` .. `train` - 2; the forecast starts from
+    sample `train` - 1.
     """
     options = options or ReadoutOptions()
     if not spec.alive.all():
-        raise InvalidInput("the network has silent neurons; forecast with spec.compacted() and encoder.of_neurons(alive)")
+        raise InvalidInput(
+            "the network has silent neurons; forecast with spec.compacted() and encoder.of_neurons(alive)"
+        )
     hold = checks.seconds("sample_time", options.sample_time)
     if abs(hold / spec.dt - round(hold / spec.dt)) > 1e-6:
-        raise InvalidInput(f"sample_time must be a whole number of steps of {1e3 * spec.dt:g} ms, got {1e3 * hold:g} ms")
+        raise InvalidInput(
+            f"sample_time must be a whole number of steps of {1e3 * spec.dt:g} ms, got {1e3 * hold:g} ms"
+        )
     copies = task.n_windows
     live = RecurrentNetwork(spec.replicated(copies), plastic=False, name="lnpbrian_forecast")
     read = readout_neurons(spec, options.fraction)
-    traces = _Traces(live, read, options.filters, copies)
+    traces = _Traces(live, read, options, copies)
     loop = _ClosedLoop(task, options.ridge, traces, report)
     length = (task.train + task.horizon) * hold
     source = encoder.attach(live, copies=copies, duration=length, rng=rng)
@@ -217,7 +246,7 @@ def forecast(
         truth=task.truth,
         nrmse=metrics.nrmse(loop.prediction, task.truth, task.sigma),
         vpt_steps={eps: metrics.valid_prediction_time(trace, threshold=eps) for eps in THRESHOLDS},
-        one_step_nrmse=loop.one_step_error(),
+        one_step_nrmse=loop.one_step_nrmse,
         synaptic_operations=metrics.synaptic_operations(counts, spec.pre),
         mean_rate=float(counts.mean() / copies / simulated),
         readout=read,
@@ -226,37 +255,57 @@ def forecast(
 
 
 class _Traces:
-    """Exponentially filtered spike trains of the read neurons of every copy."""
+    """Filtered spike trains of the read neurons of every copy, worked out spike by spike.
 
-    def __init__(
-        self, live: RecurrentNetwork, read: np.ndarray, filters: tuple[Quantity, ...], copies: int
-    ) -> None:
+    With x = u/tau and u the time from a spike to the end of the sample, moment k of a filter gathers
+    ``x^k/k! exp(-x)``; between the ends of two samples the moments follow from each other in closed form.
+    """
+
+    def __init__(self, live: RecurrentNetwork, read: np.ndarray, options: ReadoutOptions, copies: int) -> None:
         n = len(live.neurons) // copies
-        names = [f"s{k}" for k in range(len(filters))]
+        self.filters = [float(tau) for tau in options.filters]
+        self.order = options.order
+        self.hold = float(options.sample_time)
+        names = [[f"s{f}_{k}" for k in range(self.order)] for f in range(len(self.filters))]
+        since = "" if "overshoot" not in live.neurons.variables else " + overshoot_pre"
+        on_pre = [f"u_ = sample_end - t - dt{since}"]
+        for f, moments in enumerate(names):
+            on_pre += [f"x{f}_ = u_/tau{f}", f"e{f}_ = exp(-x{f}_)"]
+            on_pre += [f"{name}_post += x{f}_**{k}*e{f}_/{math.factorial(k)}" for k, name in enumerate(moments)]
         self.group = NeuronGroup(
             read.size * copies,
-            "\n".join(f"d{name}/dt = -{name}/tau_{name} : 1" for name in names),
-            method="exact",
+            "\n".join(f"{name} : 1" for moments in names for name in moments),
             dt=live.dt * second,
-            namespace={f"tau_{name}": tau for name, tau in zip(names, filters, strict=True)},
             name=f"{live.neurons.name}_traces",
         )
         self.taps = Synapses(
             live.neurons,
             self.group,
-            on_pre="\n".join(f"{name}_post += 1" for name in names),
+            "sample_end : second (shared)",
+            on_pre="\n".join(on_pre),
             dt=live.dt * second,
+            namespace={f"tau{f}": tau for f, tau in enumerate(options.filters)},
             name=f"{live.neurons.name}_taps",
         )
         sources = (read + n * np.arange(copies)[:, np.newaxis]).ravel()
         self.taps.connect(i=sources, j=np.arange(sources.size))
+        self.taps.sample_end = self.hold * second
         self.objects = (self.group, self.taps)
-        self._variables = [self.group.variables[name] for name in names]
+        self._moments = [[self.group.variables[name] for name in moments] for moments in names]
         self._copies = copies
 
-    def values(self) -> np.ndarray:
-        """Return the features at this moment, shape (copies, n_read * n_filters)."""
-        return np.concatenate([v.get_value().reshape(self._copies, -1) for v in self._variables], axis=1)
+    def next_sample(self) -> list[np.ndarray]:
+        """Return each filter's features at the end of the sample, (copies, n_read), and turn to the next one."""
+        features = []
+        for tau, variables in zip(self.filters, self._moments, strict=True):
+            moments = [v.get_value() for v in variables]
+            features.append(moments[-1].reshape(self._copies, -1).copy())
+            x = self.hold / tau
+            shift = [np.exp(-x) * x**k / math.factorial(k) for k in range(self.order)]
+            for k in reversed(range(self.order)):
+                moments[k][:] = sum(shift[k - j] * moments[j] for j in range(k + 1))
+        self.taps.sample_end = self.taps.sample_end + self.hold * second
+        return features
 
 
 class _ClosedLoop:
@@ -271,9 +320,10 @@ class _ClosedLoop:
         self.report = report
         self.show: Callable[[np.ndarray], None] | None = None
         self.sample = -1
-        self.features: list[np.ndarray] = []
+        self.features: list[list[np.ndarray]] = []
         self.prediction = np.full(task.truth.shape, np.inf)
-        self.readouts: list[RidgeReadout] = []
+        self.readouts: list[list[RidgeReadout]] = []
+        self.one_step_nrmse = np.full(task.n_windows, np.nan)
         self.current = task.windows[:, 0]
         # A lost forecast is held near what was seen in training, where its error stays finite and comparable.
         seen = task.windows[:, : task.train]
@@ -283,37 +333,36 @@ class _ClosedLoop:
     def next_sample(self) -> None:
         task = self.task
         if self.sample >= 0:
-            # Features at the end of the sample that was shown, and that sample.
-            features = np.concatenate([self.traces.values(), self.current], axis=1)
-            self.current = self._following(features)
+            self.current = self._following(self.traces.next_sample())
         self.sample += 1
         if self.sample < task.train + task.horizon and self.show is not None:
             self.show(self.current)
         if self.report is not None:
             self.report(self.sample / (task.train + task.horizon))
 
-    def _following(self, features: np.ndarray) -> np.ndarray:
+    def _following(self, features: list[np.ndarray]) -> np.ndarray:
         task, n = self.task, self.sample
         if n < task.train - 1:
             self.features.append(features)
             return task.windows[:, n + 1]
         if not self.readouts:
             self._fit()
-        step = np.stack([readout(f) for readout, f in zip(self.readouts, features, strict=True)])
-        forecast = np.clip(self.current + step, *self.range)
+        increments = [
+            np.mean([readout(x[w], self.current[w]) for readout, x in zip(readouts, features, strict=True)], axis=0)
+            for w, readouts in enumerate(self.readouts)
+        ]
+        forecast = np.clip(self.current + increments, *self.range)
         self.prediction[:, n + 1 - task.train] = forecast
         return forecast
 
     def _fit(self) -> None:
+        """Fit a readout for every window and filter."""
         task = self.task
-        x = np.stack(self.features, axis=1)
-        y = np.diff(task.windows[:, : task.train], axis=1)
         seen = slice(task.warm_up, task.train - 1)
-        self.readouts = [RidgeReadout.fit(a[seen], b[seen], ridge=self.ridge) for a, b in zip(x, y, strict=True)]
-        self._trained = x[:, seen], y[:, seen]
-
-    def one_step_error(self) -> np.ndarray:
-        """Return the NRMSE of one-step forecasts on the training samples, shape (W,)."""
-        x, y = self._trained
-        fitted = np.stack([readout(a) for readout, a in zip(self.readouts, x, strict=True)])
-        return metrics.nrmse(fitted, y, self.task.sigma)
+        for w, window in enumerate(task.windows):
+            current, increments = window[seen], np.diff(window[: task.train], axis=0)[seen]
+            by_filter = [np.array([step[f][w] for step in self.features])[seen] for f in range(len(self.features[0]))]
+            readouts = [RidgeReadout.fit(x, current, increments, ridge=self.ridge) for x in by_filter]
+            fitted = np.mean([r(x, current) for r, x in zip(readouts, by_filter, strict=True)], axis=0)
+            self.readouts.append(readouts)
+            self.one_step_nrmse[w] = metrics.nrmse(fitted, increments, task.sigma)

@@ -202,7 +202,8 @@ def require_active(
     rate, (low, high) = float(activity.rates[spec.alive].mean()), allowed
     if rate < low:
         raise InvalidInput(
-            f"the network is silent: mean rate {rate:.2f} Hz is below {low:g} Hz; raise bias or gain, or lower inhibition"
+            f"the network is silent: mean rate {rate:.2f} Hz is below {low:g} Hz; "
+            "raise bias or gain, or lower inhibition"
         )
     if rate > high:
         raise InvalidInput(

@@ -275,7 +275,8 @@ def copy_block_events(synapses: Synapses, n_blocks: int) -> None:
     Raises
     ------
     InvalidInput
-        If the synapses are not made of that many identical blocks (indices or delays differ), or on a standalone device.
+        If the synapses are not made of that many identical blocks (indices or delays differ), or on a standalone
+        device.
 
     Notes
     -----

@@ -9,7 +9,7 @@ from brian2 import Quantity, ms
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network import STDP, NetworkSpec
+from lnpbrian.network import SPIKE_TIMINGS, STDP, NetworkSpec
 from lnpbrian.simulate import noise_drive, require_active
 from lnpbrian.streams import Streams
 
@@ -27,15 +27,18 @@ class LIFParameters:
     bias : (float, float)
         I_bias is uniform between the two, in units of the threshold.
     gain : float
-        Size of the recurrent weights: with K expected inputs, an excitatory weight has median ``gain/sqrt(K)``.
+        Size of the recurrent weights: with K inputs per neuron on average, the mean excitatory weight is
+        ``gain/sqrt(K) (20 ms/tau_syn)``, so that the current a spike brings in total depends on neither.
     inhibition : float
-        Median magnitude of an inhibitory weight over that of an excitatory one; 4 balances 80 % against 20 %.
+        Mean magnitude of an inhibitory weight over that of an excitatory one; 4 balances 80 % against 20 %.
     weight_spread : float
         Standard deviation of the logarithm of a weight's magnitude.
     excitatory_fraction : float
         Fraction of excitatory neurons.
     synaptic_time_constant, refractory_period, dt : Quantity
         tau_syn, t_ref and the simulation step.
+    spike_timing : {"grid", "interpolated", "precise"}
+        See `lnpbrian.network.NetworkSpec`.
 
     Raises
     ------
@@ -44,13 +47,14 @@ class LIFParameters:
     """
 
     bias: tuple[float, float] = (0.8, 1.4)
-    gain: float = 0.3
+    gain: float = 0.2
     inhibition: float = 4.0
     weight_spread: float = 0.5
     excitatory_fraction: float = 0.8
     synaptic_time_constant: Quantity = field(default_factory=lambda: 10 * ms)
     refractory_period: Quantity = field(default_factory=lambda: 2 * ms)
     dt: Quantity = field(default_factory=lambda: 0.5 * ms)
+    spike_timing: str = "grid"
 
     def __post_init__(self) -> None:
         low, high = checks.array("bias", self.bias, shape=(2,), remedy="give its lower and upper bound")
@@ -62,6 +66,7 @@ class LIFParameters:
         checks.seconds("synaptic_time_constant", self.synaptic_time_constant)
         checks.seconds("refractory_period", self.refractory_period, at_least=0)
         checks.seconds("dt", self.dt)
+        checks.choice("spike_timing", self.spike_timing, SPIKE_TIMINGS)
 
 
 def gamma_time_constants(n: int, *, shape: float, mean: float, dt: float, rng: np.random.Generator) -> np.ndarray:
@@ -109,10 +114,11 @@ def assemble(
     n = time_constants.size
     if pre.size == 0:
         raise InvalidInput(f"none of the {n} neurons is connected; raise connection_probability or neurons")
-    median = parameters.gain / np.sqrt(pre.size / n)
+    mean = parameters.gain / np.sqrt(pre.size / n) * 20e-3 / float(parameters.synaptic_time_constant)
     sign = np.where(excitatory[pre], 1.0, -parameters.inhibition)
     spread = streams.rng("weights").standard_normal(pre.size)
-    weights = median * sign * np.exp(parameters.weight_spread * spread)
+    # exp(spread^2/2) is the mean of the lognormal.
+    weights = mean * sign * np.exp(parameters.weight_spread * spread - parameters.weight_spread**2 / 2)
     return NetworkSpec(
         model=model,
         time_constants=time_constants,
@@ -127,6 +133,7 @@ def assemble(
         synaptic_time_constant=float(parameters.synaptic_time_constant),
         refractory_period=float(parameters.refractory_period),
         dt=float(parameters.dt),
+        spike_timing=parameters.spike_timing,
         plasticity=_stdp(weights, streams.child("stdp")) if plastic else None,
     )
 

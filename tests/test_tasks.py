@@ -11,7 +11,9 @@ from lnpbrian.tasks import lorenz63, runge_kutta, short_protocol
 
 def test_runge_kutta_is_of_fourth_order():
     # x' = -x has x(1) = 1/e; halving the step divides the error by 2^4 (up to the next order, here within 5 %).
-    errors = [abs(runge_kutta(lambda x: -x, np.ones(1), step=1 / n, samples=n + 1)[-1, 0] - np.exp(-1)) for n in (20, 40)]
+    errors = [
+        abs(runge_kutta(lambda x: -x, np.ones(1), step=1 / n, samples=n + 1)[-1, 0] - np.exp(-1)) for n in (20, 40)
+    ]
     assert errors[0] / errors[1] == pytest.approx(16, rel=0.05)
 
 
@@ -34,7 +36,9 @@ def test_truth_outlasts_the_horizon():
     def rhs(_, s):
         return (10 * (s[1] - s[0]), s[0] * (28 - s[2]) - s[1], s[0] * s[1] - 8 / 3 * s[2])
 
-    exact = solve_ivp(rhs, (0, 3), series[1000], method="DOP853", rtol=1e-12, atol=1e-12, t_eval=np.arange(300) * 0.01).y.T
+    exact = solve_ivp(
+        rhs, (0, 3), series[1000], method="DOP853", rtol=1e-12, atol=1e-12, t_eval=np.arange(300) * 0.01
+    ).y.T
     error = nrmse_trace(exact, series[1000:1300], task.scale)
     assert valid_prediction_time(error, threshold=1e-3) > 200
 
@@ -69,7 +73,7 @@ def test_error_measures_by_hand():
     truth = np.zeros((2, 3, 2))
     forecast = np.array([[[3, 0], [0, 4], [3, 4]], [[0, 0], [0, 0], [0, 0]]], dtype=float)
     sigma = np.array([3.0, 4.0])
-    # Scaled errors (1, 0), (0, 1), (1, 1): NRMSE(t) = sqrt(1/2), sqrt(1/2), 1; over the horizon sqrt((1/2 + 1/2 + 1)/3).
+    # Scaled errors (1, 0), (0, 1), (1, 1): NRMSE(t) = sqrt(1/2), sqrt(1/2), 1, over the horizon sqrt((1/2+1/2+1)/3).
     np.testing.assert_allclose(nrmse_trace(forecast, truth, sigma)[0], [0.5**0.5, 0.5**0.5, 1])
     np.testing.assert_allclose(nrmse(forecast, truth, sigma), [(2 / 3) ** 0.5, 0])
     np.testing.assert_array_equal(valid_prediction_time(nrmse_trace(forecast, truth, sigma), threshold=0.8), [2, 3])
