@@ -71,6 +71,7 @@ def prune(
     cap: Annotated[float | None, typer.Option(help="Largest rescaling factor.")] = None,
     excitability: Annotated[str, _choices("Biases after pruning", EXCITABILITIES)] = "keep",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Processes that share the forecast windows; 0 for one per core.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for run.json, network.npz and the figures.")] = Path("runs/prune"),
 ) -> None:
     """Forecast with a network, prune it, forecast again; write numbers, network and figures."""
@@ -84,6 +85,7 @@ def prune(
     # Everything that can be refused is refused before the work begins.
     checks.count("neurons", neurons, minimum=2)
     checks.count("seed", seed, minimum=0)
+    checks.count("jobs", jobs, minimum=0)
     series = _task(windows)
     directory = checks.writable_directory("--out", out)
     with console.status("building the network and checking its rate (compiles on first use)"):
@@ -95,7 +97,14 @@ def prune(
     )
     with _progress_bars() as report:
         result = study.prune_and_forecast(
-            live, source, series, pruning=pruning, readout=readout, seed=seed, report=report
+            live,
+            source,
+            series,
+            pruning=pruning,
+            readout=readout,
+            seed=seed,
+            jobs=jobs or os.cpu_count() or 1,
+            report=report,
         )
     result.after.save(directory / "network.npz")
     drawn = figures.draw_all(result, directory)

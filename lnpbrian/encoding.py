@@ -6,7 +6,7 @@ sets the sample that is shown from then on. It can be called during a run, so th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -37,8 +37,8 @@ class Encoder(Protocol):
         """Return the encoder of the neurons in the mask `kept`."""
         ...
 
-    def attach(self, live: RecurrentNetwork, *, copies: int, duration: float, rng: np.random.Generator) -> Input:
-        """Connect to `copies` copies side by side, for a run of `duration` seconds."""
+    def attach(self, live: RecurrentNetwork, *, rngs: Sequence[np.random.Generator], duration: float) -> Input:
+        """Connect to copies side by side, one for each of `rngs`, for a run of `duration` seconds."""
         ...
 
 
@@ -68,9 +68,9 @@ class CurrentEncoder:
         """Return the encoder of the neurons in the mask `kept`."""
         return CurrentEncoder(self.weights[kept])
 
-    def attach(self, live: RecurrentNetwork, *, copies: int, duration: float, rng: np.random.Generator) -> Input:
+    def attach(self, live: RecurrentNetwork, *, rngs: Sequence[np.random.Generator], duration: float) -> Input:
         """Write to ``I_ext`` of each copy; nothing random, nothing added to the network."""
-        current = live.neurons.variables["I_ext"]
+        current, copies = live.neurons.variables["I_ext"], len(rngs)
 
         def write(z: np.ndarray) -> None:
             current.get_value().reshape(copies, -1)[:] = z @ self.weights.T
@@ -119,7 +119,7 @@ class PoissonEncoder:
         inputs_per_neuron: int = 10,
         weight: float = 0.1,
     ) -> PoissonEncoder:
-        """Draw receptive fields from ``N(0, field_scale^2)`` and the channels of each neuron, half of them inhibitory."""
+        """Draw receptive fields from ``N(0, field_scale^2)`` and the channels of each neuron, of either sign."""
         n, d = checks.count("n_neurons", n_neurons), checks.count("dimensions", dimensions)
         m = checks.count("channels", channels)
         k = checks.count("inputs_per_neuron", inputs_per_neuron)
@@ -141,12 +141,14 @@ class PoissonEncoder:
             self, channel=self.channel[stays], neuron=number[self.neuron[stays]], weights=self.weights[stays]
         )
 
-    def attach(self, live: RecurrentNetwork, *, copies: int, duration: float, rng: np.random.Generator) -> Input:
+    def attach(self, live: RecurrentNetwork, *, rngs: Sequence[np.random.Generator], duration: float) -> Input:
         """Add the channels and their synapses; every copy has spikes of its own."""
+        copies = len(rngs)
         m, n = len(self.fields), len(live.neurons) // copies
         # Ten standard deviations above the mean count at twice the base rate; past the last gap a channel is silent.
         expected = 2 * self.base_rate * duration
-        gaps = rng.standard_exponential((int(expected + 10 * np.sqrt(expected)) + 10, m * copies))
+        n_gaps = int(expected + 10 * np.sqrt(expected)) + 10
+        gaps = np.concatenate([rng.standard_exponential((n_gaps, m)) for rng in rngs], axis=1)
         gaps[-1] = np.inf
         channels = NeuronGroup(
             m * copies,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from brian2 import NetworkOperation, NeuronGroup, Quantity, SpikeMonitor, Synapses, ms, second
@@ -17,6 +17,7 @@ from lnpbrian.betweenness import betweenness_centrality
 from lnpbrian.checks import InvalidInput
 from lnpbrian.encoding import Encoder
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
+from lnpbrian.parallel import run_parts
 from lnpbrian.tasks import ForecastTask
 
 __all__ = ["Forecast", "ReadoutOptions", "RidgeReadout", "forecast", "readout_neurons"]
@@ -181,6 +182,7 @@ def forecast(
     *,
     options: ReadoutOptions | None = None,
     rng: np.random.Generator,
+    jobs: int = 1,
     report: Callable[[float], None] | None = None,
 ) -> Forecast:
     """Train a readout on every window of a task, and let the network forecast the rest of it in closed loop.
@@ -197,8 +199,11 @@ def forecast(
         Sample time, filters, readout.
     rng : numpy.random.Generator
         Source of the encoder's randomness.
+    jobs : int
+        Number of processes that share the windows; the result does not depend on it. More than one needs the guard
+        ``if __name__ == "__main__":`` in a script.
     report : callable, optional
-        Called with the completed fraction after every sample.
+        Called with the completed fraction as the samples go by.
 
     Returns
     -------
@@ -225,33 +230,65 @@ def forecast(
         raise InvalidInput(
             f"sample_time must be a whole number of steps of {1e3 * spec.dt:g} ms, got {1e3 * hold:g} ms"
         )
-    copies = task.n_windows
-    live = RecurrentNetwork(spec.replicated(copies), plastic=False, name="lnpbrian_forecast")
     read = readout_neurons(spec, options.fraction)
+    # Every window has a stream of its own, so that the result does not depend on how the windows are shared out.
+    rngs = rng.spawn(task.n_windows)
+    shares = np.array_split(np.arange(task.n_windows), min(checks.count("jobs", jobs), task.n_windows))
+    parts = [
+        (spec, encoder, replace(task, windows=task.windows[share]), options, read, [rngs[w] for w in share])
+        for share in shares
+    ]
+    blocks = run_parts(_forecast_windows, parts, jobs=jobs, report=report)
+    prediction = np.concatenate([block.prediction for block in blocks])
+    trace = metrics.nrmse_trace(prediction, task.truth, task.sigma)
+    counts = np.sum([block.counts for block in blocks], axis=0)
+    return Forecast(
+        prediction=prediction,
+        truth=task.truth,
+        nrmse=metrics.nrmse(prediction, task.truth, task.sigma),
+        vpt_steps={eps: metrics.valid_prediction_time(trace, threshold=eps) for eps in THRESHOLDS},
+        one_step_nrmse=np.concatenate([block.one_step_nrmse for block in blocks]),
+        synaptic_operations=metrics.synaptic_operations(counts, spec.pre),
+        mean_rate=float(counts.mean() / task.n_windows / blocks[0].seconds),
+        readout=read,
+        seconds=blocks[0].seconds,
+    )
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What some of the windows gave, with the spike counts (N,) summed over them."""
+
+    prediction: np.ndarray
+    one_step_nrmse: np.ndarray
+    counts: np.ndarray
+    seconds: float
+
+
+def _forecast_windows(
+    spec: NetworkSpec,
+    encoder: Encoder,
+    task: ForecastTask,
+    options: ReadoutOptions,
+    read: np.ndarray,
+    rngs: list[np.random.Generator],
+    *,
+    report: Callable[[float], None],
+) -> _Block:
+    """Run all windows of `task` side by side."""
+    hold, copies = float(options.sample_time), task.n_windows
+    live = RecurrentNetwork(spec.replicated(copies), plastic=False, name="lnpbrian_forecast")
     traces = _Traces(live, read, options, copies)
-    loop = _ClosedLoop(task, options.ridge, traces, report)
-    length = (task.train + task.horizon) * hold
-    source = encoder.attach(live, copies=copies, duration=length, rng=rng)
-    loop.show = source.write
+    source = encoder.attach(live, rngs=rngs, duration=(task.train + task.horizon) * hold)
+    loop = _ClosedLoop(task, options.ridge, traces, source.write, report)
     operation = NetworkOperation(loop.next_sample, dt=hold * second, when="start", name="lnpbrian_forecast_loop")
     spikes = SpikeMonitor(live.neurons, record=False, name="lnpbrian_forecast_spikes")
     live.network.add(*source.objects, *traces.objects, operation, spikes)
     # The last prediction is read at the start of the step after its sample.
-    simulated = length - hold + spec.dt
+    simulated = (task.train + task.horizon - 1) * hold + spec.dt
     live.run(simulated * second)
     counts = np.array(spikes.count[:]).reshape(copies, -1).sum(axis=0)
-    trace = metrics.nrmse_trace(loop.prediction, task.truth, task.sigma)
-    return Forecast(
-        prediction=loop.prediction,
-        truth=task.truth,
-        nrmse=metrics.nrmse(loop.prediction, task.truth, task.sigma),
-        vpt_steps={eps: metrics.valid_prediction_time(trace, threshold=eps) for eps in THRESHOLDS},
-        one_step_nrmse=loop.one_step_nrmse,
-        synaptic_operations=metrics.synaptic_operations(counts, spec.pre),
-        mean_rate=float(counts.mean() / copies / simulated),
-        readout=read,
-        seconds=simulated,
-    )
+    return _Block(loop.prediction, loop.one_step_nrmse, counts, simulated)
 
 
 class _Traces:
@@ -312,13 +349,18 @@ class _ClosedLoop:
     """What happens at the end of each sample: read the features, choose the next sample, show it."""
 
     def __init__(
-        self, task: ForecastTask, ridge: float, traces: _Traces, report: Callable[[float], None] | None
+        self,
+        task: ForecastTask,
+        ridge: float,
+        traces: _Traces,
+        show: Callable[[np.ndarray], None],
+        report: Callable[[float], None],
     ) -> None:
         self.task = task
         self.ridge = ridge
         self.traces = traces
+        self.show = show
         self.report = report
-        self.show: Callable[[np.ndarray], None] | None = None
         self.sample = -1
         self.features: list[list[np.ndarray]] = []
         self.prediction = np.full(task.truth.shape, np.inf)
@@ -335,10 +377,8 @@ class _ClosedLoop:
         if self.sample >= 0:
             self.current = self._following(self.traces.next_sample())
         self.sample += 1
-        if self.sample < task.train + task.horizon and self.show is not None:
-            self.show(self.current)
-        if self.report is not None:
-            self.report(self.sample / (task.train + task.horizon))
+        self.show(self.current)
+        self.report(self.sample / (task.train + task.horizon - 1))
 
     def _following(self, features: list[np.ndarray]) -> np.ndarray:
         task, n = self.task, self.sample

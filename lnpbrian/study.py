@@ -119,6 +119,7 @@ def prune_and_forecast(
     pruning: PruneOptions | None = None,
     readout: ReadoutOptions | None = None,
     seed: int = 0,
+    jobs: int = 1,
     report: Report | None = None,
 ) -> Study:
     """Forecast with `model`, prune it in place, and forecast again with what is left.
@@ -135,6 +136,8 @@ def prune_and_forecast(
     readout : ReadoutOptions, optional
     seed : int
         Seed of everything random.
+    jobs : int
+        Number of processes that share the windows of a forecast; see `lnpbrian.readout.forecast`.
     report : callable, optional
         Called as ``report(stage, fraction, what)`` with a stage of `STAGES`.
 
@@ -166,6 +169,7 @@ def prune_and_forecast(
             options=readout,
             # Before and after get the same input spikes, neuron by neuron of the encoder.
             rng=streams.rng("input"),
+            jobs=jobs,
             report=lambda fraction: tell(name, fraction, "simulating"),
         )
 

@@ -151,15 +151,16 @@ class EventDrivenLIF:
         return state.v - held * (self.bias + drive + state.current - state.v) / np.array(self.tau_m)
 
     def twin_separations(self, state, windows, length, *, perturbations, drive=None, hold=None):
-        """Separations |x - x'| at start and end of each window, each of shape (windows, R, N).
+        """Return the separations |x - x'| at start and end of each window, each of shape (windows, R, N).
 
         `perturbations` has the shape (windows, R, N): a copy is the reference plus one row, at the start of a window.
+        x is extrapolated with the drive of the step that ends at that time.
         """
         starts, ends = [], []
         first = round(state.t / length)
 
         def present(t):
-            return 0.0 if drive is None else drive[int(t / hold + 1e-6) % len(drive)]
+            return 0.0 if drive is None else drive[int(t / hold - 1e-6) % len(drive)]
 
         for window, deltas in zip(range(first, first + windows), perturbations, strict=True):
             until = (window + 1) * length
@@ -171,3 +172,24 @@ class EventDrivenLIF:
             x = self.coordinate(state, present(until))
             ends.append([np.abs(self.coordinate(twin, present(until)) - x) for twin in twins])
         return np.array(starts), np.array(ends)
+
+
+def random_arrays(n, p, seed, *, gain=0.3, inhibition=4.0):
+    """Arrays of a balanced random network: gamma time constants, 80 % excitatory neurons, biases around threshold."""
+    rng = np.random.default_rng(seed)
+    excitatory = np.arange(n) < round(0.8 * n)
+    connected = rng.random((n, n)) < p
+    np.fill_diagonal(connected, False)
+    post, pre = np.nonzero(connected)
+    weights = gain / np.sqrt(p * n) * np.exp(0.5 * rng.standard_normal(pre.size))
+    return {
+        "time_constants": np.clip(rng.gamma(3.0, 20e-3 / 3.0, n), 1e-3, 0.2),
+        "bias": rng.uniform(0.8, 1.4, n),
+        "initial_potential": rng.uniform(0, 1, n),
+        "excitatory": excitatory,
+        "cluster": np.zeros(n),
+        "alive": np.ones(n, bool),
+        "pre": pre,
+        "post": post,
+        "weights": np.where(excitatory[pre], weights, -inhibition * weights),
+    }

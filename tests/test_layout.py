@@ -20,7 +20,7 @@ PACKAGE = ROOT / "lnpbrian"
 # A module may import from those in earlier layers only.
 LAYERS = [
     {"_version"},
-    {"checks", "files"},
+    {"checks", "files", "parallel"},
     {"streams", "metrics", "tasks", "linearise", "betweenness"},
     {"network", "structure"},
     {"simulate", "noise"},

@@ -127,7 +127,7 @@ def test_poisson_encoder_has_the_rates_it_claims_and_is_frozen():
 
     def counts(seed):
         live = RecurrentNetwork(uncoupled(30 * [20 * ms], bias=0.1))
-        source = encoder.attach(live, copies=1, duration=20.0, rng=np.random.default_rng(seed))
+        source = encoder.attach(live, rngs=[np.random.default_rng(seed)], duration=20.0)
         monitor = SpikeMonitor(source.objects[0], record=False)
         live.network.add(*source.objects, monitor)
         source.write(z)

@@ -1,0 +1,236 @@
+"""The loop: schedule, targets, in-place edits, history, own networks, bad input."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from brian2 import Network, NeuronGroup, PoissonInput, Synapses, mV, ms, second
+from numpy.testing import assert_array_equal
+
+from lnpbrian import lnp
+from lnpbrian.checks import InvalidInput
+from lnpbrian.lnp import PruneOptions, prune, schedule
+from lnpbrian.models import CHRSNN, HRSNN
+from lnpbrian.models.parts import LIFParameters
+from lnpbrian.network import LiveNetwork, RecurrentNetwork
+from lnpbrian.noise import NoisePruneOptions
+from lnpbrian.simulate import noise_drive, observe
+
+QUICK = PruneOptions(
+    synapse_sparsity=0.9,
+    neuron_sparsity=0.3,
+    iterations=3,
+    observation=200 * ms,
+    twin_duration=60 * ms,
+    realisations=2,
+    rates=(0, 500),
+)
+
+
+def own_network(n=60, unit=1.0):
+    """A network that nobody here built: potential in mV, Poisson input, its own names."""
+    neurons = NeuronGroup(
+        n,
+        """dpsp/dt = (12*mV*drive - psp)/tau : volt (unless refractory)
+        tau : second
+        drive : 1""",
+        threshold="psp > 10*mV",
+        reset="psp = 0*mV",
+        refractory=2 * ms,
+        method="exact",
+        namespace={"mV": mV},
+        name="mine",
+    )
+    rng = np.random.default_rng(0)
+    neurons.tau = rng.uniform(10, 30, n) * ms
+    neurons.drive = rng.uniform(0.8, 1.4, n)
+    neurons.psp = rng.uniform(0, 10, n) * mV
+    synapses = Synapses(neurons, neurons, "strength : volt", on_pre="psp_post += strength", name="recurrent")
+    synapses.connect(i=rng.integers(n, size=600), j=rng.integers(n, size=600))
+    synapses.strength = rng.normal(0, 0.2, 600) * mV
+    background = PoissonInput(neurons, "psp", 10, 20 * unit / second, weight=0.5 * mV)
+    return LiveNetwork(
+        Network(neurons, synapses, background),
+        neurons,
+        synapses,
+        weight="strength",
+        potential="psp",
+        time_constants="tau",
+        silence={"drive": 0.0},
+    )
+
+
+@pytest.mark.parametrize("k", [1, 4, 10])
+def test_schedule_is_geometric_and_ends_on_target(k):
+    steps = schedule(1000, 100_000, PruneOptions(0.95, 0.5, iterations=k))
+    assert steps[-1] == (500, 5000)
+    # Ratios of successive counts are equal up to rounding of the counts (half a neuron in 500).
+    neurons = np.array([1000, *[n for n, _ in steps]])
+    assert np.ptp(neurons[1:] / neurons[:-1]) < 2 * 0.5 / 500
+
+
+def test_prune_reaches_its_targets_on_the_live_objects():
+    model = HRSNN(150, 0.2, check_rate=False)
+    objects = (model.network, model.neurons, model.synapses)
+    before = model.spec
+    seen = []
+    result = prune(model, options=QUICK, report=lambda p: seen.append(p.fraction))
+    last = result.history[-1]
+    assert (model.network, model.neurons, model.synapses) == objects
+    assert last.neurons == 105 == int(model.neurons.alive_[:].sum())
+    assert last.synapses == len(model.synapses)
+    # Sampling noise of the last step, sum p(1 - p) <= count, five standard deviations, and the 10 % by which neurons
+    # of low betweenness have fewer synapses than the mean one.
+    target = 0.1 * before.n_synapses
+    assert abs(last.synapses - target) < 5 * np.sqrt(target) + 0.1 * target
+    assert len(result.history) == 4
+    assert result.synapse_sparsity == 1 - last.synapses / before.n_synapses
+    assert seen[-1] == 1.0
+    assert (np.diff(seen) >= 0).all()
+    after = model.spec
+    assert set(zip(after.pre.tolist(), after.post.tolist(), strict=True)) <= set(
+        zip(before.pre.tolist(), before.post.tolist(), strict=True)
+    )
+    assert after.alive[after.pre].all()
+    assert after.alive[after.post].all()
+    assert_array_equal(after.weights > 0, after.excitatory[after.pre])
+
+
+def test_pruned_live_network_and_its_spec_fire_alike():
+    model = HRSNN(120, 0.2, check_rate=False)
+    prune(model, options=QUICK)
+    spec = model.spec
+    drive = noise_drive(120, duration=300 * ms, rng=np.random.default_rng(5))
+    # Put the live network back to the initial state of the spec; what is edited stays.
+    model.neurons.v = np.where(spec.alive, spec.initial_potential, 0)
+    model.neurons.I_syn = 0
+    model.neurons.lastspike = -1e4 * second
+    live = observe(model, 300 * ms, drive=drive)
+    rebuilt = observe(RecurrentNetwork(spec), 300 * ms, drive=drive)
+    assert live.indices.size > 100
+    assert_array_equal(live.indices, rebuilt.indices)
+    assert np.abs(live.times - rebuilt.times).max() < 1e-9
+    assert_array_equal(np.unique(live.indices), np.intersect1d(np.unique(live.indices), np.flatnonzero(spec.alive)))
+
+
+@pytest.mark.parametrize("model", [HRSNN, CHRSNN])
+def test_same_seed_same_result_other_seed_other_result(model):
+    def run(seed):
+        live = model(100, 0.15, check_rate=False)
+        history = prune(live, options=replace(QUICK, iterations=2), seed=seed).history
+        return live.spec.weights, [replace(record, seconds={}) for record in history]
+
+    (a, first), (b, again), (c, _) = run(1), run(1), run(2)
+    assert_array_equal(a, b)
+    assert first == again
+    assert a.size != c.size or (a != c).any()
+
+
+def test_plastic_network_keeps_its_constants_with_its_synapses():
+    model = HRSNN(100, 0.15, plastic=True, check_rate=False)
+    before = model.spec
+    prune(model, options=replace(QUICK, iterations=2))
+    after = model.spec
+    where = {pair: k for k, pair in enumerate(zip(before.pre.tolist(), before.post.tolist(), strict=True))}
+    index = np.array([where[pair] for pair in zip(after.pre.tolist(), after.post.tolist(), strict=True)])
+    for name in ("tau_plus", "tau_minus", "eta_plus", "eta_minus"):
+        assert_array_equal(getattr(after.plasticity, name), getattr(before.plasticity, name)[index])
+
+
+def test_own_network_in_other_units_is_pruned():
+    live = own_network()
+    before = len(live.synapses)
+    result = prune(live, options=replace(QUICK, synapse_sparsity=0.7, iterations=2, perturbation=1e-9))
+    assert result.history[-1].neurons == 42
+    assert len(live.synapses) < 0.4 * before
+    assert_array_equal(np.asarray(live.neurons.drive)[~live.alive], np.zeros(18))
+    live.run(50 * ms)
+
+
+def test_every_option_of_step_one_runs_the_loop():
+    for noise in (
+        NoisePruneOptions(edge_strength="weight", rescale="none"),
+        NoisePruneOptions(edge_strength="lyapunov*weight", rescale="capped", cap=2.0, neighbours="in"),
+        NoisePruneOptions(diagonal="shift", rescale="inverse", excitability="compensate"),
+    ):
+        model = HRSNN(80, 0.2, check_rate=False)
+        result = prune(model, options=replace(QUICK, iterations=1, noise=noise))
+        assert result.history[-1].synapses < 0.15 * result.history[0].synapses
+
+
+def test_compensated_bias_restores_the_mean_input():
+    model = HRSNN(80, 0.2, check_rate=False)
+    before = model.spec
+    noise = NoisePruneOptions(rescale="none", excitability="compensate")
+    result = prune(model, options=replace(QUICK, neuron_sparsity=0, iterations=1, noise=noise))
+    after, rates = model.spec, result.rates_before
+
+    def mean_input(spec):
+        recurrent = np.bincount(spec.post, spec.weights * rates[spec.pre], minlength=80)
+        return spec.bias + spec.synaptic_time_constant * recurrent
+
+    np.testing.assert_allclose(mean_input(after), mean_input(before), atol=1e-12)
+
+
+def test_stops_after_two_iterations_out_of_bounds():
+    result = prune(HRSNN(80, 0.2, check_rate=False), options=replace(QUICK, iterations=5, rates=(400, 500)))
+    assert len(result.history) == 3
+    assert "stopped after iteration 2 of 5" in result.status
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"synapse_sparsity": 1.0}, r"synapse_sparsity must be a number in \[0, 1\), got 1.0"),
+        ({"neuron_sparsity": -0.1}, "neuron_sparsity"),
+        ({"iterations": 0}, "iterations must be a whole number of at least 1, got 0"),
+        ({"observation": 3}, "observation must be a time such as 20"),
+        ({"twin_duration": 3 * mV}, "twin_duration must be a time"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(InvalidInput, match=message):
+        PruneOptions(**options)
+
+
+def test_unreachable_targets_name_the_reachable_ones():
+    with pytest.raises(InvalidInput, match=r"cannot be kept .* raise synapse_sparsity to 0.75 or lower neuron_sparsity"):
+        schedule(100, 1000, PruneOptions(0.5, 0.5))
+    with pytest.raises(InvalidInput, match="at most 0.9 can be removed"):
+        schedule(100, 1000, PruneOptions(0.999, 0.95))
+    with pytest.raises(InvalidInput, match="would leave none of 10 synapses"):
+        schedule(100, 10, PruneOptions(0.99, 0.1))
+
+
+def test_silent_network_is_refused_before_anything_changes():
+    model = HRSNN(60, 0.2, check_rate=False, parameters=LIFParameters(bias=(0, 0.01)))
+    drive = noise_drive(60, duration=100 * ms, standard_deviation=0.0, rng=np.random.default_rng(0))
+    model.neurons.v = 0
+    with pytest.raises(InvalidInput, match="is silent: no spike"):
+        prune(model, options=QUICK, drive=drive)
+    assert len(model.synapses) == HRSNN(60, 0.2, check_rate=False).spec.n_synapses
+
+
+def test_bad_live_network():
+    neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    synapses = Synapses(neurons, neurons, "g : 1", on_pre="v_post += g")
+    network = Network(neurons, synapses)
+    with pytest.raises(InvalidInput, match="has no variable 'w'; its equations define: g"):
+        LiveNetwork(network, neurons, synapses, time_constants=20 * ms)
+    with pytest.raises(InvalidInput, match="time_constants must be times"):
+        LiveNetwork(network, neurons, synapses, time_constants=20 * mV, weight="g")
+    with pytest.raises(InvalidInput, match="neurons must be a Brian2 NeuronGroup, got int"):
+        LiveNetwork(network, 3, synapses, time_constants=20 * ms, weight="g")
+    with pytest.raises(InvalidInput, match="has no variable 'bias'"):
+        LiveNetwork(network, neurons, synapses, time_constants=20 * ms, weight="g", silence={"bias": 0})
+    other = NeuronGroup(3, "v : 1")
+    with pytest.raises(InvalidInput, match="must go from"):
+        LiveNetwork(network, neurons, Synapses(neurons, other, "w : 1"), time_constants=20 * ms)
+    synapses.connect(condition=False)
+    with pytest.raises(InvalidInput, match="has no synapses to prune"):
+        prune(LiveNetwork(network, neurons, synapses, time_constants=20 * ms, weight="g"))
+
+
+def test_module_has_no_task():
+    # Pruning is task-agnostic: nothing in it can see a series.
+    assert not {"tasks", "readout", "encoding"} & set(vars(lnp))
