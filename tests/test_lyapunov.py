@@ -5,7 +5,7 @@ from dataclasses import replace
 import brian2
 import numpy as np
 import pytest
-from brian2 import Hz, Network, NeuronGroup, Synapses, mV, ms, second
+from brian2 import Hz, Network, NeuronGroup, Synapses, ms, mV, second
 from event_driven import EventDrivenLIF, random_arrays
 
 from lnpbrian.checks import InvalidInput
@@ -36,8 +36,8 @@ def driven(spec, drive):
 
 # A window ends with |delta| e^(-T/tau). Each of its 40 steps rounds v (below 1) to eps/4, so the end is off by at most
 # 40 eps/4 absolutely, and by less where errors decay: an error of ln of 10 eps/(|delta| e^(-T/tau)). |delta| is
-# perturbation times a normal number; the mean of 1/|normal| over 100 draws is dominated by the smallest, ~ 0.01, and it
-# is about 2 ln(100)/sqrt(2 pi) + 1 < 6 with this seed. So the exponent is off by at most 60 eps e^(T/tau)/(T perturbation).
+# perturbation times a normal number; the mean of 1/|normal| over 100 draws is dominated by the smallest, ~ 0.01, and is
+# about 2 ln(100)/sqrt(2 pi) + 1 < 6 with this seed. So the exponent is off by at most 60 eps e^(T/tau)/(T perturbation).
 @pytest.mark.parametrize("timing", ["grid", "precise"])
 @pytest.mark.parametrize("perturbation", [1e-4, 1e-6, 1e-9])
 def test_uncoupled_neurons_below_threshold_forget_at_their_time_constant(timing, perturbation):
@@ -247,15 +247,14 @@ def test_block_and_restored_twins_are_the_same(timing):
 def test_block_and_restored_twins_are_the_same_for_held_neurons():
     tau, bias = np.array([10e-3, 25e-3, 7e-3]), np.array([1.2, 1.5, 3.0])
     spec = replace(uncoupled(tau * second, bias=bias), spike_timing="precise")
-    options = {"duration": 24 * ms, "transient": 20 * ms, "renormalise_every": 2 * ms, "realisations": 1}
+    options = {"duration": 16 * ms, "transient": 20 * ms, "renormalise_every": 2 * ms, "realisations": 1}
     block = block_twin_exponents(spec, rng=np.random.default_rng(0), **options)
     restored = restored_twin_exponents(RecurrentNetwork(spec), rng=np.random.default_rng(0), **options)
     # As above with windows of 2 ms; t_ref is 2 ms, whose rounding in release times counts 1e-17 b/tau < 1e-14.
     tolerance = 4e-14 / 1e-8 / 2e-3
     assert np.abs(restored.per_neuron - block.per_neuron).max() < tolerance
     growth = [
-        [expected_growth(tau[i], bias[i], 2e-3, 20e-3 + k * 2e-3, 22e-3 + k * 2e-3) for k in range(12)]
-        for i in range(3)
+        [expected_growth(tau[i], bias[i], 2e-3, 20e-3 + k * 2e-3, 22e-3 + k * 2e-3) for k in range(8)] for i in range(3)
     ]
     # The nonlinear part is now that of perturbations of 1e-6 in windows of 2 ms: 5 * 1e-6/2e-3.
     assert np.abs(block.per_neuron - np.mean(growth, axis=1) / 2e-3).max() < 5 * 1e-6 / 2e-3
@@ -268,7 +267,7 @@ def test_a_chaotic_network_does_not_depend_on_a_small_perturbation():
     spec = replace(HRSNN(200, 0.1, check_rate=False, seed=1).spec, spike_timing="precise")
     drive = noise_drive(200, duration=1 * second, rng=np.random.default_rng(5))
     results = [
-        block_twin_exponents(spec, drive=drive, perturbation=size, rng=np.random.default_rng(0))
+        block_twin_exponents(spec, drive=drive, duration=600 * ms, perturbation=size, rng=np.random.default_rng(0))
         for size in (1e-7, 1e-8, 1e-9)
     ]
     for result in results:
@@ -312,16 +311,16 @@ BAD = [
     ({"realisations": -3}, r"realisations must be a whole number of at least 1, got -3"),
     ({"realisations": 1.5}, r"realisations must be a whole number of at least 1, got 1\.5"),
     ({"perturbation": 0.0}, r"perturbation must be a number in .*got 0\.0"),
-    ({"perturbation": 1e-6 * mV}, r"perturbation must .*got 1\. nV"),
+    ({"perturbation": 1e-6 * mV}, r"perturbation must .*got 1\. \* nvolt"),
 ]
 
 
-@pytest.mark.parametrize(("bad", "message"), BAD, ids=[f"{k}={v}" for bad, _ in BAD for k, v in bad.items()])
+@pytest.mark.parametrize(("bad", "message"), BAD, ids=[f"{k}={v!r}" for bad, _ in BAD for k, v in bad.items()])
 def test_bad_values_are_named(bad, message):
     spec = uncoupled([10 * ms])
-    with pytest.raises(InvalidInput, match=message.replace("got 1\\. nV", "got .*nV|.*e-09.*")):
+    with pytest.raises(InvalidInput, match=message):
         block_twin_exponents(spec, rng=np.random.default_rng(0), **bad)
-    with pytest.raises(InvalidInput, match=message.replace("got 1\\. nV", "got .*nV|.*e-09.*")):
+    with pytest.raises(InvalidInput, match=message):
         restored_twin_exponents(RecurrentNetwork(spec), rng=np.random.default_rng(0), **bad)
 
 

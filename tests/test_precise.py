@@ -59,7 +59,7 @@ def pair(spec, weights, potential):
     [(0.0, 5.0), (0.0, 1.9), (0.5, 2.0), (0.5, 0.9), (1.5, 0.0), (1.2, -3.0), (0.9, -3.0)],
 )
 def test_first_crossing_solves_a_quadratic(b, current):
-    # c = I tau_syn/(tau_syn - tau_m) = 2 I, d = -b - c from v = 0. With b = 0 the peak of 2 I (x - x^2) is I/2: 2.5 and 0.95.
+    # c = I tau_syn/(tau_syn - tau_m) = 2 I, d = -b - c from v = 0. With b = 0 the peak is I/2.
     c = 2 * current
     d = -b - c
     found = first_crossing(b, c, d, 20e-3, 10e-3, 0.5)
@@ -86,7 +86,7 @@ def test_a_driven_neuron_fires_with_the_exact_period(dt):
         found = times[indices == i]
         exact = climb[i] + (2e-3 + climb[i]) * np.arange(found.size)
         assert found.size == int((0.5 - climb[i]) / (2e-3 + climb[i])) + 1
-        # A spike's time inherits a rounding of v (2e-16 a step) over dv/dt = (bias - 1)/tau, for at most climb/dt steps,
+        # A spike's time inherits a rounding of v (2e-16 a step) over dv/dt = (bias - 1)/tau, in climb/dt steps,
         # and of t (6e-17 up to 0.5 s); errors of 100 spikes add up.
         steps = climb[i] / spec.dt
         rounding = 2.3e-16 * steps * tau[i] / (bias[i] - 1) + 1.2e-16
@@ -125,9 +125,9 @@ def test_precise_spikes_need_two_steps_of_refractoriness():
 
 
 # Orders over steps that shrink by 8. First order: the error of a spike on the grid is up to dt (measured 1.05, 1.6).
-# Second: within a step a spike's effect on the crossings in that step is found with a relative error of O(dt), the effect
-# itself is O(dt), and I_syn during the part of a step after a release is off by O(dt) for O(dt); measured 2.3 and 1.9.
-# Bounds half an order below: which spikes share a step changes with dt, so that two step sizes differ by more than order.
+# Second: within a step a spike's effect on the crossings in that step is found with a relative error of O(dt), the
+# effect itself is O(dt), and I_syn during the part of a step after a release is off by O(dt) for O(dt); measured 2.3
+# and 1.9. Bounds half an order below: which spikes share a step changes with dt.
 @pytest.mark.parametrize("weights", [[0.8, 0.5], [0.8, -1.0]], ids=["excitation", "excitation and inhibition"])
 @pytest.mark.parametrize(("timing", "order"), [("grid", 1), ("precise", 2)])
 def test_order_of_convergence_of_a_pair(timing, order, weights):
@@ -181,8 +181,8 @@ def test_order_of_convergence_of_random_networks(timing, order):
 
 def test_spike_counts_of_random_networks():
     # A neuron's count differs by one if a spike moves over the end of the 100 ms or a near miss turns over: of 40 x 3
-    # neurons with a shift dt on the grid, rate 30 Hz, 120 * 30 * 0.5e-3 = 2 by the end alone, and shifts of later spikes
-    # are several dt: 6 % of the spikes. Precise spikes shift by 1e-6 s, so only near misses remain, and none of them at
+    # neurons with a shift dt on the grid, rate 30 Hz, 120 * 30 * 0.5e-3 = 2 by the end alone, and later spikes shift by
+    # several dt: 6 % of the spikes. Precise spikes shift by 1e-6 s, so only near misses remain, and none of them at
     # a quarter of the step, where the grid still misses some.
     _, miscounted, n_spikes = network_errors("grid", 0.5e-3)
     assert n_spikes > 200
@@ -195,7 +195,7 @@ def test_no_arrival_moves_a_spike_by_more_than_two_steps(weight):
     # Neuron 0 creeps towards the threshold (dv/dt = 0.05/s) when neuron 1 fires in the same step: the first-order shift
     # of its crossing, w kappa (...)/slope, is then unbounded, and its refractoriness and its own effect with it.
     rng = np.random.default_rng(0)
-    for _ in range(10):
+    for _ in range(5):
         spec = uncoupled([20 * ms, 10 * ms], bias=[1.001, 3.0], synaptic_time_constant=10.5 * ms)
         potential = [1 - 0.05 * 3e-4 * rng.random(), 1 - 0.05 * rng.random()]
         live = RecurrentNetwork(pair(replace(spec, spike_timing="precise"), [0.0, weight], potential))

@@ -1,0 +1,155 @@
+"""The command line: files, numbers, repeatability, and one line for every mistake."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from lnpbrian import cli
+from lnpbrian.network import NetworkSpec
+from lnpbrian.study import STAGES
+
+SMALL = [
+    *("prune", "--neurons", "80", "--connection-probability", "0.15", "--iterations", "1", "--windows", "2"),
+    *("--sample-time", "5", "--synapse-sparsity", "0.9", "--neuron-sparsity", "0.2", "--jobs", "1"),
+]
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main([str(a) for a in arguments])
+    return exit_.value.code
+
+
+def without_times(content):
+    if isinstance(content, dict):
+        return {k: without_times(v) for k, v in content.items() if k not in ("seconds", "versions")}
+    return [without_times(v) for v in content] if isinstance(content, list) else content
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    for name, seed in (("a", 1), ("again", 1), ("other", 2)):
+        assert run(*SMALL, "--seed", seed, "--out", folder / name) == 0
+    return folder
+
+
+def test_prune_writes_what_it_promises(results):
+    names = {path.name for path in (results / "a").iterdir()}
+    figures = {"raster.png", "exponents.png", "time_constants.png", "degrees.png", "forecast.png", "history.png"}
+    assert names == {"run.json", "network.npz"} | figures
+    for figure in figures:
+        assert (results / "a" / figure).read_bytes().startswith(b"\x89PNG")
+
+
+def test_run_json_holds_the_whole_record(results):
+    content = json.loads((results / "a" / "run.json").read_text())
+    assert content["seed"] == 1
+    assert content["options"]["connection_probability"] == 0.15
+    assert {"lnpbrian", "brian2", "numpy", "python"} <= set(content["versions"])
+    for state in ("before", "after"):
+        assert {
+            *("neurons", "synapses", "mean_rate_hz", "largest_exponent_per_s", "synaptic_operations"),
+            *("nrmse", "vpt_steps", "nrmse_windows", "vpt_windows"),
+        } <= set(content[state])
+        assert len(content[state]["nrmse_windows"]) == len(content[state]["vpt_windows"]) == 2
+        assert content[state]["nrmse"] == pytest.approx(np.mean(content[state]["nrmse_windows"]))
+    before, after, ratios = content["before"], content["after"], content["ratios"]
+    assert ratios["synaptic_operations"] == before["synaptic_operations"] / after["synaptic_operations"]
+    assert ratios["synapse_sparsity"] == pytest.approx(1 - after["synapses"] / before["synapses"])
+    assert ratios["neuron_sparsity"] == pytest.approx(0.2)
+    assert [record["iteration"] for record in content["history"]] == [0, 1]
+    assert set(content["seconds"]) == set(STAGES)
+
+
+def test_network_file_is_the_pruned_network(results):
+    content = json.loads((results / "a" / "run.json").read_text())
+    spec = NetworkSpec.load(results / "a" / "network.npz")
+    assert (spec.n_alive, spec.n_synapses) == (content["after"]["neurons"], content["after"]["synapses"])
+
+
+def test_same_seed_same_numbers_another_seed_others(results):
+    a, again, other = (
+        without_times(json.loads((results / name / "run.json").read_text())) for name in ("a", "again", "other")
+    )
+    assert a == again
+    assert a["before"]["nrmse_windows"] != other["before"]["nrmse_windows"]
+    assert a["after"]["synapses"] != other["after"]["synapses"]
+
+
+def test_info(results, capsys):
+    assert run("info", results / "a" / "network.npz") == 0
+    text = capsys.readouterr().out
+    assert "HRSNN" in text
+    assert "64 alive of 80" in text
+    assert run("info") == 0
+    assert "brian2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("encoder", ["poisson"])
+@pytest.mark.parametrize("model", ["chrsnn", "mrsnn"])
+def test_other_models_and_encoders(tmp_path, model, encoder):
+    assert run(*SMALL, "--model", model, "--encoder", encoder, "--out", tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--neurons", "-5"], "neurons must be a whole number of at least 2, got -5"),
+        (["--neurons", "many"], "Input should be a valid integer"),
+        (["--connection-probability", "0"], "connection_probability must be a number in (0, 1], got 0.0"),
+        (["--connection-probability", "1.5"], "connection_probability"),
+        (["--synapse-sparsity", "1"], "synapse_sparsity must be a number in [0, 1), got 1.0"),
+        (["--synapse-sparsity", "0.1", "--neuron-sparsity", "0.8"], "raise synapse_sparsity to 0.96"),
+        (["--neuron-sparsity", "0.95", "--synapse-sparsity", "0.999"], "minimum_neurons = 10"),
+        (["--iterations", "0"], "iterations"),
+        (["--windows", "0"], "n_windows must be a whole number of at least 1, got 0"),
+        (["--sample-time", "-1"], "sample_time"),
+        (["--sample-time", "0.7"], "whole number of steps"),
+        (["--model", "esn"], "--model must be one of hrsnn, chrsnn, mrsnn; got 'esn'"),
+        (["--task", "weather"], "--task must be one of lorenz63"),
+        (["--encoder", "morse"], "--encoder must be one of current, poisson"),
+        (["--rescale", "double"], "rescale must be one of"),
+        (["--rescale", "capped"], "needs cap"),
+        (["--seed", "-1"], "seed"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_nothing(tmp_path, capsys, arguments, message):
+    out = tmp_path / "out"
+    assert run(*SMALL, "--out", out, *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+    assert not out.exists() or not list(out.iterdir())
+
+
+def test_unwritable_out(tmp_path, capsys):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert run(*SMALL, "--out", blocked / "out") == 2
+    assert "--out" in capsys.readouterr().err
+    if os.geteuid() != 0:
+        locked = tmp_path / "locked"
+        locked.mkdir(mode=0o500)
+        assert run(*SMALL, "--out", locked) == 2
+
+
+def test_unknown_network_file(tmp_path, capsys):
+    assert run("info", tmp_path / "none.npz") == 2
+    assert "cannot be read as a network file" in capsys.readouterr().err
+
+
+def test_old_files_survive_a_failed_run(tmp_path, monkeypatch):
+    (tmp_path / "run.json").write_text("old")
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device", "run.json")
+
+    monkeypatch.setattr("lnpbrian.study.json.dumps", fail)
+    assert run(*SMALL, "--out", tmp_path) == 2
+    assert (tmp_path / "run.json").read_text() == "old"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
