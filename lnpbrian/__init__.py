@@ -1,5 +1,29 @@
 """Lyapunov noise pruning of recurrent spiking networks in Brian2."""
 
 from lnpbrian._version import __version__
+from lnpbrian.checks import InvalidInput
+from lnpbrian.lnp import PruneOptions, PruneResult, prune
+from lnpbrian.lyapunov import TwinExponents, block_twin_exponents, restored_twin_exponents
+from lnpbrian.network import LiveNetwork, NetworkSpec, RecurrentNetwork
+from lnpbrian.noise import NoisePruneOptions, noise_prune
+from lnpbrian.structure import add_synapses, connectivity, remove_synapses, silence_neurons
 
-__all__ = ["__version__"]
+__all__ = [
+    "InvalidInput",
+    "LiveNetwork",
+    "NetworkSpec",
+    "NoisePruneOptions",
+    "PruneOptions",
+    "PruneResult",
+    "RecurrentNetwork",
+    "TwinExponents",
+    "__version__",
+    "add_synapses",
+    "block_twin_exponents",
+    "connectivity",
+    "noise_prune",
+    "prune",
+    "remove_synapses",
+    "restored_twin_exponents",
+    "silence_neurons",
+]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -357,7 +357,7 @@ class _Loop:
             return restored_twin_exponents(live, **common)
         spec = live.spec.compacted()
         if spec.refractory_period >= 2 * spec.dt:
-            spec = replace(spec, spike_timing="precise")
+            spec = spec.with_timing("precise")
         drive = None if self.drive is None else self.drive.of_neurons(live.alive)
         return block_twin_exponents(spec, drive=drive, **common)
 

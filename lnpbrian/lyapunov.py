@@ -162,7 +162,7 @@ def block_twin_exponents(
     transient: Quantity = 200 * ms,
     renormalise_every: Quantity = 20 * ms,
     realisations: int = 4,
-    perturbation: float = 1e-6,
+    perturbation: float = 1e-8,
     rng: np.random.Generator,
     report: Report | None = None,
 ) -> TwinExponents:
@@ -203,9 +203,10 @@ def block_twin_exponents(
 
     Notes
     -----
-    ``lambda_i = mean_windows ln(|delta_i(end)|/|delta_i(start)|)/T_r`` (arXiv 2403.03409, appendix A.1). Spikes fall on
-    the time grid: a neuron that fires on the same step in both twins forgets its perturbation at once, so the measured
-    exponents are those of the time-stepped network, below those of the same network in continuous time.
+    ``lambda_i = mean_windows ln(|delta_i(end)|/|delta_i(start)|)/T_r`` (arXiv 2403.03409, appendix A.1). Use
+    ``spec.with_timing("precise")`` and a small perturbation. With spikes on the time grid a neuron that fires on the
+    same step in both twins forgets its perturbation at once, and one that does not jumps by a whole step: the result
+    then depends on the size of the perturbation (`lnpbrian.experiments.twin_perturbation` measures it).
 
     Examples
     --------
@@ -286,7 +287,7 @@ def restored_twin_exponents(
     duration, transient, renormalise_every, realisations, rng, report
         As in `block_twin_exponents`.
     perturbation : Quantity or float, optional
-        Standard deviation of the perturbation, in the unit of the potential; 1e-6 for a dimensionless one.
+        Standard deviation of the perturbation, in the unit of the potential; 1e-8 for a dimensionless one.
 
     Returns
     -------
@@ -326,9 +327,9 @@ def restored_twin_exponents(
 def _perturbation_size(perturbation: Quantity | float | None, dim: object, name: str) -> float:
     unit = get_unit(dim)
     if perturbation is None:
-        perturbation = 1e-6
+        perturbation = 1e-8
     if not have_same_dimensions(perturbation, unit):
         raise InvalidInput(
-            f"perturbation must have the unit of {name} ({unit}), got {perturbation!r}; e.g. 1e-6*{unit}"
+            f"perturbation must have the unit of {name} ({unit}), got {perturbation!r}; e.g. 1e-8*{unit}"
         )
     return checks.real("perturbation", float(perturbation), above=0)

@@ -314,6 +314,10 @@ class NetworkSpec:
             **{name: getattr(self, name)[kept] for name in _NEURON_ARRAYS},
         )
 
+    def with_timing(self, spike_timing: str) -> NetworkSpec:
+        """Return the same network with another `spike_timing`."""
+        return replace(self, spike_timing=spike_timing)
+
     def compacted(self) -> NetworkSpec:
         """Return the network without its silent neurons."""
         return self.of_neurons(self.alive)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from brian2 import Network, NeuronGroup, PoissonInput, Synapses, mV, ms, second
+from brian2 import Network, NeuronGroup, PoissonInput, Synapses, ms, mV, second
 from numpy.testing import assert_array_equal
 
 from lnpbrian import lnp
@@ -194,9 +194,11 @@ def test_bad_options(options, message):
 
 
 def test_unreachable_targets_name_the_reachable_ones():
-    with pytest.raises(InvalidInput, match=r"cannot be kept .* raise synapse_sparsity to 0.75 or lower neuron_sparsity"):
+    with pytest.raises(
+        InvalidInput, match=r"cannot be kept .* raise synapse_sparsity to 0.75 or lower neuron_sparsity"
+    ):
         schedule(100, 1000, PruneOptions(0.5, 0.5))
-    with pytest.raises(InvalidInput, match="at most 0.9 can be removed"):
+    with pytest.raises(InvalidInput, match=r"at most 0\.9 can be removed"):
         schedule(100, 1000, PruneOptions(0.999, 0.95))
     with pytest.raises(InvalidInput, match="would leave none of 10 synapses"):
         schedule(100, 10, PruneOptions(0.99, 0.1))

@@ -37,7 +37,7 @@ def driven(spec, drive):
 # A window ends with |delta| e^(-T/tau). Each of its 40 steps rounds v (below 1) to eps/4, so the end is off by at most
 # 40 eps/4 absolutely, and by less where errors decay: an error of ln of 10 eps/(|delta| e^(-T/tau)). |delta| is
 # perturbation times a normal number; the mean of 1/|normal| over 100 draws is dominated by the smallest, ~ 0.01, and is
-# about 2 ln(100)/sqrt(2 pi) + 1 < 6 with this seed. So the exponent is off by at most 60 eps e^(T/tau)/(T perturbation).
+# about 2 ln(100)/sqrt(2 pi) + 1 < 6 with this seed: the exponent is off by at most 60 eps e^(T/tau)/(T perturbation).
 @pytest.mark.parametrize("timing", ["grid", "precise"])
 @pytest.mark.parametrize("perturbation", [1e-4, 1e-6, 1e-9])
 def test_uncoupled_neurons_below_threshold_forget_at_their_time_constant(timing, perturbation):

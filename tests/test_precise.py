@@ -190,6 +190,18 @@ def test_spike_counts_of_random_networks():
     assert network_errors("precise", 0.25e-3)[1] == 0
 
 
+# An arrival changes dv/dt at the crossing by w/tau_m = 10/s of 100/s: a first-order shift is right to a tenth, the rest
+# of the formula to dt/tau = 0.1.
+@pytest.mark.parametrize("weight", [-0.2, 0.2])
+def test_an_arrival_moves_a_crossing_in_the_same_step(weight):
+    spec = uncoupled([20 * ms, 10 * ms], bias=[3.0, 3.0])
+    spec = pair(replace(spec, spike_timing="precise"), [0.0, weight], [1 - 100 * 0.35e-3, 1 - 200 * 0.05e-3])
+    alone, exact = reference(spec.of_synapses([]), 1e-3)[0], reference(spec, 1e-3)[0]
+    times, indices, _ = spikes(spec, 1e-3)
+    assert indices.tolist() == [0, 1]
+    assert times[0] - alone[0] == pytest.approx(exact[0] - alone[0], rel=0.2, abs=0)
+
+
 @pytest.mark.parametrize("weight", [-0.2, 0.8])
 def test_no_arrival_moves_a_spike_by_more_than_two_steps(weight):
     # Neuron 0 creeps towards the threshold (dv/dt = 0.05/s) when neuron 1 fires in the same step: the first-order shift

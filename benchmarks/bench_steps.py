@@ -1,0 +1,175 @@
+"""Time every step of an iteration against its reference, in the same run.
+
+    make bench
+
+prints a table and writes ``benchmarks/bench_steps.json``. igraph is needed for one of the references only; networkx and
+igraph take minutes. Times are the best of `--repeats` (references: of one), since noise only adds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import brian2
+import igraph
+import networkx as nx
+import numpy as np
+import scipy.linalg
+from brian2 import ms, second
+from rich.console import Console
+from rich.table import Table
+
+from lnpbrian import files
+from lnpbrian.betweenness import betweenness_centrality
+from lnpbrian.linearise import linear_network
+from lnpbrian.lyapunov import block_twin_exponents
+from lnpbrian.models import HRSNN
+from lnpbrian.network import RecurrentNetwork
+from lnpbrian.noise import noise_covariance
+from lnpbrian.simulate import noise_drive, observe
+from lnpbrian.streams import Streams
+from lnpbrian.structure import remove_synapses
+from lnpbrian.study import versions
+
+
+def timed(action: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
+    """Return the shortest time of `repeats` calls in seconds, and the last result."""
+    best, result = np.inf, None
+    for _ in range(repeats):
+        start = time.perf_counter()
+        result = action()
+        best = min(best, time.perf_counter() - start)
+    return best, result
+
+
+def row(step: str, reference: str, ours: float, theirs: float, **extra: Any) -> dict[str, Any]:
+    return {
+        "step": step,
+        "reference": reference,
+        "seconds": ours,
+        "reference_seconds": theirs,
+        "ratio": theirs / ours,
+        **extra,
+    }
+
+
+def relative_difference(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(a - b).max() / np.abs(b).max())
+
+
+def bench_betweenness(repeats: int) -> list[dict[str, Any]]:
+    small = HRSNN(1000, 0.1, check_rate=False).spec
+    ours, values = timed(lambda: betweenness_centrality(small.pre, small.post, 1000), repeats)
+    graph = nx.DiGraph(list(zip(small.pre.tolist(), small.post.tolist(), strict=True)))
+    theirs, reference = timed(lambda: nx.betweenness_centrality(graph, normalized=False))
+    error = relative_difference(values, np.array([reference[i] for i in range(1000)]))
+    rows = [row("betweenness, N = 1000, p = 0.1", "networkx", ours, theirs, largest_relative_difference=error)]
+
+    large = HRSNN(5000, 0.1, check_rate=False).spec
+    ours, values = timed(lambda: betweenness_centrality(large.pre, large.post, 5000), repeats)
+    edges = np.stack([large.pre, large.post], axis=1)
+    other = igraph.Graph(5000, edges, directed=True)
+    theirs, reference = timed(lambda: np.array(other.betweenness()))
+    error = relative_difference(values, reference)
+    return [*rows, row("betweenness, N = 5000, p = 0.1", "igraph", ours, theirs, largest_relative_difference=error)]
+
+
+def bench_covariance(repeats: int) -> list[dict[str, Any]]:
+    spec = HRSNN(2000, 0.1, check_rate=False).spec
+    network = linear_network(spec.pre, spec.post, 40 * np.sign(spec.weights), time_constants=spec.time_constants)
+    dense = network.A.toarray() if hasattr(network.A, "toarray") else np.asarray(network.A)
+    ours, result = timed(lambda: noise_covariance(network.A, 1.0), repeats)
+    theirs, reference = timed(lambda: scipy.linalg.solve_continuous_lyapunov(dense, -np.eye(2000)))
+    error = relative_difference(result.covariance, reference)
+    return [
+        row(
+            "covariance, N = 2000",
+            "scipy solve_continuous_lyapunov",
+            ours,
+            theirs,
+            relative_residual=result.error,
+            largest_relative_difference=error,
+        )
+    ]
+
+
+def bench_removal() -> list[dict[str, Any]]:
+    spec = HRSNN(5000, 0.1, check_rate=False).spec
+    live = RecurrentNetwork(spec)
+    drive = noise_drive(5000, duration=1 * second, rng=Streams(0).rng("bench"))
+    observe(live, 100 * ms, drive=drive)
+    # Again without compiling.
+    before, _ = timed(lambda: observe(live, 100 * ms, drive=drive))
+    keep = Streams(0).rng("keep").random(spec.n_synapses) < 0.1
+    removal, _ = timed(lambda: remove_synapses(live.synapses, keep))
+    after, _ = timed(lambda: observe(live, 100 * ms, drive=drive))
+    return [
+        {"step": f"remove 90 % of {spec.n_synapses} synapses", "seconds": removal},
+        row("100 ms of simulation after removal", "the same before removal", after, before),
+    ]
+
+
+def bench_twins(repeats: int) -> list[dict[str, Any]]:
+    spec = HRSNN(1000, 0.1, check_rate=False).spec
+    drive = noise_drive(1000, duration=1 * second, rng=Streams(0).rng("bench"))
+    rows = []
+    for timing in ("grid", "precise"):
+        timed_spec = spec.with_timing(timing)
+
+        def twins(spec=timed_spec) -> Any:
+            rng = Streams(0).rng("twins")
+            return block_twin_exponents(
+                spec, drive=drive, duration=980 * ms, transient=20 * ms, realisations=1, rng=rng
+            )
+
+        def plain(spec=timed_spec) -> None:
+            for _ in range(2):
+                observe(RecurrentNetwork(spec), 1 * second, drive=drive)
+
+        # The first calls compile.
+        twins(), plain()
+        ours, _ = timed(twins, repeats)
+        theirs, _ = timed(plain, repeats)
+        rows.append(row(f"twin exponents of 1 s, N = 1000, {timing} spikes", "two plain runs", ours, theirs))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    arguments = parser.parse_args()
+    brian2.prefs.logging.console_log_level = "ERROR"
+    brian2.prefs.logging.warn_for_unused_objects = False
+    console = Console()
+    rows: list[dict[str, Any]] = []
+    for name, bench in (
+        ("betweenness", lambda: bench_betweenness(arguments.repeats)),
+        ("covariance", lambda: bench_covariance(arguments.repeats)),
+        ("removal", bench_removal),
+        ("twins", lambda: bench_twins(arguments.repeats)),
+    ):
+        with console.status(name):
+            rows += bench()
+    table = Table("step", "seconds", "reference", "seconds", "ratio")
+    for r in rows:
+        reference = (
+            (r["reference"], f"{r['reference_seconds']:.3g}", f"{r['ratio']:.3g}") if "ratio" in r else ("", "", "")
+        )
+        table.add_row(r["step"], f"{r['seconds']:.3g}", *reference)
+    console.print(table)
+    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+    content = {"versions": {**versions(), "igraph": igraph.__version__}, "machine": machine, "rows": rows}
+    with files.replacing(arguments.out) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""How the twin exponent of a spiking network depends on the size of the perturbation and on where spikes happen.
+
+    python -m lnpbrian.experiments.twin_perturbation --out runs/twin_perturbation
+
+writes ``twin_perturbation.json`` and ``twin_perturbation.png``. With spikes on the time grid, twins that fire on the
+same step forget their difference, and twins that do not jump apart by a whole step: the exponent then says how often
+the one and the other happened. With precise spikes it is a property of the network, for small perturbations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import brian2
+from brian2 import ms, second
+from matplotlib.figure import Figure
+
+from lnpbrian import checks, files
+from lnpbrian.lyapunov import block_twin_exponents
+from lnpbrian.models import HRSNN
+from lnpbrian.network import SPIKE_TIMINGS
+from lnpbrian.simulate import noise_drive
+from lnpbrian.streams import Streams
+from lnpbrian.study import versions
+
+PERTURBATIONS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
+
+
+def measure(neurons: int = 1000, seed: int = 0) -> list[dict[str, Any]]:
+    """Return a row for every spike timing and perturbation; all share network, drive and random perturbations."""
+    streams = Streams(seed)
+    spec = HRSNN(neurons, 0.1, check_rate=False, seed=seed).spec
+    drive = noise_drive(neurons, duration=1200 * ms, rng=streams.rng("drive"))
+    rows = []
+    for timing in SPIKE_TIMINGS:
+        for size in PERTURBATIONS:
+            twins = block_twin_exponents(
+                spec.with_timing(timing), drive=drive, duration=1 * second, perturbation=size, rng=streams.rng("twins")
+            )
+            rows.append(
+                {
+                    "spike_timing": timing,
+                    "perturbation": size,
+                    "largest_exponent_per_s": twins.largest,
+                    "standard_error_per_s": twins.standard_error,
+                    "floored_fraction": float(twins.floored.mean()),
+                    "mean_rate_hz": float(twins.rates.mean()),
+                }
+            )
+            print(f"{timing:>12} {size:.0e} {twins.largest:8.1f} +- {twins.standard_error:.1f} /s")
+    return rows
+
+
+def draw(rows: list[dict[str, Any]]) -> Figure:
+    """Draw the exponent over the perturbation, a line for every spike timing."""
+    figure = Figure(figsize=(6, 3.8), layout="constrained")
+    axis = figure.subplots()
+    for timing, color in zip(SPIKE_TIMINGS, ("#7a7a7a", "#e3a857", "#d1495b"), strict=True):
+        mine = [r for r in rows if r["spike_timing"] == timing]
+        axis.errorbar(
+            [r["perturbation"] for r in mine],
+            [r["largest_exponent_per_s"] for r in mine],
+            [r["standard_error_per_s"] for r in mine],
+            fmt="o-",
+            color=color,
+            capsize=3,
+            label=f"{timing} spikes",
+        )
+    axis.axhline(0, color="black", linewidth=0.6)
+    axis.set(xscale="log", xlabel="perturbation of the potentials", ylabel="largest exponent (1/s)")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False)
+    return figure
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--neurons", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("runs/twin_perturbation"))
+    arguments = parser.parse_args()
+    brian2.prefs.logging.console_log_level = "ERROR"
+    brian2.prefs.logging.warn_for_unused_objects = False
+    directory = checks.writable_directory("--out", arguments.out)
+    rows = measure(arguments.neurons, arguments.seed)
+    with files.replacing(directory / "twin_perturbation.json") as temporary:
+        temporary.write_text(
+            json.dumps({"seed": arguments.seed, "versions": versions(), "rows": rows}, indent=2) + "\n"
+        )
+    with files.replacing(directory / "twin_perturbation.png") as temporary:
+        draw(rows).savefig(temporary, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
