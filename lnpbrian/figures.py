@@ -67,10 +67,12 @@ def exponents(study: Study) -> Figure:
         (study.pruning.exponents_after, AFTER, "after"),
     )
     _histogram(axis, [(twins.per_neuron, color, label) for twins, color, label in groups])
-    for twins, color, label in groups:
-        axis.axvline(twins.largest, color=color, linestyle="--", linewidth=1.2, label=f"network, {label}")
+    records = study.pruning.history[0], study.pruning.history[-1]
+    for record, (_, color, label) in zip(records, groups, strict=True):
+        value = record.largest_exponent_per_s
+        axis.axvline(value, color=color, linestyle="--", linewidth=1.2, label=f"largest of the network, {label}")
     axis.axvline(0, color="black", linewidth=0.6)
-    axis.set(xlabel="Lyapunov exponent (1/s)", ylabel="fraction of neurons per bin")
+    axis.set(xlabel="exponent of a neuron over one window (1/s)", ylabel="fraction of neurons per bin")
     axis.legend(frameon=False)
     return figure
 

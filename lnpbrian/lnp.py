@@ -88,7 +88,10 @@ class Record:
     mean_rate_hz : float
         Of the surviving neurons, under the noise drive.
     largest_exponent_per_s, largest_exponent_standard_error_per_s : float
-        Of the network, from twins.
+        Of the network, from twins that keep their directions; from fresh ones for a network of your own, where it is
+        the same as the next.
+    window_exponent_per_s, window_exponent_standard_error_per_s : float
+        Mean growth over one window from fresh directions.
     exponent_quartiles_per_s : tuple of float
         Of the per-neuron exponents.
     status : tuple of str
@@ -103,6 +106,8 @@ class Record:
     mean_rate_hz: float
     largest_exponent_per_s: float
     largest_exponent_standard_error_per_s: float
+    window_exponent_per_s: float
+    window_exponent_standard_error_per_s: float
     exponent_quartiles_per_s: tuple[float, ...]
     status: tuple[str, ...]
     seconds: dict[str, float]
@@ -298,6 +303,7 @@ def prune(
 class _Measurement:
     rates: np.ndarray
     twins: TwinExponents
+    largest: TwinExponents
 
 
 class _Loop:
@@ -337,19 +343,22 @@ class _Loop:
         self._timed("settle", lambda: observe(live, 100 * ms, drive=self.drive))
         activity = self._timed("rates", lambda: observe(live, options.observation, drive=self.drive))
         self._tell(k, "exponents", 0.5)
-        twins = self._timed("exponents", lambda: self._twins(k))
+        twins = self._timed("exponents", lambda: self._twins(k, "fresh", 0.5))
+        largest = twins
+        if isinstance(live, RecurrentNetwork):
+            largest = self._timed("largest exponent", lambda: self._twins(k, "kept", 0.8))
         self._tell(k, "exponents", 1.0)
-        return _Measurement(activity.rates, twins)
+        return _Measurement(activity.rates, twins, largest)
 
-    def _twins(self, k: int) -> TwinExponents:
+    def _twins(self, k: int, directions: str, begun: float) -> TwinExponents:
         live, options = self.live, self.options
         # The same perturbations in every iteration: differences come from the network.
         common: dict[str, Any] = {
             "duration": options.twin_duration,
-            "realisations": options.realisations,
+            "realisations": options.realisations if directions == "fresh" else 1,
             "perturbation": options.perturbation,
             "rng": self.streams.rng("twins"),
-            "report": lambda fraction: self._tell(k, "exponents", 0.5 + 0.5 * fraction),
+            "report": lambda fraction: self._tell(k, "exponents", begun + 0.2 * fraction),
         }
         if not isinstance(live, RecurrentNetwork):
             dim = live.neurons.variables[live.potential].dim
@@ -359,7 +368,7 @@ class _Loop:
         if spec.refractory_period >= 2 * spec.dt:
             spec = spec.with_timing("precise")
         drive = None if self.drive is None else self.drive.of_neurons(live.alive)
-        return block_twin_exponents(spec, drive=drive, **common)
+        return block_twin_exponents(spec, drive=drive, directions=directions, **common)
 
     def edit(self, k: int, target: tuple[int, int], now: _Measurement) -> tuple[str, ...]:
         """Do steps I and II, and return what they say."""
@@ -430,8 +439,10 @@ class _Loop:
             neurons=int(live.alive.sum()),
             synapses=len(live.synapses),
             mean_rate_hz=float(now.rates[live.alive].mean()),
-            largest_exponent_per_s=twins.largest,
-            largest_exponent_standard_error_per_s=twins.standard_error,
+            largest_exponent_per_s=now.largest.largest,
+            largest_exponent_standard_error_per_s=now.largest.standard_error,
+            window_exponent_per_s=twins.largest,
+            window_exponent_standard_error_per_s=twins.standard_error,
             exponent_quartiles_per_s=tuple(float(q) for q in np.percentile(twins.per_neuron, [25, 50, 75])),
             status=notes,
             seconds=seconds,

@@ -7,7 +7,9 @@ network; `restored_twin_exponents` runs them one after the other on any network,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +39,9 @@ class TwinExponents:
         Standard deviation over windows and realisations divided by the root of their number, in 1/s.
     largest : float
         The network's exponent: the same for the norm of the separation, in 1/s.
+    directions : {"fresh", "kept"}
+        What `largest` is. With "fresh" directions the mean growth over one window from a random start, as in the paper;
+        with "kept" ones, which have turned into the fastest growing direction, the largest Lyapunov exponent.
     standard_error : float
         Of `largest`, in 1/s.
     trace : ndarray, shape (windows,)
@@ -55,6 +60,7 @@ class TwinExponents:
     per_neuron: np.ndarray
     per_neuron_standard_error: np.ndarray
     largest: float
+    directions: str
     standard_error: float
     trace: np.ndarray
     floored: np.ndarray
@@ -71,9 +77,10 @@ class TwinExponents:
         return f"TwinExponents(largest {self.largest:.2f} +- {self.standard_error:.2f} /s, {self.status})"
 
 
+DIRECTIONS = ("fresh", "kept")
 # What a renormalised twin takes from its reference.
 _GRID_STATE = ("v", "I_syn", "lastspike", "not_refractory")
-_OFF_GRID_STATE = ("v", "I_syn", "release", "overshoot", "advance", "slope")
+_OFF_GRID_STATE = ("v", "I_syn", "active", "release", "overshoot", "rise", "slope")
 
 
 class _Growth:
@@ -94,7 +101,7 @@ class _Growth:
         self.neuron.append(np.log(end / start) / self.window)
         self.network.append(np.log(np.linalg.norm(end, axis=1) / np.linalg.norm(start, axis=1)) / self.window)
 
-    def result(self, rates: np.ndarray) -> TwinExponents:
+    def result(self, rates: np.ndarray, directions: str) -> TwinExponents:
         neuron, network = np.array(self.neuron), np.array(self.network)
         n_windows, realisations, n = neuron.shape
         floored = np.mean(self.floored, axis=(0, 1))
@@ -108,6 +115,7 @@ class _Growth:
             if n_windows > 1
             else np.full(n, np.inf),
             largest=float(network.mean()),
+            directions=directions,
             standard_error=float(spread / root),
             trace=np.cumsum(by_window) / np.arange(1, n_windows + 1),
             floored=floored,
@@ -163,59 +171,67 @@ def block_twin_exponents(
     renormalise_every: Quantity = 20 * ms,
     realisations: int = 4,
     perturbation: float = 1e-8,
+    directions: str = "fresh",
     rng: np.random.Generator,
     report: Report | None = None,
 ) -> TwinExponents:
     """Measure Lyapunov exponents with all twins side by side in one Brian2 network.
 
-    The network holds the reference and `realisations` copies as uncoupled blocks with the same drive. At the end of
-    every window the separations are read, and each copy is set back to the reference plus a fresh perturbation.
+       The network holds the reference and `realisations` copies as uncoupled blocks with the same drive. At the end of
+       every window the separations are read, and each copy is set back close to the reference.
 
-    Parameters
-    ----------
-    spec : NetworkSpec
-        The network, N neurons; weights are held fixed. Silent neurons must have been left out (`spec.compacted()`).
-    drive : Drive, optional
-        Frozen drive of N neurons; without one, I_ext = 0.
-    duration : Quantity
-        Measured time, in whole windows.
-    transient : Quantity
-        Time before it, rounded up to whole windows.
-    renormalise_every : Quantity
-        Length of a window, a whole number of time steps.
-    realisations : int
-        Number of copies R.
-    perturbation : float
-        Standard deviation of the perturbation of each potential, in units of the threshold.
-    rng : numpy.random.Generator
-        Source of the perturbations.
-    report : callable, optional
-        Called with the completed fraction after every window.
+       Parameters
+       ----------
+       spec : NetworkSpec
+           The network, N neurons; weights are held fixed. Silent neurons must have been left out (`spec.compacted()`).
+       drive : Drive, optional
+           Frozen drive of N neurons; without one, I_ext = 0.
+       duration : Quantity
+           Measured time, in whole windows.
+       transient : Quantity
+           Time before it, rounded up to whole windows.
+       renormalise_every : Quantity
+           Length of a window, a whole number of time steps.
+       realisations : int
+           Number of copies R.
+       perturbation : float
+           Standard deviation of the perturbation of each potential, in units of the threshold.
+       directions : {"fresh", "kept"}
+           Whether a copy is set back to the reference plus a fresh perturbation of its potentials, or keeps the direction
+           of its difference in all its variables and only the size is set back (Benettin et al. 1980,
+           doi:10.1007/BF02128236). Kept directions also turn during the transient.
+    : numpy.random.Generator
+           Source of the perturbations.
+       report : callable, optional
+           Called with the completed fraction after every window.
 
-    Returns
-    -------
-    TwinExponents
+       Returns
+       -------
+       TwinExponents
 
-    Raises
-    ------
-    InvalidInput
-        If a value is out of range, if the drive has another size, or if the network has silent neurons.
+       Raises
+       ------
+       InvalidInput
+           If a value is out of range, if the drive has another size, or if the network has silent neurons.
 
-    Notes
-    -----
-    ``lambda_i = mean_windows ln(|delta_i(end)|/|delta_i(start)|)/T_r`` (arXiv 2403.03409, appendix A.1). Use
-    ``spec.with_timing("precise")`` and a small perturbation. With spikes on the time grid a neuron that fires on the
-    same step in both twins forgets its perturbation at once, and one that does not jumps by a whole step: the result
-    then depends on the size of the perturbation (`lnpbrian.experiments.twin_perturbation` measures it).
+       Notes
+       -----
+       ``lambda_i = mean_windows ln(|delta_i(end)|/|delta_i(start)|)/T_r`` (arXiv 2403.03409, appendix A.1). Use
+       ``spec.with_timing("precise")`` and a small perturbation. With spikes on the time grid a neuron that fires on the
+       same step in both twins forgets its perturbation at once, and one that does not jumps by a whole step: the result
+       then depends on the size of the perturbation (`lnpbrian.experiments.twin_perturbation` measures it).
 
-    Examples
-    --------
-    A neuron below threshold forgets at the rate 1/tau_m:
+       Fresh perturbations of a window of 20 ms measure how fast a random difference grows at first. A network can amplify
+       for tens of milliseconds and still forget in the long run; whether it does, kept directions tell.
 
-    >>> from lnpbrian.models import uncoupled
-    >>> spec = uncoupled([10*ms, 25*ms], bias=0.5)
-    >>> block_twin_exponents(spec, rng=np.random.default_rng(0)).per_neuron.round(3).tolist()
-    [-100.0, -40.0]
+       Examples
+       --------
+       A neuron below threshold forgets at the rate 1/tau_m:
+
+       >>> from lnpbrian.models import uncoupled
+       >>> spec = uncoupled([10*ms, 25*ms], bias=0.5)
+       >>> block_twin_exponents(spec, rng=np.random.default_rng(0)).per_neuron.round(3).tolist()
+       [-100.0, -40.0]
     """
     if not spec.alive.all():
         raise InvalidInput("the network has silent neurons, whose exponents mean nothing; use spec.compacted()")
@@ -224,27 +240,45 @@ def block_twin_exponents(
     copies = plan.realisations + 1
     twins = RecurrentNetwork(spec.replicated(copies), plastic=False, name="lnpbrian_twins")
     reference = SpikeMonitor(twins.neurons[: spec.n_neurons], record=False, name="lnpbrian_twins_reference")
+    checks.choice("directions", directions, DIRECTIONS)
     growth = _Growth(plan.window)
     names = _GRID_STATE if spec.spike_timing == "grid" else _OFF_GRID_STATE
     state = {name: twins.neurons.variables[name] for name in names}
+    size = eps * np.sqrt(spec.n_neurons)
     start: np.ndarray | None = None
 
     def renormalise() -> None:
         nonlocal start
-        if twins.neurons.variables["t"].get_value().item() < plan.transient - spec.dt / 2:
+        now = twins.neurons.variables["t"].get_value().item()
+        windows_done = round((now - plan.transient) / plan.window)
+        if windows_done < 0 and directions == "fresh":
             return
         blocks = {name: variable.get_value().reshape(copies, -1) for name, variable in state.items()}
-        v = blocks["v"]
-        if start is not None:
-            growth.add(start, separation(), v[0])
-            if report is not None:
-                report(len(growth.network) / plan.n_windows)
+        if start is None:
+            blocks["v"][1:] += eps * rng.standard_normal((plan.realisations, spec.n_neurons))
+        else:
+            end = separation()
+            if windows_done >= 1:
+                growth.add(start, end, blocks["v"][0])
+                if report is not None:
+                    report(len(growth.network) / plan.n_windows)
+            set_back(blocks, np.linalg.norm(end, axis=1))
+        start = separation()
+
+    def set_back(blocks: dict[str, np.ndarray], norms: np.ndarray) -> None:
+        # A difference that is gone has no direction to keep.
+        fresh = (norms == 0) | ~np.isfinite(norms) | (directions == "fresh")
+        factor = np.where(fresh, 0.0, size / np.where(norms > 0, norms, 1.0))[:, np.newaxis]
         for block in blocks.values():
-            block[1:] = block[0]
+            if block.dtype == float:
+                # On the grid the time of the last spike is no coordinate, and is copied.
+                block[1:] = block[0] + (0.0 if block is blocks.get("lastspike") else factor * (block[1:] - block[0]))
+            else:
+                block[1:] = block[0]
         if spec.delays is not None:
             copy_block_events(twins.synapses, copies)
-        v[1:] += eps * rng.standard_normal((plan.realisations, spec.n_neurons))
-        start = separation()
+        n_fresh = int(fresh.sum())
+        blocks["v"][1:][fresh] += eps * rng.standard_normal((n_fresh, spec.n_neurons))
 
     def separation() -> np.ndarray:
         blocks = twins.compared_values().reshape(copies, -1)
@@ -261,7 +295,7 @@ def block_twin_exponents(
     if drive is not None:
         network.add(drive_operation(twins.neurons, drive, copies=copies))
     twins.run(length * second)
-    return growth.result(np.array(reference.count[:]) / length)
+    return growth.result(np.array(reference.count[:]) / length, directions)
 
 
 def restored_twin_exponents(
@@ -306,22 +340,34 @@ def restored_twin_exponents(
     growth = _Growth(plan.window)
     if plan.transient > 0:
         live.run(plan.transient * second)
-    for k in range(plan.n_windows):
-        live.network.store("lnpbrian_twins")
-        v = live.compared_values()[alive]
-        starts, ends = [], []
-        for _ in range(plan.realisations):
-            potential.get_value()[alive] += eps * rng.standard_normal(alive.size)
-            starts.append(np.abs(live.compared_values()[alive] - v))
+    with _cheap_collections():
+        for k in range(plan.n_windows):
+            live.network.store("lnpbrian_twins")
+            v = live.compared_values()[alive]
+            starts, ends = [], []
+            for _ in range(plan.realisations):
+                potential.get_value()[alive] += eps * rng.standard_normal(alive.size)
+                starts.append(np.abs(live.compared_values()[alive] - v))
+                live.run(plan.window * second)
+                ends.append(live.compared_values()[alive])
+                live.network.restore("lnpbrian_twins", restore_random_state=True)
             live.run(plan.window * second)
-            ends.append(live.compared_values()[alive])
-            live.network.restore("lnpbrian_twins", restore_random_state=True)
-        live.run(plan.window * second)
-        reference = live.compared_values()[alive]
-        growth.add(np.array(starts), np.abs(np.array(ends) - reference), reference)
-        if report is not None:
-            report((k + 1) / plan.n_windows)
-    return growth.result(np.zeros(alive.size))
+            reference = live.compared_values()[alive]
+            growth.add(np.array(starts), np.abs(np.array(ends) - reference), reference)
+            if report is not None:
+                report((k + 1) / plan.n_windows)
+    return growth.result(np.zeros(alive.size), "fresh")
+
+
+@contextmanager
+def _cheap_collections() -> Iterator[None]:
+    """Keep Brian2's garbage collection before every run away from what exists already: two thirds of a short run."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _perturbation_size(perturbation: Quantity | float | None, dim: object, name: str) -> float:

@@ -61,7 +61,8 @@ tau_m : second (constant)
 kappa : 1 (constant)
 release : second
 overshoot : second
-advance : second
+rise : 1
+advance = clip(rise/clip(slope, 1e-9*Hz, 1e9*Hz), -2*dt, 2*dt) : second
 slope : Hz
 dale : 1 (constant)
 alive : boolean
@@ -80,7 +81,7 @@ s_ = clip((1 - v)*tau_m/(d_ + c_*tau_m/tau_syn), 0*second, 2*dt)
     + 3 * _NEWTON_STEP
     + """
 overshoot = s_
-advance = 0*second
+rise = 0
 slope = -d_*exp(s_/tau_m)/tau_m - c_*exp(s_/tau_syn)/tau_syn
 release = t + dt - s_ + t_ref
 v = 0
@@ -94,7 +95,8 @@ INTERPOLATED_ON_PRE = "I_syn_post += w*exp(-overshoot_pre/tau_syn)"
 # then it reaches every target, whose potential has felt it by the end of the step unless it is held.
 PRECISE_ADVANCE = """
 lead_ = clip(overshoot_pre - overshoot_post, 0*second, 2*dt)*int(release_post > t + t_ref)
-advance_post += w*kappa_post*(exp(-lead_/tau_syn) - exp(-lead_/tau_m_post))/slope_post
+rise_post += w*kappa_post*(exp(-lead_/tau_syn) - exp(-lead_/tau_m_post))
+slope_post += w*kappa_post*(exp(-lead_/tau_m_post)/tau_m_post - exp(-lead_/tau_syn)/tau_syn)*int(lead_ > 0*second)
 """
 PRECISE_ON_PRE = """
 since_ = overshoot_pre + advance_pre

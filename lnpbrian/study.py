@@ -209,6 +209,7 @@ def _state(record: Any, result: Forecast) -> dict[str, Any]:
         "task_rate_hz": result.mean_rate,
         "largest_exponent_per_s": record.largest_exponent_per_s,
         "largest_exponent_standard_error_per_s": record.largest_exponent_standard_error_per_s,
+        "window_exponent_per_s": record.window_exponent_per_s,
         "synaptic_operations": result.synaptic_operations,
         "readout_neurons": int(result.readout.size),
         "nrmse": float(np.mean(result.nrmse)),

@@ -61,7 +61,9 @@ def test_restored_twins_below_threshold(timing):
     tau = np.array([10e-3, 25e-3])
     live = RecurrentNetwork(replace(uncoupled(tau * second, bias=0.5), spike_timing=timing))
     rng = np.random.default_rng(0)
-    result = restored_twin_exponents(live, duration=60 * ms, transient=20 * ms, realisations=2, rng=rng)
+    result = restored_twin_exponents(
+        live, duration=60 * ms, transient=20 * ms, realisations=2, perturbation=1e-6, rng=rng
+    )
     assert (np.abs(result.per_neuron + 1 / tau) < 60 * EPS * np.exp(WINDOW / tau) / (WINDOW * 1e-6)).all()
 
 
@@ -188,6 +190,7 @@ def test_every_window_of_a_coupled_pair(weights):
             duration=400 * ms,
             transient=100 * ms,
             realisations=2,
+            perturbation=1e-6,
             rng=np.random.default_rng(0),
         )
         error = np.abs(growth_of_windows(result) - exact)
@@ -248,6 +251,7 @@ def test_block_and_restored_twins_are_the_same_for_held_neurons():
     tau, bias = np.array([10e-3, 25e-3, 7e-3]), np.array([1.2, 1.5, 3.0])
     spec = replace(uncoupled(tau * second, bias=bias), spike_timing="precise")
     options = {"duration": 16 * ms, "transient": 20 * ms, "renormalise_every": 2 * ms, "realisations": 1}
+    options["perturbation"] = 1e-6
     block = block_twin_exponents(spec, rng=np.random.default_rng(0), **options)
     restored = restored_twin_exponents(RecurrentNetwork(spec), rng=np.random.default_rng(0), **options)
     # As above with windows of 2 ms; t_ref is 2 ms, whose rounding in release times counts 1e-17 b/tau < 1e-14.
@@ -278,7 +282,7 @@ def test_a_chaotic_network_does_not_depend_on_a_small_perturbation():
 
 def test_on_the_grid_spikes_erase_the_difference_and_the_status_says_so():
     spec = replace(uncoupled([10 * ms, 10 * ms], bias=[1.5, 0.5]))
-    result = block_twin_exponents(spec, duration=200 * ms, rng=np.random.default_rng(0))
+    result = block_twin_exponents(spec, duration=200 * ms, perturbation=1e-6, rng=np.random.default_rng(0))
     # b = 1.5 fires every 13 ms: once in each window of 20 ms at least.
     assert result.floored.tolist() == [1.0, 0.0]
     assert np.isfinite(result.per_neuron).all()
