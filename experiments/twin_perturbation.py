@@ -10,6 +10,7 @@ the one and the other happened. With precise spikes it is a property of the netw
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from brian2 import ms, second
 from matplotlib.figure import Figure
 
 from lnpbrian import checks, files
-from lnpbrian.lyapunov import block_twin_exponents
+from lnpbrian.lyapunov import DIRECTIONS, block_twin_exponents
 from lnpbrian.models import HRSNN
 from lnpbrian.network import SPIKE_TIMINGS
 from lnpbrian.simulate import noise_drive
@@ -35,44 +36,52 @@ def measure(neurons: int = 1000, seed: int = 0) -> list[dict[str, Any]]:
     spec = HRSNN(neurons, 0.1, check_rate=False, seed=seed).spec
     drive = noise_drive(neurons, duration=1200 * ms, rng=streams.rng("drive"))
     rows = []
-    for timing in SPIKE_TIMINGS:
-        for size in PERTURBATIONS:
-            twins = block_twin_exponents(
-                spec.with_timing(timing), drive=drive, duration=1 * second, perturbation=size, rng=streams.rng("twins")
-            )
-            rows.append(
-                {
-                    "spike_timing": timing,
-                    "perturbation": size,
-                    "largest_exponent_per_s": twins.largest,
-                    "standard_error_per_s": twins.standard_error,
-                    "floored_fraction": float(twins.floored.mean()),
-                    "mean_rate_hz": float(twins.rates.mean()),
-                }
-            )
-            print(f"{timing:>12} {size:.0e} {twins.largest:8.1f} +- {twins.standard_error:.1f} /s")
+    for directions, timing, size in itertools.product(DIRECTIONS, SPIKE_TIMINGS, PERTURBATIONS):
+        twins = block_twin_exponents(
+            spec.with_timing(timing),
+            drive=drive,
+            duration=1 * second,
+            perturbation=size,
+            directions=directions,
+            rng=streams.rng("twins"),
+        )
+        rows.append(
+            {
+                "directions": directions,
+                "spike_timing": timing,
+                "perturbation": size,
+                "largest_exponent_per_s": twins.largest,
+                "standard_error_per_s": twins.standard_error,
+                "floored_fraction": float(twins.floored.mean()),
+                "mean_rate_hz": float(twins.rates.mean()),
+            }
+        )
+        print(f"{directions:>6} {timing:>12} {size:.0e} {twins.largest:8.1f} +- {twins.standard_error:.1f} /s")
     return rows
 
 
 def draw(rows: list[dict[str, Any]]) -> Figure:
     """Draw the exponent over the perturbation, a line for every spike timing."""
-    figure = Figure(figsize=(6, 3.8), layout="constrained")
-    axis = figure.subplots()
-    for timing, color in zip(SPIKE_TIMINGS, ("#7a7a7a", "#e3a857", "#d1495b"), strict=True):
-        mine = [r for r in rows if r["spike_timing"] == timing]
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    axes = dict(zip(DIRECTIONS, figure.subplots(1, 2, sharey=True), strict=True))
+    colors = dict(zip(SPIKE_TIMINGS, ("#7a7a7a", "#e3a857", "#d1495b"), strict=True))
+    for (directions, axis), timing in itertools.product(axes.items(), SPIKE_TIMINGS):
+        mine = [r for r in rows if (r["directions"], r["spike_timing"]) == (directions, timing)]
         axis.errorbar(
             [r["perturbation"] for r in mine],
             [r["largest_exponent_per_s"] for r in mine],
             [r["standard_error_per_s"] for r in mine],
             fmt="o-",
-            color=color,
+            color=colors[timing],
             capsize=3,
             label=f"{timing} spikes",
         )
-    axis.axhline(0, color="black", linewidth=0.6)
-    axis.set(xscale="log", xlabel="perturbation of the potentials", ylabel="largest exponent (1/s)")
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False)
+    for directions, axis in axes.items():
+        axis.axhline(0, color="black", linewidth=0.6)
+        axis.set(xscale="log", xlabel="perturbation of the potentials", title=f"{directions} directions")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes["fresh"].set_ylabel("exponent of the network (1/s)")
+    axes["fresh"].legend(frameon=False)
     return figure
 
 

@@ -24,6 +24,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.encoding import CurrentEncoder, Encoder, PoissonEncoder
 from lnpbrian.lnp import PruneOptions, schedule
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN
+from lnpbrian.models.parts import LIFParameters
 from lnpbrian.network import NetworkSpec
 from lnpbrian.noise import EXCITABILITIES, RESCALES, STRENGTHS, NoisePruneOptions
 from lnpbrian.readout import ReadoutOptions
@@ -37,6 +38,7 @@ console = Console()
 MODELS = {"hrsnn": HRSNN, "chrsnn": CHRSNN, "mrsnn": MRSNN}
 # 1/0.9056 time units of 0.01 each (Viswanath 1998 for the exponent).
 LORENZ_LYAPUNOV_STEPS = 110.4
+INPUT_SCALE = 0.8
 
 
 TASKS = ("lorenz63",)
@@ -59,7 +61,7 @@ def prune(
     connection_probability: Annotated[float, typer.Option(help="Connection probability in (0, 1].")] = 0.1,
     iterations: Annotated[int, typer.Option(help="Pruning iterations.")] = 10,
     synapse_sparsity: Annotated[float, typer.Option(help="Fraction of synapses to remove.")] = 0.95,
-    neuron_sparsity: Annotated[float, typer.Option(help="Fraction of neurons to remove.")] = 0.5,
+    neuron_sparsity: Annotated[float, typer.Option(help="Fraction of neurons to remove.")] = 0.3,
     task: Annotated[str, _choices("Series to forecast", TASKS)] = "lorenz63",
     encoder: Annotated[str, _choices("How samples become input", ENCODERS)] = "current",
     windows: Annotated[int, typer.Option(help="Forecast windows.")] = 20,
@@ -86,10 +88,11 @@ def prune(
     checks.count("neurons", neurons, minimum=2)
     checks.count("seed", seed, minimum=0)
     checks.count("jobs", jobs, minimum=0)
+    p = checks.probability("connection_probability", connection_probability)
     series = _task(windows)
     directory = checks.writable_directory("--out", out)
     with console.status("building the network and checking its rate (compiles on first use)"):
-        live = MODELS[model](neurons, checks.probability("connection_probability", connection_probability), seed=seed)
+        live = MODELS[model](neurons, p, parameters=LIFParameters.forecasting(), seed=seed)
     schedule(live.spec.n_neurons, live.spec.n_synapses, pruning)
     source = _encoder(encoder, neurons, series, seed)
     console.print(
@@ -157,7 +160,7 @@ def _encoder(name: str, neurons: int, task: ForecastTask, seed: int) -> Encoder:
     rng = Streams(seed).child("encoder").rng(name)
     dimensions = task.windows.shape[-1]
     if name == "current":
-        return CurrentEncoder.draw(neurons, dimensions, scale=0.5, rng=rng)
+        return CurrentEncoder.draw(neurons, dimensions, scale=INPUT_SCALE, rng=rng)
     return PoissonEncoder.draw(neurons, dimensions, rng=rng)
 
 

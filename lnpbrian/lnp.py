@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,10 @@ from lnpbrian.streams import Streams
 from lnpbrian.structure import remove_synapses, silence_neurons
 
 __all__ = ["Progress", "PruneOptions", "PruneResult", "Record", "prune", "schedule"]
+
+
+# Twins of a model run with steps of at most 0.5 ms: what is left of the time grid in their exponents is of first order.
+TWIN_STEP = 0.5e-3
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class PruneOptions:
     """
 
     synapse_sparsity: float = 0.95
-    neuron_sparsity: float = 0.5
+    neuron_sparsity: float = 0.3
     iterations: int = 10
     noise: NoisePruneOptions = field(default_factory=NoisePruneOptions)
     minimum_neurons: int = 10
@@ -365,6 +369,7 @@ class _Loop:
             common["perturbation"] = Quantity(options.perturbation, dim=dim)
             return restored_twin_exponents(live, **common)
         spec = live.spec.compacted()
+        spec = replace(spec, dt=min(spec.dt, TWIN_STEP))
         if spec.refractory_period >= 2 * spec.dt:
             spec = spec.with_timing("precise")
         drive = None if self.drive is None else self.drive.of_neurons(live.alive)

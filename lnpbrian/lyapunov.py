@@ -177,61 +177,61 @@ def block_twin_exponents(
 ) -> TwinExponents:
     """Measure Lyapunov exponents with all twins side by side in one Brian2 network.
 
-       The network holds the reference and `realisations` copies as uncoupled blocks with the same drive. At the end of
-       every window the separations are read, and each copy is set back close to the reference.
+    The network holds the reference and `realisations` copies as uncoupled blocks with the same drive. At the end of
+    every window the separations are read, and each copy is set back close to the reference.
 
-       Parameters
-       ----------
-       spec : NetworkSpec
-           The network, N neurons; weights are held fixed. Silent neurons must have been left out (`spec.compacted()`).
-       drive : Drive, optional
-           Frozen drive of N neurons; without one, I_ext = 0.
-       duration : Quantity
-           Measured time, in whole windows.
-       transient : Quantity
-           Time before it, rounded up to whole windows.
-       renormalise_every : Quantity
-           Length of a window, a whole number of time steps.
-       realisations : int
-           Number of copies R.
-       perturbation : float
-           Standard deviation of the perturbation of each potential, in units of the threshold.
-       directions : {"fresh", "kept"}
-           Whether a copy is set back to the reference plus a fresh perturbation of its potentials, or keeps the direction
-           of its difference in all its variables and only the size is set back (Benettin et al. 1980,
-           doi:10.1007/BF02128236). Kept directions also turn during the transient.
-    : numpy.random.Generator
-           Source of the perturbations.
-       report : callable, optional
-           Called with the completed fraction after every window.
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network, N neurons; weights are held fixed. Silent neurons must have been left out (`spec.compacted()`).
+    drive : Drive, optional
+        Frozen drive of N neurons; without one, I_ext = 0.
+    duration : Quantity
+        Measured time, in whole windows.
+    transient : Quantity
+        Time before it, rounded up to whole windows.
+    renormalise_every : Quantity
+        Length of a window, a whole number of time steps.
+    realisations : int
+        Number of copies R.
+    perturbation : float
+        Standard deviation of the perturbation of each potential, in units of the threshold.
+    directions : {"fresh", "kept"}
+        Whether a copy is set back to the reference plus a fresh perturbation of its potentials, or keeps the
+        direction of its difference in all its variables and only the size is set back (Benettin et al. 1980,
+        doi:10.1007/BF02128236). Kept directions also turn during the transient.
+    rng : numpy.random.Generator
+        Source of the perturbations.
+    report : callable, optional
+        Called with the completed fraction after every window.
 
-       Returns
-       -------
-       TwinExponents
+    Returns
+    -------
+    TwinExponents
 
-       Raises
-       ------
-       InvalidInput
-           If a value is out of range, if the drive has another size, or if the network has silent neurons.
+    Raises
+    ------
+    InvalidInput
+        If a value is out of range, if the drive has another size, or if the network has silent neurons.
 
-       Notes
-       -----
-       ``lambda_i = mean_windows ln(|delta_i(end)|/|delta_i(start)|)/T_r`` (arXiv 2403.03409, appendix A.1). Use
-       ``spec.with_timing("precise")`` and a small perturbation. With spikes on the time grid a neuron that fires on the
-       same step in both twins forgets its perturbation at once, and one that does not jumps by a whole step: the result
-       then depends on the size of the perturbation (`lnpbrian.experiments.twin_perturbation` measures it).
+    Notes
+    -----
+    ``lambda_i = mean_windows ln(|delta_i(end)|/|delta_i(start)|)/T_r`` (arXiv 2403.03409, appendix A.1). Use
+    ``spec.with_timing("precise")`` and a small perturbation. With spikes on the time grid a neuron that fires on the
+    same step in both twins forgets its perturbation at once, and one that does not jumps by a whole step: the result
+    then depends on the size of the perturbation (`lnpbrian.experiments.twin_perturbation` measures it).
 
-       Fresh perturbations of a window of 20 ms measure how fast a random difference grows at first. A network can amplify
-       for tens of milliseconds and still forget in the long run; whether it does, kept directions tell.
+    Fresh perturbations of a window of 20 ms measure how fast a random difference grows at first. A network can
+    amplify for tens of milliseconds and still forget in the long run; whether it does, kept directions tell.
 
-       Examples
-       --------
-       A neuron below threshold forgets at the rate 1/tau_m:
+    Examples
+    --------
+    A neuron below threshold forgets at the rate 1/tau_m:
 
-       >>> from lnpbrian.models import uncoupled
-       >>> spec = uncoupled([10*ms, 25*ms], bias=0.5)
-       >>> block_twin_exponents(spec, rng=np.random.default_rng(0)).per_neuron.round(3).tolist()
-       [-100.0, -40.0]
+    >>> from lnpbrian.models import uncoupled
+    >>> spec = uncoupled([10*ms, 25*ms], bias=0.5)
+    >>> block_twin_exponents(spec, rng=np.random.default_rng(0)).per_neuron.round(3).tolist()
+    [-100.0, -40.0]
     """
     if not spec.alive.all():
         raise InvalidInput("the network has silent neurons, whose exponents mean nothing; use spec.compacted()")

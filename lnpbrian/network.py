@@ -212,9 +212,10 @@ class NetworkSpec:
     Notes
     -----
     ``dv/dt = (I_bias + I_ext + I_syn - v)/tau_m``, ``dI_syn/dt = -I_syn/tau_syn``; v >= 1 is a spike, v is then held
-    at 0 for t_ref, and I_syn of every target i of neuron j jumps by W_ij. Precise timing integrates exactly from
-    event to event (Morrison et al. 2007, doi:10.1162/neco.2007.19.1.47), except that a step's remaining threshold
-    crossings do not see the spikes that arrive within it.
+    at 0 for t_ref, and I_syn of every target i of neuron j jumps by W_ij. Off the
+    grid a step is integrated exactly up to the threshold (after Morrison et al. 2007, doi:10.1162/neco.2007.19.1.47);
+    what is left to first order in dt is the decay of I_syn in the step of a release, and with precise timing the
+    effect of a spike on the crossings that follow it within its step.
     """
 
     model: str

@@ -36,11 +36,11 @@ class ReadoutOptions:
     ----------
     sample_time : Quantity
         How long each sample is shown.
-    filters : tuple of Quantity
-        Time constants tau of the filters. Each gives a readout of its own, and the forecast is the mean of them.
+    filter_time : Quantity
+        Time constant tau of the filter of the spike trains.
     order : int
         Number n of exponential filters in a row: a spike of age u adds ``(u/tau)^(n-1)/(n-1)! exp(-u/tau)`` to its
-        neuron's feature. One is the plain exponential filter; three hides the phase of single spikes.
+        neuron's feature. One is the plain exponential filter; more of them hide the phase of single spikes.
     fraction : float
         Fraction of the surviving neurons that is read, in (0, 1].
     ridge : float
@@ -53,17 +53,14 @@ class ReadoutOptions:
     """
 
     sample_time: Quantity = field(default_factory=lambda: 100 * ms)
-    filters: tuple[Quantity, ...] = field(default_factory=lambda: (50 * ms, 40 * ms))
-    order: int = 3
+    filter_time: Quantity = field(default_factory=lambda: 25 * ms)
+    order: int = 5
     fraction: float = 0.1
-    ridge: float = 0.03
+    ridge: float = 0.01
 
     def __post_init__(self) -> None:
         checks.seconds("sample_time", self.sample_time)
-        for value in self.filters:
-            checks.seconds("filters", value)
-        if not self.filters:
-            raise InvalidInput("filters must hold at least one time constant, e.g. (50*ms,)")
+        checks.seconds("filter_time", self.filter_time)
         checks.count("order", self.order)
         checks.probability("fraction", self.fraction)
         checks.real("ridge", self.ridge, above=0)
@@ -294,24 +291,20 @@ def _forecast_windows(
 class _Traces:
     """Filtered spike trains of the read neurons of every copy, worked out spike by spike.
 
-    With x = u/tau and u the time from a spike to the end of the sample, moment k of a filter gathers
-    ``x^k/k! exp(-x)``; between the ends of two samples the moments follow from each other in closed form.
+    With x = u/tau and u the time from a spike to the end of the sample, moment k gathers ``x^k/k! exp(-x)``; between
+    the ends of two samples the moments follow from each other in closed form.
     """
 
     def __init__(self, live: RecurrentNetwork, read: np.ndarray, options: ReadoutOptions, copies: int) -> None:
         n = len(live.neurons) // copies
-        self.filters = [float(tau) for tau in options.filters]
-        self.order = options.order
-        self.hold = float(options.sample_time)
-        names = [[f"s{f}_{k}" for k in range(self.order)] for f in range(len(self.filters))]
+        self.tau, self.order, self.hold = float(options.filter_time), options.order, float(options.sample_time)
+        names = [f"s{k}" for k in range(self.order)]
         since = "" if "overshoot" not in live.neurons.variables else " + overshoot_pre"
-        on_pre = [f"u_ = sample_end - t - dt{since}"]
-        for f, moments in enumerate(names):
-            on_pre += [f"x{f}_ = u_/tau{f}", f"e{f}_ = exp(-x{f}_)"]
-            on_pre += [f"{name}_post += x{f}_**{k}*e{f}_/{math.factorial(k)}" for k, name in enumerate(moments)]
+        on_pre = [f"x_ = (sample_end - t - dt{since})/tau_filter", "decayed_ = exp(-x_)"]
+        on_pre += [f"{name}_post += x_**{k}*decayed_/{math.factorial(k)}" for k, name in enumerate(names)]
         self.group = NeuronGroup(
             read.size * copies,
-            "\n".join(f"{name} : 1" for moments in names for name in moments),
+            "\n".join(f"{name} : 1" for name in names),
             dt=live.dt * second,
             name=f"{live.neurons.name}_traces",
         )
@@ -321,26 +314,24 @@ class _Traces:
             "sample_end : second (shared)",
             on_pre="\n".join(on_pre),
             dt=live.dt * second,
-            namespace={f"tau{f}": tau for f, tau in enumerate(options.filters)},
+            namespace={"tau_filter": options.filter_time},
             name=f"{live.neurons.name}_taps",
         )
         sources = (read + n * np.arange(copies)[:, np.newaxis]).ravel()
         self.taps.connect(i=sources, j=np.arange(sources.size))
         self.taps.sample_end = self.hold * second
         self.objects = (self.group, self.taps)
-        self._moments = [[self.group.variables[name] for name in moments] for moments in names]
+        self._moments = [self.group.variables[name] for name in names]
         self._copies = copies
 
-    def next_sample(self) -> list[np.ndarray]:
-        """Return each filter's features at the end of the sample, (copies, n_read), and turn to the next one."""
-        features = []
-        for tau, variables in zip(self.filters, self._moments, strict=True):
-            moments = [v.get_value() for v in variables]
-            features.append(moments[-1].reshape(self._copies, -1).copy())
-            x = self.hold / tau
-            shift = [np.exp(-x) * x**k / math.factorial(k) for k in range(self.order)]
-            for k in reversed(range(self.order)):
-                moments[k][:] = sum(shift[k - j] * moments[j] for j in range(k + 1))
+    def next_sample(self) -> np.ndarray:
+        """Return the features at the end of the sample, shape (copies, n_read), and turn to the next one."""
+        moments = [variable.get_value() for variable in self._moments]
+        features = moments[-1].reshape(self._copies, -1).copy()
+        x = self.hold / self.tau
+        shift = [np.exp(-x) * x**k / math.factorial(k) for k in range(self.order)]
+        for k in reversed(range(self.order)):
+            moments[k][:] = sum(shift[k - j] * moments[j] for j in range(k + 1))
         self.taps.sample_end = self.taps.sample_end + self.hold * second
         return features
 
@@ -362,9 +353,9 @@ class _ClosedLoop:
         self.show = show
         self.report = report
         self.sample = -1
-        self.features: list[list[np.ndarray]] = []
+        self.features: list[np.ndarray] = []
         self.prediction = np.full(task.truth.shape, np.inf)
-        self.readouts: list[list[RidgeReadout]] = []
+        self.readouts: list[RidgeReadout] = []
         self.one_step_nrmse = np.full(task.n_windows, np.nan)
         self.current = task.windows[:, 0]
         # A lost forecast is held near what was seen in training, where its error stays finite and comparable.
@@ -380,29 +371,24 @@ class _ClosedLoop:
         self.show(self.current)
         self.report(self.sample / (task.train + task.horizon - 1))
 
-    def _following(self, features: list[np.ndarray]) -> np.ndarray:
+    def _following(self, features: np.ndarray) -> np.ndarray:
         task, n = self.task, self.sample
         if n < task.train - 1:
             self.features.append(features)
             return task.windows[:, n + 1]
         if not self.readouts:
             self._fit()
-        increments = [
-            np.mean([readout(x[w], self.current[w]) for readout, x in zip(readouts, features, strict=True)], axis=0)
-            for w, readouts in enumerate(self.readouts)
-        ]
+        increments = [r(x, z) for r, x, z in zip(self.readouts, features, self.current, strict=True)]
         forecast = np.clip(self.current + increments, *self.range)
         self.prediction[:, n + 1 - task.train] = forecast
         return forecast
 
     def _fit(self) -> None:
-        """Fit a readout for every window and filter."""
+        """Fit a readout for every window."""
         task = self.task
         seen = slice(task.warm_up, task.train - 1)
-        for w, window in enumerate(task.windows):
+        for w, (x, window) in enumerate(zip(np.stack(self.features, axis=1), task.windows, strict=True)):
             current, increments = window[seen], np.diff(window[: task.train], axis=0)[seen]
-            by_filter = [np.array([step[f][w] for step in self.features])[seen] for f in range(len(self.features[0]))]
-            readouts = [RidgeReadout.fit(x, current, increments, ridge=self.ridge) for x in by_filter]
-            fitted = np.mean([r(x, current) for r, x in zip(readouts, by_filter, strict=True)], axis=0)
-            self.readouts.append(readouts)
-            self.one_step_nrmse[w] = metrics.nrmse(fitted, increments, task.sigma)
+            readout = RidgeReadout.fit(x[seen], current, increments, ridge=self.ridge)
+            self.readouts.append(readout)
+            self.one_step_nrmse[w] = metrics.nrmse(readout(x[seen], current), increments, task.sigma)

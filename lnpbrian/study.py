@@ -224,24 +224,19 @@ def _state(record: Any, result: Forecast) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """Return `value` as JSON types; a field that holds a time becomes one called ``..._ms``.
 
-    >>> plain({"filters": (20 * ms,), "ridge": np.float64(2)})
-    {'filters_ms': [20.0], 'ridge': 2.0}
+    >>> plain({"filter_time": 20 * ms, "ridge": np.float64(2)})
+    {'filter_time_ms': 20.0, 'ridge': 2.0}
     """
     if is_dataclass(value) and not isinstance(value, type):
         return plain({f.name: getattr(value, f.name) for f in fields(value)})
     if isinstance(value, Mapping):
-        return {f"{key}_ms" if _is_time(item) else str(key): plain(item) for key, item in value.items()}
+        return {f"{key}_ms" if isinstance(item, Quantity) else str(key): plain(item) for key, item in value.items()}
     if isinstance(value, Quantity):
         # Rounded to what a person wrote: 0.05 s / 1 ms is 50.00000000000001.
         return round(float(value / ms), 9)
     if isinstance(value, (list, tuple, np.ndarray)):
         return [plain(item) for item in value]
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _is_time(value: Any) -> bool:
-    first = value[0] if isinstance(value, (list, tuple)) and value else value
-    return isinstance(first, Quantity)
 
 
 def versions() -> dict[str, str]:

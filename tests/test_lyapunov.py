@@ -332,3 +332,40 @@ def test_a_drive_of_another_size_is_refused():
     drive = Drive(np.zeros((4, 3)), 5e-3)
     with pytest.raises(InvalidInput, match=r"a drive for 3 neurons in 5 copies does not fit 10 neurons"):
         block_twin_exponents(uncoupled([10 * ms, 25 * ms]), drive=drive, rng=np.random.default_rng(0))
+
+
+def test_kept_directions_turn_into_the_slowest_decay():
+    # Uncoupled and below threshold the difference becomes that of the slowest neuron: after 200 ms the faster one,
+    # 10 against 25 ms, has shrunk by exp(-200 (1/10 - 1/25)) = 6e-6 relative to it, which is the error in the norm
+    # (squared) per window of 20 ms. Rounding: 1e-16/1e-6 per window of 0.02 s, 5e-9 /s.
+    spec = uncoupled([10 * ms, 25 * ms], bias=0.5)
+    twins = block_twin_exponents(spec, directions="kept", perturbation=1e-6, rng=np.random.default_rng(0))
+    assert twins.largest == pytest.approx(-40, abs=1e-6)
+
+
+def test_kept_directions_do_not_depend_on_the_window():
+    # The logarithms of successive windows add up to that of the whole time, however it is cut, while the difference
+    # stays in the linear range: from 1e-8 that leaves 1e-8 times the curvature, far below 1e-2 /s here. With fresh
+    # directions 10 and 40 ms differ by the transient growth.
+    spec = HRSNN(100, 0.2, check_rate=False).spec.with_timing("precise")
+    drive = noise_drive(100, duration=600 * ms, rng=np.random.default_rng(0))
+
+    def largest(window, directions):
+        return block_twin_exponents(
+            spec,
+            drive=drive,
+            duration=400 * ms,
+            transient=200 * ms,
+            renormalise_every=window * ms,
+            realisations=1,
+            directions=directions,
+            rng=np.random.default_rng(1),
+        ).largest
+
+    assert largest(10, "kept") == pytest.approx(largest(40, "kept"), abs=1e-2)
+    assert abs(largest(10, "fresh") - largest(40, "fresh")) > 1
+
+
+def test_directions_are_checked():
+    with pytest.raises(InvalidInput, match="directions must be one of fresh, kept; got 'lost'"):
+        block_twin_exponents(uncoupled([10 * ms]), directions="lost", rng=np.random.default_rng(0))
