@@ -238,7 +238,7 @@ def block_twin_exponents(
     plan = _plan(duration, transient, renormalise_every, realisations, spec.dt)
     eps = checks.real("perturbation", perturbation, above=0, below=1)
     copies = plan.realisations + 1
-    twins = RecurrentNetwork(spec.replicated(copies), plastic=False, name="lnpbrian_twins")
+    twins = RecurrentNetwork(spec.replicated(copies), plastic=False)
     reference = SpikeMonitor(twins.neurons[: spec.n_neurons], record=False, name="lnpbrian_twins_reference")
     checks.choice("directions", directions, DIRECTIONS)
     growth = _Growth(plan.window)

@@ -274,7 +274,7 @@ def _forecast_windows(
 ) -> _Block:
     """Run all windows of `task` side by side."""
     hold, copies = float(options.sample_time), task.n_windows
-    live = RecurrentNetwork(spec.replicated(copies), plastic=False, name="lnpbrian_forecast")
+    live = RecurrentNetwork(spec.replicated(copies), plastic=False)
     traces = _Traces(live, read, options, copies)
     source = encoder.attach(live, rngs=rngs, duration=(task.train + task.horizon) * hold)
     loop = _ClosedLoop(task, options.ridge, traces, source.write, report)

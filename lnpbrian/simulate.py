@@ -196,7 +196,7 @@ def require_active(
     InvalidInput
         If the mean rate is below or above `allowed`; the message names the knob to turn.
     """
-    live = RecurrentNetwork(spec, plastic=False, name="lnpbrian_check")
+    live = RecurrentNetwork(spec, plastic=False)
     observe(live, settle, drive=drive)
     activity = observe(live, drive.duration * second, drive=drive)
     rate, (low, high) = float(activity.rates[spec.alive].mean()), allowed
