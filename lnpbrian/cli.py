@@ -21,7 +21,7 @@ from lnpbrian import checks, figures, study
 from lnpbrian._version import __version__
 from lnpbrian.betweenness import betweenness_centrality
 from lnpbrian.checks import InvalidInput
-from lnpbrian.encoding import CurrentEncoder, Encoder, PoissonEncoder
+from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder, Encoder, PoissonEncoder
 from lnpbrian.lnp import PruneOptions, schedule
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN
 from lnpbrian.models.parts import LIFParameters
@@ -38,7 +38,6 @@ console = Console()
 MODELS = {"hrsnn": HRSNN, "chrsnn": CHRSNN, "mrsnn": MRSNN}
 # 1/0.9056 time units of 0.01 each (Viswanath 1998 for the exponent).
 LORENZ_LYAPUNOV_STEPS = 110.4
-INPUT_SCALE = 0.8
 
 
 TASKS = ("lorenz63",)

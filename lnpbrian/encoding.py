@@ -16,6 +16,9 @@ from brian2 import BrianObject, Hz, NeuronGroup, Synapses, TimedArray, second
 from lnpbrian import checks
 from lnpbrian.network import RecurrentNetwork
 
+# Tuned together with `LIFParameters.forecasting`.
+INPUT_SCALE = 0.8
+
 __all__ = ["CurrentEncoder", "Encoder", "Input", "PoissonEncoder"]
 
 

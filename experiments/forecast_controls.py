@@ -1,0 +1,121 @@
+"""Lorenz-63 forecasts of unpruned networks beside those of forecasters without spikes, on the same windows.
+
+    python -m lnpbrian.experiments.forecast_controls --out runs/forecast_controls
+
+writes ``forecast_controls.json``. The controls are linear autoregressions, the next-generation reservoir (one lag, its
+quadratic products; Gauthier et al. 2021, doi:10.1038/s41467-021-25801-2), and the same spiking network without its
+recurrent synapses. The windows are those of ``lnpbrian prune``; nothing was tuned on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import brian2
+import numpy as np
+
+from lnpbrian import checks, files
+from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder
+from lnpbrian.metrics import nrmse, nrmse_trace, valid_prediction_time
+from lnpbrian.models import HRSNN
+from lnpbrian.models.parts import LIFParameters
+from lnpbrian.readout import forecast
+from lnpbrian.streams import Streams
+from lnpbrian.study import versions
+from lnpbrian.tasks import ForecastTask, lorenz63, short_protocol
+
+Features = Callable[[np.ndarray], np.ndarray]
+
+
+def lagged(lags: int) -> Features:
+    """Return the function that maps the samples so far (T, D) to the last `lags` of them in one row."""
+    return lambda z: z[-lags:][::-1].ravel()
+
+
+def next_generation(z: np.ndarray) -> np.ndarray:
+    """Return the current and the previous sample and all products of two of them."""
+    linear = z[-2:][::-1].ravel()
+    return np.concatenate([linear, np.outer(linear, linear)[np.triu_indices(linear.size)]])
+
+
+def closed_loop(task: ForecastTask, features: Features, *, ridge: float = 1e-8) -> np.ndarray:
+    """Fit increments on features by ridge regression in every window, and return the forecasts (W, horizon, D)."""
+    predictions = []
+    for window in task.windows:
+        known = range(task.warm_up, task.train - 1)
+        x = np.array([np.append(features(window[: n + 1]), 1.0) for n in known])
+        y = np.diff(window[: task.train], axis=0)[task.warm_up :]
+        weights = np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ y)
+        series = list(window[: task.train])
+        for _ in range(task.horizon):
+            step = np.append(features(np.array(series[-20:])), 1.0) @ weights
+            series.append(np.clip(series[-1] + step, -10, 10))
+        predictions.append(series[task.train :])
+    return np.array(predictions)
+
+
+def row(name: str, seed: int | None, error: np.ndarray, steps: np.ndarray, operations: int | None) -> dict[str, Any]:
+    """Return a line of the result, and print it."""
+    median = np.median(error)
+    print(
+        f"{name:<32} {'' if seed is None else seed!s:>3} NRMSE {error.mean():.3f} (median {median:.3f}) VPT {steps.mean():.1f}"
+    )
+    return {
+        "forecaster": name,
+        "seed": seed,
+        "nrmse": float(error.mean()),
+        "nrmse_median": float(median),
+        "vpt_steps": float(steps.mean()),
+        "synaptic_operations": operations,
+        "nrmse_windows": error.tolist(),
+        "vpt_windows": steps.tolist(),
+    }
+
+
+def measure(task: ForecastTask, seeds: int, jobs: int) -> list[dict[str, Any]]:
+    """Return a row for every forecaster and seed."""
+    rows = []
+    for name, features in (
+        ("autoregression, 1 lag", lagged(1)),
+        ("autoregression, 10 lags", lagged(10)),
+        ("next-generation reservoir", next_generation),
+    ):
+        prediction = closed_loop(task, features)
+        steps = valid_prediction_time(nrmse_trace(prediction, task.truth, task.sigma))
+        rows.append(row(name, None, nrmse(prediction, task.truth, task.sigma), steps, None))
+    for seed in range(seeds):
+        streams = Streams(seed)
+        spec = HRSNN(parameters=LIFParameters.forecasting(), check_rate=False, seed=seed).spec
+        rng = streams.child("encoder").rng("current")
+        encoder = CurrentEncoder.draw(spec.n_neurons, 3, scale=INPUT_SCALE, rng=rng)
+        uncoupled = spec.of_synapses(np.zeros(spec.n_synapses, dtype=bool))
+        for name, network in (("HRSNN, N = 1000", spec), ("the same, uncoupled", uncoupled)):
+            result = forecast(network, encoder, task, rng=streams.rng("input"), jobs=jobs)
+            rows.append(row(name, seed, result.nrmse, result.vpt_steps[0.1], result.synaptic_operations))
+    return rows
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--windows", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--out", type=Path, default=Path("runs/forecast_controls"))
+    arguments = parser.parse_args()
+    brian2.prefs.logging.console_log_level = "ERROR"
+    brian2.prefs.logging.warn_for_unused_objects = False
+    directory = checks.writable_directory("--out", arguments.out)
+    task = short_protocol(lorenz63(), name="lorenz63", n_windows=arguments.windows)
+    rows = measure(task, arguments.seeds, arguments.jobs)
+    with files.replacing(directory / "forecast_controls.json") as temporary:
+        temporary.write_text(json.dumps({"versions": versions(), "rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
