@@ -62,9 +62,8 @@ def closed_loop(task: ForecastTask, features: Features, *, ridge: float = 1e-8) 
 def row(name: str, seed: int | None, error: np.ndarray, steps: np.ndarray, operations: int | None) -> dict[str, Any]:
     """Return a line of the result, and print it."""
     median = np.median(error)
-    print(
-        f"{name:<32} {'' if seed is None else seed!s:>3} NRMSE {error.mean():.3f} (median {median:.3f}) VPT {steps.mean():.1f}"
-    )
+    who = name if seed is None else f"{name}, seed {seed}"
+    print(f"{who:<32} NRMSE {error.mean():.3f} (median {median:.3f}) VPT {steps.mean():.1f}", flush=True)
     return {
         "forecaster": name,
         "seed": seed,

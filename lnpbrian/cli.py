@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -64,9 +63,7 @@ def prune(
     task: Annotated[str, _choices("Series to forecast", TASKS)] = "lorenz63",
     encoder: Annotated[str, _choices("How samples become input", ENCODERS)] = "current",
     windows: Annotated[int, typer.Option(help="Forecast windows.")] = 20,
-    sample_time: Annotated[
-        float, typer.Option(help="Time each sample is shown, in ms; by default that of the encoder.")
-    ] = 0.0,
+    sample_time: Annotated[float, typer.Option(help="Time each sample is shown, in ms.")] = 100.0,
     edge_strength: Annotated[str, _choices("What makes a synapse strong", STRENGTHS)] = "lyapunov",
     rescale: Annotated[str, _choices("How kept weights are rescaled", RESCALES)] = "homeostatic",
     cap: Annotated[float | None, typer.Option(help="Largest rescaling factor.")] = None,
@@ -80,9 +77,7 @@ def prune(
         checks.choice(f"--{name}", value, known)
     noise = NoisePruneOptions(edge_strength=edge_strength, rescale=rescale, cap=cap, excitability=excitability)
     pruning = PruneOptions(synapse_sparsity, neuron_sparsity, iterations, noise)
-    readout = ReadoutOptions()
-    if sample_time:
-        readout = replace(readout, sample_time=checks.real("sample_time", sample_time, above=0) * ms)
+    readout = ReadoutOptions(sample_time=checks.real("sample_time", sample_time, above=0) * ms)
     # Everything that can be refused is refused before the work begins.
     checks.count("neurons", neurons, minimum=2)
     checks.count("seed", seed, minimum=0)
