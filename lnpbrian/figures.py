@@ -138,7 +138,7 @@ def history(study: Study) -> Figure:
     axes[0].set(ylabel="survivors")
     axes[0].legend(frameon=False)
     axes[1].plot(k, [r.mean_rate_hz for r in records], "o-", color=AFTER, markersize=4)
-    axes[1].set(ylabel="mean rate (Hz)", ylim=(0, None))
+    axes[1].set(ylabel="mean rate (Hz)", ylim=(0, 1.1 * max(r.mean_rate_hz for r in records)))
     axes[2].errorbar(
         k,
         [r.largest_exponent_per_s for r in records],

@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from brian2 import Network, NetworkOperation, Quantity, SpikeMonitor, get_unit, ms, second
+from brian2 import Network, NetworkOperation, Quantity, get_unit, ms, second
 from brian2.units.fundamentalunits import have_same_dimensions
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network import LiveNetwork, NetworkSpec, RecurrentNetwork
-from lnpbrian.simulate import Drive, drive_operation
+from lnpbrian.simulate import Drive, drive_operation, spike_counter
 from lnpbrian.structure import copy_block_events
 
 __all__ = ["TwinExponents", "block_twin_exponents", "restored_twin_exponents"]
@@ -239,7 +239,7 @@ def block_twin_exponents(
     eps = checks.real("perturbation", perturbation, above=0, below=1)
     copies = plan.realisations + 1
     twins = RecurrentNetwork(spec.replicated(copies), plastic=False)
-    reference = SpikeMonitor(twins.neurons[: spec.n_neurons], record=False, name="lnpbrian_twins_reference")
+    counter = spike_counter(twins.neurons)
     checks.choice("directions", directions, DIRECTIONS)
     growth = _Growth(plan.window)
     names = _GRID_STATE if spec.spike_timing == "grid" else _OFF_GRID_STATE
@@ -291,11 +291,11 @@ def block_twin_exponents(
     # The last window ends at the start of the step after it.
     length = plan.transient + plan.n_windows * plan.window + spec.dt
     network: Network = twins.network
-    network.add(operation, reference)
+    network.add(operation, counter)
     if drive is not None:
         network.add(drive_operation(twins.neurons, drive, copies=copies))
     twins.run(length * second)
-    return growth.result(np.array(reference.count[:]) / length, directions)
+    return growth.result(np.array(counter.count[: spec.n_neurons]) / length, directions)
 
 
 def restored_twin_exponents(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from brian2 import NetworkOperation, NeuronGroup, Quantity, SpikeMonitor, Synapses, ms, second
+from brian2 import NetworkOperation, NeuronGroup, Quantity, Synapses, ms, second
 
 from lnpbrian import checks, metrics
 from lnpbrian.betweenness import betweenness_centrality
@@ -18,6 +18,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.encoding import Encoder
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
 from lnpbrian.parallel import run_parts
+from lnpbrian.simulate import spike_counter
 from lnpbrian.tasks import ForecastTask
 
 __all__ = ["Forecast", "ReadoutOptions", "RidgeReadout", "forecast", "readout_neurons"]
@@ -279,7 +280,7 @@ def _forecast_windows(
     source = encoder.attach(live, rngs=rngs, duration=(task.train + task.horizon) * hold)
     loop = _ClosedLoop(task, options.ridge, traces, source.write, report)
     operation = NetworkOperation(loop.next_sample, dt=hold * second, when="start", name="lnpbrian_forecast_loop")
-    spikes = SpikeMonitor(live.neurons, record=False, name="lnpbrian_forecast_spikes")
+    spikes = spike_counter(live.neurons)
     live.network.add(*source.objects, *traces.objects, operation, spikes)
     # The last prediction is read at the start of the step after its sample.
     simulated = (task.train + task.horizon - 1) * hold + spec.dt

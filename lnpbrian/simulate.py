@@ -108,6 +108,11 @@ def drive_operation(neurons: NeuronGroup, drive: Drive, *, copies: int = 1) -> N
     return NetworkOperation(write, dt=drive.hold * second, when="start", name=f"{neurons.name}_drive")
 
 
+def spike_counter(neurons: NeuronGroup) -> SpikeMonitor:
+    """Return a monitor that counts spikes; one name for all, so that Brian2 compiles its code once."""
+    return SpikeMonitor(neurons, record=False, name=f"{neurons.name}_counter")
+
+
 @dataclass(frozen=True, repr=False)
 class Activity:
     """Spikes of a network over a stated time.
