@@ -6,7 +6,7 @@ from lnpbrian.lnp import PruneOptions, PruneResult, prune
 from lnpbrian.lyapunov import TwinExponents, block_twin_exponents, restored_twin_exponents
 from lnpbrian.network import LiveNetwork, NetworkSpec, RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions, noise_prune
-from lnpbrian.structure import add_synapses, connectivity, remove_synapses, silence_neurons
+from lnpbrian.structure import add_synapses, compact, connectivity, remove_synapses, silence_neurons
 
 __all__ = [
     "InvalidInput",
@@ -20,6 +20,7 @@ __all__ = [
     "__version__",
     "add_synapses",
     "block_twin_exponents",
+    "compact",
     "connectivity",
     "noise_prune",
     "prune",

@@ -434,7 +434,7 @@ class _Loop:
         gone = alive[lowest]
         touching = [s for s in live.network.objects if isinstance(s, Synapses) and live.neurons in (s.source, s.target)]
         silence_neurons(live.neurons, gone, synapses=touching, **live.silence)
-        live.alive[gone] = False
+        live.mark_silenced(gone)
 
     def record(self, k: int, now: _Measurement, notes: tuple[str, ...]) -> Record:
         live, twins = self.live, now.twins

@@ -437,10 +437,19 @@ class LiveNetwork:
         if not isinstance(time_constants, Quantity) or time_constants.dim is not second.dim:
             raise InvalidInput(f"time_constants must be times such as 20*ms, got {time_constants!r}")
         self.time_constants = np.broadcast_to(np.asarray(time_constants, dtype=float), (len(neurons),)).copy()
-        self.alive = np.ones(len(neurons), dtype=bool)
+        self._alive = np.ones(len(neurons), dtype=bool)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({int(self.alive.sum())} neurons alive, {len(self.synapses)} synapses)"
+
+    @property
+    def alive(self) -> np.ndarray:
+        """Mask of the neurons that have not been pruned, shape (N,)."""
+        return self._alive.copy()
+
+    def mark_silenced(self, indices: np.ndarray) -> None:
+        """Note that neurons have been silenced."""
+        self._alive[indices] = False
 
     def compared_values(self) -> np.ndarray:
         """Return the variable in which twins are compared, shape (N,), in SI units."""
@@ -492,7 +501,11 @@ class RecurrentNetwork(LiveNetwork):
             silence={"alive": False, "I_bias": 0.0},
         )
         self._built_from = spec
-        self.alive = spec.alive.copy()
+
+    @property
+    def alive(self) -> np.ndarray:
+        """Mask of the neurons that have not been silenced, shape (N,)."""
+        return np.array(self.neurons.alive_[:])
 
     @property
     def spec(self) -> NetworkSpec:

@@ -28,8 +28,9 @@ from brian2.units.fundamentalunits import DIMENSIONLESS, fail_for_dimension_mism
 from numpy.typing import ArrayLike
 
 from lnpbrian.checks import InvalidInput, count, keep_mask
+from lnpbrian.network import RecurrentNetwork
 
-__all__ = ["add_synapses", "connectivity", "copy_block_events", "remove_synapses", "silence_neurons"]
+__all__ = ["add_synapses", "compact", "connectivity", "copy_block_events", "remove_synapses", "silence_neurons"]
 
 
 def connectivity(synapses: Synapses, weight: str = "w") -> scipy.sparse.csr_array:
@@ -259,6 +260,38 @@ def silence_neurons(
         _remove(s, mask)
     for variable, array in new_values:
         variable.get_value()[chosen] = array
+
+
+def compact(model: RecurrentNetwork) -> RecurrentNetwork:
+    """Return the smaller network without the silent neurons of a model.
+
+    Parameters
+    ----------
+    model : RecurrentNetwork
+        A model of `lnpbrian.models`, pruned or not; it is left as it is.
+
+    Returns
+    -------
+    RecurrentNetwork
+        The survivors, renumbered in order, with their synapses, weights and biases as they are now. It starts at t = 0
+        from their initial potentials; traces of plasticity and spikes in flight are not taken over.
+
+    Raises
+    ------
+    InvalidInput
+        If `model` is not such a network, or no neuron is alive.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> model = HRSNN(20, 0.5, check_rate=False)
+    >>> silence_neurons(model.neurons, [0, 3], synapses=model.synapses, alive=False, I_bias=0)
+    >>> len(compact(model).neurons)
+    18
+    """
+    if not isinstance(model, RecurrentNetwork):
+        raise InvalidInput(f"model must be a RecurrentNetwork such as HRSNN(...), got {type(model).__name__}")
+    return RecurrentNetwork(model.spec.compacted(), plastic="eta_plus" in model.synapses.variables)
 
 
 def copy_block_events(synapses: Synapses, n_blocks: int) -> None:

@@ -15,6 +15,7 @@ from lnpbrian.models.parts import LIFParameters
 from lnpbrian.network import LiveNetwork, RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions
 from lnpbrian.simulate import noise_drive, observe
+from lnpbrian.structure import compact
 
 QUICK = PruneOptions(
     synapse_sparsity=0.9,
@@ -110,6 +111,8 @@ def test_pruned_live_network_and_its_spec_fire_alike():
     assert live.indices.size > 100
     assert_array_equal(live.indices, rebuilt.indices)
     assert np.abs(live.times - rebuilt.times).max() < 1e-9
+    small = observe(compact(model), 300 * ms, drive=drive.of_neurons(spec.alive))
+    assert_array_equal(live.indices, np.flatnonzero(spec.alive)[small.indices])
     assert_array_equal(np.unique(live.indices), np.intersect1d(np.unique(live.indices), np.flatnonzero(spec.alive)))
 
 
