@@ -22,6 +22,11 @@ INPUT_SCALE = 0.8
 __all__ = ["CurrentEncoder", "Encoder", "Input", "PoissonEncoder"]
 
 
+def _project(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return ``z @ weights.T`` such that a row does not depend on how many others there are, as BLAS would make it."""
+    return (z[:, np.newaxis, :] * weights).sum(axis=-1)
+
+
 @dataclass(frozen=True)
 class Input:
     """An encoder at work: Brian2 objects to add to the network, and the function that shows a sample.
@@ -76,7 +81,7 @@ class CurrentEncoder:
         current, copies = live.neurons.variables["I_ext"], len(rngs)
 
         def write(z: np.ndarray) -> None:
-            current.get_value().reshape(copies, -1)[:] = z @ self.weights.T
+            current.get_value().reshape(copies, -1)[:] = _project(z, self.weights)
 
         return Input((), write)
 
@@ -148,11 +153,9 @@ class PoissonEncoder:
         """Add the channels and their synapses; every copy has spikes of its own."""
         copies = len(rngs)
         m, n = len(self.fields), len(live.neurons) // copies
-        # Ten standard deviations above the mean count at twice the base rate; past the last gap a channel is silent.
-        expected = 2 * self.base_rate * duration
-        n_gaps = int(expected + 10 * np.sqrt(expected)) + 10
+        # A channel that fires more often than twice the base rate on average uses its gaps again.
+        n_gaps = int(2 * self.base_rate * duration) + 100
         gaps = np.concatenate([rng.standard_exponential((n_gaps, m)) for rng in rngs], axis=1)
-        gaps[-1] = np.inf
         channels = NeuronGroup(
             m * copies,
             """dphase/dt = rate : 1
@@ -160,10 +163,14 @@ class PoissonEncoder:
             next_phase : 1
             fired : integer""",
             threshold="phase >= next_phase",
-            reset="fired += 1\nnext_phase += gap(fired*step, i)",
+            reset="fired += 1\nnext_phase += gap((fired % n_gaps)*step, i)",
             method="euler",
             dt=live.dt * second,
-            namespace={"gap": TimedArray(gaps, dt=live.dt * second, name="lnpbrian_gaps"), "step": live.dt * second},
+            namespace={
+                "gap": TimedArray(gaps, dt=live.dt * second, name="lnpbrian_gaps"),
+                "step": live.dt * second,
+                "n_gaps": n_gaps,
+            },
             name=f"{live.neurons.name}_channels",
         )
         channels.next_phase = gaps[0]
@@ -183,7 +190,7 @@ class PoissonEncoder:
         afferents.w = np.tile(self.weights, copies)
 
         def write(z: np.ndarray) -> None:
-            rates = np.maximum(0, self.base_rate * (1 + z @ self.fields.T))
+            rates = np.maximum(0, self.base_rate * (1 + _project(z, self.fields)))
             channels.rate = rates.ravel() * Hz
 
         return Input((channels, afferents), write)

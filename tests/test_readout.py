@@ -172,3 +172,28 @@ def test_bad_forecast_input():
     silent = replace(spec, alive=np.arange(20) > 3)
     with pytest.raises(InvalidInput, match="silent neurons"):
         forecast(silent, encoder, small_task(), options=QUICK, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("kind", [CurrentEncoder, PoissonEncoder])
+def test_result_does_not_depend_on_the_number_of_jobs(kind):
+    options = {"scale": 0.5} if kind is CurrentEncoder else {}
+    encoder = kind.draw(40, 3, rng=np.random.default_rng(0), **options)
+    spec = HRSNN(40, 0.3, check_rate=False).spec
+    one, three = (
+        forecast(spec, encoder, small_task(n_windows=3), options=QUICK, rng=np.random.default_rng(0), jobs=jobs)
+        for jobs in (1, 3)
+    )
+    np.testing.assert_array_equal(one.prediction, three.prediction)
+    assert one.synaptic_operations == three.synaptic_operations
+
+
+def test_poisson_channels_never_run_dry():
+    encoder = PoissonEncoder(np.array([[10.0]]), 20.0, np.array([0]), np.array([0]), np.array([0.1]))
+    live = RecurrentNetwork(uncoupled([20 * ms], bias=0.1))
+    # 220 Hz for 4 s is more than five times the gaps that are drawn for the base rate of 20 Hz.
+    source = encoder.attach(live, rngs=[np.random.default_rng(0)], duration=4.0)
+    monitor = SpikeMonitor(source.objects[0])
+    live.network.add(*source.objects, monitor)
+    source.write(np.array([[1.0]]))
+    live.run(4 * second)
+    assert np.histogram(monitor.t_[:], 4, (0, 4))[0].min() > 150
