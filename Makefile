@@ -25,7 +25,7 @@ bench: $(VENV)/.bench
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "lnpbrian needs Python 3.12 or newer on the PATH (tried python3.12, python3, python3.13)" >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 2; }
 
 $(VENV)/.base: $(PACKAGING) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .

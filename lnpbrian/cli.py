@@ -218,7 +218,7 @@ def main(arguments: list[str] | None = None) -> None:
     except typer.Abort:
         _fail("interrupted", 130)
     except KeyboardInterrupt:
-        _fail("interrupted; nothing was written", 130)
+        _fail("interrupted; run.json was not written", 130)
     except OSError as error:
         _fail(f"{error.filename or 'file'}: {error.strerror or error}")
     raise SystemExit(code if isinstance(code, int) else os.EX_OK)

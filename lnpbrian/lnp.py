@@ -7,12 +7,13 @@ neurons of lowest betweenness (step II). A geometric schedule spreads the remova
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from brian2 import Quantity, Synapses, ms, second
+from brian2 import NeuronGroup, Quantity, Subgroup, Synapses, ms, second
 
 from lnpbrian import checks
 from lnpbrian.betweenness import betweenness_centrality, lowest_neurons, total_degree
@@ -29,6 +30,7 @@ __all__ = ["Progress", "PruneOptions", "PruneResult", "Record", "prune", "schedu
 
 # Twins of a model run with steps of at most 0.5 ms: what is left of the time grid in their exponents is of first order.
 TWIN_STEP = 0.5e-3
+TWIN_WINDOW = 20e-3
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,11 @@ class PruneOptions:
         checks.seconds("twin_duration", self.twin_duration)
         checks.count("realisations", self.realisations)
         checks.real("perturbation", self.perturbation, above=0)
+        low, high = checks.array("rates", self.rates, shape=(2,), remedy="give the lower and the upper bound in Hz")
+        if not 0 <= low < high:
+            raise InvalidInput(f"rates must be (lower, upper) in Hz, got {self.rates}")
+        if not isinstance(self.noise, NoisePruneOptions):
+            raise InvalidInput(f"noise must be NoisePruneOptions(...), got {self.noise!r}")
 
 
 @dataclass(frozen=True)
@@ -251,7 +258,7 @@ def prune(
     Notes
     -----
     Algorithm 1 of arXiv 2403.03409, steps I and II. Step I aims at the number of synapses that, after the neurons of
-    step II are gone, leaves the scheduled one. No data of a task is used.
+    step II are gone, leaves the scheduled one. No data of a task is used. A plastic model does not learn meanwhile.
 
     Examples
     --------
@@ -266,12 +273,26 @@ def prune(
     streams = Streams(seed).child("prune")
     if options.noise.excitability == "compensate" and not isinstance(live, RecurrentNetwork):
         raise InvalidInput("excitability='compensate' needs a model of lnpbrian.models; use 'keep'")
+    recurrent = isinstance(live, RecurrentNetwork)
+    if options.neuron_sparsity > 0 and not live.silence:
+        raise InvalidInput(
+            "silence is empty, so that a pruned neuron would go on firing; name the variables that keep it from it, "
+            "e.g. LiveNetwork(..., silence={'drive': 0}), or use neuron_sparsity=0"
+        )
+    if drive is not None and not recurrent:
+        raise InvalidInput("drive is for the models of lnpbrian.models; a network of your own brings its own input")
     if len(live.synapses) == 0:
         raise InvalidInput(f"{live.synapses.name!r} has no synapses to prune")
     targets = schedule(int(live.alive.sum()), len(live.synapses), options)
-    if drive is None and isinstance(live, RecurrentNetwork):
+    if drive is None and recurrent:
         drive = noise_drive(len(live.neurons), duration=options.observation, rng=streams.rng("noise drive"))
     loop = _Loop(live, options, drive, streams, report)
+    with _without_learning(live.synapses):
+        return _iterate(loop, targets)
+
+
+def _iterate(loop: _Loop, targets: list[tuple[int, int]]) -> PruneResult:
+    live, options = loop.live, loop.options
     first = now = loop.measure(0)
     if not now.rates.any():
         raise InvalidInput(
@@ -286,7 +307,7 @@ def prune(
         history.append(loop.record(k, now, notes))
         low, high = options.rates
         outside = 0 if low <= history[-1].mean_rate_hz <= high else outside + 1
-        if outside == 2 and k < options.iterations:
+        if outside == 2:
             status = (
                 f"stopped after iteration {k} of {options.iterations}: mean rate outside {low:g}..{high:g} Hz twice"
             )
@@ -303,11 +324,32 @@ def prune(
     )
 
 
+@contextmanager
+def _without_learning(synapses: Synapses) -> Iterator[None]:
+    """Switch the plasticity of a model off: what is measured and what is rescaled must be the same weights."""
+    if "learning" not in synapses.variables:
+        yield
+        return
+    before = float(synapses.learning[:])
+    synapses.learning = 0
+    try:
+        yield
+    finally:
+        synapses.learning = before
+
+
 @dataclass(frozen=True)
 class _Measurement:
     rates: np.ndarray
     twins: TwinExponents
     largest: TwinExponents
+
+
+def _touches(synapses: Synapses, neurons: NeuronGroup) -> bool:
+    """Whether a side of `synapses` is the group or a subgroup of it."""
+    # A subgroup holds a proxy of its group, which is not the same object; names are unique within a network.
+    sides = (synapses.source, synapses.target)
+    return any((side.source if isinstance(side, Subgroup) else side).name == neurons.name for side in sides)
 
 
 class _Loop:
@@ -357,7 +399,9 @@ class _Loop:
     def _twins(self, k: int, directions: str, begun: float) -> TwinExponents:
         live, options = self.live, self.options
         # The same perturbations in every iteration: differences come from the network.
+        step = min(live.dt, TWIN_STEP) if isinstance(live, RecurrentNetwork) else live.dt
         common: dict[str, Any] = {
+            "renormalise_every": max(1, round(TWIN_WINDOW / step)) * step * second,
             "duration": options.twin_duration,
             "realisations": options.realisations if directions == "fresh" else 1,
             "perturbation": options.perturbation,
@@ -370,8 +414,11 @@ class _Loop:
             return restored_twin_exponents(live, **common)
         spec = live.spec.compacted()
         spec = replace(spec, dt=min(spec.dt, TWIN_STEP))
-        if spec.refractory_period >= 2 * spec.dt:
+        longest = 0.0 if spec.delays is None or not spec.n_synapses else spec.delays.max()
+        if spec.refractory_period >= 2 * spec.dt and longest < spec.refractory_period:
             spec = spec.with_timing("precise")
+        else:
+            spec = spec.with_timing("grid")
         drive = None if self.drive is None else self.drive.of_neurons(live.alive)
         return block_twin_exponents(spec, drive=drive, directions=directions, **common)
 
@@ -416,6 +463,9 @@ class _Loop:
         )
         remove_synapses(live.synapses, result.keep)
         live.synapses.set_states({live.weight: result.weights}, units=False)
+        if "w_max" in live.synapses.variables and result.weights.size:
+            # Rescaled weights may leave the range that learning had.
+            live.synapses.w_max = max(float(live.synapses.w_max[:]), float(np.abs(result.weights).max()))
         if result.bias_shift.any():
             live.neurons.variables["I_bias"].get_value()[alive] += result.bias_shift
         return result
@@ -432,7 +482,7 @@ class _Loop:
             minimum=self.options.minimum_neurons,
         )
         gone = alive[lowest]
-        touching = [s for s in live.network.objects if isinstance(s, Synapses) and live.neurons in (s.source, s.target)]
+        touching = [s for s in live.network.objects if isinstance(s, Synapses) and _touches(s, live.neurons)]
         silence_neurons(live.neurons, gone, synapses=touching, **live.silence)
         live.mark_silenced(gone)
 

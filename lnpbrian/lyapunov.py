@@ -312,7 +312,8 @@ def restored_twin_exponents(
     """Measure Lyapunov exponents of any Brian2 network in runtime mode with ``store`` and ``restore``.
 
     For every window the network is stored, run once per realisation from perturbed potentials, restored with its random
-    state, and run on as the reference. The network stays where the last reference window ends.
+    state, and run on as the reference. The network stays where the last reference window ends, and keeps the last
+    stored state under the name "lnpbrian_twins". What a Python function of yours remembers is not restored.
 
     Parameters
     ----------

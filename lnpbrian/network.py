@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
-from brian2 import Hz, Network, NeuronGroup, Quantity, Synapses, second
+from brian2 import Hz, Network, NeuronGroup, Quantity, Synapses, get_unit, second
+from brian2.units.fundamentalunits import DIMENSIONLESS, have_same_dimensions
 
 from lnpbrian import checks, files
 from lnpbrian.checks import InvalidInput
@@ -119,15 +121,18 @@ tau_plus : second (constant)
 tau_minus : second (constant)
 eta_plus : 1 (constant)
 eta_minus : 1 (constant)
+w_min : 1 (shared)
+w_max : 1 (shared)
+learning : 1 (shared)
 """
 STDP_ON_PRE = """
 I_syn_post += w
 trace_plus += 1
-w = dale_pre*clip(abs(w) - eta_minus*(abs(w) - w_min)*trace_minus, w_min, w_max)
+w = dale_pre*clip(abs(w) - learning*eta_minus*(abs(w) - w_min)*trace_minus, w_min, w_max)
 """
 STDP_ON_POST = """
 trace_minus += 1
-w = dale_pre*clip(abs(w) + eta_plus*(w_max - abs(w))*trace_plus, w_min, w_max)
+w = dale_pre*clip(abs(w) + learning*eta_plus*(w_max - abs(w))*trace_plus, w_min, w_max)
 """
 
 
@@ -270,6 +275,11 @@ class NetworkSpec:
                 f"{self.spike_timing} spikes need a refractory period of at least two steps ({2e3 * self.dt:g} ms), "
                 f"got {1e3 * self.refractory_period:g} ms; lower dt"
             )
+        if self.spike_timing != "grid" and self.delays is not None and (self.delays >= self.refractory_period).any():
+            raise InvalidInput(
+                f"{self.spike_timing} spikes need delays below the refractory period ({1e3 * self.refractory_period:g} "
+                f"ms), got {1e3 * self.delays.max():g} ms; use spike_timing='grid'"
+            )
         if self.delays is not None and (self.delays < 0).any():
             raise InvalidInput(f"delays must not be negative, got {self.delays.min():g} s")
 
@@ -355,17 +365,19 @@ class NetworkSpec:
             If the file is missing, truncated, or not such a network.
         """
         try:
+            with zipfile.ZipFile(path):
+                pass
             with np.load(path, allow_pickle=False) as stored:
                 content = {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
             raise InvalidInput(f"{os.fspath(path)!r} cannot be read as a network file ({error})") from error
-        if int(content.pop("format", -1)) != _FORMAT:
+        if content.pop("format", np.array(-1)).tolist() != _FORMAT:
             raise InvalidInput(f"{os.fspath(path)!r} is not an lnpbrian network of format {_FORMAT}; save it again")
         values = {name: value.item() if value.ndim == 0 else value for name, value in content.items()}
         stdp = {name.removeprefix("stdp_"): values.pop(name) for name in list(values) if name.startswith("stdp_")}
         try:
             return cls(**values, plasticity=STDP(**stdp) if stdp else None)
-        except TypeError as error:
+        except (TypeError, AttributeError) as error:
             raise InvalidInput(f"{os.fspath(path)!r} lacks a part of a network ({error})") from error
 
 
@@ -420,9 +432,19 @@ class LiveNetwork:
                 raise InvalidInput(f"{name} must be a Brian2 {kind.__name__}, got {type(value).__name__}")
         if synapses.source is not neurons or synapses.target is not neurons:
             raise InvalidInput(f"synapses {synapses.name!r} must go from {neurons.name!r} to {neurons.name!r}")
+        for name, value in (("neurons", neurons), ("synapses", synapses)):
+            if not any(obj is value for obj in network.objects):
+                raise InvalidInput(f"{name} {value.name!r} are not part of the network; add them to it")
         _require_variable(synapses, weight)
+        if synapses.variables[weight].read_only or not np.issubdtype(synapses.variables[weight].dtype, np.floating):
+            raise InvalidInput(f"weight must name a floating-point variable that can be set, got {weight!r}")
         for name in (potential, *([] if compared is None else [compared]), *(silence or {})):
             _require_variable(neurons, name)
+        for name, value in (silence or {}).items():
+            dim = neurons.variables[name].dim
+            if not have_same_dimensions(value, get_unit(dim)):
+                unit = "no unit" if dim is DIMENSIONLESS else f"the unit {get_unit(dim)}"
+                raise InvalidInput(f"silence: {name} has {unit}, got {value!s}")
         self.network = network
         self.neurons = neurons
         self.synapses = synapses
@@ -436,7 +458,12 @@ class LiveNetwork:
             time_constants = getattr(neurons, time_constants)[:]
         if not isinstance(time_constants, Quantity) or time_constants.dim is not second.dim:
             raise InvalidInput(f"time_constants must be times such as 20*ms, got {time_constants!r}")
-        self.time_constants = np.broadcast_to(np.asarray(time_constants, dtype=float), (len(neurons),)).copy()
+        tau = np.asarray(time_constants, dtype=float)
+        if tau.shape not in ((), (len(neurons),)) or not (tau > 0).all():
+            raise InvalidInput(
+                f"time_constants must be positive, one or {len(neurons)} of them, got {time_constants!s}"
+            )
+        self.time_constants = np.broadcast_to(tau, (len(neurons),)).copy()
         self._alive = np.ones(len(neurons), dtype=bool)
 
     def __repr__(self) -> str:
@@ -517,6 +544,7 @@ class RecurrentNetwork(LiveNetwork):
             constants: dict[str, Any] = {
                 name: np.array(synapses.get_states([name], units=False)[name]) for name in names
             }
+            constants |= {name: float(getattr(synapses, name)[:]) for name in ("w_min", "w_max")}
             plasticity = replace(built.plasticity, **constants)
         return replace(
             built,
@@ -567,7 +595,6 @@ def _build_synapses(spec: NetworkSpec, neurons: NeuronGroup, name: str, plastic:
         if spec.spike_timing != "grid":
             raise InvalidInput("plastic synapses need spike_timing='grid'; build the network with plastic=False")
         equations, on_pre, on_post = STDP_EQUATIONS, STDP_ON_PRE, STDP_ON_POST
-        namespace |= {"w_min": stdp.w_min, "w_max": stdp.w_max}
     synapses = Synapses(
         neurons,
         neurons,
@@ -590,6 +617,7 @@ def _build_synapses(spec: NetworkSpec, neurons: NeuronGroup, name: str, plastic:
         synapses.tau_minus = stdp.tau_minus * second
         synapses.eta_plus = stdp.eta_plus
         synapses.eta_minus = stdp.eta_minus
+        synapses.w_min, synapses.w_max, synapses.learning = stdp.w_min, stdp.w_max, 1
     if spec.delays is not None:
         synapses.delay = spec.delays * second
         if spec.spike_timing == "precise":

@@ -6,9 +6,12 @@ import multiprocessing
 import queue
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import brian2
+
+from lnpbrian.checks import InvalidInput
 
 __all__ = ["run_parts"]
 
@@ -48,6 +51,7 @@ def run_parts(work: Callable[..., Any], parts: Sequence[tuple], *, jobs: int, re
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
     setup = (messages, brian2.prefs.codegen.target)
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(min(jobs, len(parts)), context, _start, setup) as pool:
         futures = [pool.submit(_run, work, k, part) for k, part in enumerate(parts)]
         pending = set(futures)
@@ -61,10 +65,12 @@ def run_parts(work: Callable[..., Any], parts: Sequence[tuple], *, jobs: int, re
                         note(*messages.get_nowait())
                     except queue.Empty:
                         break
-        except BaseException:
+        except BaseException as error:
             # An error or Ctrl-C: do not wait for the other parts.
-            for process in multiprocessing.active_children():
+            for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise InvalidInput("a process was killed, probably for lack of memory; use fewer jobs") from error
             raise
         return [future.result() for future in futures]
 

@@ -172,6 +172,8 @@ def short_protocol(
     last = len(x) - length
     if last < discard:
         raise InvalidInput(f"series has {len(x)} samples, but windows need {discard + length}; lower discard or train")
+    if n_windows > last - discard + 1:
+        raise InvalidInput(f"n_windows must be at most {last - discard + 1} for distinct windows, got {n_windows}")
     starts = np.linspace(discard, last, n_windows).astype(int)
     basis = x[: min(training_part, len(x))]
     mean, scale = basis.mean(axis=0), basis.std(axis=0)

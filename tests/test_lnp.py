@@ -188,6 +188,9 @@ def test_stops_after_two_iterations_out_of_bounds():
         ({"neuron_sparsity": -0.1}, "neuron_sparsity"),
         ({"iterations": 0}, "iterations must be a whole number of at least 1, got 0"),
         ({"observation": 3}, "observation must be a time such as 20"),
+        ({"rates": (50, 5)}, r"rates must be \(lower, upper\)"),
+        ({"rates": 5}, "rates must have shape"),
+        ({"noise": "lyapunov"}, r"noise must be NoisePruneOptions"),
         ({"twin_duration": 3 * mV}, "twin_duration must be a time"),
     ],
 )
@@ -216,6 +219,56 @@ def test_silent_network_is_refused_before_anything_changes():
     assert len(model.synapses) == HRSNN(60, 0.2, check_rate=False).spec.n_synapses
 
 
+def test_pruning_does_not_learn_and_rescaled_weights_stay():
+    model = HRSNN(100, 0.3, plastic=True, check_rate=False)
+    result = prune(model, options=replace(QUICK, iterations=2))
+    pruned = model.spec
+    assert np.abs(pruned.weights).max() <= pruned.plasticity.w_max
+    # With learning switched off no spike may have touched a weight: a further observation of the same kind shows it.
+    model.synapses.learning = 0
+    observe(model, 100 * ms, drive=noise_drive(100, duration=100 * ms, rng=np.random.default_rng(0)))
+    assert_array_equal(model.spec.weights, pruned.weights)
+    model.synapses.learning = 1
+    observe(model, 100 * ms, drive=noise_drive(100, duration=100 * ms, rng=np.random.default_rng(0)))
+    assert (model.spec.weights != pruned.weights).any()
+    assert result.history[-1].synapses == pruned.n_synapses
+
+
+def test_learning_is_switched_back_on():
+    model = HRSNN(60, 0.3, plastic=True, check_rate=False)
+    prune(model, options=replace(QUICK, iterations=1))
+    assert float(model.synapses.learning[:]) == 1
+
+
+def test_input_through_a_subgroup_goes_with_the_neuron():
+    live = own_network()
+    source = NeuronGroup(5, "v : 1", threshold="v > 1", reset="v = 0", name="source")
+    afferents = Synapses(source, live.neurons[:30], on_pre="psp_post += 0*mV", namespace={"mV": mV}, name="afferents")
+    afferents.connect()
+    live.network.add(source, afferents)
+    prune(live, options=replace(QUICK, synapse_sparsity=0.7, iterations=1, realisations=1))
+    assert live.alive[np.array(afferents.j[:])].all()
+    assert len(afferents) == 5 * live.alive[:30].sum()
+
+
+def test_own_network_must_say_what_keeps_a_pruned_neuron_silent():
+    live = own_network()
+    live.silence.clear()
+    with pytest.raises(InvalidInput, match="silence is empty"):
+        prune(live, options=QUICK)
+
+
+def test_drive_is_for_models():
+    drive = noise_drive(60, duration=100 * ms, rng=np.random.default_rng(0))
+    with pytest.raises(InvalidInput, match="brings its own input"):
+        prune(own_network(), options=QUICK, drive=drive)
+
+
+def test_step_that_does_not_divide_the_window():
+    model = HRSNN(60, 0.2, check_rate=False, parameters=LIFParameters(dt=0.3 * ms))
+    assert len(prune(model, options=replace(QUICK, iterations=1)).history) == 2
+
+
 def test_bad_live_network():
     neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
     synapses = Synapses(neurons, neurons, "g : 1", on_pre="v_post += g")
@@ -228,6 +281,15 @@ def test_bad_live_network():
         LiveNetwork(network, 3, synapses, time_constants=20 * ms, weight="g")
     with pytest.raises(InvalidInput, match="has no variable 'bias'"):
         LiveNetwork(network, neurons, synapses, time_constants=20 * ms, weight="g", silence={"bias": 0})
+    for tau in (0 * ms, [1, 2] * ms):
+        with pytest.raises(InvalidInput, match="must be positive, one or 3 of them"):
+            LiveNetwork(network, neurons, synapses, time_constants=tau, weight="g")
+    with pytest.raises(InvalidInput, match="weight must name a floating-point variable"):
+        LiveNetwork(network, neurons, synapses, time_constants=20 * ms, weight="i")
+    with pytest.raises(InvalidInput, match="silence: v has no unit, got 1"):
+        LiveNetwork(network, neurons, synapses, time_constants=20 * ms, weight="g", silence={"v": 1 * mV})
+    with pytest.raises(InvalidInput, match="are not part of the network"):
+        LiveNetwork(Network(neurons), neurons, synapses, time_constants=20 * ms, weight="g")
     other = NeuronGroup(3, "v : 1")
     with pytest.raises(InvalidInput, match="must go from"):
         LiveNetwork(network, neurons, Synapses(neurons, other, "w : 1"), time_constants=20 * ms)

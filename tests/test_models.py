@@ -213,3 +213,29 @@ def test_broken_network_files(tmp_path, content):
     np.savez(tmp_path / "other.npz", a=1)
     with pytest.raises(InvalidInput, match="not an lnpbrian network"):
         NetworkSpec.load(tmp_path / "other.npz")
+
+
+def test_damaged_network_files_never_give_a_traceback(tmp_path):
+    HRSNN(30, 0.2, plastic=True, check_rate=False).spec.save(tmp_path / "good.npz")
+    good = (tmp_path / "good.npz").read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(100):
+        bad = bytearray(good)
+        bad[rng.integers(len(bad))] ^= 0xFF
+        (tmp_path / "bad.npz").write_bytes(bad)
+        try:
+            NetworkSpec.load(tmp_path / "bad.npz")
+        except InvalidInput:
+            refused += 1
+    assert refused > 50
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        NetworkSpec.load(tmp_path / "array.npy")
+
+
+def test_delays_off_the_grid_stay_below_the_refractory_period():
+    spec = HRSNN(30, 0.2, check_rate=False).spec
+    delayed = NetworkSpec(**{**vars(spec), "delays": np.full(spec.n_synapses, 5e-3)})
+    with pytest.raises(InvalidInput, match=r"delays below the refractory period \(2 ms\), got 5 ms"):
+        delayed.with_timing("precise")
