@@ -273,6 +273,8 @@ def prune(
     streams = Streams(seed).child("prune")
     if options.noise.excitability == "compensate" and not isinstance(live, RecurrentNetwork):
         raise InvalidInput("excitability='compensate' needs a model of lnpbrian.models; use 'keep'")
+    if len(live.synapses) == 0:
+        raise InvalidInput(f"{live.synapses.name!r} has no synapses to prune")
     recurrent = isinstance(live, RecurrentNetwork)
     if options.neuron_sparsity > 0 and not live.silence:
         raise InvalidInput(
@@ -281,8 +283,6 @@ def prune(
         )
     if drive is not None and not recurrent:
         raise InvalidInput("drive is for the models of lnpbrian.models; a network of your own brings its own input")
-    if len(live.synapses) == 0:
-        raise InvalidInput(f"{live.synapses.name!r} has no synapses to prune")
     targets = schedule(int(live.alive.sum()), len(live.synapses), options)
     if drive is None and recurrent:
         drive = noise_drive(len(live.neurons), duration=options.observation, rng=streams.rng("noise drive"))
