@@ -123,7 +123,7 @@ def forecast(study: Study) -> Figure:
     top.set_title(
         f"{task.name}: window {window + 1} of {task.n_windows} (median error of the pruned network)", fontsize=10
     )
-    top.legend(frameon=False, ncols=3, fontsize=8, loc="upper left")
+    figure.legend(*top.get_legend_handles_labels(), frameon=False, ncols=3, fontsize=8, loc="outside lower center")
     bottom.set_xlabel("steps forecast in closed loop")
     return figure
 
