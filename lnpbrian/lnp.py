@@ -271,11 +271,11 @@ def prune(
     """
     options = options or PruneOptions()
     streams = Streams(seed).child("prune")
-    if options.noise.excitability == "compensate" and not isinstance(live, RecurrentNetwork):
+    recurrent = isinstance(live, RecurrentNetwork)
+    if options.noise.excitability == "compensate" and not recurrent:
         raise InvalidInput("excitability='compensate' needs a model of lnpbrian.models; use 'keep'")
     if len(live.synapses) == 0:
         raise InvalidInput(f"{live.synapses.name!r} has no synapses to prune")
-    recurrent = isinstance(live, RecurrentNetwork)
     if options.neuron_sparsity > 0 and not live.silence:
         raise InvalidInput(
             "silence is empty, so that a pruned neuron would go on firing; name the variables that keep it from it, "
@@ -287,7 +287,7 @@ def prune(
     if drive is None and recurrent:
         drive = noise_drive(len(live.neurons), duration=options.observation, rng=streams.rng("noise drive"))
     loop = _Loop(live, options, drive, streams, report)
-    with _without_learning(live.synapses):
+    with _without_learning(live):
         return _iterate(loop, targets)
 
 
@@ -325,9 +325,10 @@ def _iterate(loop: _Loop, targets: list[tuple[int, int]]) -> PruneResult:
 
 
 @contextmanager
-def _without_learning(synapses: Synapses) -> Iterator[None]:
+def _without_learning(live: LiveNetwork) -> Iterator[None]:
     """Switch the plasticity of a model off: what is measured and what is rescaled must be the same weights."""
-    if "learning" not in synapses.variables:
+    synapses = live.synapses
+    if not _is_plastic_model(live):
         yield
         return
     before = float(synapses.learning[:])
@@ -336,6 +337,11 @@ def _without_learning(synapses: Synapses) -> Iterator[None]:
         yield
     finally:
         synapses.learning = before
+
+
+def _is_plastic_model(live: LiveNetwork) -> bool:
+    # A network of the user's own may give these names another meaning.
+    return isinstance(live, RecurrentNetwork) and "learning" in live.synapses.variables
 
 
 @dataclass(frozen=True)
@@ -463,7 +469,7 @@ class _Loop:
         )
         remove_synapses(live.synapses, result.keep)
         live.synapses.set_states({live.weight: result.weights}, units=False)
-        if "w_max" in live.synapses.variables and result.weights.size:
+        if _is_plastic_model(live) and result.weights.size:
             # Rescaled weights may leave the range that learning had.
             live.synapses.w_max = max(float(live.synapses.w_max[:]), float(np.abs(result.weights).max()))
         if result.bias_shift.any():

@@ -237,10 +237,10 @@ def block_twin_exponents(
         raise InvalidInput("the network has silent neurons, whose exponents mean nothing; use spec.compacted()")
     plan = _plan(duration, transient, renormalise_every, realisations, spec.dt)
     eps = checks.real("perturbation", perturbation, above=0, below=1)
+    checks.choice("directions", directions, DIRECTIONS)
     copies = plan.realisations + 1
     twins = RecurrentNetwork(spec.replicated(copies), plastic=False)
     counter = spike_counter(twins.neurons)
-    checks.choice("directions", directions, DIRECTIONS)
     growth = _Growth(plan.window)
     names = _GRID_STATE if spec.spike_timing == "grid" else _OFF_GRID_STATE
     state = {name: twins.neurons.variables[name] for name in names}

@@ -46,7 +46,9 @@ def own_network(n=60, unit=1.0):
     neurons.tau = rng.uniform(10, 30, n) * ms
     neurons.drive = rng.uniform(0.8, 1.4, n)
     neurons.psp = rng.uniform(0, 10, n) * mV
-    synapses = Synapses(neurons, neurons, "strength : volt", on_pre="psp_post += strength", name="recurrent")
+    synapses = Synapses(
+        neurons, neurons, "strength : volt\nw_max : volt\nlearning : 1", on_pre="psp_post += strength", name="recurrent"
+    )
     synapses.connect(i=rng.integers(n, size=600), j=rng.integers(n, size=600))
     synapses.strength = rng.normal(0, 0.2, 600) * mV
     background = PoissonInput(neurons, "psp", 10, 20 * unit / second, weight=0.5 * mV)
