@@ -9,7 +9,6 @@ igraph take minutes. Times are the best of `--repeats` (references: of one), sin
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import time
@@ -26,17 +25,16 @@ from brian2 import ms, second
 from rich.console import Console
 from rich.table import Table
 
-from lnpbrian import files
 from lnpbrian.betweenness import betweenness_centrality
 from lnpbrian.linearise import linear_network
 from lnpbrian.lyapunov import block_twin_exponents
 from lnpbrian.models import HRSNN
 from lnpbrian.network import RecurrentNetwork
 from lnpbrian.noise import noise_covariance
+from lnpbrian.records import versions, write_json
 from lnpbrian.simulate import noise_drive, observe
 from lnpbrian.streams import Streams
 from lnpbrian.structure import remove_synapses
-from lnpbrian.study import versions
 
 
 def timed(action: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
@@ -167,8 +165,7 @@ def main() -> None:
     console.print(table)
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
     content = {"versions": {**versions(), "igraph": igraph.__version__}, "machine": machine, "rows": rows}
-    with files.replacing(arguments.out) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
+    write_json(arguments.out, content)
 
 
 if __name__ == "__main__":

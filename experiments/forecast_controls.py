@@ -10,7 +10,6 @@ recurrent synapses. The windows are those of ``lnpbrian prune``; nothing was tun
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,14 +18,14 @@ from typing import Any
 import brian2
 import numpy as np
 
-from lnpbrian import checks, files
+from lnpbrian import checks
 from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder
 from lnpbrian.metrics import nrmse, nrmse_trace, valid_prediction_time
 from lnpbrian.models import HRSNN
 from lnpbrian.models.parts import LIFParameters
 from lnpbrian.readout import forecast
+from lnpbrian.records import versions, write_json
 from lnpbrian.streams import Streams
-from lnpbrian.study import versions
 from lnpbrian.tasks import ForecastTask, lorenz63, short_protocol
 
 Features = Callable[[np.ndarray], np.ndarray]
@@ -112,8 +111,7 @@ def main() -> None:
     directory = checks.writable_directory("--out", arguments.out)
     task = short_protocol(lorenz63(), name="lorenz63", n_windows=arguments.windows)
     rows = measure(task, arguments.seeds, arguments.jobs)
-    with files.replacing(directory / "forecast_controls.json") as temporary:
-        temporary.write_text(json.dumps({"versions": versions(), "rows": rows}, indent=2) + "\n")
+    write_json(directory / "forecast_controls.json", {"versions": versions(), "rows": rows})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,9 @@ from lnpbrian import checks, files
 from lnpbrian.lyapunov import DIRECTIONS, block_twin_exponents
 from lnpbrian.models import HRSNN
 from lnpbrian.network import SPIKE_TIMINGS
+from lnpbrian.records import versions, write_json
 from lnpbrian.simulate import noise_drive
 from lnpbrian.streams import Streams
-from lnpbrian.study import versions
 
 PERTURBATIONS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 
@@ -96,10 +95,8 @@ def main() -> None:
     brian2.prefs.logging.warn_for_unused_objects = False
     directory = checks.writable_directory("--out", arguments.out)
     rows = measure(arguments.neurons, arguments.seed)
-    with files.replacing(directory / "twin_perturbation.json") as temporary:
-        temporary.write_text(
-            json.dumps({"seed": arguments.seed, "versions": versions(), "rows": rows}, indent=2) + "\n"
-        )
+    content = {"seed": arguments.seed, "versions": versions(), "rows": rows}
+    write_json(directory / "twin_perturbation.json", content)
     with files.replacing(directory / "twin_perturbation.png") as temporary:
         draw(rows).savefig(temporary, dpi=150)
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import brian2
 import typer
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lnpbrian import checks, figures, study
+from lnpbrian import checks, figures, files, study
 from lnpbrian._version import __version__
 from lnpbrian.betweenness import betweenness_centrality
 from lnpbrian.checks import InvalidInput
@@ -27,6 +27,9 @@ from lnpbrian.models.parts import LIFParameters
 from lnpbrian.network import NetworkSpec
 from lnpbrian.noise import EXCITABILITIES, RESCALES, STRENGTHS, NoisePruneOptions
 from lnpbrian.readout import ReadoutOptions
+from lnpbrian.records import versions, write_json
+from lnpbrian.spectrum import number_of_exponents
+from lnpbrian.stability import SpectrumOptions, stability_record
 from lnpbrian.streams import Streams
 from lnpbrian.study import Study
 from lnpbrian.tasks import ForecastTask, lorenz63, short_protocol
@@ -92,7 +95,7 @@ def prune(
     console.print(
         f"{live.spec.model}: {neurons} neurons, {len(live.synapses)} synapses, {live.mean_rate:.1f} Hz under noise"
     )
-    with _progress_bars() as report:
+    with _bars(study.STAGES) as report:
         result = study.prune_and_forecast(
             live,
             source,
@@ -114,11 +117,92 @@ def prune(
 
 
 @app.command()
+def spectrum(
+    networks: Annotated[list[Path] | None, typer.Argument(help="Files network.npz; without any, a model.")] = None,
+    model: Annotated[str, _choices("Network model", MODELS)] = "hrsnn",
+    neurons: Annotated[int, typer.Option(help="Number of neurons.")] = 200,
+    connection_probability: Annotated[float, typer.Option(help="Connection probability in (0, 1].")] = 0.1,
+    n_exponents: Annotated[str, typer.Option(help="Number of leading exponents, or all.")] = "all",
+    duration: Annotated[float, typer.Option(help="Measured time in ms.")] = 1000.0,
+    transient: Annotated[float, typer.Option(help="Time before it in ms.")] = 200.0,
+    reorthonormalise_every: Annotated[float, typer.Option(help="Interval between factorisations in ms.")] = 10.0,
+    inputs: Annotated[int, typer.Option(help="Number of noise inputs over which is averaged.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for spectrum.json and spectrum.png.")] = Path("runs/spectrum"),
+) -> None:
+    """Compute Lyapunov spectra of networks under noise; write numbers and a figure."""
+    checks.choice("--model", model, MODELS)
+    options = SpectrumOptions(
+        n_exponents=_number_or_all(n_exponents),
+        duration=checks.real("duration", duration, above=0) * ms,
+        transient=checks.real("transient", transient, at_least=0) * ms,
+        reorthonormalise_every=checks.real("reorthonormalise_every", reorthonormalise_every, above=0) * ms,
+        inputs=inputs,
+    )
+    checks.count("seed", seed, minimum=0)
+    checks.count("neurons", neurons, minimum=2)
+    p = checks.probability("connection_probability", connection_probability)
+    if networks:
+        specs = {str(path): NetworkSpec.load(path) for path in networks}
+    else:
+        specs = {f"{model}, p = {p:g}": MODELS[model](neurons, p, check_rate=False, seed=seed).spec}
+    for spec in specs.values():
+        number_of_exponents(spec, options.n_exponents)
+    directory = checks.writable_directory("--out", out)
+    records: list[dict[str, Any]] = []
+    with _bars(specs) as report:
+        for name, spec in specs.items():
+            report(name, 0.0, "")
+
+            def within(fraction: float, name: str = name) -> None:
+                report(name, fraction, "")
+
+            records.append(stability_record(spec, name, options=options, seed=seed, report=within))
+            # What is done is kept, whatever happens to the next network.
+            write_json(directory / "spectrum.json", {"versions": versions(), "networks": records})
+    with files.replacing(directory / "spectrum.png") as temporary:
+        figures.spectra(records).savefig(temporary, dpi=150)
+    console.print(_spectrum_table(records))
+    for record in records:
+        console.print(f"{record['name']}: {record['status']}", soft_wrap=True)
+    console.print(f"Wrote spectrum.json and spectrum.png to {directory}", soft_wrap=True)
+
+
+def _number_or_all(value: str) -> int | str:
+    if value.strip().lstrip("+-").isdigit():
+        return int(value)
+    return checks.choice("--n-exponents", value, ("all", "a whole number"))
+
+
+def _spectrum_table(records: list[dict[str, Any]]) -> Table:
+    table = Table("network", "rate (Hz)", "largest (1/s)", "from twins", "mean (1/s)", "Kaplan-Yorke", "entropy (1/s)")
+    for column in table.columns[1:]:
+        column.justify = "right"
+
+    def shown(value: float | None, error: float | None = None) -> str:
+        if value is None:
+            return ""
+        return f"{value:.1f}" + ("" if error is None else f" ± {error:.1f}")
+
+    for r in records:
+        table.add_row(
+            r["name"],
+            shown(r["mean_rate_hz"]),
+            shown(r["exponents_per_s"][0], r["standard_errors_per_s"][0]),
+            shown(r["largest_from_twins_per_s"], r["largest_from_twins_standard_error_per_s"]),
+            shown(None if r["sum_per_s"] is None else r["sum_per_s"] / r["dimension"]),
+            shown(r["kaplan_yorke_dimension"]),
+            shown(r["entropy_rate_per_s"]),
+        )
+    return table
+
+
+@app.command()
 def info(network: Annotated[Path | None, typer.Argument(help="A network.npz to describe.")] = None) -> None:
     """Print versions, or describe a network file."""
     table = Table(show_header=False, box=None)
     if network is None:
-        for name, version in study.versions().items():
+        for name, version in versions().items():
             table.add_row(name, version)
         table.add_row("code generation", str(brian2.prefs.codegen.target))
     else:
@@ -138,6 +222,9 @@ def _description(spec: NetworkSpec) -> dict[str, str]:
         "synapses": f"{s}, density among the living {s / max(n * (n - 1), 1):.4f}",
         "clusters": str(len(set(inner.cluster.tolist()))),
         "time constants": f"{tau.mean():.1f} ms mean, {tau.min():.1f}..{tau.max():.1f} ms",
+        "time course": "delta synapses"
+        if spec.has_delta_synapses
+        else f"exponential synapses, {1e3 * spec.synaptic_time_constant:g} ms",
         "weights": f"{inner.weights.min():.3g}..{inner.weights.max():.3g}" if s else "none",
         "plastic": "yes" if spec.plasticity is not None else "no",
         "delays": "yes" if spec.delays is not None else "no",
@@ -159,13 +246,13 @@ def _encoder(name: str, neurons: int, task: ForecastTask, seed: int) -> Encoder:
 
 
 @contextmanager
-def _progress_bars() -> Iterator[study.Report]:
-    """Show a bar with the time left for every stage of a study."""
+def _bars(stages: Iterable[str]) -> Iterator[study.Report]:
+    """Show a bar with the time left for every stage of a piece of work."""
     columns = (TextColumn("{task.description:<16}"), BarColumn(30), TextColumn("{task.percentage:>3.0f} %"))
     with Progress(
         *columns, TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[what]}"), console=console
     ) as bars:
-        tasks = {name: bars.add_task(name, total=1.0, start=False, what="") for name in study.STAGES}
+        tasks = {name: bars.add_task(name, total=1.0, start=False, what="") for name in stages}
 
         def report(stage: str, fraction: float, what: str) -> None:
             bar = tasks[stage]
@@ -218,7 +305,7 @@ def main(arguments: list[str] | None = None) -> None:
     except typer.Abort:
         _fail("interrupted", 130)
     except KeyboardInterrupt:
-        _fail("interrupted; run.json was not written", 130)
+        _fail("interrupted; files that were not complete were not written", 130)
     except OSError as error:
         _fail(f"{error.filename or 'file'}: {error.strerror or error}")
     raise SystemExit(code if isinstance(code, int) else os.EX_OK)

@@ -99,7 +99,7 @@ class PoissonEncoder:
     channel, neuron : ndarray of int, shape (C,)
         Connections from channels to neurons.
     weights : ndarray, shape (C,)
-        Jump of the neuron's I_syn at a spike of the channel.
+        Jump of the neuron's I_syn at a spike of the channel, or of its potential in a network with delta synapses.
 
     Notes
     -----
@@ -174,11 +174,12 @@ class PoissonEncoder:
             name=f"{live.neurons.name}_channels",
         )
         channels.next_phase = gaps[0]
+        target = "I_syn" if "I_syn" in live.neurons.variables else "v"
         afferents = Synapses(
             channels,
             live.neurons,
             "w : 1",
-            on_pre="I_syn_post += w",
+            on_pre=f"{target}_post += w",
             dt=live.dt * second,
             name=f"{live.neurons.name}_afferents",
         )

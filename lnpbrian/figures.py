@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,10 +15,13 @@ from matplotlib.figure import Figure
 from lnpbrian import files
 from lnpbrian.study import Study
 
-__all__ = ["FIGURES", "draw_all"]
+__all__ = ["FIGURES", "draw_all", "spectra"]
 
 BEFORE, AFTER, TRUTH = "#7a7a7a", "#d1495b", "#1b3a57"
 RASTER_NEURONS = 200
+# Fraction of a spectrum that counts as its leading end.
+LEADING = 0.05
+MOST_LABELS = 24
 
 
 def draw_all(study: Study, directory: str | os.PathLike[str]) -> list[Path]:
@@ -153,6 +157,46 @@ def history(study: Study) -> Figure:
     for axis in axes:
         axis.set_xlabel("iteration")
         axis.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def spectra(records: Sequence[Mapping[str, Any]], styles: Sequence[Mapping[str, Any]] | None = None) -> Figure:
+    """Draw Lyapunov spectra over i/D: all of them, and the leading ones where they cross zero.
+
+    Parameters
+    ----------
+    records : sequence of mappings
+        Entries of ``spectrum.json``, with the keys ``name``, ``dimension``, ``exponents_per_s`` and
+        ``standard_errors_per_s``.
+    styles : sequence of mappings, optional
+        Options of Matplotlib's ``plot`` for each of them.
+    """
+    figure, axes = _figure(1, 2, width=10, height=4.2, gridspec_kw={"width_ratios": (3, 2)})
+    shade = matplotlib.colormaps["viridis"]
+    lowest, reach = 0.0, LEADING
+    for k, record in enumerate(records):
+        style = styles[k] if styles is not None else {"color": shade(0.9 * k / max(len(records) - 1, 1))}
+        # A direction that is lost has no place in the figure.
+        values = np.array([np.nan if x is None else x for x in record["exponents_per_s"]])
+        errors = np.array([0.0 if x is None else x for x in record["standard_errors_per_s"]])
+        place = np.arange(1, values.size + 1) / record["dimension"]
+        axes[0].plot(place, values, label=record["name"], **{"linewidth": 1.4, **style})
+        near = place <= max(LEADING, 3 / record["dimension"])
+        reach = max(reach, place[near][-1])
+        axes[1].plot(place[near], values[near], **{"linewidth": 1.4, **style})
+        band = {"color": style["color"], "alpha": 0.2, "linewidth": 0}
+        axes[1].fill_between(place[near], (values - errors)[near], (values + errors)[near], **band)
+        lowest = min(lowest, float(np.nanpercentile(values, 0.5)))
+    for axis in axes:
+        axis.axhline(0, color="black", linewidth=0.6)
+        axis.set_xlabel("i/D")
+    # The last half per cent of the fastest membranes would squeeze the rest.
+    axes[0].set(ylabel="Lyapunov exponent (1/s)", ylim=(1.05 * lowest, None), title="spectrum")
+    axes[1].set(xlim=(0, reach), title="leading exponents, with standard errors")
+    if len(records) <= MOST_LABELS:
+        figure.legend(
+            *axes[0].get_legend_handles_labels(), frameon=False, ncols=3, fontsize=8, loc="outside lower center"
+        )
     return figure
 
 

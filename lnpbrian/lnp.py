@@ -421,10 +421,10 @@ class _Loop:
         spec = live.spec.compacted()
         spec = replace(spec, dt=min(spec.dt, TWIN_STEP))
         longest = 0.0 if spec.delays is None or not spec.n_synapses else spec.delays.max()
-        if spec.refractory_period >= 2 * spec.dt and longest < spec.refractory_period:
-            spec = spec.with_timing("precise")
-        else:
-            spec = spec.with_timing("grid")
+        precise = (
+            not spec.has_delta_synapses and spec.refractory_period >= 2 * spec.dt and longest < spec.refractory_period
+        )
+        spec = spec.with_timing("precise" if precise else "grid")
         drive = None if self.drive is None else self.drive.of_neurons(live.alive)
         return block_twin_exponents(spec, drive=drive, directions=directions, **common)
 
@@ -453,7 +453,10 @@ class _Loop:
         live = self.live
         pre, post = self._graph(alive)
         weights = live.synapses.get_states([live.weight], units=False)[live.weight]
-        gain = live.spec.synaptic_time_constant if isinstance(live, RecurrentNetwork) else None
+        gain: float | np.ndarray | None = None
+        if isinstance(live, RecurrentNetwork):
+            # What a spike leaves decays with the synapse, or with the membrane of its target.
+            gain = live.spec.synaptic_time_constant or live.time_constants[alive]
         result = noise_prune(
             pre,
             post,

@@ -79,8 +79,15 @@ class TwinExponents:
 
 DIRECTIONS = ("fresh", "kept")
 # What a renormalised twin takes from its reference.
-_GRID_STATE = ("v", "I_syn", "lastspike", "not_refractory")
+_DELTA_STATE = ("v", "lastspike", "not_refractory")
+_GRID_STATE = ("I_syn", *_DELTA_STATE)
 _OFF_GRID_STATE = ("v", "I_syn", "active", "release", "overshoot", "rise", "slope")
+
+
+def _state_names(spec: NetworkSpec) -> tuple[str, ...]:
+    if spec.has_delta_synapses:
+        return _DELTA_STATE
+    return _GRID_STATE if spec.spike_timing == "grid" else _OFF_GRID_STATE
 
 
 class _Growth:
@@ -219,7 +226,8 @@ def block_twin_exponents(
     ``lambda_i = mean_windows ln(|delta_i(end)|/|delta_i(start)|)/T_r`` (arXiv 2403.03409, appendix A.1). Use
     ``spec.with_timing("precise")`` and a small perturbation. With spikes on the time grid a neuron that fires on the
     same step in both twins forgets its perturbation at once, and one that does not jumps by a whole step: the result
-    then depends on the size of the perturbation (`lnpbrian.experiments.twin_perturbation` measures it).
+    then depends on the size of the perturbation (`lnpbrian.experiments.twin_perturbation` measures it). Networks with
+    delta synapses have no other timing.
 
     Fresh perturbations of a window of 20 ms measure how fast a random difference grows at first. A network can
     amplify for tens of milliseconds and still forget in the long run; whether it does, kept directions tell.
@@ -242,8 +250,7 @@ def block_twin_exponents(
     twins = RecurrentNetwork(spec.replicated(copies), plastic=False)
     counter = spike_counter(twins.neurons)
     growth = _Growth(plan.window)
-    names = _GRID_STATE if spec.spike_timing == "grid" else _OFF_GRID_STATE
-    state = {name: twins.neurons.variables[name] for name in names}
+    state = {name: twins.neurons.variables[name] for name in _state_names(spec)}
     size = eps * np.sqrt(spec.n_neurons)
     start: np.ndarray | None = None
 

@@ -45,6 +45,16 @@ dale : 1 (constant)
 alive : boolean
 """
 
+# Delta synapses: a spike moves the potential itself, unless the target is held (Brian2 skips writes to such variables).
+DELTA_NEURON_EQUATIONS = """
+dv/dt = (I_bias + I_ext - v)/tau_m : 1 (unless refractory)
+I_ext : 1
+I_bias : 1
+tau_m : second (constant)
+dale : 1 (constant)
+alive : boolean
+"""
+
 RESET = "v = 0"
 
 # The same neuron with spikes between the steps of the time grid. `active` is the part of a step after refractoriness;
@@ -92,6 +102,7 @@ v = 0
 
 SYNAPSE_EQUATIONS = "w : 1"
 ON_PRE = "I_syn_post += w"
+DELTA_ON_PRE = "v_post += w"
 INTERPOLATED_ON_PRE = "I_syn_post += w*exp(-overshoot_pre/tau_syn)"
 # Between grid points, in two passes: a spike advances the later threshold crossings of its targets in the same step,
 # then it reaches every target, whose potential has felt it by the end of the step unless it is held.
@@ -107,10 +118,24 @@ felt_ = clip(t + dt - release_post + advance_post, 0*second, since_)
 v_post += w*kappa_post*(exp(-since_/tau_syn) - exp(-(since_ - felt_)/tau_syn - felt_/tau_m_post))
 """
 
-_ON_PRE: dict[str, str | dict[str, str]] = {
-    "grid": ON_PRE,
-    "interpolated": INTERPOLATED_ON_PRE,
-    "precise": {"pre": PRECISE_ON_PRE, "advance": PRECISE_ADVANCE},
+
+@dataclass(frozen=True)
+class _Dynamics:
+    """Equations of the neurons, their reset, and what a spike does to its targets."""
+
+    neurons: str
+    reset: str
+    on_pre: str | dict[str, str]
+
+
+# By the time course of a synapse and the timing of spikes.
+_DYNAMICS = {
+    ("exponential", "grid"): _Dynamics(NEURON_EQUATIONS, RESET, ON_PRE),
+    ("exponential", "interpolated"): _Dynamics(OFF_GRID_NEURON_EQUATIONS, OFF_GRID_RESET, INTERPOLATED_ON_PRE),
+    ("exponential", "precise"): _Dynamics(
+        OFF_GRID_NEURON_EQUATIONS, OFF_GRID_RESET, {"pre": PRECISE_ON_PRE, "advance": PRECISE_ADVANCE}
+    ),
+    ("delta", "grid"): _Dynamics(DELTA_NEURON_EQUATIONS, RESET, DELTA_ON_PRE),
 }
 
 STDP_EQUATIONS = """
@@ -125,8 +150,8 @@ w_min : 1 (shared)
 w_max : 1 (shared)
 learning : 1 (shared)
 """
+# Follows what the spike does to its target.
 STDP_ON_PRE = """
-I_syn_post += w
 trace_plus += 1
 w = dale_pre*clip(abs(w) - learning*eta_minus*(abs(w) - w_min)*trace_minus, w_min, w_max)
 """
@@ -134,6 +159,15 @@ STDP_ON_POST = """
 trace_minus += 1
 w = dale_pre*clip(abs(w) + learning*eta_plus*(w_max - abs(w))*trace_plus, w_min, w_max)
 """
+
+
+def check_timing(spike_timing: str, synaptic_time_constant: float) -> None:
+    """Refuse a spike timing that is unknown, or that synapses of this time constant (s) do not have."""
+    checks.choice("spike_timing", spike_timing, SPIKE_TIMINGS)
+    if synaptic_time_constant == 0 and ("delta", spike_timing) not in _DYNAMICS:
+        raise InvalidInput(
+            f"{spike_timing} spikes need exponential synapses; use spike_timing='grid' with synaptic_time_constant = 0"
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -195,9 +229,11 @@ class NetworkSpec:
     pre, post : ndarray of int32, shape (S,)
         Neurons that a synapse comes from and goes to.
     weights : ndarray, shape (S,)
-        Jump of the postsynaptic I_syn at a presynaptic spike, in units of the threshold.
-    synaptic_time_constant, refractory_period, dt : float
-        tau_syn, t_ref and the simulation step, in seconds.
+        Jump of the postsynaptic I_syn at a presynaptic spike, or of v with delta synapses, in units of the threshold.
+    synaptic_time_constant : float
+        tau_syn in seconds; 0 for delta synapses.
+    refractory_period, dt : float
+        t_ref and the simulation step, in seconds.
     delays : ndarray, shape (S,), optional
         Transmission delays in seconds; without them a spike acts at the end of the step in which it occurs.
     plasticity : STDP, optional
@@ -207,7 +243,7 @@ class NetworkSpec:
         crosses the threshold within the step; reset, refractoriness and synaptic current follow from there, so that no
         overshoot is lost. "precise": beside that, the potentials of the targets feel the spike within the step, which
         makes the network a smooth function of its state, as Lyapunov exponents need, at several times the cost per
-        spike. The last two take a refractory period of at least two steps.
+        spike. The last two take exponential synapses and a refractory period of at least two steps.
 
     Raises
     ------
@@ -221,6 +257,10 @@ class NetworkSpec:
     grid a step is integrated exactly up to the threshold (after Morrison et al. 2007, doi:10.1162/neco.2007.19.1.47);
     what is left to first order in dt is the decay of I_syn in the step of a release, and with precise timing the
     effect of a spike on the crossings that follow it within its step.
+
+    With delta synapses (tau_syn = 0) there is no I_syn: v of every target i of neuron j jumps by W_ij, and a held
+    target ignores the jump. A jump acts at the end of a step, after the threshold was looked at: a neuron that it
+    carries over the threshold fires at the end of the next step, if it is still above then.
     """
 
     model: str
@@ -250,9 +290,9 @@ class NetworkSpec:
                 fixed = checks.array(name, value, shape=(size,), dtype=dtype).copy()
                 fixed.flags.writeable = False
                 object.__setattr__(self, name, fixed)
-        for name in ("synaptic_time_constant", "dt"):
-            checks.real(name, getattr(self, name), above=0)
-        checks.real("refractory_period", self.refractory_period, at_least=0)
+        checks.real("dt", self.dt, above=0)
+        for name in ("synaptic_time_constant", "refractory_period"):
+            checks.real(name, getattr(self, name), at_least=0)
         self._check_ranges(n)
 
     def _check_ranges(self, n: int) -> None:
@@ -262,14 +302,14 @@ class NetworkSpec:
             raise InvalidInput(f"pre and post must be neuron indices in 0..{n - 1}")
         if not (self.time_constants > 0).all():
             raise InvalidInput(f"time_constants must be positive, got {self.time_constants.min():g} s")
-        # The exact integrator divides by 1/tau_syn - 1/tau_m.
-        close = np.abs(self.time_constants / self.synaptic_time_constant - 1) < 1e-6
+        # The exact integrator of exponential synapses divides by 1/tau_syn - 1/tau_m.
+        close = np.abs(self.time_constants - self.synaptic_time_constant) < 1e-6 * self.synaptic_time_constant
         if close.any():
             raise InvalidInput(
                 f"time constant {self.time_constants[close][0]:g} s of neuron {int(np.argmax(close))} equals the "
                 "synaptic one, where the exact integration of the LIF is singular; change one of them by 1e-5 or more"
             )
-        checks.choice("spike_timing", self.spike_timing, SPIKE_TIMINGS)
+        check_timing(self.spike_timing, self.synaptic_time_constant)
         if self.spike_timing != "grid" and self.refractory_period < 2 * self.dt:
             raise InvalidInput(
                 f"{self.spike_timing} spikes need a refractory period of at least two steps ({2e3 * self.dt:g} ms), "
@@ -282,6 +322,11 @@ class NetworkSpec:
             )
         if self.delays is not None and (self.delays < 0).any():
             raise InvalidInput(f"delays must not be negative, got {self.delays.min():g} s")
+
+    @property
+    def has_delta_synapses(self) -> bool:
+        """Whether a spike moves the potential of its targets at once."""
+        return self.synaptic_time_constant == 0
 
     @property
     def n_neurons(self) -> int:
@@ -558,14 +603,19 @@ class RecurrentNetwork(LiveNetwork):
         )
 
 
+def _dynamics(spec: NetworkSpec) -> _Dynamics:
+    return _DYNAMICS["delta" if spec.has_delta_synapses else "exponential", spec.spike_timing]
+
+
 def _build_neurons(spec: NetworkSpec, name: str) -> NeuronGroup:
+    dynamics = _dynamics(spec)
     on_grid = spec.spike_timing == "grid"
     tau_syn = spec.synaptic_time_constant
     neurons = NeuronGroup(
         spec.n_neurons,
-        NEURON_EQUATIONS if on_grid else OFF_GRID_NEURON_EQUATIONS,
+        dynamics.neurons,
         threshold="v >= 1 and alive",
-        reset=RESET if on_grid else OFF_GRID_RESET,
+        reset=dynamics.reset,
         refractory=spec.refractory_period * second if on_grid else False,
         method="exact",
         dt=spec.dt * second,
@@ -589,12 +639,12 @@ def _build_neurons(spec: NetworkSpec, name: str) -> NeuronGroup:
 def _build_synapses(spec: NetworkSpec, neurons: NeuronGroup, name: str, plastic: bool) -> Synapses:
     stdp = spec.plasticity if plastic else None
     equations, on_post = SYNAPSE_EQUATIONS, None
-    on_pre: str | dict[str, str] = _ON_PRE[spec.spike_timing]
+    on_pre = _dynamics(spec).on_pre
     namespace = {"tau_syn": spec.synaptic_time_constant * second, "t_ref": spec.refractory_period * second}
     if stdp is not None:
         if spec.spike_timing != "grid":
             raise InvalidInput("plastic synapses need spike_timing='grid'; build the network with plastic=False")
-        equations, on_pre, on_post = STDP_EQUATIONS, STDP_ON_PRE, STDP_ON_POST
+        equations, on_pre, on_post = STDP_EQUATIONS, f"\n{on_pre}{STDP_ON_PRE}", STDP_ON_POST
     synapses = Synapses(
         neurons,
         neurons,

@@ -706,7 +706,8 @@ def excitability_shift(
     rates : array of float, shape (N,), Hz
         Presynaptic rates.
     gain : float or array of float, shape (N,), s, > 0
-        Mean input per weight and rate: tau_syn for a current that jumps by the weight and decays exponentially.
+        Mean input per weight and rate: tau_syn for a current that jumps by the weight and decays exponentially, the
+        target's tau_m for delta synapses, where the potential jumps by the weight.
 
     Returns
     -------
@@ -881,7 +882,7 @@ def noise_prune(
     rates : array of float, shape (N,), Hz
         Measured rates, for the homeostatic rescaling (default: all equal) and ``excitability="compensate"``.
     gain : float or array of float, shape (N,), s
-        tau_syn, for ``excitability="compensate"``; see `excitability_shift`.
+        tau_syn, or tau_m with delta synapses, for ``excitability="compensate"``; see `excitability_shift`.
     options : NoisePruneOptions
 
     Returns
@@ -909,7 +910,7 @@ def noise_prune(
     chosen = NoisePruneOptions() if options is None else options
     compensate = chosen.excitability == "compensate"
     if compensate and (rates is None or gain is None):
-        raise InvalidInput("excitability='compensate' needs rates and gain (tau_syn)")
+        raise InvalidInput("excitability='compensate' needs rates and gain (tau_syn, or tau_m with delta synapses)")
     tau = checks.array("time_constants", time_constants, shape=(None,))
     n = tau.size
     pre, post = checks.edge_arrays(pre, post, n)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from importlib import metadata
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from brian2 import Quantity, ms
+from brian2 import ms
 
-from lnpbrian import files
-from lnpbrian._version import __version__
 from lnpbrian.encoding import Encoder
 from lnpbrian.lnp import Progress, PruneOptions, PruneResult, prune
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
 from lnpbrian.readout import Forecast, ReadoutOptions, forecast
+from lnpbrian.records import plain, versions, write_json
 from lnpbrian.simulate import Activity, Drive, noise_drive, observe
 from lnpbrian.streams import Streams
 from lnpbrian.tasks import ForecastTask
@@ -107,8 +103,7 @@ class Study:
         """Write `summary` to `path`, whole or not at all; `extra` is merged into its options."""
         content = self.summary()
         content["options"] |= plain(extra or {})
-        with files.replacing(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        write_json(path, content)
 
 
 def prune_and_forecast(
@@ -219,33 +214,3 @@ def _state(record: Any, result: Forecast) -> dict[str, Any]:
         "nrmse_windows": [float(x) for x in result.nrmse],
         "vpt_windows": [int(x) for x in result.vpt_steps[0.1]],
     }
-
-
-def plain(value: Any) -> Any:
-    """Return `value` as JSON types; a field that holds a time becomes one called ``..._ms``.
-
-    >>> plain({"filter_time": 20 * ms, "ridge": np.float64(2)})
-    {'filter_time_ms': 20.0, 'ridge': 2.0}
-    """
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain({f.name: getattr(value, f.name) for f in fields(value)})
-    if isinstance(value, Mapping):
-        return {f"{key}_ms" if isinstance(item, Quantity) else str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Quantity):
-        # Rounded to what a person wrote: 0.05 s / 1 ms is 50.00000000000001.
-        return round(float(value / ms), 9)
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what results depend on."""
-    packages = ("brian2", "numpy", "scipy", "networkx", "cython")
-    found = {"lnpbrian": __version__, "python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found

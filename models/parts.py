@@ -9,7 +9,7 @@ from brian2 import Quantity, ms
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network import SPIKE_TIMINGS, STDP, NetworkSpec
+from lnpbrian.network import STDP, NetworkSpec, check_timing
 from lnpbrian.simulate import noise_drive, require_active
 from lnpbrian.streams import Streams
 
@@ -28,15 +28,19 @@ class LIFParameters:
         I_bias is uniform between the two, in units of the threshold.
     gain : float
         Size of the recurrent weights: with K inputs per neuron on average, the mean excitatory weight is
-        ``gain/sqrt(K) (20 ms/tau_syn)``, so that the current a spike brings in total depends on neither.
+        ``gain/sqrt(K) (20 ms/tau_syn)``, so that the current a spike brings in total depends on neither. In the limit
+        tau_syn -> 0 that is a jump of ``gain/sqrt(K)`` of the potential of a neuron with tau_m = 20 ms: the mean
+        excitatory weight of delta synapses, whatever the target's tau_m.
     inhibition : float
         Mean magnitude of an inhibitory weight over that of an excitatory one; 4 balances 80 % against 20 %.
     weight_spread : float
         Standard deviation of the logarithm of a weight's magnitude.
     excitatory_fraction : float
         Fraction of excitatory neurons.
-    synaptic_time_constant, refractory_period, dt : Quantity
-        tau_syn, t_ref and the simulation step.
+    synaptic_time_constant : Quantity
+        tau_syn; ``0*ms`` for delta synapses, which need grid timing.
+    refractory_period, dt : Quantity
+        t_ref and the simulation step.
     spike_timing : {"grid", "interpolated", "precise"}
         See `lnpbrian.network.NetworkSpec`.
 
@@ -80,10 +84,10 @@ class LIFParameters:
         for name in ("gain", "inhibition", "weight_spread"):
             checks.real(name, getattr(self, name), at_least=0)
         checks.real("excitatory_fraction", self.excitatory_fraction, at_least=0, at_most=1)
-        checks.seconds("synaptic_time_constant", self.synaptic_time_constant)
+        tau_syn = checks.seconds("synaptic_time_constant", self.synaptic_time_constant, at_least=0)
         checks.seconds("refractory_period", self.refractory_period, at_least=0)
         checks.seconds("dt", self.dt)
-        checks.choice("spike_timing", self.spike_timing, SPIKE_TIMINGS)
+        check_timing(self.spike_timing, tau_syn)
 
 
 def gamma_time_constants(n: int, *, shape: float, mean: float, dt: float, rng: np.random.Generator) -> np.ndarray:
@@ -131,7 +135,10 @@ def assemble(
     n = time_constants.size
     if pre.size == 0:
         raise InvalidInput(f"none of the {n} neurons is connected; raise connection_probability or neurons")
-    mean = parameters.gain / np.sqrt(pre.size / n) * 20e-3 / float(parameters.synaptic_time_constant)
+    tau_syn = float(parameters.synaptic_time_constant)
+    mean = parameters.gain / np.sqrt(pre.size / n)
+    if tau_syn > 0:
+        mean = mean * 20e-3 / tau_syn
     sign = np.where(excitatory[pre], 1.0, -parameters.inhibition)
     spread = streams.rng("weights").standard_normal(pre.size)
     # exp(spread^2/2) is the mean of the lognormal.
@@ -147,7 +154,7 @@ def assemble(
         pre=pre,
         post=post,
         weights=weights,
-        synaptic_time_constant=float(parameters.synaptic_time_constant),
+        synaptic_time_constant=tau_syn,
         refractory_period=float(parameters.refractory_period),
         dt=float(parameters.dt),
         spike_timing=parameters.spike_timing,

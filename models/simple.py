@@ -24,7 +24,8 @@ def uncoupled(
     """Return LIF neurons without synapses, at rest.
 
     With ``bias < 1`` they stay below threshold, where every exponent is exactly -1/tau_m; with ``bias > 1`` neuron i
-    fires every ``t_ref + tau_i ln(bias_i/(bias_i - 1))``.
+    fires every ``t_ref + tau_i ln(bias_i/(bias_i - 1))``. With ``synaptic_time_constant=0*ms`` the
+    synapses that are added to them are delta synapses.
     """
     tau = np.array([checks.seconds("time_constants", value) for value in time_constants])
     nothing = np.zeros(0)
@@ -39,7 +40,7 @@ def uncoupled(
         pre=nothing,
         post=nothing,
         weights=nothing,
-        synaptic_time_constant=checks.seconds("synaptic_time_constant", synaptic_time_constant),
+        synaptic_time_constant=checks.seconds("synaptic_time_constant", synaptic_time_constant, at_least=0),
         refractory_period=checks.seconds("refractory_period", refractory_period, at_least=0),
         dt=checks.seconds("dt", dt),
     )

@@ -75,7 +75,8 @@ class EventDrivenLIF:
         self.tau_m = [float(tau) for tau in tau_m]
         self.tau_syn, self.t_ref = float(tau_syn), float(t_ref)
         self.bias = np.array(bias, float)
-        columns = np.asarray(weights, float).T
+        self.weights = np.array(weights, float)
+        columns = self.weights.T
         self.targets = [[(int(i), float(column[i])) for i in np.flatnonzero(column)] for column in columns]
 
     @classmethod

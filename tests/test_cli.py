@@ -149,7 +149,7 @@ def test_old_files_survive_a_failed_run(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError(28, "No space left on device", "run.json")
 
-    monkeypatch.setattr("lnpbrian.study.json.dumps", fail)
+    monkeypatch.setattr("lnpbrian.records.json.dumps", fail)
     assert run(*SMALL, "--out", tmp_path) == 2
     assert (tmp_path / "run.json").read_text() == "old"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

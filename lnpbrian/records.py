@@ -1,0 +1,55 @@
+"""What every result file has in common: plain JSON types, versions, and that it is written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from brian2 import Quantity, ms
+
+from lnpbrian import files
+from lnpbrian._version import __version__
+
+__all__ = ["plain", "versions", "write_json"]
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as JSON types; a field that holds a time becomes one called ``..._ms``.
+
+    >>> plain({"filter_time": 20 * ms, "ridge": np.float64(2)})
+    {'filter_time_ms': 20.0, 'ridge': 2.0}
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain({f.name: getattr(value, f.name) for f in fields(value)})
+    if isinstance(value, Mapping):
+        return {f"{key}_ms" if isinstance(item, Quantity) else str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Quantity):
+        # Rounded to what a person wrote: 0.05 s / 1 ms is 50.00000000000001.
+        return round(float(value / ms), 9)
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what results depend on."""
+    packages = ("brian2", "numpy", "scipy", "networkx", "cython")
+    found = {"lnpbrian": __version__, "python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Write `content` to `path`, whole or not at all."""
+    with files.replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
