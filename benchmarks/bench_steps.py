@@ -9,10 +9,6 @@ igraph take minutes. Times are the best of `--repeats` (references: of one), sin
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +18,8 @@ import networkx as nx
 import numpy as np
 import scipy.linalg
 from brian2 import ms, second
+from common import relative_difference, row, timed, write_results
 from rich.console import Console
-from rich.table import Table
 
 from lnpbrian.betweenness import betweenness_centrality
 from lnpbrian.linearise import linear_network
@@ -31,35 +27,9 @@ from lnpbrian.lyapunov import block_twin_exponents
 from lnpbrian.models import HRSNN
 from lnpbrian.network import RecurrentNetwork
 from lnpbrian.noise import noise_covariance
-from lnpbrian.records import versions, write_json
 from lnpbrian.simulate import noise_drive, observe
 from lnpbrian.streams import Streams
 from lnpbrian.structure import remove_synapses
-
-
-def timed(action: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
-    """Return the shortest time of `repeats` calls in seconds, and the last result."""
-    best, result = np.inf, None
-    for _ in range(repeats):
-        start = time.perf_counter()
-        result = action()
-        best = min(best, time.perf_counter() - start)
-    return best, result
-
-
-def row(step: str, reference: str, ours: float, theirs: float, **extra: Any) -> dict[str, Any]:
-    return {
-        "step": step,
-        "reference": reference,
-        "seconds": ours,
-        "reference_seconds": theirs,
-        "ratio": theirs / ours,
-        **extra,
-    }
-
-
-def relative_difference(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.abs(a - b).max() / np.abs(b).max())
 
 
 def bench_betweenness(repeats: int) -> list[dict[str, Any]]:
@@ -156,16 +126,7 @@ def main() -> None:
     ):
         with console.status(name):
             rows += bench()
-    table = Table("step", "seconds", "reference", "seconds", "ratio")
-    for r in rows:
-        reference = (
-            (r["reference"], f"{r['reference_seconds']:.3g}", f"{r['ratio']:.3g}") if "ratio" in r else ("", "", "")
-        )
-        table.add_row(r["step"], f"{r['seconds']:.3g}", *reference)
-    console.print(table)
-    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-    content = {"versions": {**versions(), "igraph": igraph.__version__}, "machine": machine, "rows": rows}
-    write_json(arguments.out, content)
+    write_results(rows, arguments.out, igraph=igraph.__version__)
 
 
 if __name__ == "__main__":

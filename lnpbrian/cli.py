@@ -21,7 +21,7 @@ from lnpbrian._version import __version__
 from lnpbrian.betweenness import betweenness_centrality
 from lnpbrian.checks import InvalidInput
 from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder, Encoder, PoissonEncoder
-from lnpbrian.lnp import PruneOptions, schedule
+from lnpbrian.lnp import EXPONENTS, PruneOptions, schedule
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN
 from lnpbrian.models.parts import LIFParameters
 from lnpbrian.network import NetworkSpec
@@ -68,6 +68,7 @@ def prune(
     windows: Annotated[int, typer.Option(help="Forecast windows.")] = 20,
     sample_time: Annotated[float, typer.Option(help="Time each sample is shown, in ms.")] = 100.0,
     edge_strength: Annotated[str, _choices("What makes a synapse strong", STRENGTHS)] = "lyapunov",
+    exponents: Annotated[str, _choices("Where a neuron's exponent comes from", EXPONENTS)] = "twins",
     rescale: Annotated[str, _choices("How kept weights are rescaled", RESCALES)] = "homeostatic",
     cap: Annotated[float | None, typer.Option(help="Largest rescaling factor.")] = None,
     excitability: Annotated[str, _choices("Biases after pruning", EXCITABILITIES)] = "keep",
@@ -79,7 +80,7 @@ def prune(
     for name, value, known in (("model", model, MODELS), ("task", task, TASKS), ("encoder", encoder, ENCODERS)):
         checks.choice(f"--{name}", value, known)
     noise = NoisePruneOptions(edge_strength=edge_strength, rescale=rescale, cap=cap, excitability=excitability)
-    pruning = PruneOptions(synapse_sparsity, neuron_sparsity, iterations, noise)
+    pruning = PruneOptions(synapse_sparsity, neuron_sparsity, iterations, noise, exponents=exponents)
     readout = ReadoutOptions(sample_time=checks.real("sample_time", sample_time, above=0) * ms)
     # Everything that can be refused is refused before the work begins.
     checks.count("neurons", neurons, minimum=2)

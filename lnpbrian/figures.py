@@ -76,7 +76,7 @@ def exponents(study: Study) -> Figure:
         value = record.largest_exponent_per_s
         axis.axvline(value, color=color, linestyle="--", linewidth=1.2, label=f"largest of the network, {label}")
     axis.axvline(0, color="black", linewidth=0.6)
-    axis.set(xlabel="exponent of a neuron over one window (1/s)", ylabel="fraction of neurons per bin")
+    axis.set(xlabel="exponent of a neuron (1/s)", ylabel="fraction of neurons per bin")
     axis.legend(frameon=False)
     return figure
 

@@ -22,6 +22,7 @@ from lnpbrian.lyapunov import TwinExponents, block_twin_exponents, restored_twin
 from lnpbrian.network import LiveNetwork, RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions, NoisePruneResult, noise_prune
 from lnpbrian.simulate import RATE_RANGE_HZ, Drive, noise_drive, observe
+from lnpbrian.spectrum import Spectrum, lyapunov_spectrum, number_of_exponents
 from lnpbrian.streams import Streams
 from lnpbrian.structure import remove_synapses, silence_neurons
 
@@ -31,6 +32,7 @@ __all__ = ["Progress", "PruneOptions", "PruneResult", "Record", "prune", "schedu
 # Twins of a model run with steps of at most 0.5 ms: what is left of the time grid in their exponents is of first order.
 TWIN_STEP = 0.5e-3
 TWIN_WINDOW = 20e-3
+EXPONENTS = ("twins", "spectrum")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,10 @@ class PruneOptions:
         Pruning never leaves fewer.
     observation : Quantity
         Time over which rates are measured in each iteration.
+    exponents : {"twins", "spectrum"}
+        Where the exponent of a neuron comes from: how its separation grows between twins (the paper's), or its share
+        of the complete spectrum of tangent dynamics, which takes a model of `lnpbrian.models` without delays, and time
+        that grows with the cube of the neurons.
     twin_duration : Quantity
         Time over which exponents are measured.
     realisations : int
@@ -67,6 +73,7 @@ class PruneOptions:
     noise: NoisePruneOptions = field(default_factory=NoisePruneOptions)
     minimum_neurons: int = 10
     observation: Quantity = field(default_factory=lambda: 1 * second)
+    exponents: str = "twins"
     twin_duration: Quantity = field(default_factory=lambda: 500 * ms)
     realisations: int = 4
     perturbation: float = 1e-8
@@ -78,6 +85,7 @@ class PruneOptions:
         checks.count("iterations", self.iterations)
         checks.count("minimum_neurons", self.minimum_neurons)
         checks.seconds("observation", self.observation)
+        checks.choice("exponents", self.exponents, EXPONENTS)
         checks.seconds("twin_duration", self.twin_duration)
         checks.count("realisations", self.realisations)
         checks.real("perturbation", self.perturbation, above=0)
@@ -99,8 +107,8 @@ class Record:
     mean_rate_hz : float
         Of the surviving neurons, under the noise drive.
     largest_exponent_per_s, largest_exponent_standard_error_per_s : float
-        Of the network, from twins that keep their directions; from fresh ones for a network of your own, where it is
-        the same as the next.
+        Of the network, from twins that keep their directions, or from the spectrum. Where it comes from the spectrum,
+        and for a network of your own from fresh directions, it is the same as the next.
     window_exponent_per_s, window_exponent_standard_error_per_s : float
         Mean growth over one window from fresh directions.
     exponent_quartiles_per_s : tuple of float
@@ -134,7 +142,7 @@ class PruneResult:
         The network that was handed in, edited in place.
     history : tuple of Record
         One record per iteration, the start included.
-    exponents_before, exponents_after : TwinExponents
+    exponents_before, exponents_after : TwinExponents or Spectrum
         Measured before the first and after the last iteration.
     rates_before, rates_after : ndarray, shapes (N,) and (N,)
         Firing rates in Hz under the noise drive, of all neurons, silent ones included.
@@ -145,8 +153,8 @@ class PruneResult:
 
     live: LiveNetwork
     history: tuple[Record, ...]
-    exponents_before: TwinExponents
-    exponents_after: TwinExponents
+    exponents_before: TwinExponents | Spectrum
+    exponents_after: TwinExponents | Spectrum
     rates_before: np.ndarray
     rates_after: np.ndarray
     options: PruneOptions
@@ -274,6 +282,10 @@ def prune(
     recurrent = isinstance(live, RecurrentNetwork)
     if options.noise.excitability == "compensate" and not recurrent:
         raise InvalidInput("excitability='compensate' needs a model of lnpbrian.models; use 'keep'")
+    if options.exponents == "spectrum":
+        if not isinstance(live, RecurrentNetwork):
+            raise InvalidInput("exponents='spectrum' needs a model of lnpbrian.models; use 'twins'")
+        number_of_exponents(live.spec, "all")
     if len(live.synapses) == 0:
         raise InvalidInput(f"{live.synapses.name!r} has no synapses to prune")
     if options.neuron_sparsity > 0 and not live.silence:
@@ -315,8 +327,8 @@ def _iterate(loop: _Loop, targets: list[tuple[int, int]]) -> PruneResult:
     return PruneResult(
         live=live,
         history=tuple(history),
-        exponents_before=first.twins,
-        exponents_after=now.twins,
+        exponents_before=first.each,
+        exponents_after=now.each,
         rates_before=first.rates,
         rates_after=now.rates,
         options=options,
@@ -347,8 +359,8 @@ def _is_plastic_model(live: LiveNetwork) -> bool:
 @dataclass(frozen=True)
 class _Measurement:
     rates: np.ndarray
-    twins: TwinExponents
-    largest: TwinExponents
+    each: TwinExponents | Spectrum
+    largest: TwinExponents | Spectrum
 
 
 def _touches(synapses: Synapses, neurons: NeuronGroup) -> bool:
@@ -388,19 +400,30 @@ class _Loop:
         return result
 
     def measure(self, k: int) -> _Measurement:
-        """Run the live network for its rates, and twins of it for its exponents."""
+        """Run the live network for its rates, and measure its exponents."""
         live, options = self.live, self.options
         self._tell(k, "rates", 0.3)
         # The network settles before it counts: the last edit took spikes and inputs away.
         self._timed("settle", lambda: observe(live, 100 * ms, drive=self.drive))
         activity = self._timed("rates", lambda: observe(live, options.observation, drive=self.drive))
         self._tell(k, "exponents", 0.5)
-        twins = self._timed("exponents", lambda: self._twins(k, "fresh", 0.5))
-        largest = twins
-        if isinstance(live, RecurrentNetwork):
+        if options.exponents == "spectrum":
+            each = largest = self._timed("exponents", lambda: self._spectrum(k))
+        else:
+            each = largest = self._timed("exponents", lambda: self._twins(k, "fresh", 0.5))
+        if isinstance(live, RecurrentNetwork) and options.exponents == "twins":
             largest = self._timed("largest exponent", lambda: self._twins(k, "kept", 0.8))
         self._tell(k, "exponents", 1.0)
-        return _Measurement(activity.rates, twins, largest)
+        return _Measurement(activity.rates, each, largest)
+
+    def _spectrum(self, k: int) -> Spectrum:
+        return lyapunov_spectrum(
+            self.live.spec,  # type: ignore[attr-defined]
+            duration=self.options.twin_duration,
+            inputs=self.drive,
+            rng=self.streams.rng("vectors"),
+            report=lambda fraction: self._tell(k, "exponents", 0.5 + 0.5 * fraction),
+        )
 
     def _twins(self, k: int, directions: str, begun: float) -> TwinExponents:
         live, options = self.live, self.options
@@ -441,7 +464,7 @@ class _Loop:
         noise = self._timed("noise pruning", lambda: self._prune_synapses(k, alive, count, now))
         self._tell(k, "betweenness", 0.2)
         self._timed("betweenness", lambda: self._prune_neurons(alive, n_remove))
-        return (noise.status, now.twins.status)
+        return (noise.status, now.each.status)
 
     def _graph(self, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return pre and post in the numbering of the surviving neurons."""
@@ -461,9 +484,9 @@ class _Loop:
             pre,
             post,
             weights,
-            exponents=now.twins.per_neuron,
+            exponents=now.each.per_neuron,
             time_constants=live.time_constants[alive],
-            resolution=now.twins.resolution,
+            resolution=now.each.resolution,
             rng=self.streams.child("synapses").rng(k),
             count=count,
             rates=now.rates[alive],
@@ -496,7 +519,7 @@ class _Loop:
         live.mark_silenced(gone)
 
     def record(self, k: int, now: _Measurement, notes: tuple[str, ...]) -> Record:
-        live, twins = self.live, now.twins
+        live, each = self.live, now.each
         seconds, self.seconds = self.seconds, {}
         return Record(
             iteration=k,
@@ -505,9 +528,9 @@ class _Loop:
             mean_rate_hz=float(now.rates[live.alive].mean()),
             largest_exponent_per_s=now.largest.largest,
             largest_exponent_standard_error_per_s=now.largest.standard_error,
-            window_exponent_per_s=twins.largest,
-            window_exponent_standard_error_per_s=twins.standard_error,
-            exponent_quartiles_per_s=tuple(float(q) for q in np.percentile(twins.per_neuron, [25, 50, 75])),
+            window_exponent_per_s=each.largest,
+            window_exponent_standard_error_per_s=each.standard_error,
+            exponent_quartiles_per_s=tuple(float(q) for q in np.percentile(each.per_neuron, [25, 50, 75])),
             status=notes,
             seconds=seconds,
         )

@@ -19,7 +19,7 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
 from lnpbrian.simulate import Drive
-from lnpbrian.spike_trains import precise_timing, spike_train
+from lnpbrian.spike_trains import TRAJECTORIES, exact_spike_train, simulated_spike_train
 from lnpbrian.spiking_tangent import LIFTangent
 from lnpbrian.tangent import Flow, Function, Map, RateNetwork, TangentSystem
 
@@ -94,6 +94,16 @@ class Spectrum:
     def largest(self) -> float:
         """The largest exponent."""
         return float(self.exponents[0])
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the largest exponent."""
+        return float(self.standard_errors[0])
+
+    @property
+    def resolution(self) -> float:
+        """Smallest exponent that the measured time resolves: its inverse."""
+        return 1 / self.duration
 
     @property
     def sum(self) -> float | None:
@@ -230,20 +240,20 @@ def lyapunov_spectrum(
     transient: Quantity = 200 * ms,
     reorthonormalise_every: Quantity = 10 * ms,
     inputs: Drive | Sequence[Drive] | None = None,
+    trajectory: str = "exact",
     rng: np.random.Generator,
     report: Report | None = None,
 ) -> Spectrum:
     """Compute the Lyapunov spectrum of a LIF network by tangent dynamics, exact at spikes.
 
-    The network runs from its initial potentials, and its tangent vectors follow the recorded spikes: exactly between
-    them, by saltation matrices at spikes and at releases from refractoriness. The live Brian2 objects are not touched.
+    The network runs from its initial potentials, and its tangent vectors follow its spikes: exactly between them, by
+    saltation matrices at spikes and at releases from refractoriness. Live Brian2 objects are not touched.
 
     Parameters
     ----------
     network : RecurrentNetwork or NetworkSpec
         A model of `lnpbrian.models`, or what describes it, as it is now. Silenced neurons are left out, plastic
-        synapses keep their weights. Exponential synapses are run by Brian2 with precise spikes and steps of at most
-        0.5 ms, delta synapses from event to event.
+        synapses keep their weights.
     n_exponents : int or "all"
         Number k of leading exponents. There are 2 N with exponential synapses, N with delta synapses.
     duration : Quantity
@@ -255,6 +265,9 @@ def lyapunov_spectrum(
     inputs : Drive or sequence of Drive, optional
         Frozen drives of N neurons (of all of `network`, silenced ones included), over whose spectra is averaged;
         without one, I_ext = 0.
+    trajectory : {"exact", "brian2"}
+        Whether the network runs from event to event, its spikes exact to rounding, or in Brian2 with its own step and
+        spike timing.
     rng : numpy.random.Generator
         Source of the first vectors.
     report : callable, optional
@@ -274,8 +287,9 @@ def lyapunov_spectrum(
     Notes
     -----
     ``lambda_m = mean ln R_mm / interval``. A step costs the synapses of the neurons that fired times k. Exponents are
-    those of the flow that the equations of `NetworkSpec` define; the error of simulated spike times is of second order
-    in dt. Why that differs from twins on a time grid: docs/exponents.md.
+    those of the flow that the equations of `NetworkSpec` define. A trajectory of Brian2 has errors in its spike times,
+    of second order in dt with precise spikes, and spikes next to the threshold that are missed or mistaken, of first
+    order. How exponents of twins on a time grid differ: docs/exponents.md.
 
     Examples
     --------
@@ -297,15 +311,25 @@ def lyapunov_spectrum(
             f"duration must hold at least one interval of {1e3 * interval:g} ms, got {1e3 * float(duration):g} ms"
         )
     n_transient = int(np.ceil(checks.seconds("transient", transient, at_least=0) / interval - 1e-9))
+    checks.choice("trajectory", trajectory, TRAJECTORIES)
     drives = _drives(inputs, spec.n_neurons)
     length = (n_transient + n_measured) * interval
     runs, counts, notes = [], np.zeros(inner.n_neurons), _Notes()
     for m, drive in enumerate(drives):
         own = None if drive is None else drive.of_neurons(alive)
-        spikes = spike_train(precise_timing(inner, own), length, drive=own)
+
+        def tell(fraction: float, done: int = m) -> None:
+            if report is not None:
+                report((done + fraction) / len(drives))
+
+        if trajectory == "exact":
+            spikes = exact_spike_train(inner, length, drive=own, report=lambda fraction: tell(0.2 * fraction))
+        else:
+            spikes = simulated_spike_train(inner, length, drive=own)
         system = LIFTangent(inner, spikes, own)
-        part = None if report is None else lambda fraction, m=m: report((m + fraction) / len(drives))
-        runs.append(_follow(system, k, interval, n_transient, n_measured, rng, part))
+        runs.append(
+            _follow(system, k, interval, n_transient, n_measured, rng, lambda fraction: tell(0.2 + 0.8 * fraction))
+        )
         late = spikes.times > n_transient * interval
         counts += np.bincount(spikes.indices[late], minlength=inner.n_neurons)
         notes.collapses += system.collapses
@@ -619,8 +643,8 @@ def _remarks(notes: _Notes, exponents: np.ndarray) -> list[str]:
         said.append("no neuron fired: these are the rates of membranes and synapses alone")
     if notes.flat:
         said.append(
-            f"{notes.flat} of {notes.spikes} spikes grazed the threshold within the error of their times; "
-            "a smaller dt resolves them"
+            f"{notes.flat} of {notes.spikes} simulated spikes came when the potential was not rising, next to missed "
+            "or mistaken crossings; a smaller dt or trajectory='exact' avoids them"
         )
     if notes.collapses:
         lost = int(np.sum(exponents == -np.inf))

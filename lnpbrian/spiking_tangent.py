@@ -115,8 +115,8 @@ class LIFTangent:
         which = np.concatenate([spikes, releases])
         is_spike = np.arange(which.size) < spikes.size
         when = times[which] + np.where(is_spike, 0.0, t_ref)
-        # At equal times in the order of the spikes, each before its own release.
-        order = np.lexsort((~is_spike, which, when))
+        # At equal times the spikes come first: who fires at an instant ignores its jumps.
+        order = np.lexsort((which, ~is_spike, when))
         which, is_spike, when = which[order], is_spike[order], when[order]
         neurons = self.spikes.indices[which]
         # For a spike, the place of the event of the same neuron before it.

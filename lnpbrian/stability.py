@@ -149,7 +149,7 @@ def _from_twins(
 ) -> tuple[float | None, float | None, str]:
     inner = spec.compacted()
     if inner.has_delta_synapses:
-        return None, None, "; no twins, which would need precise spikes, and those exponential synapses"
+        return None, None, "; no twins: they need precise spikes, which delta synapses do not have"
     own = drive.of_neurons(spec.alive)
     precise = precise_timing(inner, own)
     window = max(1, round(TWIN_WINDOW / precise.dt)) * precise.dt

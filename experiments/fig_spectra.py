@@ -1,0 +1,229 @@
+"""Lyapunov spectra of random networks of three densities: unpruned, pruned, and pruned and then trained.
+
+    python -m lnpbrian.experiments.fig_spectra --out runs/fig_spectra
+
+writes ``fig_spectra.json`` and ``fig_spectra.png`` (arXiv 2403.03409, appendix A.7). A plastic HRSNN is pruned without
+data, then learns by STDP while it is shown a Lorenz-63 series; every spectrum is that of frozen weights under the same
+noise drive. Each density and seed is a part of its own, kept in ``parts/``: a run that was stopped goes on where it
+was, and one that is done only draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import brian2
+import numpy as np
+from brian2 import ms, second
+from matplotlib.figure import Figure
+from rich.progress import Progress
+
+from lnpbrian import checks, files
+from lnpbrian.encoding import CurrentEncoder
+from lnpbrian.lnp import PruneOptions, prune
+from lnpbrian.models import HRSNN
+from lnpbrian.parallel import run_parts
+from lnpbrian.records import versions, write_json
+from lnpbrian.simulate import Drive, observe
+from lnpbrian.spectrum import interpolate_spectrum
+from lnpbrian.stability import SpectrumOptions, stability_record
+from lnpbrian.streams import Streams
+from lnpbrian.tasks import lorenz63
+
+STAGES = ("unpruned", "pruned", "trained")
+COLORS = ("#1b3a57", "#3a9188", "#d1495b")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What one part is computed with; a part of other options is computed anew."""
+
+    neurons: int = 1000
+    synapse_sparsity: float = 0.9
+    neuron_sparsity: float = 0.3
+    iterations: int = 5
+    training_s: float = 10.0
+    sample_ms: float = 50.0
+    duration_ms: float = 1000.0
+    reorthonormalise_every_ms: float = 20.0
+
+
+def measure_part(
+    p: float, seed: int, options: Options, folder: Path, *, report: Callable[[float], None]
+) -> list[dict[str, Any]]:
+    """Return the records of the three stages of one network, from its file if that is there."""
+    path = folder / f"p{p:g}_seed{seed}.json"
+    key = {"p": p, "seed": seed, **asdict(options)}
+    if path.exists():
+        stored = json.loads(path.read_text())
+        if stored["key"] == key:
+            return stored["records"]
+    streams = Streams(seed).child("fig_spectra")
+    spectrum = SpectrumOptions(
+        duration=options.duration_ms * ms, reorthonormalise_every=options.reorthonormalise_every_ms * ms
+    )
+    records: list[dict[str, Any]] = []
+
+    def record(stage: str) -> None:
+        done = len(records) / len(STAGES)
+        records.append(
+            stability_record(
+                model.spec,
+                f"{stage}, p = {p:g}",
+                options=spectrum,
+                seed=seed,
+                report=lambda fraction: report(done + fraction / len(STAGES)),
+            )
+            | {"stage": stage, "p": p, "seed": seed}
+        )
+
+    model = HRSNN(options.neurons, p, plastic=True, check_rate=False, seed=seed)
+    record("unpruned")
+    # A random network of the lowest density may fire faster than pruning would otherwise accept.
+    pruning = PruneOptions(options.synapse_sparsity, options.neuron_sparsity, options.iterations, rates=(0.5, 200))
+    prune(model, options=pruning, seed=seed)
+    record("pruned")
+    series = lorenz63()
+    n_samples = round(1e3 * options.training_s / options.sample_ms)
+    z = ((series - series.mean(axis=0)) / series.std(axis=0))[:n_samples]
+    encoder = CurrentEncoder.draw(options.neurons, z.shape[1], scale=0.5, rng=streams.rng("encoder"))
+    observe(model, options.training_s * second, drive=Drive(z @ encoder.weights.T, options.sample_ms * 1e-3))
+    record("trained")
+    write_json(path, {"key": key, "versions": versions(), "records": records})
+    return records
+
+
+def mean_spectrum(records: list[dict[str, Any]], stage: str, p: float, size: int) -> np.ndarray:
+    """Return the spectra of all seeds on the common grid i/size, shape (seeds, size)."""
+    mine = [r["exponents_per_s"] for r in records if (r["stage"], r["p"]) == (stage, p)]
+    return np.array([interpolate_spectrum(np.array(exponents), size) for exponents in mine])
+
+
+def claims(records: list[dict[str, Any]], densities: list[float]) -> list[dict[str, Any]]:
+    """State what the paper says of its figure, with our numbers and whether they bear it out."""
+    size = max(r["dimension"] for r in records)
+    spectra = {(s, p): mean_spectrum(records, s, p, size) for s in STAGES for p in densities}
+
+    def change(later: str, earlier: str) -> dict[str, float]:
+        return {f"{p:g}": float(np.mean(spectra[later, p] - spectra[earlier, p])) for p in densities}
+
+    def largest(stage: str) -> dict[str, float]:
+        return {f"{p:g}": float(spectra[stage, p][:, 0].mean()) for p in densities}
+
+    def spread(stage: str) -> float:
+        means = np.array([spectra[stage, p].mean(axis=0) for p in densities])
+        return float(np.sqrt(np.mean((means - means.mean(axis=0)) ** 2)))
+
+    pruning, training = change("pruned", "unpruned"), change("trained", "pruned")
+    spreads = {stage: spread(stage) for stage in STAGES}
+    leading = {stage: largest(stage) for stage in STAGES}
+    sparsest, densest = f"{min(densities):g}", f"{max(densities):g}"
+    return [
+        {
+            "claim": "pruning makes the exponents more negative",
+            "measure": "mean over the spectrum of pruned minus unpruned, 1/s, by density",
+            "values": pruning,
+            "held": all(value < 0 for value in pruning.values()),
+        },
+        {
+            "claim": "pruning lowers the largest exponent",
+            "measure": "largest exponent, 1/s, by stage and density",
+            "values": leading,
+            "held": all(leading["pruned"][p] < leading["unpruned"][p] for p in pruning),
+        },
+        {
+            "claim": "training brings some of it back",
+            "measure": "mean over the spectrum of trained minus pruned, 1/s, by density",
+            "values": training,
+            "held": all(0 < training[p] < abs(pruning[p]) for p in training),
+        },
+        {
+            "claim": "the spectra of different densities converge",
+            "measure": "root mean square deviation from the mean over densities, 1/s, by stage",
+            "values": spreads,
+            "held": spreads["unpruned"] > spreads["pruned"] and spreads["unpruned"] > spreads["trained"],
+        },
+        {
+            "claim": "the sparsest random network is the least stable",
+            "measure": "largest exponent of the unpruned network, 1/s, by density",
+            "values": leading["unpruned"],
+            "held": leading["unpruned"][sparsest] > max(0.0, leading["unpruned"][densest]),
+        },
+    ]
+
+
+def draw(content: dict[str, Any]) -> Figure:
+    """Draw the spectra of every stage, a line for every density, from the content of the JSON file."""
+    records = content["networks"]
+    densities = sorted({r["p"] for r in records})
+    size = max(r["dimension"] for r in records)
+    grid = np.arange(1, size + 1) / size
+    figure = Figure(figsize=(11, 6.4), layout="constrained")
+    axes = figure.subplots(2, len(STAGES), sharey="row", sharex="row", height_ratios=(3, 2))
+    leading = grid <= 0.05
+    for column, stage in enumerate(STAGES):
+        for p, color in zip(densities, COLORS, strict=False):
+            spectra = mean_spectrum(records, stage, p, size)
+            mean, low, high = spectra.mean(axis=0), spectra.min(axis=0), spectra.max(axis=0)
+            for axis, part in ((axes[0, column], slice(None)), (axes[1, column], leading)):
+                axis.plot(grid[part], mean[part], color=color, linewidth=1.4, label=f"p = {p:g}")
+                axis.fill_between(grid[part], low[part], high[part], color=color, alpha=0.2, linewidth=0)
+        axes[0, column].set(title=stage, xlabel="i/D")
+        axes[1, column].set(xlabel="i/D, leading 5 %")
+        for axis in axes[:, column]:
+            axis.axhline(0, color="black", linewidth=0.6)
+            axis.spines[["top", "right"]].set_visible(False)
+    every = np.concatenate([r["exponents_per_s"] for r in records])
+    # The fastest membranes, down to -1000/s, would squeeze the rest.
+    axes[0, 0].set_ylim(1.1 * float(np.percentile(every, 1)), None)
+    axes[0, 0].set_ylabel("Lyapunov exponent (1/s)")
+    axes[1, 0].set_ylabel("Lyapunov exponent (1/s)")
+    axes[0, 0].legend(frameon=False)
+    return figure
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--neurons", type=int, default=Options.neurons)
+    parser.add_argument("--densities", type=float, nargs="+", default=[0.001, 0.01, 0.1])
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--training-s", type=float, default=Options.training_s)
+    parser.add_argument("--duration-ms", type=float, default=Options.duration_ms)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--out", type=Path, default=Path("runs/fig_spectra"))
+    arguments = parser.parse_args()
+    brian2.prefs.logging.console_log_level = "ERROR"
+    brian2.prefs.logging.warn_for_unused_objects = False
+    directory = checks.writable_directory("--out", arguments.out)
+    folder = checks.writable_directory("--out", directory / "parts")
+    options = Options(arguments.neurons, training_s=arguments.training_s, duration_ms=arguments.duration_ms)
+    parts = [(p, seed, options, folder) for p in arguments.densities for seed in range(arguments.seeds)]
+    with Progress() as bars:
+        bar = bars.add_task("spectra", total=1.0)
+        done = run_parts(
+            measure_part, parts, jobs=arguments.jobs, report=lambda fraction: bars.update(bar, completed=fraction)
+        )
+    records = [record for part in done for record in part]
+    stated = claims(records, arguments.densities)
+    content = {
+        "versions": versions(),
+        "options": asdict(options) | {"seeds": arguments.seeds, "densities": arguments.densities},
+        "claims": stated,
+        "networks": records,
+    }
+    write_json(directory / "fig_spectra.json", content)
+    with files.replacing(directory / "fig_spectra.png") as temporary:
+        draw(json.loads((directory / "fig_spectra.json").read_text())).savefig(temporary, dpi=150)
+    for claim in stated:
+        print(f"{'held' if claim['held'] else 'not held':>8}: {claim['claim']} ({claim['measure']}): {claim['values']}")
+
+
+if __name__ == "__main__":
+    main()
