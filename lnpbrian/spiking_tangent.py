@@ -170,10 +170,10 @@ class LIFTangent:
             response += np.exp(-since_f / tau_s) / tau_s
 
         # shift_l = -(dv_l/slope_l), dv_l = base_l + sum_g coupling_lg shift_g
-        slope = (input_f - 1) / tau_f
+        triggered = events.triggers >= 0
+        slope = np.where(triggered, 1.0, (input_f - 1) / tau_f)
         coupling = onto_fired * self._kappa[fired][:, np.newaxis] * response / slope[:, np.newaxis]
         right = base / -slope[:, np.newaxis]
-        triggered = events.triggers >= 0
         coupling[triggered], right[triggered] = 0, 0
         coupling[triggered, events.triggers[triggered]] = -1
         shifts = scipy.linalg.solve_triangular(

@@ -64,12 +64,15 @@ class Flow:
             for part in (0.0, 0.5, 0.5, 1.0):
                 dx, dv, _ = rates[-1] if rates else (0.0, 0.0, 0.0)
                 x_here, v_here = x + part * h * dx, v + part * h * dv
-                matrix = self.jacobian(x_here)
-                rates.append((self.velocity(x_here), matrix @ v_here, np.trace(matrix)))
+                matrix = np.asarray(self.jacobian(x_here))
+                # A copy: a function may give the same array each time.
+                rates.append((np.array(self.velocity(x_here), dtype=float), matrix @ v_here, np.trace(matrix)))
             total = [a + 2 * b + 2 * c + d for a, b, c, d in zip(*rates, strict=True)]
             self.state = x + h / 6 * total[0]
             vectors += h / 6 * total[1]
             log_det += float(h / 6 * total[2])
+        if not np.isfinite(self.state).all():
+            raise InvalidInput("the state grew beyond all bounds; lower step, or start elsewhere")
         return log_det
 
 
@@ -100,7 +103,9 @@ class Map:
             matrix = np.asarray(self.jacobian(self.state))
             vectors[:] = matrix @ vectors
             log_det += float(np.linalg.slogdet(matrix)[1])
-            self.state = np.asarray(self.step(self.state), dtype=float)
+            self.state = np.array(self.step(self.state), dtype=float)
+        if not np.isfinite(self.state).all():
+            raise InvalidInput("the state grew beyond all bounds; start elsewhere")
         return log_det
 
 
@@ -132,12 +137,10 @@ class RateNetwork:
         log_det = 0.0
         for _ in range(round(duration / dt)):
             rate = np.tanh(self.state)
-            gain = 1 - rate**2
+            gain = 1 / np.cosh(self.state) ** 2
             vectors[:] = (1 - dt) * vectors + dt * (weights @ (gain[:, np.newaxis] * vectors))
             if self.has_determinant:
                 dense = weights.toarray() if sp.issparse(weights) else weights
                 log_det += float(np.linalg.slogdet((1 - dt) * np.eye(self.dimension) + dt * dense * gain)[1])
             self.state = (1 - dt) * self.state + dt * (weights @ rate)
-        if not np.isfinite(self.state).all():
-            raise InvalidInput("the rates grew beyond all bounds; lower dt below 2")
         return log_det if self.has_determinant else np.nan

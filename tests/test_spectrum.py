@@ -30,13 +30,13 @@ def seeded(seed=0):
 def linear_map(matrix, **options):
     matrix = np.asarray(matrix, dtype=float)
     options = {"duration": 60, "transient": 150, "rng": seeded(), **options}
-    return map_spectrum(lambda x: matrix @ x, lambda x: matrix, np.ones(len(matrix)), **options)
+    return map_spectrum(lambda x: matrix @ x, lambda x: matrix, np.zeros(len(matrix)), **options)
 
 
 def linear_flow(matrix, **options):
     matrix = np.asarray(matrix, dtype=float)
     options = {"step": 0.1, "duration": 20.0, "transient": 40.0, "rng": seeded(), **options}
-    return flow_spectrum(lambda x: matrix @ x, lambda x: matrix, np.ones(len(matrix)), **options)
+    return flow_spectrum(lambda x: matrix @ x, lambda x: matrix, np.zeros(len(matrix)), **options)
 
 
 def runge_kutta(rate, step):
@@ -255,8 +255,8 @@ def test_rate_network_at_its_fixed_point_with_symmetric_weights(dt):
     assert spectrum.mean_log_det == pytest.approx(expected.sum(), rel=1e-12)
 
 
-# General weights: complex pairs turn, so that the length of a vector wavers about its trend, by at most the condition of
-# the eigenvectors at either end of the measurement (measured: 3 % of that). Between pairs volumes do not waver at all.
+# General weights: complex pairs turn, so that the length of a vector wavers about its trend, by at most the condition
+# of the eigenvectors at either end of the measurement (measured: 3 % of that). Between pairs volumes do not waver.
 @pytest.mark.parametrize("gain", [0.5, 0.9])
 def test_rate_network_at_its_fixed_point(gain):
     weights, dt, duration = random_weights(12, gain, 1), 0.1, 500.0
@@ -422,8 +422,8 @@ def test_roessler():
     )
     assert spectrum.standard_errors[0] < 0.005
     assert (np.abs(spectrum.exponents - [0.0714, 0, -5.3943]) < 5 * spectrum.standard_errors).all()
-    # x - c is above -15 on the attractor: 0.016 at the worst. The reference sum, -5.3229, is that of another trajectory:
-    # the mean of x is known as well as the third exponent.
+    # x - c is above -15 on the attractor: 0.016 at the worst. The reference sum, -5.3229, is of another trajectory: the
+    # mean of x is known as well as the third exponent.
     assert spectrum.sum == pytest.approx(spectrum.mean_log_det, abs=15**5 * 0.04**4 / 120)
     assert spectrum.mean_log_det == pytest.approx(-5.3229, abs=5 * spectrum.standard_errors[2])
 
@@ -507,8 +507,22 @@ def test_neither_state_nor_weights_are_written_to():
     rate_network_spectrum(weights, state=state, duration=2.0, transient=0.0, rng=seeded())
     flow_spectrum(lorenz, lorenz_jacobian, state, step=0.01, duration=1.0, transient=0.0, rng=seeded())
     map_spectrum(lambda x: 0.5 * x, lambda x: 0.5 * np.eye(3), state, duration=2, transient=0, rng=seeded())
+
+    def in_place(x):
+        x *= 0.5
+        return x
+
+    map_spectrum(in_place, lambda x: 0.5 * np.eye(3), state, duration=2, transient=0, rng=seeded())
     assert (state == 1).all()
     assert (weights == before).all()
+
+
+def test_the_same_seed_gives_the_same_numbers():
+    one, other = (
+        rate_network_spectrum(random_weights(5, 3.0, 0), duration=5.0, transient=5.0, rng=seeded(7)) for _ in range(2)
+    )
+    assert (one.exponents == other.exponents).all()
+    assert (one.participation == other.participation).all()
 
 
 # --- what a spectrum says of itself -----------------------------------------------------------------------------------
@@ -556,6 +570,15 @@ def test_intervals_of_steps_that_are_no_binary_fractions(dt, interval, intervals
     )
     assert spectrum.trace.shape == (intervals, 2)
     np.testing.assert_allclose(spectrum.exponents, np.log(1 - dt) / dt, rtol=1e-13)
+
+
+# 0.3/0.1 is a little below 3, 0.7/0.1 a little below 7.
+@pytest.mark.parametrize("interval", [0.3, 0.7])
+def test_flows_take_every_step_of_an_interval(interval):
+    spectrum = linear_flow(np.diag([-1.0, -1.0]), reorthonormalise_every=interval, duration=2.1, transient=0.0)
+    assert spectrum.trace.shape == (round(2.1 / interval), 2)
+    np.testing.assert_allclose(spectrum.exponents, runge_kutta(-1.0, 0.1), atol=1e-13)
+    assert spectrum.mean_log_det == pytest.approx(-2, rel=1e-13)
 
 
 @pytest.mark.parametrize("transient", [0, 7])
@@ -866,21 +889,30 @@ def test_functions_of_another_shape_are_refused():
         flow_spectrum(lambda x: np.zeros(3), henon_jacobian, start, step=0.1, **options)
 
 
-# Within 5 units of time the vectors of the Lorenz system align by e^(-15.5 * 5) = 2e-34.
-@pytest.mark.parametrize("interval", [4.0, 20.0])
+# Within 4 units of time the vectors of the Lorenz system align by e^(-15.5 * 4) = 1e-27.
+@pytest.mark.parametrize("interval", [4.0, 5.0, 10.0])
 def test_intervals_so_long_that_vectors_align_are_refused(interval):
+    def attempt(length):
+        return lorenz_spectrum(transient=20.0, reorthonormalise_every=length)
+
     message = r"within .* units of time the tangent vectors align .*lower reorthonormalise_every to .* or ask for fewer"
     with refused(message) as info:
-        lorenz_spectrum(transient=20.0, reorthonormalise_every=interval)
-    # Nobody has to guess: what the line proposes works, from very far away at the second attempt.
-    for _ in range(2):
-        proposed = float(str(info.value).split("reorthonormalise_every to ")[1].split()[0])
-        assert 0.5 < proposed <= interval / 4
-        if proposed < 2:
+        attempt(interval)
+    # Nobody has to guess: what the line proposes leads to an interval that works, by and by from far away, where only
+    # rounding is left to tell how far.
+    line, spectrum = str(info.value), None
+    for _ in range(6):
+        proposed = float(line.split("reorthonormalise_every to ")[1].split()[0])
+        assert 0.5 < proposed < 0.75 * interval
+        interval = proposed
+        try:
+            spectrum = attempt(interval)
             break
-        with refused(message) as info:
-            lorenz_spectrum(transient=20.0, reorthonormalise_every=proposed)
-    assert "aligned" not in lorenz_spectrum(transient=20.0, reorthonormalise_every=proposed).status
+        except InvalidInput as error:
+            line = str(error)
+    # Within 5 times the standard error of twenty units of time, 0.1.
+    assert spectrum is not None
+    assert spectrum.exponents[2] == pytest.approx(-14.57, abs=0.5)
 
 
 def test_fewer_exponents_allow_longer_intervals():
