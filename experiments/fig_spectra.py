@@ -3,9 +3,10 @@
     python -m lnpbrian.experiments.fig_spectra --out runs/fig_spectra
 
 writes ``fig_spectra.json`` and ``fig_spectra.png`` (arXiv 2403.03409, appendix A.7). A plastic HRSNN is pruned without
-data, then learns by STDP while it is shown a Lorenz-63 series; every spectrum is that of frozen weights under the same
-noise drive. Each density and seed is a part of its own, kept in ``parts/``: a run that was stopped goes on where it
-was, and one that is done only draws.
+data, then learns by STDP while it is shown a Lorenz-63 series, every half second scaling the weights onto each neuron,
+of either sign, back to the sums they had (without that, potentiation drives it to its highest rates). Every spectrum is
+that of frozen weights under the same noise drive. Each density and seed is a part of its own, kept in ``parts/``: a run
+that was stopped goes on where it was, and one that is done only draws.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from lnpbrian.streams import Streams
 from lnpbrian.tasks import lorenz63
 
 STAGES = ("unpruned", "pruned", "trained")
+# Synaptic scaling happens this often, in s.
+SCALING = 0.5
 COLORS = ("#1b3a57", "#3a9188", "#d1495b")
 
 
@@ -89,14 +92,27 @@ def measure_part(
     pruning = PruneOptions(options.synapse_sparsity, options.neuron_sparsity, options.iterations, rates=(0.5, 200))
     prune(model, options=pruning, seed=seed)
     record("pruned")
-    series = lorenz63()
-    n_samples = round(1e3 * options.training_s / options.sample_ms)
-    z = ((series - series.mean(axis=0)) / series.std(axis=0))[:n_samples]
-    encoder = CurrentEncoder.draw(options.neurons, z.shape[1], scale=0.5, rng=streams.rng("encoder"))
-    observe(model, options.training_s * second, drive=Drive(z @ encoder.weights.T, options.sample_ms * 1e-3))
+    train(model, options, streams.rng("encoder"))
     record("trained")
     write_json(path, {"key": key, "versions": versions(), "records": records})
     return records
+
+
+def train(model: HRSNN, options: Options, rng: np.random.Generator) -> None:
+    """Let `model` learn by STDP while it is shown a series, with synaptic scaling."""
+    series = lorenz63()
+    hold = options.sample_ms * 1e-3
+    z = ((series - series.mean(axis=0)) / series.std(axis=0))[: round(options.training_s / hold)]
+    current = z @ CurrentEncoder.draw(options.neurons, z.shape[1], scale=0.5, rng=rng).weights.T
+    group = 2 * np.array(model.synapses.j[:]) + (model.synapses.w_[:] > 0)
+    sums = np.bincount(group, np.abs(model.synapses.w_[:]))
+    samples = round(SCALING / hold)
+    for start in range(0, len(z), samples):
+        drive = Drive(current[start : start + samples], hold)
+        observe(model, drive.duration * second, drive=drive)
+        weights = model.synapses.w_[:]
+        now = np.bincount(group, np.abs(weights), minlength=sums.size)
+        model.synapses.w = weights * (sums / np.where(now > 0, now, 1))[group]
 
 
 def mean_spectrum(records: list[dict[str, Any]], stage: str, p: float, size: int) -> np.ndarray:
@@ -193,7 +209,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--neurons", type=int, default=Options.neurons)
     parser.add_argument("--densities", type=float, nargs="+", default=[0.001, 0.01, 0.1])
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--iterations", type=int, default=Options.iterations)
     parser.add_argument("--training-s", type=float, default=Options.training_s)
     parser.add_argument("--duration-ms", type=float, default=Options.duration_ms)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -203,7 +220,12 @@ def main() -> None:
     brian2.prefs.logging.warn_for_unused_objects = False
     directory = checks.writable_directory("--out", arguments.out)
     folder = checks.writable_directory("--out", directory / "parts")
-    options = Options(arguments.neurons, training_s=arguments.training_s, duration_ms=arguments.duration_ms)
+    options = Options(
+        arguments.neurons,
+        iterations=arguments.iterations,
+        training_s=arguments.training_s,
+        duration_ms=arguments.duration_ms,
+    )
     parts = [(p, seed, options, folder) for p in arguments.densities for seed in range(arguments.seeds)]
     with Progress() as bars:
         bar = bars.add_task("spectra", total=1.0)

@@ -571,7 +571,7 @@ def _follow(
     eps = np.finfo(float).eps
     for m in range(-n_transient, n_measured):
         # What overflows is found in the next line.
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             volume = system.advance(vectors, interval)
         if not (np.abs(vectors) < _LARGE).all():
             raise InvalidInput(

@@ -56,7 +56,7 @@ class LIFTangent:
     current by W_ik, ``dI_i += W_ik/tau_syn dt_k`` and ``dv_i -= W_ik/tau_i dt_k``; at a jump of the potential,
     ``dv_i += W_ik/tau_i dt_k``. At the release from refractoriness ``dv_k = -I_k/tau_k dt_k`` with the input of that
     time. These are the saltation matrices of a spike and of a release (Bizzarri, Brambilla and Storti Gajani 2013,
-    doi:10.1007/s10827-012-0434-2).
+    doi:10.1007/s10827-013-0448-6; on the refractory period, Zhou et al. 2010, doi:10.1007/s10827-009-0201-3).
     """
 
     has_determinant = True
@@ -77,6 +77,7 @@ class LIFTangent:
         self._out = sp.csc_array((spec.weights, (spec.post, spec.pre)), shape=(n, n))
         # The membrane's part of a current e^(-t/tau_syn); -1 makes the jump of a potential the same formula.
         self._kappa = -np.ones(n) if self._delta else self._tau_syn / (self._tau_syn - self._tau)
+        self._release_times = spikes.times + spec.refractory_period
         self._held = np.zeros(n, dtype=bool)
         self._current = np.zeros(n)
         self._longest = _LARGEST_EXPONENT * float(self._tau.min())
@@ -109,12 +110,11 @@ class LIFTangent:
 
     def _groups(self, stop: float) -> list[_Events]:
         """Cut the spikes and releases up to `stop` into groups in which no neuron fires after another event of its."""
-        times, t_ref = self.spikes.times, self.spec.refractory_period
-        spikes = np.arange(*np.searchsorted(times, [self.time, stop], side="right"))
-        releases = np.arange(*np.searchsorted(times + t_ref, [self.time, stop], side="right"))
+        spikes = np.arange(*np.searchsorted(self.spikes.times, [self.time, stop], side="right"))
+        releases = np.arange(*np.searchsorted(self._release_times, [self.time, stop], side="right"))
         which = np.concatenate([spikes, releases])
         is_spike = np.arange(which.size) < spikes.size
-        when = times[which] + np.where(is_spike, 0.0, t_ref)
+        when = np.concatenate([self.spikes.times[spikes], self._release_times[releases]])
         # At equal times the spikes come first: who fires at an instant ignores its jumps.
         order = np.lexsort((which, ~is_spike, when))
         which, is_spike, when = which[order], is_spike[order], when[order]
@@ -143,7 +143,8 @@ class LIFTangent:
         """Return bias and drive of `neurons` at the times `when`."""
         total = self.spec.bias[neurons]
         if self.drive is not None:
-            step = (when / self.drive.hold + 1e-6).astype(int) % len(self.drive.values)
+            # A spike on the time grid ends the step that led to it, also where the drive changes.
+            step = np.maximum(when / self.drive.hold - 1e-9, 0).astype(int) % len(self.drive.values)
             total = total + self.drive.values[step, neurons]
         return total
 

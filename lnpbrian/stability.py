@@ -148,8 +148,8 @@ def _from_twins(
     spec: NetworkSpec, drive: Drive, options: SpectrumOptions, rng: np.random.Generator
 ) -> tuple[float | None, float | None, str]:
     inner = spec.compacted()
-    if inner.has_delta_synapses:
-        return None, None, "; no twins: they need precise spikes, which delta synapses do not have"
+    if inner.has_delta_synapses or inner.refractory_period == 0:
+        return None, None, "; no twins: precise spikes need exponential synapses and a refractory period"
     own = drive.of_neurons(spec.alive)
     precise = precise_timing(inner, own)
     window = max(1, round(TWIN_WINDOW / precise.dt)) * precise.dt

@@ -5,9 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+from brian2 import ms
 
-from lnpbrian.experiments import forecast_controls, twin_perturbation
+from lnpbrian.experiments import forecast_controls, twin_perturbation, twins_and_tangents
 from lnpbrian.metrics import nrmse, nrmse_trace, valid_prediction_time
+from lnpbrian.models.parts import LIFParameters
 from lnpbrian.tasks import ForecastTask, lorenz63
 
 
@@ -51,3 +53,27 @@ def test_twin_perturbation_runs(tmp_path, monkeypatch):
     rows = json.loads((tmp_path / "twin_perturbation.json").read_text())["rows"]
     assert len(rows) == 6
     assert (tmp_path / "twin_perturbation.png").exists()
+
+
+def test_twins_and_tangents_runs(tmp_path, monkeypatch):
+    quick = {
+        "CHAOTIC": LIFParameters(gain=0.5, synaptic_time_constant=5 * ms, dt=0.1 * ms),
+        "PERTURBATIONS": (1e-8,),
+        "SETTLING": 20 * ms,
+        "DURATION": 100 * ms,
+        "WATCHED": 40 * ms,
+        "STEPS_MS": (0.25, 0.125),
+        "INPUTS": 1,
+    }
+    for name, value in quick.items():
+        monkeypatch.setattr(twins_and_tangents, name, value)
+    monkeypatch.setattr(sys, "argv", ["twins_and_tangents", "--neurons", "30", "--out", str(tmp_path)])
+    twins_and_tangents.main()
+    content = json.loads((tmp_path / "twins_and_tangents.json").read_text())
+    difference = content["difference"]
+    assert len(difference["precise"]) == len(difference["time_ms"]) == 21
+    # Twins 1e-6 apart differ from their tangent by a few per cent at a step of 0.1 ms; from another vector by factors.
+    assert difference["precise"] == pytest.approx(difference["tangent"], rel=0.2)
+    assert len(content["exponents"]["twins"]) == 2
+    assert len(content["spectra"]["rows"]) == 4
+    assert (tmp_path / "twins_and_tangents.png").exists()

@@ -320,11 +320,12 @@ def test_precise_spectrum_converges_to_the_exact_one_by_second_order():
         assert 2.5 < coarse / fine < 6
 
 
-# On the grid spikes are late by half a step on average, and releases early by half a step: first order.
+# On the grid spikes are late by half a step on average and releases early: first order, a factor of 16 from 0.4 to
+# 0.025 ms, uneven, since single spikes move from step to step.
 def test_grid_spectrum_converges_to_the_exact_one_by_first_order():
-    exact, errors = spectra_by_step("grid", (0.2e-3, 0.05e-3))
+    exact, errors = spectra_by_step("grid", (0.4e-3, 0.025e-3))
     assert errors[0] < 0.1 * np.abs(exact).mean()
-    assert 2 < errors[0] / errors[1] < 8
+    assert 6 < errors[0] / errors[1] < 40
 
 
 # --- what else the function promises ----------------------------------------------------------------------------------
@@ -425,8 +426,8 @@ def test_jumps_that_trigger_spikes_erase_directions():
 
 
 def test_flat_crossings_of_a_simulation_are_told():
-    spec = exponential(30, 1, gain=1.0, timing="grid", dt=0.5e-3)
-    spectrum = lyapunov_spectrum(spec, trajectory="brian2", inputs=noise(30), rng=rng(), **QUICK)
+    spec = exponential(30, 1, gain=1.0, timing="precise", dt=0.5e-3)
+    spectrum = lyapunov_spectrum(spec, trajectory="brian2", inputs=noise(30), transient=0 * ms, rng=rng())
     assert "simulated spikes came when the potential was not rising" in spectrum.status
     exact = lyapunov_spectrum(spec, inputs=noise(30), rng=rng(), **QUICK)
     assert "not rising" not in exact.status

@@ -1,0 +1,75 @@
+"""The experiment of the paper's figure of spectra: its claims, its parts, its figure."""
+
+import json
+import sys
+
+import brian2
+import numpy as np
+import pytest
+
+from lnpbrian.experiments import fig_spectra
+
+brian2.prefs.codegen.target = "numpy"
+
+
+def record(stage, p, exponents, seed=0):
+    return {"stage": stage, "p": p, "seed": seed, "dimension": len(exponents), "exponents_per_s": list(exponents)}
+
+
+def test_claims_follow_from_the_numbers():
+    start = {0.1: np.array([1.0, -1.0, -3.0, -5.0]), 0.2: np.array([-1.0, -3.0, -5.0, -7.0])}
+    records = []
+    for p, values in start.items():
+        # Pruned: 2 and 1 lower. Trained: half of it back.
+        down = 2.0 if p == 0.1 else 1.0
+        records += [record("unpruned", p, values), record("pruned", p, values - down)]
+        records += [record("trained", p, values - down / 2)]
+    stated = {claim["claim"]: claim for claim in fig_spectra.claims(records, [0.1, 0.2])}
+    assert stated["pruning makes the exponents more negative"]["values"] == {"0.1": -2.0, "0.2": -1.0}
+    assert stated["training brings some of it back"]["values"] == {"0.1": 1.0, "0.2": 0.5}
+    # Two densities 2, 1 and 1.5 apart: half of that from their mean.
+    spreads = stated["the spectra of different densities converge"]["values"]
+    assert spreads == pytest.approx({"unpruned": 1.0, "pruned": 0.5, "trained": 0.75})
+    assert all(claim["held"] for claim in stated.values())
+    turned = [r | {"exponents_per_s": [-x for x in r["exponents_per_s"]]} for r in records]
+    held = {claim["claim"]: claim["held"] for claim in fig_spectra.claims(turned, [0.1, 0.2])}
+    assert not held["pruning makes the exponents more negative"]
+    assert not held["training brings some of it back"]
+
+
+def test_seeds_are_put_on_a_common_grid():
+    records = [record("pruned", 0.1, [0.0, -2.0]), record("pruned", 0.1, [0.0, -1.0, -2.0, -3.0], seed=1)]
+    spectra = fig_spectra.mean_spectrum(records, "pruned", 0.1, 4)
+    assert spectra.tolist() == [[0, 0, -1, -2], [0, -1, -2, -3]]
+
+
+def test_runs_and_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
+    arguments = ["fig_spectra", "--neurons", "40", "--densities", "0.2", "0.3", "--seeds", "1", "--iterations", "1"]
+    arguments += ["--training-s", "0.2", "--duration-ms", "60", "--jobs", "1", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    fig_spectra.main()
+    content = json.loads((tmp_path / "fig_spectra.json").read_text())
+    assert [(r["stage"], r["p"]) for r in content["networks"]] == [
+        (stage, p) for p in (0.2, 0.3) for stage in fig_spectra.STAGES
+    ]
+    unpruned, pruned, trained = content["networks"][:3]
+    assert pruned["neurons"] == trained["neurons"] == 28 < unpruned["neurons"]
+    assert pruned["synapses"] == trained["synapses"] < unpruned["synapses"]
+    assert pruned["exponents_per_s"] != trained["exponents_per_s"]
+    assert len(content["claims"]) == 5
+    assert "held" in capsys.readouterr().out
+    picture = (tmp_path / "fig_spectra.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+
+    def fail(*_, **__):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(fig_spectra, "stability_record", fail)
+    (tmp_path / "fig_spectra.png").unlink()
+    fig_spectra.main()
+    assert json.loads((tmp_path / "fig_spectra.json").read_text()) == content
+    assert (tmp_path / "fig_spectra.png").exists()
+    # Other options are another run.
+    monkeypatch.setattr(sys, "argv", [*arguments, "--duration-ms", "80"])
+    with pytest.raises(AssertionError, match="measured again"):
+        fig_spectra.main()
