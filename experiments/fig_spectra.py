@@ -209,7 +209,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--neurons", type=int, default=Options.neurons)
     parser.add_argument("--densities", type=float, nargs="+", default=[0.001, 0.01, 0.1])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--iterations", type=int, default=Options.iterations)
     parser.add_argument("--training-s", type=float, default=Options.training_s)
     parser.add_argument("--duration-ms", type=float, default=Options.duration_ms)

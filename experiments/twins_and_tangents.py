@@ -2,10 +2,11 @@
 
     python -m lnpbrian.experiments.twins_and_tangents --out runs/twins_and_tangents
 
-writes ``twins_and_tangents.json`` and ``twins_and_tangents.png``: how a small difference grows in a chaotic network, the
-largest exponent over the size of the perturbation, and how spectra along clock-driven trajectories approach the exact
-one. On the time grid a spike on the same step in both twins erases the difference of its neuron, so that a small one
-never grows; precise twins follow the tangent vector until they are too far apart.
+writes ``twins_and_tangents.json`` and ``twins_and_tangents.png``: how a small difference grows in a chaotic network,
+the largest exponent over the size of the perturbation, and how spectra along clock-driven trajectories approach the
+exact one. On the time grid a spike on the same step in both twins erases the difference of its neuron, so that a small
+one never grows, while a larger one makes spikes fall on different steps and jumps. Precise twins follow the tangent
+vector until they are too far apart.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ SETTLING, DURATION = 200 * ms, 1 * second
 PERTURBATIONS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 # Of the differences that are followed: their first sizes, how many there are of each, how long and how often one looks.
 SIZES, TWINS, WATCHED, EVERY = (1e-6, 1e-4), 4, 400 * ms, 2 * ms
-# Weak synapses, and inputs above threshold that are constant: no crossing is so flat that a step misses it, and no spike
-# slips past a change of the drive.
+# Weak synapses, and inputs above threshold that are constant: no crossing is so flat that a step misses it, and no
+# spike slips past a change of the drive.
 STABLE = LIFParameters(gain=0.05, bias=(2.0, 2.6))
 INPUTS = 8
 STEPS_MS = (0.5, 0.25, 0.125, 0.0625, 0.03125)
@@ -289,6 +290,17 @@ def draw_exponents(axis: Axes, exponents: dict[str, Any]) -> None:
             capsize=3,
             label=f"{timing} twins",
         )
+    if exponents["slowest_of_them_per_s"] is not None:
+        axis.annotate(
+            r"$-1/\tau_m$ of the slowest silent neuron",
+            (min(r["perturbation"] for r in exponents["twins"]), exponents["slowest_of_them_per_s"]),
+            xytext=(-4, -6),
+            textcoords="offset points",
+            color=COLORS["grid"],
+            va="top",
+            fontsize="small",
+        )
+    axis.margins(y=0.12)
     axis.set(
         xscale="log",
         xlabel="perturbation of the potentials (threshold)",
@@ -323,7 +335,7 @@ def draw_spectra(axis: Axes, spectra: dict[str, Any]) -> None:
         ylabel="mean error of the exponents (1/s)",
         title="spectrum of a clock-driven run",
     )
-    axis.set_xticks(steps, [f"{step:.2g}" for step in steps])
+    axis.set_xticks(steps, [f"{step:.3g}" for step in steps])
     axis.xaxis.set_minor_locator(NullLocator())
     axis.legend(frameon=False)
 

@@ -60,9 +60,9 @@ def test_twins_and_tangents_runs(tmp_path, monkeypatch):
         "CHAOTIC": LIFParameters(gain=0.5, synaptic_time_constant=5 * ms, dt=0.1 * ms),
         "PERTURBATIONS": (1e-8,),
         "SETTLING": 20 * ms,
-        "DURATION": 100 * ms,
-        "WATCHED": 40 * ms,
-        "STEPS_MS": (0.25, 0.125),
+        "DURATION": 40 * ms,
+        "WATCHED": 20 * ms,
+        "STEPS_MS": (0.5, 0.25),
         "INPUTS": 1,
     }
     for name, value in quick.items():
@@ -71,9 +71,9 @@ def test_twins_and_tangents_runs(tmp_path, monkeypatch):
     twins_and_tangents.main()
     content = json.loads((tmp_path / "twins_and_tangents.json").read_text())
     difference = content["difference"]
-    assert len(difference["precise"]) == len(difference["time_ms"]) == 21
-    # Twins 1e-6 apart differ from their tangent by a few per cent at a step of 0.1 ms; from another vector by factors.
-    assert difference["precise"] == pytest.approx(difference["tangent"], rel=0.2)
+    assert len(difference["precise"]) == len(difference["time_ms"]) == 11
+    # The step of 0.1 ms leaves differences of 4e-4 here; a held neuron in another coordinate some tens of per cent.
+    assert difference["precise"] == pytest.approx(difference["tangent"], rel=0.01)
     assert len(content["exponents"]["twins"]) == 2
     assert len(content["spectra"]["rows"]) == 4
     assert (tmp_path / "twins_and_tangents.png").exists()
