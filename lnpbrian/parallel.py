@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -78,9 +80,18 @@ def run_parts(work: Callable[..., Any], parts: Sequence[tuple], *, jobs: int, re
 def _start(messages: Any, target: str) -> None:
     global _progress
     _progress = messages
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     brian2.prefs.codegen.target = target
     brian2.prefs.logging.console_log_level = "ERROR"
     brian2.prefs.logging.warn_for_unused_objects = False
+
+
+def _end_with_parent() -> None:
+    """Do not work on for a parent that was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _run(work: Callable[..., Any], k: int, part: tuple) -> Any:
