@@ -1,4 +1,4 @@
-"""Synapses added where a pruned network has fallen apart, and how localised its eigenvectors are (step III).
+"""Synapses added to a pruned network, and how localised its eigenvectors are (step III).
 
 A synapse from ``pre[e]`` to ``post[e]`` is a directed edge; parallel synapses are one edge, self-connections are none.
 The degree of a neuron is the number of its edges, incoming and outgoing: a reciprocal pair counts twice. Neighbours
@@ -86,8 +86,8 @@ def delocalising_edges(
     exclude : (array of int, array of int), optional
         Source and target of edges that must not come back, such as those of the network before pruning.
     at_most : int, at least 1, optional
-        Largest number of new edges at one neuron, incoming and outgoing together. Default: no limit. Without one
-        the edges gather at as few neurons as can take them, see Notes.
+        Largest number of new edges at one neuron, incoming and outgoing together. Without it the edges gather at as
+        few neurons as can take them: at one, for 2500 edges on a random network of 5000 neurons and 125,000 synapses.
 
     Returns
     -------
@@ -111,8 +111,17 @@ def delocalising_edges(
 
     The objective is supermodular: each edge makes those that share an end with it worth more. The edges therefore
     pile up at one neuron until it is joined to all of its second neighbours, then at the next; and no constant
-    factor of the optimum is guaranteed. The test suite holds the worst ratio met on small random graphs, and an example
-    in which it is low.
+    factor of the optimum is guaranteed. On 10,700 random graphs of 4 to 9 neurons with 1 to 6 new edges the gain was
+    that of the best set in 88 % and 0.8 of it at worst; the test suite has graphs where it is below 5 / t for any t.
+
+    A common neighbour is in the same piece of the network: pieces that have come apart stay apart.
+
+    *Effect on eigenvectors.* Random directed graphs of 500 neurons and 2500 (10,000) synapses, 2 % new ones, means
+    of 20. Localised eigenvectors of the Laplacian, as `delocalisation_report` counts them: 81 (64) before, 92
+    (74) after, standard error of the difference 1. Largest inverse participation ratio of the adjacency matrix: 12 (26)
+    times that before, up to nearly 1/4, half of an eigenvector on one neuron. With ``at_most=10``: 87 (82), and 4 (3)
+    times. The same number of edges between random pairs: 81 (63), and 1 (1). The larger variance of the degrees thus
+    localises on these graphs; compare the report before and after on yours.
 
     Two neurons that have no row of candidates yet cannot gain more than their degrees allow, so rows are built in the
     order of degree as far as needed; a handful of them on a dense random graph.
@@ -339,23 +348,23 @@ def new_weights(
     array([ 0.5, -2. ,  0.5])
     """
     n = checks.count("n_neurons", n_neurons)
-    new_pre, _ = checks.edge_arrays(new_pre, new_pre, n)
+    source = _neurons("new_pre", new_pre, n)
     w = checks.array("weights", weights, shape=(None,))
-    pre, _ = checks.edge_arrays(pre, pre, n)
-    if pre.shape != w.shape:
-        raise InvalidInput(f"pre and weights must have one entry per synapse each, got {pre.size} and {w.size}")
-    pre, w = pre[w != 0], w[w != 0]
+    surviving = _neurons("pre", pre, n)
+    if surviving.shape != w.shape:
+        raise InvalidInput(f"pre and weights must have one entry per synapse each, got {surviving.size} and {w.size}")
+    surviving, w = surviving[w != 0], w[w != 0]
     if excitatory is None:
-        positive = np.bincount(pre[w > 0], minlength=n) > 0
-        negative = np.bincount(pre[w < 0], minlength=n) > 0
-        silent = np.flatnonzero(~(positive | negative)[new_pre])
+        positive = np.bincount(surviving[w > 0], minlength=n) > 0
+        negative = np.bincount(surviving[w < 0], minlength=n) > 0
+        silent = np.flatnonzero(~(positive | negative)[source])
         if silent.size:
             raise InvalidInput(
-                f"neuron {new_pre[silent[0]]} has no surviving outgoing weight to tell the sign of its new synapses; "
+                f"neuron {source[silent[0]]} has no surviving outgoing weight to tell the sign of its new synapses; "
                 "pass excitatory, one bool per neuron"
             )
         kind = positive.astype(np.int64) - negative
-        pool_kind = kind[pre]
+        pool_kind = kind[surviving]
     else:
         mask = np.asarray(excitatory)
         if mask.dtype != bool or mask.shape != (n,):
@@ -364,15 +373,27 @@ def new_weights(
             )
         kind = np.where(mask, 1, -1)
         pool_kind = np.sign(w).astype(np.int64)
-    drawn = np.empty(new_pre.size)
+    drawn = np.empty(source.size)
     for sign, name in ((1, "excitatory"), (-1, "inhibitory"), (0, "mixed")):
-        new = kind[new_pre] == sign
+        new = kind[source] == sign
         pool = w[pool_kind == sign]
         if new.any() and pool.size == 0:
             raise InvalidInput(f"no {name} weight survives from which to draw those of {new.sum()} new {name} synapses")
         if new.any():
             drawn[new] = rng.choice(pool, int(new.sum()))
     return drawn
+
+
+def _neurons(name: str, value: object, n: int) -> np.ndarray:
+    index = np.asarray(value)
+    if index.ndim != 1 or (index.size and not np.issubdtype(index.dtype, np.integer)):
+        raise InvalidInput(
+            f"{name} must be one neuron index per synapse, got shape {index.shape} of type {index.dtype}"
+        )
+    wrong = index[(index < 0) | (index >= n)]
+    if wrong.size:
+        raise InvalidInput(f"{name} must hold neuron indices in 0..{n - 1}, got {wrong[0]}")
+    return index.astype(np.int64)
 
 
 # ------------------------------------------------------------------------------------------------------ localisation
@@ -512,8 +533,8 @@ def delocalisation_report(
     status = f"all {n} eigenvectors of {len(members)} connected components"
     if partial:
         status = (
-            f"{found[0].ipr.size} of {n} eigenvectors: {ends} at either end of the spectrum of {partial} connected "
-            f"components of over {whole} neurons, all of the other {len(members) - partial}"
+            f"{found[0].ipr.size} of {n} eigenvectors: {ends} at either end of the spectrum of {partial} of "
+            f"{len(members)} connected components, those of over {whole} neurons"
         )
     return DelocalisationReport(
         laplacian=found[0],

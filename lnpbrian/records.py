@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from importlib import metadata
@@ -50,6 +51,8 @@ def versions() -> dict[str, str]:
 
 
 def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
-    """Write `content` to `path`, whole or not at all."""
+    """Write `content` to `path`, whole or not at all, a list of plain values on one line."""
+    text = json.dumps(content, indent=2, allow_nan=False)
+    text = re.sub(r"\[\s+([^\[\]{}\"]*?)\s+\]", lambda found: "[" + " ".join(found[1].split()) + "]", text)
     with files.replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        temporary.write_text(text + "\n")

@@ -96,7 +96,7 @@ class Spectrum:
 
     @property
     def largest(self) -> float:
-        """The largest exponent."""
+        """The largest exponent, that of the leading direction."""
         return float(self.exponents[0])
 
     @property
@@ -568,7 +568,6 @@ def _follow(
     vectors = np.ascontiguousarray(np.linalg.qr(rng.standard_normal((k, system.dimension)).T)[0])
     growth, errors = np.empty((n_measured, k)), np.empty(n_measured)
     participation, log_det = np.zeros_like(vectors), 0.0
-    eps = np.finfo(float).eps
     for m in range(-n_transient, n_measured):
         # What overflows is found in the next line.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -578,24 +577,26 @@ def _follow(
                 "a tangent vector grew beyond all bounds within an interval; lower reorthonormalise_every"
             )
         q, r = scipy.linalg.qr(vectors, mode="economic", overwrite_a=True, check_finite=False)
-        diagonal = np.diagonal(r)
-        vectors = np.ascontiguousarray(q * np.where(diagonal < 0, -1.0, 1.0))
-        if m < 0:
-            if report is not None:
-                report((n_transient + m + 1) / (n_transient + n_measured))
-            continue
-        length, left = np.linalg.norm(r, axis=0), np.abs(diagonal)
-        gone = (left <= _ERASED * length) & (volume == -np.inf)
-        if (length[~gone] < 1 / _LARGE).any():
-            raise InvalidInput("a tangent vector shrank to nothing within an interval; lower reorthonormalise_every")
-        kept = np.where(gone, 1.0, np.maximum(left, np.finfo(float).tiny))
-        growth[m] = np.where(gone, -np.inf, np.log(kept) / interval)
-        errors[m] = eps * np.max(np.where(gone, 1.0, length / kept))
-        participation += vectors**2
-        log_det += volume
+        vectors = np.ascontiguousarray(q * np.where(np.diagonal(r) < 0, -1.0, 1.0))
+        if m >= 0:
+            logarithms, errors[m] = _logarithms(r, singular=volume == -np.inf)
+            growth[m] = logarithms / interval
+            participation += vectors**2
+            log_det += volume
         if report is not None:
             report((n_transient + m + 1) / (n_transient + n_measured))
     return _Run(growth, participation / n_measured, log_det / (n_measured * interval), errors)
+
+
+def _logarithms(r: np.ndarray, *, singular: bool) -> tuple[np.ndarray, float]:
+    """Return ln|R_mm|, -inf for directions that a singular map erased, and the largest relative error of the others."""
+    length, left = np.linalg.norm(r, axis=0), np.abs(np.diagonal(r))
+    gone = (left <= _ERASED * length) & singular
+    if (length[~gone] < 1 / _LARGE).any():
+        raise InvalidInput("a tangent vector shrank to nothing within an interval; lower reorthonormalise_every")
+    kept = np.where(gone, 1.0, np.maximum(left, np.finfo(float).tiny))
+    error = np.finfo(float).eps * np.max(np.where(gone, 1.0, length / kept))
+    return np.where(gone, -np.inf, np.log(kept)), float(error)
 
 
 def _of_system(

@@ -13,7 +13,8 @@ brian2.prefs.codegen.target = "numpy"
 
 
 def record(stage, p, exponents, seed=0):
-    return {"stage": stage, "p": p, "seed": seed, "dimension": len(exponents), "exponents_per_s": list(exponents)}
+    values = {"exponents_per_s": list(exponents), "standard_errors_per_s": [0.6] * len(exponents)}
+    return {"stage": stage, "p": p, "seed": seed, "dimension": len(exponents), **values}
 
 
 def test_claims_follow_from_the_numbers():
@@ -30,6 +31,9 @@ def test_claims_follow_from_the_numbers():
     # Two densities 2, 1 and 1.5 apart: half of that from their mean.
     spreads = stated["the spectra of different densities converge"]["values"]
     assert spreads == pytest.approx({"unpruned": 1.0, "pruned": 0.5, "trained": 0.75})
+    leading = stated["pruning lowers the largest exponent"]
+    assert leading["values"]["pruned"] == {"0.1": -1.0, "0.2": -2.0}
+    assert leading["standard_errors"]["pruned"] == {"0.1": 0.6, "0.2": 0.6}
     assert all(claim["held"] for claim in stated.values())
     turned = [r | {"exponents_per_s": [-x for x in r["exponents_per_s"]]} for r in records]
     held = {claim["claim"]: claim["held"] for claim in fig_spectra.claims(turned, [0.1, 0.2])}

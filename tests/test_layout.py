@@ -22,7 +22,7 @@ LAYERS = [
     {"_version"},
     {"checks", "files"},
     {"parallel", "records"},
-    {"streams", "metrics", "tasks", "linearise", "betweenness", "tangent"},
+    {"streams", "metrics", "tasks", "linearise", "betweenness", "tangent", "delocalise"},
     {"network"},
     {"structure"},
     {"simulate", "noise"},

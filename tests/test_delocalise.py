@@ -1,0 +1,462 @@
+"""Step III against brute force, closed forms of inverse participation ratios, and networkx."""
+
+import itertools
+import math
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lnpbrian.betweenness import total_degree
+from lnpbrian.checks import InvalidInput
+from lnpbrian.delocalise import degree_variance, delocalisation_report, delocalising_edges, new_weights
+
+
+def random_edges(n, p, seed):
+    """Self-connections included: they count for nothing."""
+    rng = np.random.default_rng(seed)
+    return np.nonzero(rng.random((n, n)) < p)
+
+
+def simple(pre, post):
+    return {(a, b) for a, b in zip(np.asarray(pre).tolist(), np.asarray(post).tolist(), strict=True) if a != b}
+
+
+def admissible(edges, n, barred=()):
+    near = [{b for a, b in edges if a == v} | {a for a, b in edges if b == v} for v in range(n)]
+    pairs = itertools.permutations(range(n), 2)
+    return [(u, v) for u, v in pairs if near[u] & near[v] and (u, v) not in edges and (u, v) not in barred]
+
+
+def degrees(edges, n):
+    return np.bincount(np.array(list(edges), dtype=int).ravel(), minlength=n)
+
+
+def in_full(edges, n, count, barred=(), at_most=math.inf):
+    """The greedy choice as it reads: all admissible edges are ordered anew at every step."""
+    left, d, added, chosen = set(admissible(edges, n, barred)), degrees(edges, n), np.zeros(n), []
+
+    def order(edge):
+        first, second = sorted(edge, key=lambda w: (-d[w], w))
+        return -(d[first] + d[second]), -d[first], first, second, edge[0]
+
+    while len(chosen) < count:
+        u, v = min((edge for edge in left if added[list(edge)].max() < at_most), key=order)
+        left.remove((u, v))
+        chosen.append((u, v))
+        d[[u, v]] += 1
+        added[[u, v]] += 1
+    return chosen
+
+
+def listed(new):
+    return list(zip(new[0].tolist(), new[1].tolist(), strict=True))
+
+
+# -------------------------------------------------------------------------------------------------------- new edges
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(3, 12), st.floats(0, 0.6), st.floats(0, 0.3), st.floats(0, 1), st.integers(0, 2**31))
+def test_is_the_greedy_choice_and_keeps_the_constraints(n, p, excluded, fraction, seed):
+    pre, post = random_edges(n, p, seed)
+    exclude = random_edges(n, excluded, seed + 1)
+    edges, barred = simple(pre, post), simple(*exclude)
+    possible = set(admissible(edges, n, barred))
+    count = round(fraction * len(possible))
+    new = listed(delocalising_edges(pre, post, n, count=count, exclude=exclude))
+    assert len(set(new)) == len(new) == count
+    assert set(new) <= possible  # no self-connection, not present, not excluded, a common neighbour
+    assert new == in_full(edges, n, count, barred)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(3, 12), st.floats(0.1, 0.6), st.integers(1, 5), st.integers(0, 2**31))
+def test_at_most_so_many_at_one_neuron(n, p, at_most, seed):
+    pre, post = random_edges(n, p, seed)
+    with pytest.raises(InvalidInput, match=r"could be placed|absent edges") as refusal:
+        delocalising_edges(pre, post, n, count=1 + n * at_most // 2, at_most=at_most)
+    if "placed" not in str(refusal.value):
+        return
+    count = int(str(refusal.value).split(" that could be placed")[0].split()[-1])
+    new = delocalising_edges(pre, post, n, count=count, at_most=at_most)
+    assert total_degree(*new, n).max(initial=0) <= at_most
+    assert listed(new) == in_full(simple(pre, post), n, count, at_most=at_most)
+
+
+@pytest.mark.parametrize(
+    ("n", "mean_degree", "count", "at_most"), [(60, 2, 50, None), (60, 8, 20, None), (200, 4, 15, None), (70, 3, 50, 2)]
+)
+def test_is_the_greedy_choice_on_larger_graphs(n, mean_degree, count, at_most):
+    # Sparse graphs exhaust one neuron after another; so does `at_most`, over more rows than are allotted at first.
+    pre, post = random_edges(n, mean_degree / n, 3)
+    new = delocalising_edges(pre, post, n, count=count, at_most=at_most)
+    assert listed(new) == in_full(simple(pre, post), n, count, at_most=at_most or math.inf)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(3, 30), st.floats(0.05, 0.5), st.integers(0, 2**31))
+def test_gain_formula(n, p, seed):
+    pre, post = random_edges(n, p, seed)
+    edges = simple(pre, post)
+    count = min(10, len(admissible(edges, n)))
+    new = delocalising_edges(pre, post, n, count=count)
+    d = degrees(edges, n)
+    before, gain, gains = (d**2).sum(), 0, []
+    for u, v in listed(new):
+        gains.append(2 * (d[u] + d[v]) + 2)
+        gain += gains[-1]
+        d[[u, v]] += 1
+    variance = degree_variance(np.r_[pre, new[0]], np.r_[post, new[1]], n)
+    # N^2 Var = N sum d^2 - (sum d)^2, in whole numbers; a variance of doubles of this size has a rounding below 1e-9.
+    assert n**2 * variance == pytest.approx(n * (before + gain) - d.sum() ** 2, rel=1e-12, abs=1e-9)
+    assert (d**2).sum() == before + gain
+
+
+def best_and_greedy(pre, post, n, count):
+    """Gains in sum d^2 of the best of all sets of `count` admissible edges, and of the greedy one."""
+    edges = simple(pre, post)
+    d, possible = degrees(edges, n), np.array(admissible(edges, n))
+    sets = possible[np.array(list(itertools.combinations(range(len(possible)), count)))].reshape(-1, 2 * count)
+    after = d + (sets[:, :, None] == np.arange(n)).sum(axis=1)
+    found = d + degrees(listed(delocalising_edges(pre, post, n, count=count)), n)
+    return (after**2).sum(axis=1).max() - (d**2).sum(), (found**2).sum() - (d**2).sum()
+
+
+def test_near_the_optimum_on_small_random_graphs():
+    ratios = []
+    for seed in range(800):
+        rng = np.random.default_rng(seed)
+        n, p, count = int(rng.integers(3, 8)), rng.uniform(0.1, 0.6), int(rng.integers(1, 5))
+        pre, post = random_edges(n, p, [seed, 1])
+        possible = len(admissible(simple(pre, post), n))
+        if possible < count or math.comb(possible, count) > 5000:
+            continue
+        best, greedy = best_and_greedy(pre, post, n, count)
+        assert greedy <= best
+        assert greedy == best or count > 1
+        ratios.append(greedy / best)
+    assert len(ratios) > 400
+    assert min(ratios) >= 0.8  # the worst of 10,700 graphs; 0.917 of these
+    assert np.mean(np.array(ratios) == 1) > 0.9
+
+
+def star_with_traps(t):
+    """A star with t + 1 leaves, and t chains a <-> b -> c whose ends have more edges than a leaf but one pair only."""
+    pre, post = [0] * (t + 1), list(range(1, t + 2))
+    for k in range(t):
+        a, b, c = (t + 2 + 3 * k + j for j in range(3))
+        pre, post = [*pre, a, b, b], [*post, b, a, c]
+    return pre, post, t + 2 + 3 * t
+
+
+def test_no_constant_factor_is_guaranteed():
+    # The ends of a chain have degrees 2 + 1, two leaves 1 + 1: the chains go first. A chain takes both directions,
+    # 2 (2 + 1) + 2 and then 2 (3 + 2) + 2: 20 for two edges. The same 2 t edges from one leaf to t others, both ways:
+    # (1 + 2 t)^2 - 1 at the one and 3^2 - 1 at each of the t, 4 t^2 + 12 t. Ratio 5 / (t + 3).
+    for t in (1, 2, 7, 17):
+        pre, post, n = star_with_traps(t)
+        new = delocalising_edges(pre, post, n, count=2 * t)
+        before, after = (
+            degree_variance(*graph, n) for graph in ((pre, post), (np.r_[pre, new[0]], np.r_[post, new[1]]))
+        )
+        d, m = total_degree(pre, post, n), 2 * t
+        shift = ((d.sum() + 2 * m) ** 2 - d.sum() ** 2) / n
+        assert n * (after - before) + shift == pytest.approx(20 * t, rel=1e-9)
+        leaves = np.arange(2, t + 2)
+        star = d + total_degree(np.r_[np.ones(t, int), leaves], np.r_[leaves, np.ones(t, int)], n)
+        assert (star**2).sum() - (d**2).sum() == 4 * t**2 + 12 * t
+    assert best_and_greedy(*star_with_traps(2), 4) == (40, 40)  # 4 * 4 + 12 * 2: no better yet
+
+
+def test_star_by_hand():
+    # Leaves 1, 2, 3 around 0, degrees 3, 1, 1, 1; the hub shares no neighbour with a leaf. All pairs gain the same: the
+    # lowest indices, both ways; then leaf 1 has degree 3 and 1 - 3 gains as much as 2 - 3: the lower index.
+    new = delocalising_edges([0, 0, 0], [1, 2, 3], 4, count=6)
+    assert listed(new) == [(1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2)]
+    with pytest.raises(InvalidInput, match=r"count=7 new edges are more than the 6 that could be placed: "):
+        delocalising_edges([0, 0, 0], [1, 2, 3], 4, count=7)
+
+
+def test_hub_collects_the_edges():
+    # 0 has degree 3 and the second neighbour 4 through 1, 3; every other pair has less: 0 - 4, then what 0 still can.
+    # 0 -> 1, 0 -> 2, 0 -> 3, 1 -> 4, 3 -> 4: degrees 3, 2, 1, 2, 2; pairs 0 - 4, 1 - 2, 1 - 3, 2 - 3.
+    pre, post = [0, 0, 0, 1, 3], [1, 2, 3, 4, 4]
+    assert listed(delocalising_edges(pre, post, 5, count=3)) == [(0, 4), (4, 0), (1, 3)]
+    # Of a pair barred one way, the other way; a pair barred both ways is passed over.
+    assert listed(delocalising_edges(pre, post, 5, count=2, exclude=([0], [4]))) == [(4, 0), (1, 3)]
+    assert listed(delocalising_edges(pre, post, 5, count=2, exclude=([0, 4], [4, 0]))) == [(1, 3), (3, 1)]
+    assert listed(delocalising_edges(pre, post, 5, count=2, at_most=1)) == [(0, 4), (1, 3)]
+
+
+def test_reverse_of_a_synapse_is_a_new_edge_within_a_triangle():
+    new = delocalising_edges([0, 1, 2], [1, 2, 0], 3, count=3)  # all degrees 2, all pairs taken one way
+    assert listed(new) == [(1, 0), (0, 2), (2, 1)]  # 0 - 1; then 0 and 1 have 3, and 0 is lower
+    with pytest.raises(InvalidInput, match=r"absent edges \(3 at 3 neurons\), got 4"):
+        delocalising_edges([0, 1, 2], [1, 2, 0], 3, count=4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(3, 20), st.floats(0.02, 0.2), st.integers(0, 2**31))
+def test_pieces_stay_apart(n, p, seed):
+    """A common neighbour is in the same piece: step III mends no network that has come apart."""
+    pre, post = random_edges(n, p, seed)
+    possible = len(admissible(simple(pre, post), n))
+    new = delocalising_edges(pre, post, n, count=possible)
+
+    def pieces(edges):
+        graph = nx.Graph(list(edges))
+        graph.add_nodes_from(range(n))
+        return {frozenset(piece) for piece in nx.connected_components(graph)}
+
+    assert pieces(simple(pre, post)) == pieces(simple(np.r_[pre, new[0]], np.r_[post, new[1]]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(4, 25), st.floats(0.05, 0.4), st.integers(0, 2**31))
+def test_order_and_multiplicity_of_synapses_decide_nothing(n, p, seed):
+    pre, post = random_edges(n, p, seed)
+    count = len(admissible(simple(pre, post), n)) // 2
+    shuffled = np.random.default_rng(seed).permutation(np.tile(np.arange(pre.size), 2))
+    first = delocalising_edges(pre, post, n, count=count)
+    second = delocalising_edges(pre[shuffled], post[shuffled], n, count=count)
+    assert listed(first) == listed(second)
+    assert degree_variance(pre, post, n) == degree_variance(pre[shuffled], post[shuffled], n)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (([0], [2], 2), {"count": 1}, r"post must hold neuron indices in 0\.\.1"),
+        (([0], [1], 2), {"count": 1}, "takes 3 neurons, got 2"),
+        (([0, 1], [1, 2], 3), {"count": -1}, "count must be a whole number of at least 0"),
+        (([0, 1], [1, 2], 3), {"count": 3}, "more than the 2 that could be placed: "),
+        (([0, 1], [1, 2], 3), {"count": 2, "at_most": 1}, "more than the 1 that could be placed with at_most=1"),
+        (([0, 1], [1, 2], 3), {"count": 1, "exclude": [0, 1, 2]}, r"exclude must be \(pre, post\)"),
+        (([0, 1], [1, 2], 3), {"count": 1, "exclude": ([0], [3])}, r"post must hold neuron indices in 0\.\.2"),
+        (([0, 1], [1, 2], 3), {"count": 1, "exclude": ([0, 2], [2, 0])}, "more than the 0 that could be placed"),
+    ],
+)
+def test_wrong_requests(arguments, options, message):
+    with pytest.raises(InvalidInput, match=message):
+        delocalising_edges(*arguments, **options)
+
+
+def test_nothing_to_add():
+    for n in (1, 2, 5):
+        new = delocalising_edges([], [], n, count=0)
+        assert [x.shape for x in new] == [(0,), (0,)]
+        assert [x.dtype for x in new] == [np.int64, np.int64]
+
+
+# ----------------------------------------------------------------------------------------------------------- weights
+
+
+def dale(seed, n=50, synapses=400):
+    rng = np.random.default_rng(seed)
+    pre = rng.integers(0, n, synapses)
+    weights = np.where(pre < 40, 1, -1) * rng.gamma(2, 1, synapses)
+    return rng, pre, weights, np.arange(n) < 40
+
+
+def test_new_weights_follow_the_survivors_of_their_sign():
+    rng, pre, weights, excitatory = dale(0)
+    new_pre = rng.integers(0, 50, 40_000)
+    told = new_weights(new_pre, pre, weights, n_neurons=50, rng=np.random.default_rng(1), excitatory=excitatory)
+    seen = new_weights(new_pre, pre, weights, n_neurons=50, rng=np.random.default_rng(1))
+    np.testing.assert_array_equal(told, seen)
+    np.testing.assert_array_equal(told > 0, excitatory[new_pre])
+    for sign in (1, -1):
+        pool, drawn = weights[weights * sign > 0], told[told * sign > 0]
+        assert set(drawn) == set(pool)  # at over 50 draws for each weight of the pool
+        for moment in (1, 2):
+            error = (pool**moment).std() / np.sqrt(drawn.size)
+            assert abs((drawn**moment).mean() - (pool**moment).mean()) < 5 * error
+        # Every weight is as likely as any other: binomial counts.
+        counts = np.array([(drawn == w).sum() for w in pool])
+        assert (np.abs(counts - drawn.size / pool.size) < 5 * np.sqrt(drawn.size / pool.size)).all()
+
+
+def test_new_weights_without_dales_law():
+    # Neuron 0 has both signs and draws from its class, neurons 0 and 1; neuron 2 from its own.
+    pre, weights = [0, 0, 1, 1, 2, 2], [1.0, -2.0, 3.0, -4.0, 5.0, 0.0]
+    new = new_weights(np.repeat([0, 2], 200), pre, weights, n_neurons=3, rng=np.random.default_rng(0))
+    assert set(new[:200]) == {1.0, -2.0, 3.0, -4.0}
+    assert set(new[200:]) == {5.0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (([2], [0, 1], [1.0, -1.0]), {}, "neuron 2 has no surviving outgoing weight"),
+        (([1], [0, 1], [1.0, 0.0]), {}, "neuron 1 has no surviving outgoing weight"),
+        (([2, 2], [0], [1.0]), {"excitatory": np.array([True, True, False])}, "2 new inhibitory synapses"),
+        (([0], [0], [-1.0]), {"excitatory": np.array([True, True, False])}, "no excitatory weight survives"),
+        (([0], [0], [1.0]), {"excitatory": [1, 1, 0]}, r"excitatory must be one bool per neuron \(3\)"),
+        (([3], [0], [1.0]), {}, r"new_pre must hold neuron indices in 0\.\.2, got 3"),
+        (([0], [0, 1], [1.0]), {}, "one entry per synapse each, got 2 and 1"),
+        (([0.5], [0], [1.0]), {}, "new_pre must be one neuron index per synapse"),
+    ],
+)
+def test_wrong_weights(arguments, options, message):
+    with pytest.raises(InvalidInput, match=message):
+        new_weights(*arguments, n_neurons=3, rng=np.random.default_rng(0), **options)
+
+
+# ------------------------------------------------------------------------------------------------------ localisation
+
+# Entries of eigenvectors of well separated eigenvalues carry an error of about N eps |A| / gap, below 1e-11 here.
+CLOSE = 1e-9
+
+
+def complete(n):
+    return np.nonzero(~np.eye(n, dtype=bool))
+
+
+@pytest.mark.parametrize("n", [5, 12, 101])
+def test_ring(n):
+    # Eigenvalues 2 - 2 cos(2 pi k / n) (Laplacian), 2 cos (adjacency); sine and cosine: mean of cos^4, 3/8, over the
+    # square of the mean of cos^2, 1/2, gives 3 / (2 n) for every rotation of the pair; k = 0 and k = n / 2: 1 / n.
+    # (Rotations of the pair k = n / 4 differ; their mean is the same.)
+    i = np.arange(n)
+    report = delocalisation_report(i, (i + 1) % n, n)
+    k = np.arange(n)
+    for found, values in (
+        (report.laplacian, 2 - 2 * np.cos(2 * np.pi * k / n)),
+        (report.adjacency, 2 * np.cos(2 * np.pi * k / n)),
+    ):
+        np.testing.assert_allclose(found.eigenvalues, np.sort(values), atol=CLOSE)
+        expected = np.where((k == 0) | (2 * k == n), 1, 1.5) / n
+        np.testing.assert_allclose(found.ipr, expected[np.argsort(values, kind="stable")], rtol=CLOSE)
+        assert found.localised == 0
+    assert (report.strong_components, report.largest_strong_component, report.degree_variance) == (1, n, 0)
+
+
+def test_complete_graph():
+    # The even vector, and n - 1 others: P = 1 - 1/n on the diagonal, 3 / (g (g + 2)) n P^2 with g = n - 1.
+    n = 40
+    report = delocalisation_report(*complete(n), n)
+    rest = 3 * (n - 1) / (n * (n + 1))
+    np.testing.assert_allclose(report.laplacian.ipr, [1 / n] + [rest] * (n - 1), rtol=CLOSE)
+    np.testing.assert_allclose(report.adjacency.ipr, [rest] * (n - 1) + [1 / n], rtol=CLOSE)
+    # Reciprocal edges count twice: A + A^T = 2 (1 - I).
+    np.testing.assert_allclose(report.adjacency.eigenvalues, [-2.0] * (n - 1) + [2 * (n - 1)], atol=CLOSE)
+    assert report.laplacian.localised == report.adjacency.localised == 0
+    assert report.status == f"all {n} eigenvectors of 1 connected components"
+
+
+def test_star():
+    # Laplacian: 0, even; 1, (n - 2) times, on the leaves with sum 0: P = 1 - 1/(n - 1); n, (n - 1, -1, ..., -1).
+    # Adjacency: +-sqrt(n - 1), (+-1, 1/sqrt(n - 1), ...)/sqrt(2); 0 as above.
+    n = 60
+    report = delocalisation_report(np.zeros(n - 1, int), np.arange(1, n), n)
+    leaves = 3 / ((n - 2) * n) * (n - 2) ** 2 / (n - 1)
+    hub = ((n - 1) ** 3 + 1) / (n**2 * (n - 1))
+    np.testing.assert_allclose(report.laplacian.ipr, [1 / n] + [leaves] * (n - 2) + [hub], rtol=CLOSE)
+    np.testing.assert_allclose(report.laplacian.eigenvalues, [0] + [1] * (n - 2) + [n], atol=CLOSE)
+    ends = (1 + 1 / (n - 1)) / 4
+    np.testing.assert_allclose(report.adjacency.ipr, [ends] + [leaves] * (n - 2) + [ends], rtol=CLOSE)
+    assert report.laplacian.localised == 1  # hub, above 10 / n
+    assert report.adjacency.localised == 2
+    assert report.threshold == 10 / n
+    assert report.laplacian.maximum == report.laplacian.ipr.max()
+    assert report.laplacian.mean == pytest.approx((1 / n + (n - 2) * leaves + hub) / n)
+    assert report.laplacian.median == report.laplacian.quantile_90 == pytest.approx(leaves)
+    assert report.strong_components == n
+    assert report.degree_variance == pytest.approx(((n - 1) ** 2 + n - 1) / n - (2 * (n - 1) / n) ** 2)
+
+
+def test_disconnected_neurons_and_pieces():
+    # Ring of 20 and of 10, and 3 neurons alone: each is an eigenvector, although all share eigenvalue 0.
+    i = np.arange(20)
+    pre, post = np.r_[i, 20 + i[:10]], np.r_[(i + 1) % 20, 20 + (i[:10] + 1) % 10]
+    report = delocalisation_report(pre, post, 33)
+    for found in (report.laplacian, report.adjacency):
+        expected = [1.0] * 3 + [1 / 20] * 2 + [1.5 / 20] * 18 + [1 / 10] * 2 + [1.5 / 10] * 8
+        np.testing.assert_allclose(np.sort(found.ipr), np.sort(expected), rtol=CLOSE)
+        assert found.localised == 3
+        assert (np.diff(found.eigenvalues) >= 0).all()
+        assert (found.median, found.quantile_90) == pytest.approx((1.5 / 20, 1.5 / 10))  # entries 16 and 28.8 of 0..32
+    assert (report.strong_components, report.largest_strong_component) == (5, 20)
+    assert report.status == "all 33 eigenvectors of 5 connected components"
+    half = delocalisation_report(pre, post, 33, spread=0.5)
+    assert half.threshold == 2 / 33
+    assert half.laplacian.localised == 3 + 18 + 10
+
+
+def test_matrices_and_ratios_by_definition():
+    pre, post = random_edges(80, 0.05, 2)
+    report = delocalisation_report(pre, post, 80)
+    A = np.zeros((80, 80))
+    A[pre, post] = 1
+    np.fill_diagonal(A, 0)
+    A += A.T
+    for found, M in ((report.adjacency, A), (report.laplacian, np.diag(A.sum(axis=1)) - A)):
+        values, V = np.linalg.eigh(M)
+        np.testing.assert_allclose(found.eigenvalues, values, atol=CLOSE)
+        simple_ = np.diff(values, prepend=-np.inf, append=np.inf)
+        alone = (simple_[:-1] > 1e-6) & (simple_[1:] > 1e-6)
+        assert alone.sum() > 70
+        np.testing.assert_allclose(found.ipr[alone], (V**4).sum(axis=0)[alone], rtol=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_strong_components_as_networkx(seed):
+    pre, post = random_edges(70, 0.02, seed)
+    graph = nx.DiGraph(simple(pre, post))
+    graph.add_nodes_from(range(70))
+    sizes = [len(piece) for piece in nx.strongly_connected_components(graph)]
+    report = delocalisation_report(pre, post, 70)
+    assert (report.strong_components, report.largest_strong_component) == (len(sizes), max(sizes))
+    assert report.degree_variance == degree_variance(pre, post, 70)
+
+
+def test_ends_of_the_spectrum():
+    n = 300
+    pre, post = random_edges(n, 0.05, 1)
+    pre, post = np.r_[pre, n], np.r_[post, n + 1]  # a pair apart, diagonalised in full
+    full = delocalisation_report(pre, post, n + 2)
+    ends = delocalisation_report(pre, post, n + 2, all_up_to=200, per_end=5)
+    assert full.status == "all 302 eigenvectors of 2 connected components"
+    assert ends.status == (
+        "12 of 302 eigenvectors: 5 at either end of the spectrum of 1 of 2 connected components, "
+        "those of over 200 neurons"
+    )
+    for whole, part in ((full.laplacian, ends.laplacian), (full.adjacency, ends.adjacency)):
+        for value, ipr in zip(part.eigenvalues, part.ipr, strict=True):
+            at = np.flatnonzero(np.abs(whole.eigenvalues - value) < 1e-8)
+            assert np.abs(whole.ipr[at] - ipr).min() < 1e-6  # Lanczos to a residual of eps |A|, gaps of 1e-2
+        assert {whole.eigenvalues[-1].round(6), whole.eigenvalues[0].round(6)} <= set(part.eigenvalues.round(6))
+
+
+def test_ends_that_meet_are_all_eigenvectors():
+    i = np.arange(12)
+    report = delocalisation_report(i, (i + 1) % 12, 12, all_up_to=3, per_end=6)
+    assert report.status == "all 12 eigenvectors of 1 connected components"
+    assert report.laplacian.ipr.size == 12
+
+
+def test_greedy_edges_localise_eigenvectors():
+    # What the method is meant to prevent: the hub that the new edges make is a localised eigenvector of both matrices.
+    pre, post = random_edges(300, 0.05, 0)
+    new = delocalising_edges(pre, post, 300, count=pre.size // 50)
+    before = delocalisation_report(pre, post, 300)
+    after = delocalisation_report(np.r_[pre, new[0]], np.r_[post, new[1]], 300)
+    assert after.degree_variance > 2 * before.degree_variance
+    assert after.laplacian.maximum > before.laplacian.maximum
+    assert after.adjacency.maximum > 5 * before.adjacency.maximum
+    assert after.adjacency.localised > before.adjacency.localised
+
+
+def test_report_without_synapses_and_wrong_requests():
+    report = delocalisation_report([], [], 3)
+    assert report.laplacian.ipr.tolist() == report.adjacency.ipr.tolist() == [1, 1, 1]
+    assert (report.strong_components, report.largest_strong_component) == (3, 1)
+    with pytest.raises(InvalidInput, match=r"spread must be a number in \(0, 1\]"):
+        delocalisation_report([0], [1], 2, spread=0)
+    with pytest.raises(InvalidInput, match=r"pre must hold neuron indices"):
+        delocalisation_report([-1], [1], 2)
+    with pytest.raises(InvalidInput, match="n_neurons must be"):
+        delocalisation_report([], [], 0)
