@@ -17,8 +17,8 @@ import ot
 from scipy.linalg import eigvalsh
 from scipy.optimize import brentq
 from scipy.special import digamma, gammainc, gammainccinv, gammaincinv, ndtr, ndtri
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from skopt.learning import GaussianProcessRegressor
+from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
@@ -91,13 +91,14 @@ class _Law:
         lower = np.asarray(u, dtype=float)
         if not ((lower >= 0) & (lower <= 1)).all():
             raise InvalidInput(f"u must lie in [0, 1], got {lower}")
-        return self._from_tails(lower, 1 - lower)
+        return self._inverse(lower, 1 - lower, self.shape, self.mean)
 
     def cdf(self, x: object) -> np.ndarray:
         """Return F(x)."""
         raise NotImplementedError
 
-    def _from_tails(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    @staticmethod
+    def _inverse(lower: np.ndarray, upper: np.ndarray, shape: Any, mean: Any) -> np.ndarray:
         """F^-1 from the probabilities on both sides, of which the smaller one has all its digits."""
         raise NotImplementedError
 
@@ -127,10 +128,10 @@ class GammaLaw(_Law):
         """Return F(x)."""
         return gammainc(self.shape, np.maximum(np.asarray(x, dtype=float), 0) * (self.shape / self.mean))
 
-    def _from_tails(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-        below = gammaincinv(self.shape, np.minimum(lower, 0.5))
-        above = gammainccinv(self.shape, np.minimum(upper, 0.5))
-        return np.where(lower < upper, below, above) * (self.mean / self.shape)
+    @staticmethod
+    def _inverse(lower: np.ndarray, upper: np.ndarray, shape: Any, mean: Any) -> np.ndarray:
+        below, above = gammaincinv(shape, np.minimum(lower, 0.5)), gammainccinv(shape, np.minimum(upper, 0.5))
+        return np.where(lower < upper, below, above) * (mean / shape)
 
 
 @dataclass(frozen=True)
@@ -149,16 +150,21 @@ class LognormalLaw(_Law):
     @property
     def spread(self) -> float:
         """Standard deviation of the logarithm."""
-        return float(np.sqrt(np.log1p(1 / self.shape)))
+        return float(_spread_of(self.shape))
 
     def cdf(self, x: object) -> np.ndarray:
         """Return F(x)."""
         logarithm = np.log(np.maximum(np.asarray(x, dtype=float), _TINY) / self.mean)
         return ndtr(logarithm / self.spread + self.spread / 2)
 
-    def _from_tails(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-        score = np.where(lower < upper, ndtri(lower), -ndtri(upper))
-        return self.mean * np.exp(self.spread * score - self.spread**2 / 2)
+    @staticmethod
+    def _inverse(lower: np.ndarray, upper: np.ndarray, shape: Any, mean: Any) -> np.ndarray:
+        score, spread = np.where(lower < upper, ndtri(lower), -ndtri(upper)), _spread_of(shape)
+        return mean * np.exp(spread * score - spread**2 / 2)
+
+
+def _spread_of(shape: Any) -> Any:
+    return np.sqrt(np.log1p(1 / shape))
 
 
 Law = GammaLaw | LognormalLaw
@@ -447,14 +453,22 @@ def law_distance(a: Law, b: Law, *, ground: str = "linear") -> float:
     >>> round(law_distance(GammaLaw(3, 0.010), GammaLaw(3, 0.040)) / 0.03, 9)
     1.154700538
     """
+    checks.choice("ground", ground, GROUNDS)
     return float(np.linalg.norm(_quantile_vector(a, ground) - _quantile_vector(b, ground)))
 
 
 def _quantile_vector(law: Law, ground: str) -> np.ndarray:
-    """Quantiles times the roots of their weights: the Euclidean distance of two of these vectors is W2."""
-    checks.choice("ground", ground, GROUNDS)
-    q = law._from_tails(ndtr(_SCORES), ndtr(-_SCORES))
-    return np.sqrt(_NODE_WEIGHTS) * (np.log(np.maximum(q, _TINY)) if ground == "log" else q)
+    return _quantile_vectors(law.family, np.array([[law.shape, law.mean]]), ground)[0]
+
+
+def _quantile_vectors(family: str, parameters: np.ndarray, ground: str) -> np.ndarray:
+    """Quantiles of laws (rows: shape, mean) times the roots of their weights: the distance of two rows is W2."""
+    return np.sqrt(_NODE_WEIGHTS) * _quantiles_of(family, parameters, ground, (ndtr(_SCORES), ndtr(-_SCORES)))
+
+
+def _quantiles_of(family: str, parameters: np.ndarray, ground: str, tails: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    q = _FAMILIES[family]._inverse(*tails, parameters[:, :1], parameters[:, 1:])
+    return np.log(np.maximum(q, _TINY)) if ground == "log" else q
 
 
 def sample_distance(a: object, b: object) -> float:
@@ -735,14 +749,7 @@ class SearchSpace:
 
     def laws(self, x: object) -> Laws:
         """Return the laws at a point of the unit cube, shape (dimension,), whose axes are logarithms of parameters."""
-        point = np.clip(checks.array("x", x, shape=(self.dimension,)), 0, 1)
-        low, high = self._log_bounds().T
-        free = high > low
-        values = low.copy()
-        values[free] += point * (high - low)[free]
-        # exp(log(x)) is not x: parameters keep to their bounds exactly.
-        exact = np.array([pair for bounds in self._listed() for pair in (bounds.shape, bounds.mean)])
-        parameters = np.clip(np.exp(values), exact[:, 0], exact[:, 1]).reshape(-1, 2)
+        (parameters,) = self._parameters(checks.array("x", x, shape=(self.dimension,))[np.newaxis])
         made = [
             _FAMILIES[bounds.family](float(shape), float(mean))
             for bounds, (shape, mean) in zip(self._listed(), parameters, strict=True)
@@ -750,6 +757,16 @@ class SearchSpace:
         n = len(self.time_constants)
         names = [name for name in _PLASTICITY_LIMITS if getattr(self, name) is not None]
         return Laws(tuple(made[:n]), **dict(zip(names, made[n:], strict=True)))
+
+    def _parameters(self, points: np.ndarray) -> np.ndarray:
+        """Shape and mean of every law at points of the unit cube: (points, dimension) to (points, laws, 2)."""
+        bounds = np.array([pair for bounds in self._listed() for pair in (bounds.shape, bounds.mean)])
+        low, high = np.log(bounds).T
+        free = high > low
+        values = np.tile(low, (len(points), 1))
+        values[:, free] += np.clip(points, 0, 1) * (high - low)[free]
+        # exp(log(x)) is not x: parameters keep to their bounds exactly.
+        return np.clip(np.exp(values), bounds[:, 0], bounds[:, 1]).reshape(len(points), -1, 2)
 
     def point(self, laws: Laws) -> np.ndarray:
         """Return the point of the unit cube next to `laws`, shape (dimension,)."""
@@ -813,6 +830,7 @@ def law_kernel(laws: Sequence[Law | Laws], *, length_scale: float, ground: str =
     al. 2018, doi:10.1109/TIT.2017.2762322); on W1, and on W2 in two dimensions, it is not.
     """
     scale = checks.real("length_scale", length_scale, above=0)
+    checks.choice("ground", ground, GROUNDS)
     listed = [law.listed() if isinstance(law, Laws) else (law,) for law in laws]
     vectors = np.array([np.concatenate([_quantile_vector(law, ground) for law in several]) for several in listed])
     return Matern(scale, nu=2.5)(vectors)
@@ -875,7 +893,9 @@ def _sinkhorn_cost(first: bytes, second: bytes, regularisation: float) -> float:
     pairs = (np.frombuffer(each).reshape(-1, _SINKHORN_POINTS) for each in (first, second))
     for x, y in zip(*pairs, strict=True):
         M = (x[:, np.newaxis] - y) ** 2
-        total += float(ot.sinkhorn2([], [], M, regularisation, method="sinkhorn_log", numItermax=300, warn=False))
+        # exp(-700) is the smallest number with all its digits; the logarithmic iteration is ten times slower.
+        method = "sinkhorn" if M.max() < 700 * regularisation else "sinkhorn_log"
+        total += float(ot.sinkhorn2([], [], M, regularisation, method=method, numItermax=2000, warn=False))
     return total
 
 
@@ -906,8 +926,9 @@ def expected_improvement(mean: object, standard_deviation: object, best: float) 
         raise InvalidInput(f"standard_deviation must not be negative, got {s.min():g}")
     gain = best - mu
     Z = np.divide(gain, s, out=np.zeros(np.broadcast(gain, s).shape), where=s > 0)
-    density = np.exp(-np.minimum(Z**2, 1400) / 2) / np.sqrt(2 * np.pi)
-    return np.where(s > 0, np.maximum(gain * ndtr(Z) + s * density, 0), np.maximum(gain, 0))  # eq. (12)
+    density = np.exp(-(Z**2) / 2) / np.sqrt(2 * np.pi)
+    improvement = np.where(s > 0, gain * ndtr(Z) + s * density, gain)  # eq. (12)
+    return np.maximum(improvement, 0)
 
 
 # ----------------------------------------------------------------------------------------------------------- optimiser
@@ -1005,9 +1026,10 @@ class TimescaleOptimiser:
         draw = np.random.default_rng([seed, 0])
         self._design = _latin_hypercube(options.initial, space.dimension, draw)
         # Over the space, the mean square distance of a law from the mean of all: one number per law.
-        sample = np.stack([self._vectors(space.laws(x)) for x in _latin_hypercube(64, space.dimension, draw)])
+        sample = self._vectors(space._parameters(_latin_hypercube(64, space.dimension, draw)))
         spread = np.sqrt(np.sum(sample.var(axis=0), axis=1))
-        self._spread = np.where(spread > 0, spread, 1.0)[:, np.newaxis]
+        # A fixed law stays as it is.
+        self._spread = np.where(spread > 1e-12, spread, 1.0)[:, np.newaxis]
 
     def __repr__(self) -> str:
         told = f"best {self.best.value:.4g} of {len(self._trials)}" if self._trials else "nothing told"
@@ -1054,30 +1076,34 @@ class TimescaleOptimiser:
             return self.space.laws(self._design[told])
         rng = np.random.default_rng([self.seed, told])
         surrogate = self._surrogate(int(rng.integers(1 << 31)))
-        incumbent = float(self._predict(surrogate, [trial.laws for trial in self._trials])[0].min())
+        incumbent = float(self._predict(surrogate, self._told())[0].min())
 
         def improvement(points: np.ndarray) -> np.ndarray:
-            mean, deviation = self._predict(surrogate, [self.space.laws(x) for x in points])
+            mean, deviation = self._predict(surrogate, self.space._parameters(points))
             return expected_improvement(mean, deviation, incumbent)
 
         known = [self.space.point(trial.laws) for trial in sorted(self._trials, key=lambda t: t.value)[:4]]
         return self.space.laws(_maximise(improvement, self.space.dimension, self.options.candidates, known, rng))
 
-    def _vectors(self, laws: Laws) -> np.ndarray:
-        """One row of features per law, whose Euclidean distance is W2 (or on which Sinkhorn's algorithm works)."""
-        ground = self.options.ground
-        if self.options.distance == "wasserstein":
-            return np.stack([_quantile_vector(law, ground) for law in laws.listed()])
-        u = (np.arange(_SINKHORN_POINTS) + 0.5) / _SINKHORN_POINTS
-        q = np.stack([law.quantile(u) for law in laws.listed()])
-        return np.log(np.maximum(q, _TINY)) if ground == "log" else q
+    def _told(self) -> np.ndarray:
+        return np.array([[(law.shape, law.mean) for law in trial.laws.listed()] for trial in self._trials])
 
-    def _features(self, laws: Sequence[Laws]) -> np.ndarray:
+    def _vectors(self, parameters: np.ndarray) -> np.ndarray:
+        """One vector per point and law, whose Euclidean distance is W2 (or on which Sinkhorn's algorithm works)."""
+        families = [bounds.family for bounds in self.space._listed()]
+        if self.options.distance == "wasserstein":
+            each = [_quantile_vectors(f, parameters[:, k], self.options.ground) for k, f in enumerate(families)]
+        else:
+            u = (np.arange(_SINKHORN_POINTS) + 0.5) / _SINKHORN_POINTS
+            each = [_quantiles_of(f, parameters[:, k], self.options.ground, (u, 1 - u)) for k, f in enumerate(families)]
+        return np.stack(each, axis=1)
+
+    def _features(self, parameters: np.ndarray) -> np.ndarray:
         scale = self._spread
         if self.options.distance == "sinkhorn":
             # Equal weights: the spread of all points together is that of the law times the root of their number.
             scale = scale / np.sqrt(_SINKHORN_POINTS)
-        return np.stack([(self._vectors(each) / scale).ravel() for each in laws])
+        return (self._vectors(parameters) / scale).reshape(len(parameters), -1)
 
     def _surrogate(self, seed: int) -> Any:
         if self.options.distance == "wasserstein":
@@ -1091,20 +1117,20 @@ class TimescaleOptimiser:
             noise="gaussian",
             random_state=seed,
         )
-        features = self._features([trial.laws for trial in self._trials])
-        if isinstance(kernel, SinkhornMatern):
-            for scale in np.geomspace(0.05, 20.0, 6):
-                kernel.check(SinkhornMatern(scale, regularisation=self.options.regularisation)(features))
+        features = self._features(self._told())
         with warnings.catch_warnings():
             # Of hyperparameters at their bounds.
             warnings.simplefilter("ignore")
-            return regressor.fit(features, [trial.value for trial in self._trials])
+            regressor.fit(features, [trial.value for trial in self._trials])
+        if isinstance(kernel, SinkhornMatern):
+            kernel.check(regressor.kernel_.k1.k2(features))
+        return regressor
 
-    def _predict(self, surrogate: Any, laws: Sequence[Laws]) -> tuple[np.ndarray, np.ndarray]:
+    def _predict(self, surrogate: Any, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with warnings.catch_warnings():
             # Of variances that are negative by rounding.
             warnings.simplefilter("ignore")
-            return surrogate.predict(self._features(laws), return_std=True)
+            return surrogate.predict(self._features(parameters), return_std=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole state as JSON types."""

@@ -25,7 +25,7 @@ LAYERS = [
     {"streams", "metrics", "tasks", "linearise", "betweenness", "tangent", "delocalise"},
     {"network"},
     {"structure"},
-    {"simulate", "noise"},
+    {"simulate", "noise", "timescales"},
     {"models", "lyapunov", "encoding", "event_driven"},
     {"spike_trains"},
     {"spiking_tangent"},
