@@ -176,9 +176,10 @@ def _number_or_all(value: str) -> int | str:
 
 
 def _spectrum_table(records: list[dict[str, Any]]) -> Table:
-    table = Table("network", "rate (Hz)", "largest (1/s)", "from twins", "mean (1/s)", "Kaplan-Yorke", "entropy (1/s)")
+    table = Table("network", "rate (Hz)", "largest (1/s)", "by twins", "mean", "dimension", "entropy rate")
     for column in table.columns[1:]:
         column.justify = "right"
+        column.no_wrap = True
 
     def shown(value: float | None, error: float | None = None) -> str:
         if value is None:

@@ -123,10 +123,16 @@ def stability_record(
         "largest_from_twins_per_s": largest,
         "largest_from_twins_standard_error_per_s": error,
         "mean_rate_hz": float(spectrum.rates.mean()),
-        "status": spectrum.status + remark,
+        "status": spectrum.status + _missing(spectrum) + remark,
         "options": plain(options) | {"seed": seed},
         "seconds": {"spectrum": between - start, "twins": end - between},
     }
+
+
+def _missing(spectrum: Spectrum) -> str:
+    if spectrum.kaplan_yorke_dimension is not None:
+        return ""
+    return "; the Kaplan-Yorke dimension needs more exponents, until their sum is negative"
 
 
 def _numbers(spectrum: Spectrum) -> dict[str, Any]:

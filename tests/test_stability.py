@@ -132,6 +132,17 @@ def test_twins_measure_the_same_exponent():
     assert "no neuron fired" in record["status"]
 
 
+def test_too_few_exponents_for_the_dimension():
+    # Chaotic: the leading exponent alone does not make the sum negative.
+    parameters = LIFParameters(gain=1.0, bias=(1.5, 2.5), synaptic_time_constant=2 * ms)
+    spec = HRSNN(100, 0.2, parameters=parameters, check_rate=False, seed=1).spec
+    record = stability_record(spec, "chaotic", options=quick(n_exponents=1, duration=300 * ms), seed=0)
+    assert record["exponents_per_s"][0] > 3 * record["standard_errors_per_s"][0]
+    assert record["kaplan_yorke_dimension"] is None
+    assert record["entropy_rate_per_s"] is None
+    assert "the Kaplan-Yorke dimension needs more exponents" in record["status"]
+
+
 def test_delta_synapses_have_no_twins():
     parameters = LIFParameters(synaptic_time_constant=0 * ms)
     spec = HRSNN(20, 0.3, parameters=parameters, check_rate=False).spec
