@@ -171,6 +171,12 @@ def keep_mask(name: str, value: object, size: int) -> np.ndarray:
     return mask
 
 
+def generator(name: str, value: object) -> None:
+    """Refuse `value` if it does not draw random numbers as numpy.random.Generator does."""
+    if not hasattr(value, "standard_normal"):
+        raise InvalidInput(f"{name} must be a generator such as np.random.default_rng(0), got {value!r}")
+
+
 def choice(name: str, value: object, options: Iterable[str]) -> str:
     """Return `value` if it is one of `options`."""
     known = tuple(options)

@@ -38,8 +38,8 @@ def pieces(duration: float, drive: Drive | None, longest: float) -> Iterator[tup
             yield start + m * (end - start) / parts, start + (m + 1) * (end - start) / parts, current
 
 
-class ExponentialNetwork:
-    """LIF neurons with exponential synapses.
+class _EventDriven:
+    """What both kinds of networks are made of.
 
     Parameters
     ----------
@@ -54,15 +54,24 @@ class ExponentialNetwork:
         self.spec, self.drive = spec, drive
         # Column k: the synapses from neuron k; parallel ones are summed.
         self.out = sp.csc_array((spec.weights, (spec.post, spec.pre)), shape=(n, n))
-        self.tau, self.tau_s = spec.time_constants, spec.synaptic_time_constant
-        self.kappa = self.tau_s / (self.tau_s - self.tau)
+        self.tau = spec.time_constants
         self.v = np.where(spec.alive, spec.initial_potential, 0.0)
-        self.c, self.d, self.b = np.zeros(n), np.zeros(n), spec.bias
-        # Times from here on count from the start of the window: when a neuron moves freely, when it fires.
-        self.free = np.zeros(n)
+        self.b = spec.bias
         self.crossing = np.full(n, np.inf)
         self.times: list[float] = []
         self.indices: list[int] = []
+
+
+class ExponentialNetwork(_EventDriven):
+    """LIF neurons with exponential synapses; parameters are those of `_EventDriven`."""
+
+    def __init__(self, spec: NetworkSpec, drive: Drive | None) -> None:
+        super().__init__(spec, drive)
+        self.tau_s = spec.synaptic_time_constant
+        self.kappa = self.tau_s / (self.tau_s - self.tau)
+        self.c, self.d = np.zeros(spec.n_neurons), np.zeros(spec.n_neurons)
+        # When a neuron moves freely; like `crossing`, from the start of the window on.
+        self.free = np.zeros(spec.n_neurons)
 
     def run(self, duration: float, report: Report | None = None) -> tuple[list[float], list[int], list[int]]:
         """Return times, neurons and triggers of the spikes."""
@@ -159,29 +168,16 @@ def _crossing(b: float, c: float, d: float, tau: float, tau_s: float, low: float
     return s
 
 
-class DeltaNetwork:
+class DeltaNetwork(_EventDriven):
     """LIF neurons with delta synapses; jumps that lift a neuron over its threshold fire it at that very instant.
 
-    Parameters
-    ----------
-    spec : NetworkSpec
-        The network; delays are not looked at.
-    drive : Drive, optional
-        Of N neurons.
+    Parameters are those of `_EventDriven`.
     """
 
     def __init__(self, spec: NetworkSpec, drive: Drive | None) -> None:
-        n = spec.n_neurons
-        self.spec, self.drive = spec, drive
-        # Column k: the synapses from neuron k; parallel ones are summed.
-        self.out = sp.csc_array((spec.weights, (spec.post, spec.pre)), shape=(n, n))
-        self.v = np.where(spec.alive, spec.initial_potential, 0.0)
+        super().__init__(spec, drive)
         # The time at which `v` holds; in the future for a neuron that is held until then.
-        self.at = np.zeros(n)
-        self.input = spec.bias.copy()
-        self.crossing = np.full(n, np.inf)
-        self.times: list[float] = []
-        self.indices: list[int] = []
+        self.at = np.zeros(spec.n_neurons)
         self.triggers: list[int] = []
 
     def run(self, duration: float, report: Report | None = None) -> tuple[list[float], list[int], list[int]]:
@@ -189,7 +185,7 @@ class DeltaNetwork:
         self.at[~self.spec.alive] = np.inf
         for start, end, current in pieces(duration, self.drive, np.inf):
             self._move_on(np.flatnonzero(self.at < start), start)
-            self.input = self.spec.bias if current is None else self.spec.bias + current
+            self.b = self.spec.bias if current is None else self.spec.bias + current
             self._foresee(np.arange(self.v.size))
             while True:
                 k = int(np.argmin(self.crossing))
@@ -201,14 +197,14 @@ class DeltaNetwork:
         return self.times, self.indices, self.triggers
 
     def _move_on(self, which: np.ndarray, now: float) -> None:
-        b = self.input[which]
-        self.v[which] = b + (self.v[which] - b) * np.exp((self.at[which] - now) / self.spec.time_constants[which])
+        b = self.b[which]
+        self.v[which] = b + (self.v[which] - b) * np.exp((self.at[which] - now) / self.tau[which])
         self.at[which] = now
 
     def _foresee(self, which: np.ndarray) -> None:
-        b, v = self.input[which], self.v[which]
+        b, v = self.b[which], self.v[which]
         reaches = b > 1
-        wait = np.log((b - v)[reaches] / (b[reaches] - 1)) * self.spec.time_constants[which][reaches]
+        wait = np.log((b - v)[reaches] / (b[reaches] - 1)) * self.tau[which][reaches]
         self.crossing[which] = np.inf
         self.crossing[which[reaches]] = self.at[which[reaches]] + wait
 

@@ -18,7 +18,7 @@ from brian2 import NeuronGroup, Quantity, Subgroup, Synapses, ms, second
 from lnpbrian import checks
 from lnpbrian.betweenness import betweenness_centrality, lowest_neurons, total_degree
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov import TwinExponents, block_twin_exponents, restored_twin_exponents
+from lnpbrian.lyapunov import TwinExponents, block_twin_exponents, restored_twin_exponents, twin_window
 from lnpbrian.network import LiveNetwork, RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions, NoisePruneResult, noise_prune
 from lnpbrian.simulate import RATE_RANGE_HZ, Drive, noise_drive, observe
@@ -31,7 +31,6 @@ __all__ = ["Progress", "PruneOptions", "PruneResult", "Record", "prune", "schedu
 
 # Twins of a model run with steps of at most 0.5 ms: what is left of the time grid in their exponents is of first order.
 TWIN_STEP = 0.5e-3
-TWIN_WINDOW = 20e-3
 EXPONENTS = ("twins", "spectrum")
 
 
@@ -430,7 +429,7 @@ class _Loop:
         # The same perturbations in every iteration: differences come from the network.
         step = min(live.dt, TWIN_STEP) if isinstance(live, RecurrentNetwork) else live.dt
         common: dict[str, Any] = {
-            "renormalise_every": max(1, round(TWIN_WINDOW / step)) * step * second,
+            "renormalise_every": twin_window(step) * second,
             "duration": options.twin_duration,
             "realisations": options.realisations if directions == "fresh" else 1,
             "perturbation": options.perturbation,

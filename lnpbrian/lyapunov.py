@@ -78,6 +78,14 @@ class TwinExponents:
 
 
 DIRECTIONS = ("fresh", "kept")
+TWIN_WINDOW = 20e-3
+
+
+def twin_window(dt: float) -> float:
+    """Return the usual window between renormalisations in seconds, in whole steps of `dt` seconds."""
+    return max(1, round(TWIN_WINDOW / dt)) * dt
+
+
 # What a renormalised twin takes from its reference.
 _DELTA_STATE = ("v", "lastspike", "not_refractory")
 _GRID_STATE = ("I_syn", *_DELTA_STATE)

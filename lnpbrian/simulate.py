@@ -27,10 +27,20 @@ class Drive:
         I_ext of every neuron in each of K steps, in units of the threshold.
     hold : float
         Length of a step in seconds.
+
+    Raises
+    ------
+    InvalidInput
+        If a value is not finite, there is none, or `hold` is not positive.
     """
 
     values: np.ndarray
     hold: float
+
+    def __post_init__(self) -> None:
+        if checks.array("values of a drive", self.values, shape=(None, None)).size == 0:
+            raise InvalidInput("a drive needs at least one step and one neuron")
+        checks.real("hold", self.hold, above=0)
 
     @property
     def duration(self) -> float:

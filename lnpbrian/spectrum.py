@@ -316,6 +316,7 @@ def lyapunov_spectrum(
         )
     n_transient = int(np.ceil(checks.seconds("transient", transient, at_least=0) / interval - 1e-9))
     checks.choice("trajectory", trajectory, TRAJECTORIES)
+    checks.generator("rng", rng)
     drives = _drives(inputs, spec.n_neurons)
     length = (n_transient + n_measured) * interval
     runs, counts, notes = [], np.zeros(inner.n_neurons), _Notes()
@@ -407,6 +408,7 @@ def rate_network_spectrum(
     h = checks.real("dt", dt, above=0, below=2)
     k = _number_of_exponents(n_exponents, n)
     plan = _intervals(duration, transient, reorthonormalise_every, h)
+    checks.generator("rng", rng)
     start = checks.array("state", rng.standard_normal(n) if state is None else state, shape=(n,)).copy()
     system = RateNetwork(weights, start, h, with_determinant=k == n)
     return _of_system(system, k, plan, rng, report)
@@ -602,6 +604,7 @@ def _logarithms(r: np.ndarray, *, singular: bool) -> tuple[np.ndarray, float]:
 def _of_system(
     system: TangentSystem, k: int, plan: tuple[float, int, int], rng: np.random.Generator, report: Report | None
 ) -> Spectrum:
+    checks.generator("rng", rng)
     interval, n_transient, n_measured = plan
     run = _follow(system, k, interval, n_transient, n_measured, rng, report)
     return _result([run], np.zeros(0), interval, "units of time", 1.0, None)
@@ -725,6 +728,8 @@ def _intervals(duration: float, transient: float, interval: float, step: float) 
 
 def _check_functions(state: np.ndarray, **functions: Callable[[np.ndarray], Any]) -> None:
     for name, function in functions.items():
+        if not callable(function):
+            raise InvalidInput(f"{name} must be a function of the state, got {function!r}")
         wanted = (state.size, state.size) if name == "jacobian" else (state.size,)
         got = np.shape(function(state.copy()))
         if got != wanted:

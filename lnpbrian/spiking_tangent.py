@@ -59,8 +59,6 @@ class LIFTangent:
     doi:10.1007/s10827-013-0448-6; on the refractory period, Zhou et al. 2010, doi:10.1007/s10827-009-0201-3).
     """
 
-    has_determinant = True
-
     def __init__(self, spec: NetworkSpec, spikes: SpikeTrain, drive: Drive | None = None) -> None:
         n = spec.n_neurons
         self.spec = spec

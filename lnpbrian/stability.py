@@ -12,7 +12,7 @@ from brian2 import Quantity, ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov import block_twin_exponents
+from lnpbrian.lyapunov import block_twin_exponents, twin_window
 from lnpbrian.network import NetworkSpec
 from lnpbrian.records import plain
 from lnpbrian.simulate import Drive, noise_drive
@@ -23,8 +23,6 @@ from lnpbrian.streams import Streams
 __all__ = ["SpectrumOptions", "stability_record"]
 
 Report = Callable[[float], None]
-
-TWIN_WINDOW = 20e-3
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,7 @@ def _from_twins(
         return None, None, "; no twins: precise spikes need exponential synapses and a refractory period"
     own = drive.of_neurons(spec.alive)
     precise = precise_timing(inner, own)
-    window = max(1, round(TWIN_WINDOW / precise.dt)) * precise.dt
+    window = twin_window(precise.dt)
     twins = block_twin_exponents(
         precise,
         drive=own,

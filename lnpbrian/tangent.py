@@ -24,11 +24,12 @@ class TangentSystem(Protocol):
     """What the spectrum of a system is computed from."""
 
     dimension: int
-    #: Whether `advance` returns ln|det|; where it is too costly the value is NaN and is not used.
-    has_determinant: bool
 
     def advance(self, vectors: np.ndarray, duration: float) -> float:
-        """Move on by `duration`, replace the columns of `vectors` (D, k) by their images, and return ln|det|."""
+        """Move on by `duration`, replace the columns of `vectors` (D, k) by their images, and return ln|det|.
+
+        NaN where ln|det| is too costly.
+        """
 
 
 class Flow:
@@ -46,8 +47,6 @@ class Flow:
         Step of the integration.
     """
 
-    has_determinant = True
-
     def __init__(self, velocity: Function, jacobian: Function, state: np.ndarray, step: float) -> None:
         self.velocity, self.jacobian, self.step = velocity, jacobian, step
         self.state = state
@@ -56,7 +55,6 @@ class Flow:
     def advance(self, vectors: np.ndarray, duration: float) -> float:
         """See `TangentSystem`; ln|det| is the integral of the divergence (Liouville)."""
         h = self.step
-        # One column more: the logarithm of the volume grows by the trace of the Jacobian.
         log_det = 0.0
         for _ in range(round(duration / h)):
             x, v = self.state, vectors
@@ -88,8 +86,6 @@ class Map:
     state : ndarray, shape (D,)
         Where it starts.
     """
-
-    has_determinant = True
 
     def __init__(self, step: Function, jacobian: Function, state: np.ndarray) -> None:
         self.step, self.jacobian = step, jacobian

@@ -939,3 +939,14 @@ def test_intervals_so_long_that_vectors_overflow_are_refused():
         linear_flow(np.diag([2.0, 1.0]), duration=1000.0, transient=0.0, reorthonormalise_every=500.0)
     shorter = linear_map(np.diag([100.0, 50.0]), duration=400, transient=200, reorthonormalise_every=10)
     np.testing.assert_allclose(shorter.exponents, np.log([100.0, 50.0]), rtol=1e-13)
+
+
+def test_functions_and_generators_are_checked():
+    with pytest.raises(InvalidInput, match="velocity must be a function of the state, got 3"):
+        flow_spectrum(3, lambda x: x, [1.0], step=0.1, duration=1.0, transient=0.0, rng=np.random.default_rng(0))
+    for call in (
+        lambda: map_spectrum(lambda x: x, lambda x: np.eye(1), [1.0], duration=1, transient=0, rng=0),
+        lambda: rate_network_spectrum(np.zeros((2, 2)), rng=0),
+    ):
+        with pytest.raises(InvalidInput, match="rng must be a generator such as"):
+            call()

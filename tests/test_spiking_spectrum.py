@@ -465,6 +465,7 @@ REFUSED = [
     ({"inputs": []}, "inputs must hold at least one Drive"),
     ({"inputs": [np.zeros((3, 12))]}, "inputs must be Drive objects, got ndarray"),
     ({"inputs": Drive(np.zeros((3, 5)), 5e-3)}, "a drive for 5 neurons does not fit 12 neurons"),
+    ({"rng": 0}, r"rng must be a generator such as np.random.default_rng\(0\), got 0"),
     ({"trajectory": "euler"}, "trajectory must be one of exact, brian2; got 'euler'"),
 ]
 
@@ -472,7 +473,21 @@ REFUSED = [
 @pytest.mark.parametrize(("bad", "message"), REFUSED, ids=[str(bad) for bad, _ in REFUSED])
 def test_bad_values_are_named(bad, message):
     with pytest.raises(InvalidInput, match=message):
-        lyapunov_spectrum(small(), rng=rng(), **bad)
+        lyapunov_spectrum(small(), **{"rng": rng(), **bad})
+
+
+@pytest.mark.parametrize(
+    ("values", "hold", "message"),
+    [
+        (np.array([[0.0, np.nan]]), 5e-3, r"values of a drive must be finite, got nan at index \(0, 1\)"),
+        (np.zeros(3), 5e-3, "values of a drive must have shape"),
+        (np.zeros((0, 3)), 5e-3, "a drive needs at least one step and one neuron"),
+        (np.zeros((2, 3)), 0.0, "hold must be a number in"),
+    ],
+)
+def test_a_drive_without_meaning_is_refused(values, hold, message):
+    with pytest.raises(InvalidInput, match=message):
+        Drive(values, hold)
 
 
 def test_vectors_that_align_are_refused_with_an_interval_that_works():
