@@ -27,8 +27,9 @@ from rich.progress import Progress
 
 from lnpbrian import checks, files
 from lnpbrian.encoding import CurrentEncoder
-from lnpbrian.lnp import PruneOptions, prune
+from lnpbrian.lnp import prune
 from lnpbrian.models import HRSNN
+from lnpbrian.options import PruneOptions
 from lnpbrian.parallel import run_parts
 from lnpbrian.records import versions, write_json
 from lnpbrian.simulate import Drive, observe

@@ -2,10 +2,11 @@
 
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lnp import PruneOptions, PruneResult, prune
+from lnpbrian.lnp import PruneResult, prune
 from lnpbrian.lyapunov import TwinExponents, block_twin_exponents, restored_twin_exponents
 from lnpbrian.network import LiveNetwork, NetworkSpec, RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions, noise_prune
+from lnpbrian.options import DelocaliseOptions, PruneOptions, TuningOptions
 from lnpbrian.spectrum import (
     Spectrum,
     entropy_rate,
@@ -16,9 +17,18 @@ from lnpbrian.spectrum import (
     map_spectrum,
     rate_network_spectrum,
 )
-from lnpbrian.structure import add_synapses, compact, connectivity, remove_synapses, silence_neurons
+from lnpbrian.structure import (
+    add_synapses,
+    compact,
+    connectivity,
+    duplicate_synapses,
+    remove_synapses,
+    silence_neurons,
+)
+from lnpbrian.tangent_twins import TangentTwins, tangent_twin_exponents
 
 __all__ = [
+    "DelocaliseOptions",
     "InvalidInput",
     "LiveNetwork",
     "NetworkSpec",
@@ -27,12 +37,15 @@ __all__ = [
     "PruneResult",
     "RecurrentNetwork",
     "Spectrum",
+    "TangentTwins",
+    "TuningOptions",
     "TwinExponents",
     "__version__",
     "add_synapses",
     "block_twin_exponents",
     "compact",
     "connectivity",
+    "duplicate_synapses",
     "entropy_rate",
     "flow_spectrum",
     "interpolate_spectrum",
@@ -45,4 +58,5 @@ __all__ = [
     "remove_synapses",
     "restored_twin_exponents",
     "silence_neurons",
+    "tangent_twin_exponents",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -20,30 +21,17 @@ from lnpbrian import checks, figures, files, study
 from lnpbrian._version import __version__
 from lnpbrian.betweenness import betweenness_centrality
 from lnpbrian.checks import InvalidInput
-from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder, Encoder, PoissonEncoder
-from lnpbrian.lnp import EXPONENTS, PruneOptions, schedule
-from lnpbrian.models import CHRSNN, HRSNN, MRSNN
-from lnpbrian.models.parts import LIFParameters
+from lnpbrian.jobs import ENCODERS, MODELS, TASKS, PruneJob
 from lnpbrian.network import NetworkSpec
-from lnpbrian.noise import EXCITABILITIES, RESCALES, STRENGTHS, NoisePruneOptions
-from lnpbrian.readout import ReadoutOptions
+from lnpbrian.noise import EXCITABILITIES, RESCALES, STRENGTHS
+from lnpbrian.options import EXPONENTS
 from lnpbrian.records import versions, write_json
 from lnpbrian.spectrum import number_of_exponents
 from lnpbrian.stability import SpectrumOptions, stability_record
-from lnpbrian.streams import Streams
 from lnpbrian.study import Study
-from lnpbrian.tasks import ForecastTask, lorenz63, short_protocol
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 console = Console()
-
-MODELS = {"hrsnn": HRSNN, "chrsnn": CHRSNN, "mrsnn": MRSNN}
-# 1/0.9056 time units of 0.01 each (Viswanath 1998 for the exponent).
-LORENZ_LYAPUNOV_STEPS = 110.4
-
-
-TASKS = ("lorenz63",)
-ENCODERS = ("current", "poisson")
 
 
 def _choices(what: str, values: Iterable[str]) -> typer.models.OptionInfo:
@@ -57,64 +45,99 @@ def _root() -> None:
 
 @app.command()
 def prune(
-    model: Annotated[str, _choices("Network model", MODELS)] = "hrsnn",
-    neurons: Annotated[int, typer.Option(help="Number of neurons.")] = 1000,
-    connection_probability: Annotated[float, typer.Option(help="Connection probability in (0, 1].")] = 0.1,
-    iterations: Annotated[int, typer.Option(help="Pruning iterations.")] = 10,
-    synapse_sparsity: Annotated[float, typer.Option(help="Fraction of synapses to remove.")] = 0.95,
-    neuron_sparsity: Annotated[float, typer.Option(help="Fraction of neurons to remove.")] = 0.3,
-    task: Annotated[str, _choices("Series to forecast", TASKS)] = "lorenz63",
-    encoder: Annotated[str, _choices("How samples become input", ENCODERS)] = "current",
-    windows: Annotated[int, typer.Option(help="Forecast windows.")] = 20,
-    sample_time: Annotated[float, typer.Option(help="Time each sample is shown, in ms.")] = 100.0,
-    edge_strength: Annotated[str, _choices("What makes a synapse strong", STRENGTHS)] = "lyapunov",
-    exponents: Annotated[str, _choices("Where a neuron's exponent comes from", EXPONENTS)] = "twins",
-    rescale: Annotated[str, _choices("How kept weights are rescaled", RESCALES)] = "homeostatic",
-    cap: Annotated[float | None, typer.Option(help="Largest rescaling factor.")] = None,
-    excitability: Annotated[str, _choices("Biases after pruning", EXCITABILITIES)] = "keep",
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    context: typer.Context,
+    model: Annotated[str, _choices("Network model", MODELS)] = PruneJob.model,
+    neurons: Annotated[int, typer.Option(help="Number of neurons.")] = PruneJob.neurons,
+    connection_probability: Annotated[
+        float, typer.Option(help="Connection probability in (0, 1].")
+    ] = PruneJob.connection_probability,
+    iterations: Annotated[int, typer.Option(help="Pruning iterations.")] = PruneJob.iterations,
+    synapse_sparsity: Annotated[
+        float, typer.Option(help="Fraction of synapses to remove.")
+    ] = PruneJob.synapse_sparsity,
+    neuron_sparsity: Annotated[float, typer.Option(help="Fraction of neurons to remove.")] = PruneJob.neuron_sparsity,
+    steps: Annotated[
+        str | None,
+        typer.Option(
+            help="Steps of an iteration, in order: I (synapses by noise), II (neurons by betweenness), "
+            "III (edges against localisation), IV (time constants on the spectrum). Default: all that the model allows."
+        ),
+    ] = PruneJob.steps,
+    fidelity: Annotated[bool, typer.Option("--fidelity", help="Read every step as the paper has it.")] = False,
+    task: Annotated[str, _choices("Series to forecast", TASKS)] = PruneJob.task,
+    encoder: Annotated[str, _choices("How samples become input", ENCODERS)] = PruneJob.encoder,
+    windows: Annotated[int, typer.Option(help="Forecast windows.")] = PruneJob.windows,
+    sample_time: Annotated[float, typer.Option(help="Time each sample is shown, in ms.")] = PruneJob.sample_time,
+    edge_strength: Annotated[str, _choices("What makes a synapse strong", STRENGTHS)] = PruneJob.edge_strength,
+    exponents: Annotated[str, _choices("Where a neuron's exponent comes from", EXPONENTS)] = PruneJob.exponents,
+    rescale: Annotated[str, _choices("How kept weights are rescaled", RESCALES)] = PruneJob.rescale,
+    cap: Annotated[float | None, typer.Option(help="Largest rescaling factor.")] = PruneJob.cap,
+    excitability: Annotated[str, _choices("Biases after pruning", EXCITABILITIES)] = PruneJob.excitability,
+    new_edges: Annotated[float, typer.Option(help="Edges that step III adds, over those there are.")] = (
+        PruneJob.new_edges
+    ),
+    tune_every: Annotated[
+        int, typer.Option(help="Iterations between two searches of step IV; the last ends with one.")
+    ] = PruneJob.tune_every,
+    evaluations: Annotated[int, typer.Option(help="Networks that a search of step IV measures.")] = (
+        PruneJob.evaluations
+    ),
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = PruneJob.seed,
     jobs: Annotated[int, typer.Option(help="Processes that share the forecast windows; 0 for one per core.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for run.json, network.npz and the figures.")] = Path("runs/prune"),
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the unfinished run in this folder, with its options.")
+    ] = None,
 ) -> None:
-    """Forecast with a network, prune it, forecast again; write numbers, network and figures."""
-    for name, value, known in (("model", model, MODELS), ("task", task, TASKS), ("encoder", encoder, ENCODERS)):
-        checks.choice(f"--{name}", value, known)
-    noise = NoisePruneOptions(edge_strength=edge_strength, rescale=rescale, cap=cap, excitability=excitability)
-    pruning = PruneOptions(synapse_sparsity, neuron_sparsity, iterations, noise, exponents=exponents)
-    readout = ReadoutOptions(sample_time=checks.real("sample_time", sample_time, above=0) * ms)
-    # Everything that can be refused is refused before the work begins.
-    checks.count("neurons", neurons, minimum=2)
-    checks.count("seed", seed, minimum=0)
+    """Forecast with a network, prune it, forecast again; write numbers, network and figures.
+
+    A run that was interrupted goes on after its last iteration with --resume.
+    """
     checks.count("jobs", jobs, minimum=0)
-    p = checks.probability("connection_probability", connection_probability)
-    series = _task(windows)
-    directory = checks.writable_directory("--out", out)
-    with console.status("building the network and checking its rate (compiles on first use)"):
-        live = MODELS[model](neurons, p, parameters=LIFParameters.forecasting(), seed=seed)
-    schedule(live.spec.n_neurons, live.spec.n_synapses, pruning)
-    source = _encoder(encoder, neurons, series, seed)
-    console.print(
-        f"{live.spec.model}: {neurons} neurons, {len(live.synapses)} synapses, {live.mean_rate:.1f} Hz under noise"
-    )
-    with _bars(study.STAGES) as report:
-        result = study.prune_and_forecast(
-            live,
-            source,
-            series,
-            pruning=pruning,
-            readout=readout,
-            seed=seed,
-            jobs=jobs or os.cpu_count() or 1,
-            report=report,
+    if resume is not None:
+        _refuse(context, "--resume takes all options from the run", but=("resume", "jobs"))
+        job, directory = PruneJob.load(resume), resume
+    else:
+        if fidelity:
+            _refuse(
+                context,
+                "--fidelity decides how steps are read",
+                only=("edge_strength", "exponents", "rescale", "cap", "excitability"),
+            )
+        chosen = {name: context.params[name] for name in PruneJob.__dataclass_fields__}
+        job, directory = PruneJob(**chosen), checks.writable_directory("--out", out)
+    going_on = job.begin(directory)
+    try:
+        with console.status("building the network and checking its rate (compiles on first use)"):
+            live = job.build()
+        console.print(
+            f"{live.spec.model}: {job.neurons} neurons, {len(live.synapses)} synapses, {live.mean_rate:.1f} Hz under "
+            + f"noise{f'; going on with the run in {directory}' if going_on else ''}",
+            soft_wrap=True,
         )
+        with _bars(study.STAGES) as report:
+            result = job.run(live, directory, jobs=jobs or os.cpu_count() or 1, report=report)
+    except KeyboardInterrupt:
+        _fail(f"interrupted; go on with: lnpbrian prune --resume {directory}", 130)
+    except InvalidInput:
+        job.abandon(directory)
+        raise
     result.after.save(directory / "network.npz")
     drawn = figures.draw_all(result, directory)
-    options = {"connection_probability": connection_probability, "encoder": encoder, "windows": windows}
-    result.write_json(directory / "run.json", options)
+    result.write_json(directory / "run.json", {"command": dataclasses.asdict(job)})
+    job.finish(directory)
     console.print(_table(result))
     if not result.pruning.status.startswith("all"):
         console.print(result.pruning.status)
     console.print(f"Wrote run.json, network.npz and {len(drawn)} figures to {directory}", soft_wrap=True)
+
+
+def _refuse(context: typer.Context, reason: str, *, only: Iterable[str] = (), but: Iterable[str] = ()) -> None:
+    """Refuse options that were given on the command line: `only` those, or all `but` those."""
+    names = tuple(only) or [name for name in context.params if name not in tuple(but)]
+    given = [name for name in names if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
+    if given:
+        raise InvalidInput(f"{reason}; leave out --{given[0].replace('_', '-')}")
 
 
 @app.command()
@@ -233,18 +256,6 @@ def _description(spec: NetworkSpec) -> dict[str, str]:
         "betweenness": f"{between.mean():.4g} mean, {between.max():.4g} largest",
         "time step": f"{1e3 * spec.dt:g} ms, {spec.spike_timing} spikes",
     }
-
-
-def _task(windows: int) -> ForecastTask:
-    return short_protocol(lorenz63(), name="lorenz63", n_windows=windows, lyapunov_time=LORENZ_LYAPUNOV_STEPS)
-
-
-def _encoder(name: str, neurons: int, task: ForecastTask, seed: int) -> Encoder:
-    rng = Streams(seed).child("encoder").rng(name)
-    dimensions = task.windows.shape[-1]
-    if name == "current":
-        return CurrentEncoder.draw(neurons, dimensions, scale=INPUT_SCALE, rng=rng)
-    return PoissonEncoder.draw(neurons, dimensions, rng=rng)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ Synapses are given as three aligned arrays: synapse `e` goes from neuron ``pre[e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +17,9 @@ from lnpbrian.checks import InvalidInput
 
 __all__ = [
     "LinearNetwork",
+    "LyapunovEstimate",
     "edge_strength",
+    "estimated_lyapunov_matrix",
     "linear_network",
     "lyapunov_matrix",
     "spectral_abscissa",
@@ -28,9 +29,15 @@ NEIGHBOURS = ("both", "in", "out")
 STRENGTHS = ("lyapunov", "weight", "lyapunov*weight")
 DIAGONALS = ("row-dominant", "shift", "leak")
 
-# One traversed entry of a sparse product costs about as much as 1000 multiply-adds of a dense one (two cores, OpenBLAS:
-# 14 ns against 12 ps, half of the dense product being left out); only the speed depends on it.
-SPARSE_COST = 1000
+# Up to this size N x N matrices are worked on as dense ones (0.4 GB of float32).
+DENSE_NEURONS = 10_000
+# Up to this size the dense products are done in float64: less than a second.
+DOUBLE_NEURONS = 1000
+# Entries of rows of B that may be traversed one by one: 20 to 30 s.
+AFFORDABLE_ENTRIES = 1e9
+# A traversed entry of a row costs about as much as 3000 multiply-adds of the two dense products (two cores, OpenBLAS:
+# 23 ns against 7 ps, half of each product being left out); only the speed depends on it.
+SPARSE_COST = 3000
 # A signed harmonic mean is singular when the sum of 1/lambda cancels to this fraction of the sum of 1/|lambda|.
 CANCELLED = 1e-9
 # Up to this size the spectral abscissa is read off all eigenvalues (a second); beyond, Arnoldi iteration comes first.
@@ -73,6 +80,7 @@ def lyapunov_matrix(
     -------
     array of float, shape (S,), 1/s
         L of each synapse. Between the smallest and the largest magnitude met, or of any size and sign if `signed`.
+        With more than 1000 neurons and not `signed`, dense products are in float32: relative error below 1e-6.
 
     Raises
     ------
@@ -83,7 +91,8 @@ def lyapunov_matrix(
     -----
     Equation (1) of Chakraborty et al. (2024), arXiv 2403.03409; its printed form is not recoverable beyond "harmonic
     mean" over "all neighbours" of both ends. The union is never built: with B the boolean neighbour matrix and
-    x = 1 / max(|lambda|, resolution), the sum over it is (B x)_i + (B x)_j - (B diag(x) B^T)_ij.
+    x = 1 / max(|lambda|, resolution), the sum over it is (B x)_i + (B x)_j - (B diag(x) B^T)_ij. Exact overlaps take
+    seconds at N = 5000 and 2.5 M synapses; for larger dense networks see `estimated_lyapunov_matrix`.
 
     Examples
     --------
@@ -94,21 +103,163 @@ def lyapunov_matrix(
     >>> lyapunov_matrix([0, 1], [1, 2], [-10.0, -20.0, 20.0], resolution=0.1, neighbours="in")
     array([10.        , 13.33333333])
     """
+    pre, post, B, values = _neighbourhoods(pre, post, exponents, resolution, neighbours, signed)
+    # Terms of one sign stand float32, whole numbers below 2**24 are exact in it; terms that cancel need more.
+    single = B.shape[0] > DOUBLE_NEURONS and not signed
+    shared = _shared(B, post, pre, values, np.float32 if single else np.float64)
+    return _harmonic_means(pre, post, *_union_sums(B, post, pre, values, shared))
+
+
+@dataclass(frozen=True, eq=False)
+class LyapunovEstimate:
+    """Lyapunov matrix from expected overlaps of neighbourhoods, and how good it is.
+
+    Attributes
+    ----------
+    lyapunov : array of float, shape (S,), 1/s
+        L of each synapse.
+    error : float
+        Largest relative error of L on a sample of the synapses, where it was computed exactly.
+    status : str
+        What to know about the result.
+    """
+
+    lyapunov: np.ndarray = field(repr=False)
+    error: float
+    status: str
+
+
+def estimated_lyapunov_matrix(
+    pre: object,
+    post: object,
+    exponents: object,
+    *,
+    resolution: float,
+    rng: np.random.Generator,
+    groups: object = None,
+    neighbours: str = "both",
+    signed: bool = False,
+    classes: int = 64,
+    samples: int = 1000,
+) -> LyapunovEstimate:
+    """Lyapunov matrix with the expected overlap of the two neighbourhoods of each synapse instead of the exact one.
+
+    For networks whose exact overlaps are out of reach: time S * classes, memory (N + 1) * classes beside the result.
+
+    Parameters
+    ----------
+    pre, post, exponents, resolution, neighbours, signed
+        As for `lyapunov_matrix`.
+    rng : numpy.random.Generator
+        Draws the synapses on which the error is measured.
+    groups : array of int, shape (N,), optional
+        Cluster of each neuron. Neurons of a cluster of equal degree should be alike in whom they are connected with.
+    classes : int, > 0
+        Number of classes of neurons. Half of them hold one neuron each, those of many neighbours and an exponent far
+        from the mean, whose part in the overlaps is then exact. The others are shared among the groups, at least one
+        each: intervals of the degree with equal sums of squared degrees, so that hubs are with few others.
+    samples : int, > 0
+        Number of synapses on which L is computed exactly.
+
+    Returns
+    -------
+    LyapunovEstimate
+
+    Raises
+    ------
+    InvalidInput
+        As `lyapunov_matrix`.
+
+    Notes
+    -----
+    If neuron i has a_ig neighbours in class g of n_g neurons, and j has a_jg, both drawn without regard to each other,
+    the expected number in common is a_ig a_jg / n_g (hypergeometric law). With X_ig the sum of x over the neighbours
+    of i in g and T_g that over all of g, the sum of x over the common ones is
+    (X_ig a_jg + a_ig X_jg) / n_g - T_g a_ig a_jg / n_g^2, its regression on both sums. The memberships of i and j
+    themselves are known and taken as they are. Exact where each neuron has all or none of a class as neighbours.
+
+    Examples
+    --------
+    Each of three neurons connected with the others, so that all three are around each synapse:
+
+    >>> pre, post = [0, 0, 1, 1, 2, 2], [1, 2, 0, 2, 0, 1]
+    >>> found = estimated_lyapunov_matrix(pre, post, [-10.0, -20.0, 20.0], resolution=0.1, rng=np.random.default_rng(0))
+    >>> found.lyapunov.round(4)
+    array([15., 15., 15., 15., 15., 15.])
+    """
+    pre, post, B, values = _neighbourhoods(pre, post, exponents, resolution, neighbours, signed)
+    n = B.shape[0]
+    checks.generator("rng", rng)
+    size = checks.count("samples", samples)
+    group = np.zeros(n, dtype=int) if groups is None else checks.array("groups", groups, shape=(n,), dtype=int)
+    label = _classes(B, group, np.sum(values[1:], axis=0), checks.count("classes", classes))
+    expected = _expected_shared(B, post, pre, values, label, mutual=neighbours == "both")
+    found = _harmonic_means(pre, post, *_union_sums(B, post, pre, values, expected))
+    chosen = rng.choice(pre.size, size=min(size, pre.size), replace=False)
+    i, j = post[chosen], pre[chosen]
+    exact = _harmonic_means(j, i, *_union_sums(B, i, j, values, _shared_sparse(B, i, j, values)))
+    off = np.abs(found[chosen] / exact - 1)
+    error, typical = float(off.max(initial=0)), float(np.sqrt(off @ off / max(off.size, 1)))
+    status = (
+        f"expected overlap in {label.max(initial=-1) + 1} classes: relative error at most {error:.1e}, "
+        f"root mean square {typical:.1e}, on {chosen.size} sampled synapses"
+    )
+    return LyapunovEstimate(found, error, status)
+
+
+def exact_overlap_is_affordable(pre: np.ndarray, post: np.ndarray, n: int) -> bool:
+    """Whether `lyapunov_matrix` takes less than about half a minute and 1 GB: N <= 10,000, or few common neighbours."""
+    degree = np.bincount(pre, minlength=n) + np.bincount(post, minlength=n)
+    return n <= DENSE_NEURONS or float(degree.astype(float) @ degree) <= AFFORDABLE_ENTRIES
+
+
+def _neighbourhoods(
+    pre: object, post: object, exponents: object, resolution: float, neighbours: str, signed: bool
+) -> tuple[np.ndarray, np.ndarray, sparse.csr_array, list[np.ndarray]]:
+    """Checked synapses, B, and what is summed over neighbourhoods: 1, then 1/lambda (positive and negative parts)."""
     lam = checks.array("exponents", exponents, shape=(None,))
     n = lam.size
     pre, post = checks.edge_arrays(pre, post, n)
     floor = checks.real("resolution", resolution, above=0)
     checks.choice("neighbours", neighbours, NEIGHBOURS)
-    B = _neighbour_matrix(pre, post, n, neighbours)
     if not signed:
-        x = 1 / np.maximum(np.abs(lam), floor)
-        size, total = _union_sums(B, pre, post, [np.ones(n), x])
-        return size / total  # eq. (1)
-    if (lam == 0).any():
+        inverse = [1 / np.maximum(np.abs(lam), floor)]
+    elif (lam == 0).any():
         raise InvalidInput(
             f"exponents must not be zero in a signed harmonic mean, got 0 at neuron {np.abs(lam).argmin()}"
         )
-    size, plus, minus = _union_sums(B, pre, post, [np.ones(n), np.maximum(1 / lam, 0), np.maximum(-1 / lam, 0)])
+    else:
+        inverse = [np.maximum(1 / lam, 0), np.maximum(-1 / lam, 0)]
+    return pre, post, _neighbour_matrix(pre, post, n, neighbours), [np.ones(n), *inverse]
+
+
+def _neighbour_matrix(pre: np.ndarray, post: np.ndarray, n: int, neighbours: str) -> sparse.csr_array:
+    """Boolean B (as 0.0 and 1.0): B[i, k] = 1 if k is a neighbour of i."""
+    ones = np.ones(pre.size, dtype=np.float32)
+    i, k = post.astype(np.int32), pre.astype(np.int32)  # half the memory of int64
+    B = sparse.csr_array((ones, (k, i) if neighbours == "out" else (i, k)), shape=(n, n))
+    if neighbours == "both":
+        B = B + B.T.tocsr()
+    B.data[:] = 1
+    return B
+
+
+def _union_sums(
+    B: sparse.csr_array, i: np.ndarray, j: np.ndarray, values: list[np.ndarray], shared: list[np.ndarray]
+) -> list[np.ndarray]:
+    """For each x in `values`: sum of x over N(i) union N(j), given that over the intersection."""
+    sums = []
+    for x, both in zip(values, shared, strict=True):
+        around = B @ x
+        sums.append(around[i] + around[j] - both)
+    return sums
+
+
+def _harmonic_means(pre: np.ndarray, post: np.ndarray, size: np.ndarray, *sums: np.ndarray) -> np.ndarray:
+    """Equation (1) from the size of the union and the sums of 1/lambda over it, or of their two parts."""
+    if len(sums) == 1:
+        return size / sums[0]  # eq. (1)
+    plus, minus = sums
     total = plus - minus
     singular = np.flatnonzero(np.abs(total) <= CANCELLED * (plus + minus))
     if singular.size:
@@ -120,54 +271,122 @@ def lyapunov_matrix(
     return size / total  # eq. (1)
 
 
-def _neighbour_matrix(pre: np.ndarray, post: np.ndarray, n: int, neighbours: str) -> sparse.csr_array:
-    """Boolean B (as 0.0 and 1.0): B[i, k] = 1 if k is a neighbour of i."""
-    ones = np.ones(pre.size)
-    B = sparse.csr_array((ones, (post, pre)), shape=(n, n))
-    if neighbours != "in":
-        out = sparse.csr_array((ones, (pre, post)), shape=(n, n))
-        B = out if neighbours == "out" else B + out
-    B.sum_duplicates()
-    B.data[:] = 1
-    return B
-
-
-def _union_sums(B: sparse.csr_array, pre: np.ndarray, post: np.ndarray, values: list[np.ndarray]) -> list[np.ndarray]:
-    """For each non-negative x in `values`: sum of x over N(post) union N(pre), per synapse."""
-    shared = [np.empty(pre.size) for _ in values]
-    for edges, products in _shared_blocks(B, pre, post, values):
-        for out, product in zip(shared, products, strict=True):
-            out[edges] = product
-    return [(B @ x)[post] + (B @ x)[pre] - both for x, both in zip(values, shared, strict=True)]
-
-
-def _shared_blocks(
-    B: sparse.csr_array, pre: np.ndarray, post: np.ndarray, values: list[np.ndarray]
-) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
-    """Yield (synapses, [(B diag(x) B^T)[post, pre] for x in values]), by blocks of rows of the lower triangle."""
+def _shared(
+    B: sparse.csr_array, i: np.ndarray, j: np.ndarray, values: list[np.ndarray], kind: type
+) -> list[np.ndarray]:
+    """(B diag(x) B^T)[i, j] for each x in `values`: by dense products in the type `kind`, or row by row of B."""
     n = B.shape[0]
-    row, column = np.maximum(pre, post), np.minimum(pre, post)  # the product is symmetric
-    order = np.argsort(row, kind="stable")
-    starts = np.searchsorted(row[order], np.arange(n + 1))
-    traversed = float((B.sum(axis=0) ** 2).sum())
-    dense = traversed * SPARSE_COST > float(n) ** 3
-    # Counts are whole numbers below 2**24: exact in float32.
-    types = [np.float32 if (x == 1).all() else np.float64 for x in values]
-    full = {kind: B.toarray().astype(kind) for kind in set(types)} if dense else {}
-    height = max(1, BLOCK // max(n, 1))
+    traversed = float((np.diff(B.indptr).astype(float)[i] + np.diff(B.indptr)[j]).sum())
+    if traversed * SPARSE_COST <= float(n) ** 3:
+        return _shared_sparse(B, i, j, values)
+    # The product is symmetric: its lower triangle is enough.
+    row, column = np.maximum(i, j), np.minimum(i, j)
+    at = np.arange(i.size, dtype=np.int32)
+    by_row = sparse.csr_array((np.ones(i.size, dtype=np.int8), (row.astype(np.int32), at)), shape=(n, i.size))
+    shared: list[np.ndarray] = [np.empty(i.size, dtype=kind) for _ in values]
+    full = B.toarray().astype(kind, copy=False)
+    scales: list[np.ndarray | None] = [None if (x == 1).all() else x.astype(kind) for x in values]
+    height = max(1, BLOCK // n)
     for low in range(0, n, height):
         high = min(low + height, n)
-        edges = order[starts[low] : starts[high]]
-        if edges.size == 0:
-            continue
-        products = []
-        for x, kind in zip(values, types, strict=True):
-            if dense:
-                block = (full[kind][low:high] * x.astype(kind)) @ full[kind][:high].T
-            else:
-                block = (B[low:high] @ (B[:high] * x[None, :]).T).toarray()
-            products.append(block[row[edges] - low, column[edges]])
-        yield edges, products
+        edges = by_row.indices[by_row.indptr[low] : by_row.indptr[high]]
+        r, c = row[edges] - low, column[edges]
+        for out, scale in zip(shared, scales, strict=True):
+            block = full[low:high] if scale is None else full[low:high] * scale
+            out[edges] = (block @ full[:high].T)[r, c]
+    return shared
+
+
+def _shared_sparse(B: sparse.csr_array, i: np.ndarray, j: np.ndarray, values: list[np.ndarray]) -> list[np.ndarray]:
+    """(B diag(x) B^T)[i, j] for each x in `values`, from the common entries of rows i and j."""
+    X = np.stack(values, axis=1)
+    shared = np.empty((i.size, len(values)))
+    degree = np.diff(B.indptr).astype(np.int64)
+    ends = np.cumsum(degree[i] + degree[j])
+    low = 0
+    while low < i.size:
+        done = ends[low - 1] if low else 0
+        high = max(low + 1, int(np.searchsorted(ends, done + BLOCK)))
+        shared[low:high] = B[i[low:high]].multiply(B[j[low:high]]) @ X
+        low = high
+    return list(shared.T)
+
+
+def _classes(B: sparse.csr_array, group: np.ndarray, x: np.ndarray, classes: int) -> np.ndarray:
+    """Class of each neuron, 0, 1, ...: alone if it matters most, else its group divided by degree."""
+    n, degree = group.size, B.sum(axis=0).astype(float)
+    names, group = np.unique(group, return_inverse=True)
+    # Presence of neuron k moves L by about x_k L - 1 parts of the union's size.
+    influence = (degree * (x / x.mean() - 1)) ** 2 if n else degree
+    alone = np.argsort(influence, kind="stable")[n - min(classes // 2, n) :]
+    parts = max(1, (classes - alone.size) // max(names.size, 1))
+    share = degree**2 + 1e-9  # no division by 0 where there are no neighbours
+    order = np.lexsort((share, group))
+    passed = np.cumsum(share[order]) - share[order] / 2
+    total = np.bincount(group, weights=share)
+    before = np.concatenate(([0.0], np.cumsum(total)))[group[order]]
+    part = np.clip((passed - before) / total[group[order]] * parts, 0, parts - 1).astype(int)
+    label = np.empty(n, dtype=int)
+    label[order] = group[order] * parts + part
+    label[alone] = names.size * parts + np.arange(alone.size)
+    return np.unique(label, return_inverse=True)[1]
+
+
+def _expected_shared(
+    B: sparse.csr_array, i: np.ndarray, j: np.ndarray, values: list[np.ndarray], label: np.ndarray, *, mutual: bool
+) -> list[np.ndarray]:
+    """Expected (B diag(x) B^T)[i, j] for each x in `values`, from the numbers of neighbours in each class.
+
+    `mutual` says that i and j are neighbours of each other.
+    """
+    n, classes = B.shape[0], int(label.max(initial=-1)) + 1
+    one_hot = np.zeros((n, classes))
+    one_hot[np.arange(n), label] = 1
+    size, a = one_hot.sum(axis=0), B @ one_hot
+    own = B.diagonal()
+    sums = [B @ (one_hot * x[:, None]) for x in values]
+    totals = [x @ one_hot for x in values]
+    factors = [
+        (np.hstack([a, X]).astype(np.float32), np.hstack([X / size - a * (T / size**2), a / size]).astype(np.float32))
+        for X, T in zip(sums, totals, strict=True)
+    ]
+    around = [X.sum(axis=1) for X in sums]
+    shared = [np.empty(i.size) for _ in values]
+    height = max(1, BLOCK // (2 * max(classes, 1)))
+    for low in range(0, i.size, height):
+        edges = slice(low, low + height)
+        k, m = i[edges], j[edges]
+        km, mk = (1, 1) if mutual else (entries(B, k, m), entries(B, m, k))
+        kk, mm = own[k], own[m]
+        for out, x, X, T, whole, (left, right) in zip(shared, values, sums, totals, around, factors, strict=True):
+            total = np.einsum("eg,eg->e", left[k], right[m]).astype(float)
+            total += kk * mk * x[k] + km * mm * x[m]
+            # In the classes of k and m, put what is left without those two in the place of what was added.
+            for g, once in ((label[k], True), (label[m], label[k] != label[m])):
+                has_k, has_m = label[k] == g, label[m] == g
+                full = a[k, g], X[k, g], a[m, g], X[m, g], size[g], T[g]
+                rest = (
+                    full[0] - kk * has_k - km * has_m,
+                    full[1] - kk * has_k * x[k] - km * has_m * x[m],
+                    full[2] - mk * has_k - mm * has_m,
+                    full[3] - mk * has_k * x[k] - mm * has_m * x[m],
+                    full[4] - has_k - has_m,
+                    full[5] - has_k * x[k] - has_m * x[m],
+                )
+                total += once * (_common(*rest) - _common(*full))
+            out[edges] = np.where(k == m, whole[k], total)
+    return shared
+
+
+def _common(a: np.ndarray, X: np.ndarray, b: np.ndarray, Y: np.ndarray, n: np.ndarray, T: np.ndarray) -> np.ndarray:
+    """Expected sum over the common ones of a and b members, with sums X and Y, of a class of n with sum T."""
+    n = np.maximum(n, 1)
+    return (X * b + a * Y) / n - T * a * b / n**2
+
+
+def entries(matrix: np.ndarray | sparse.csr_array, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """matrix[i, j] for aligned index arrays; what a sparse one does not hold is 0."""
+    return np.asarray(matrix[i, j]).ravel()
 
 
 def edge_strength(weights: object, lyapunov: object = None, *, kind: str = "lyapunov") -> np.ndarray:

@@ -1,98 +1,36 @@
 """Lyapunov noise pruning: the loop that makes a live Brian2 network sparse, in place, before it is trained.
 
-One iteration measures rates and Lyapunov exponents, removes synapses by noise pruning (step I), and silences the
-neurons of lowest betweenness (step II). A geometric schedule spreads the removal over the iterations.
+One iteration looks at rates and Lyapunov exponents, removes synapses by noise pruning (step I), silences the neurons of
+lowest betweenness (step II), adds edges against localisation (step III) and, now and then, tunes the time constants on
+the Lyapunov spectrum (step IV). A geometric schedule spreads the removal over the iterations.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
-from brian2 import NeuronGroup, Quantity, Subgroup, Synapses, ms, second
 
-from lnpbrian import checks
-from lnpbrian.betweenness import betweenness_centrality, lowest_neurons, total_degree
+from lnpbrian.checkpoint import Checkpoint, CheckpointFolder, fingerprint
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov import TwinExponents, block_twin_exponents, restored_twin_exponents, twin_window
-from lnpbrian.network import LiveNetwork, RecurrentNetwork
-from lnpbrian.noise import NoisePruneOptions, NoisePruneResult, noise_prune
-from lnpbrian.simulate import RATE_RANGE_HZ, Drive, noise_drive, observe
-from lnpbrian.spectrum import Spectrum, lyapunov_spectrum, number_of_exponents
+from lnpbrian.delocalise import DelocalisationReport
+from lnpbrian.laws import Laws
+from lnpbrian.lyapunov import TwinExponents
+from lnpbrian.network import LiveNetwork, NetworkSpec, RecurrentNetwork
+from lnpbrian.observation import Observation, observe_model, observe_network
+from lnpbrian.options import PruneOptions, schedule
+from lnpbrian.simulate import Drive, noise_drive
+from lnpbrian.spectrum import Spectrum, number_of_exponents
+from lnpbrian.steps import PruningSteps, has_laws
 from lnpbrian.streams import Streams
-from lnpbrian.structure import remove_synapses, silence_neurons
+from lnpbrian.structure import adopt
 
-__all__ = ["Progress", "PruneOptions", "PruneResult", "Record", "prune", "schedule"]
-
-
-# Twins of a model run with steps of at most 0.5 ms: what is left of the time grid in their exponents is of first order.
-TWIN_STEP = 0.5e-3
-EXPONENTS = ("twins", "spectrum")
-
-
-@dataclass(frozen=True)
-class PruneOptions:
-    """How far, in how many steps, and by which reading of the method to prune.
-
-    Parameters
-    ----------
-    synapse_sparsity : float
-        Fraction of the synapses to remove, in [0, 1).
-    neuron_sparsity : float
-        Fraction of the neurons to remove, in [0, 1).
-    iterations : int
-        Number of iterations, at least 1.
-    noise : NoisePruneOptions
-        Options of step I.
-    minimum_neurons : int
-        Pruning never leaves fewer.
-    observation : Quantity
-        Time over which rates are measured in each iteration.
-    exponents : {"twins", "spectrum"}
-        Where the exponent of a neuron comes from: how its separation grows between twins (the paper's), or its share
-        of the complete spectrum of tangent dynamics, which takes a model of `lnpbrian.models` without delays, and time
-        that grows with the cube of the neurons.
-    twin_duration : Quantity
-        Time over which exponents are measured.
-    realisations : int
-        Number of twins.
-    perturbation : float
-        Standard deviation of the twins' perturbation, in the unit of the potential.
-    rates : (float, float)
-        Bounds of the mean rate in Hz; pruning stops after two iterations outside them.
-    """
-
-    synapse_sparsity: float = 0.95
-    neuron_sparsity: float = 0.3
-    iterations: int = 10
-    noise: NoisePruneOptions = field(default_factory=NoisePruneOptions)
-    minimum_neurons: int = 10
-    observation: Quantity = field(default_factory=lambda: 1 * second)
-    exponents: str = "twins"
-    twin_duration: Quantity = field(default_factory=lambda: 500 * ms)
-    realisations: int = 4
-    perturbation: float = 1e-8
-    rates: tuple[float, float] = RATE_RANGE_HZ
-
-    def __post_init__(self) -> None:
-        checks.real("synapse_sparsity", self.synapse_sparsity, at_least=0, below=1)
-        checks.real("neuron_sparsity", self.neuron_sparsity, at_least=0, below=1)
-        checks.count("iterations", self.iterations)
-        checks.count("minimum_neurons", self.minimum_neurons)
-        checks.seconds("observation", self.observation)
-        checks.choice("exponents", self.exponents, EXPONENTS)
-        checks.seconds("twin_duration", self.twin_duration)
-        checks.count("realisations", self.realisations)
-        checks.real("perturbation", self.perturbation, above=0)
-        low, high = checks.array("rates", self.rates, shape=(2,), remedy="give the lower and the upper bound in Hz")
-        if not 0 <= low < high:
-            raise InvalidInput(f"rates must be (lower, upper) in Hz, got {self.rates}")
-        if not isinstance(self.noise, NoisePruneOptions):
-            raise InvalidInput(f"noise must be NoisePruneOptions(...), got {self.noise!r}")
+__all__ = ["Progress", "PruneResult", "Record", "prune"]
 
 
 @dataclass(frozen=True)
@@ -106,12 +44,22 @@ class Record:
     mean_rate_hz : float
         Of the surviving neurons, under the noise drive.
     largest_exponent_per_s, largest_exponent_standard_error_per_s : float
-        Of the network, from twins that keep their directions, or from the spectrum. Where it comes from the spectrum,
-        and for a network of your own from fresh directions, it is the same as the next.
+        Of the network, from a direction that is kept, or from the spectrum. Where it comes from the spectrum, and for a
+        network of your own from fresh directions, it is the same as the next.
     window_exponent_per_s, window_exponent_standard_error_per_s : float
         Mean growth over one window from fresh directions.
     exponent_quartiles_per_s : tuple of float
         Of the per-neuron exponents.
+    laplacian_ipr, adjacency_ipr : float or None
+        Largest inverse participation ratio among the eigenvectors at the ends of the spectra of the graph.
+    strong_components : int or None
+        Number of strongly connected components.
+    degree_variance : float or None
+        These four are None of a network of over 10,000 neurons.
+    time_constant_mean_ms : float
+        Of the surviving neurons.
+    stable : bool
+        Whether rate and largest exponent are within the bounds of the options.
     status : tuple of str
         What the steps have to say.
     seconds : dict of str to float
@@ -127,6 +75,12 @@ class Record:
     window_exponent_per_s: float
     window_exponent_standard_error_per_s: float
     exponent_quartiles_per_s: tuple[float, ...]
+    laplacian_ipr: float | None
+    adjacency_ipr: float | None
+    strong_components: int | None
+    degree_variance: float | None
+    time_constant_mean_ms: float
+    stable: bool
     status: tuple[str, ...]
     seconds: dict[str, float]
 
@@ -187,53 +141,14 @@ class Progress:
     fraction: float
 
 
-def schedule(neurons: int, synapses: int, options: PruneOptions) -> list[tuple[int, int]]:
-    """Return the numbers of neurons and synapses to be left after each iteration, falling geometrically.
-
-    Raises
-    ------
-    InvalidInput
-        If the targets cannot be reached together.
-
-    Examples
-    --------
-    >>> schedule(100, 1000, PruneOptions(synapse_sparsity=0.75, neuron_sparsity=0.36, iterations=2))
-    [(80, 500), (64, 250)]
-    """
-    final_neurons = round((1 - options.neuron_sparsity) * neurons)
-    final_synapses = round((1 - options.synapse_sparsity) * synapses)
-    if final_neurons < options.minimum_neurons:
-        highest = 1 - options.minimum_neurons / neurons
-        raise InvalidInput(
-            f"neuron_sparsity {options.neuron_sparsity:g} would leave {final_neurons} of {neurons} neurons, fewer than "
-            f"minimum_neurons = {options.minimum_neurons}; at most {max(highest, 0):.3g} can be removed"
-        )
-    if final_synapses < 1:
-        raise InvalidInput(
-            f"synapse_sparsity {options.synapse_sparsity:g} would leave none of {synapses} synapses; lower it"
-        )
-    # Neurons take their synapses along: in a random graph a fraction f of the neurons holds f^2 of the synapses.
-    left = (final_neurons / neurons) ** 2
-    if final_synapses > 1.02 * left * synapses:
-        raise InvalidInput(
-            f"synapse_sparsity {options.synapse_sparsity:g} cannot be kept with neuron_sparsity "
-            f"{options.neuron_sparsity:g}: the removed neurons take about {1 - left:.3g} of the synapses along; "
-            f"raise synapse_sparsity to {1 - left:.3g} or lower neuron_sparsity to "
-            f"{1 - np.sqrt(1 - options.synapse_sparsity):.3g}"
-        )
-    done = np.arange(1, options.iterations + 1) / options.iterations
-    return [
-        (round(neurons * (final_neurons / neurons) ** x), round(synapses * (final_synapses / synapses) ** x))
-        for x in done
-    ]
-
-
 def prune(
     live: LiveNetwork,
     *,
     options: PruneOptions | None = None,
     drive: Drive | None = None,
+    reference: NetworkSpec | None = None,
     seed: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> PruneResult:
     """Prune a Brian2 network in place by Lyapunov noise pruning.
@@ -241,15 +156,22 @@ def prune(
     Parameters
     ----------
     live : LiveNetwork
-        A model of `lnpbrian.models`, or `LiveNetwork` around any Brian2 network in runtime mode. It is run between the
-        edits and goes on from where it is.
+        A model of `lnpbrian.models`, or `LiveNetwork` around any Brian2 network in runtime mode. A model is edited
+        where it stands, and copies of it are measured; a network of your own is run between the edits, and goes on from
+        where it is.
     options : PruneOptions, optional
         Targets, schedule, reading of the method.
     drive : Drive, optional
         Frozen drive under which a model is observed, by default `noise_drive` of one observation. A network of your own
         brings its own input.
+    reference : NetworkSpec, optional
+        What a model was before it was pruned for the first time, if it has been: step IV tunes towards its spectrum and
+        changes its time constants. By default the model as it comes.
     seed : int
         Seed of the perturbations, of the sampling and of the default drive.
+    checkpoint : path-like, optional
+        Folder for a checkpoint after every iteration, for models only. The same call with the same folder goes on where
+        the last one was interrupted, and ends with the same network, bit for bit.
     report : callable, optional
         Called with a `Progress` as the work goes on.
 
@@ -260,276 +182,269 @@ def prune(
     Raises
     ------
     InvalidInput
-        If the targets cannot be reached, the network is silent or has no synapses, or an option needs what it lacks.
+        If the targets cannot be reached, the network is silent or has no synapses, an option needs what it lacks, or
+        the checkpoint is damaged or of another run.
+    OSError
+        If a checkpoint cannot be written; the last complete one is still there.
 
     Notes
     -----
-    Algorithm 1 of arXiv 2403.03409, steps I and II. Step I aims at the number of synapses that, after the neurons of
-    step II are gone, leaves the scheduled one. No data of a task is used. A plastic model does not learn meanwhile.
+    Algorithm 1 of arXiv 2403.03409. Step I aims at the number of synapses that, after the steps that follow it, leaves
+    the scheduled one. No data of a task is used. A plastic model does not learn meanwhile.
 
     Examples
     --------
+    >>> from brian2 import ms
     >>> from lnpbrian.models import HRSNN
     >>> model = HRSNN(60, 0.3, check_rate=False)
-    >>> quick = PruneOptions(0.8, 0.2, iterations=2, observation=100*ms, twin_duration=40*ms, rates=(0, 500))
+    >>> quick = PruneOptions(0.8, 0.2, iterations=2, steps=("I", "II"), observation=100*ms, rates=(0, 500))
     >>> result = prune(model, options=quick)
     >>> result.history[-1].neurons, len(model.synapses) == result.history[-1].synapses
     (48, True)
     """
     options = options or PruneOptions()
+    _check(live, options, drive, reference, checkpoint)
+    targets = schedule(int(live.alive.sum()), len(live.synapses), options)
     streams = Streams(seed).child("prune")
-    recurrent = isinstance(live, RecurrentNetwork)
-    if options.noise.excitability == "compensate" and not recurrent:
-        raise InvalidInput("excitability='compensate' needs a model of lnpbrian.models; use 'keep'")
-    if options.exponents == "spectrum":
-        if not isinstance(live, RecurrentNetwork):
-            raise InvalidInput("exponents='spectrum' needs a model of lnpbrian.models; use 'twins'")
-        number_of_exponents(live.spec, "all")
+    if drive is None and isinstance(live, RecurrentNetwork):
+        drive = noise_drive(len(live.neurons), duration=options.observation, rng=streams.rng("noise drive"))
+    start, folder = None, None
+    if isinstance(live, RecurrentNetwork):
+        now = live.spec
+        start = now if reference is None else reference
+        if checkpoint is not None:
+            folder = CheckpointFolder(checkpoint, fingerprint(now, start, drive, options, seed))
+    steps = PruningSteps(live, start, options, drive, streams)
+    return _Loop(steps, targets, folder, report).run()
+
+
+def _check(
+    live: LiveNetwork,
+    options: PruneOptions,
+    drive: Drive | None,
+    reference: NetworkSpec | None,
+    checkpoint: object,
+) -> None:
+    """Refuse what the network does not have the means for, before anything is measured or changed."""
     if len(live.synapses) == 0:
         raise InvalidInput(f"{live.synapses.name!r} has no synapses to prune")
+    if isinstance(live, RecurrentNetwork):
+        if options.exponents == "spectrum":
+            number_of_exponents(live.spec, "all")
+        if options.exponents == "tangent" and live.spec.delays is not None:
+            raise InvalidInput("exponents='tangent' does not know delays; use 'twins'")
+        if reference is not None and reference.n_neurons != len(live.neurons):
+            raise InvalidInput(
+                f"reference has {reference.n_neurons} neurons, the network has {len(live.neurons)}; it must be the one "
+                "that the network descends from"
+            )
+        if live.spec.delays is not None and options.steps is not None and "IV" in options.steps:
+            raise InvalidInput("step IV needs the spectrum, which is not known with delays; leave it out")
+        if options.steps is not None and "IV" in options.steps and not has_laws(live.spec):
+            raise InvalidInput("step IV needs time constants that differ within each cluster; leave it out")
+        return
+    own = "needs a model of lnpbrian.models"
+    if options.noise.excitability == "compensate":
+        raise InvalidInput(f"excitability='compensate' {own}; use 'keep'")
+    if options.exponents not in ("auto", "twins"):
+        raise InvalidInput(f"exponents={options.exponents!r} {own}; use 'twins'")
+    if options.steps is not None and "IV" in options.steps:
+        raise InvalidInput(f"step IV {own}; leave it out")
+    if checkpoint is not None:
+        raise InvalidInput(f"checkpoint {own}; a network of your own can be stored by Network.store")
+    if reference is not None:
+        raise InvalidInput(f"reference {own}; leave it out")
+    if drive is not None:
+        raise InvalidInput(f"drive {own}; a network of your own brings its own input")
     if options.neuron_sparsity > 0 and not live.silence:
         raise InvalidInput(
             "silence is empty, so that a pruned neuron would go on firing; name the variables that keep it from it, "
             "e.g. LiveNetwork(..., silence={'drive': 0}), or use neuron_sparsity=0"
         )
-    if drive is not None and not recurrent:
-        raise InvalidInput("drive is for the models of lnpbrian.models; a network of your own brings its own input")
-    targets = schedule(int(live.alive.sum()), len(live.synapses), options)
-    if drive is None and recurrent:
-        drive = noise_drive(len(live.neurons), duration=options.observation, rng=streams.rng("noise drive"))
-    loop = _Loop(live, options, drive, streams, report)
-    with _without_learning(live):
-        return _iterate(loop, targets)
-
-
-def _iterate(loop: _Loop, targets: list[tuple[int, int]]) -> PruneResult:
-    live, options = loop.live, loop.options
-    first = now = loop.measure(0)
-    if not now.rates.any():
-        raise InvalidInput(
-            f"{live.neurons.name!r} is silent: no spike in {float(options.observation):g} s; give it more input, "
-            "since neither exponents nor pruning mean anything without activity"
-        )
-    history = [loop.record(0, now, ())]
-    outside, status = 0, "all iterations done"
-    for k, target in enumerate(targets, start=1):
-        notes = loop.edit(k, target, now)
-        now = loop.measure(k)
-        history.append(loop.record(k, now, notes))
-        low, high = options.rates
-        outside = 0 if low <= history[-1].mean_rate_hz <= high else outside + 1
-        if outside == 2:
-            status = (
-                f"stopped after iteration {k} of {options.iterations}: mean rate outside {low:g}..{high:g} Hz twice"
-            )
-            break
-    return PruneResult(
-        live=live,
-        history=tuple(history),
-        exponents_before=first.each,
-        exponents_after=now.each,
-        rates_before=first.rates,
-        rates_after=now.rates,
-        options=options,
-        status=status,
-    )
-
-
-@contextmanager
-def _without_learning(live: LiveNetwork) -> Iterator[None]:
-    """Switch the plasticity of a model off: what is measured and what is rescaled must be the same weights."""
-    synapses = live.synapses
-    if not _is_plastic_model(live):
-        yield
-        return
-    before = float(synapses.learning[:])
-    synapses.learning = 0
-    try:
-        yield
-    finally:
-        synapses.learning = before
-
-
-def _is_plastic_model(live: LiveNetwork) -> bool:
-    # A network of the user's own may give these names another meaning.
-    return isinstance(live, RecurrentNetwork) and "learning" in live.synapses.variables
-
-
-@dataclass(frozen=True)
-class _Measurement:
-    rates: np.ndarray
-    each: TwinExponents | Spectrum
-    largest: TwinExponents | Spectrum
-
-
-def _touches(synapses: Synapses, neurons: NeuronGroup) -> bool:
-    """Whether a side of `synapses` is the group or a subgroup of it."""
-    # A subgroup holds a proxy of its group, which is not the same object; names are unique within a network.
-    sides = (synapses.source, synapses.target)
-    return any((side.source if isinstance(side, Subgroup) else side).name == neurons.name for side in sides)
 
 
 class _Loop:
-    """The steps of an iteration, with their clock and their progress."""
+    """Iterations with their history, clock, progress and checkpoints."""
 
     def __init__(
         self,
-        live: LiveNetwork,
-        options: PruneOptions,
-        drive: Drive | None,
-        streams: Streams,
+        steps: PruningSteps,
+        targets: list[tuple[int, int]],
+        folder: CheckpointFolder | None,
         report: Callable[[Progress], None] | None,
     ) -> None:
-        self.live = live
-        self.options = options
-        self.drive = drive
-        self.streams = streams
+        self.steps = steps
+        self.live = steps.live
+        self.options = steps.options
+        self.folder = folder
         self.report = report
+        self.targets = targets
+        # An iteration costs what it costs without synapses, and in proportion to those it finds.
+        found = np.array([len(self.live.synapses), *(synapses for _, synapses in targets)], dtype=float)
+        cost = 0.05 * found[0] + found
+        self.done = np.concatenate(([0.0], np.cumsum(cost) / cost.sum()))
         self.seconds: dict[str, float] = {}
+        self.history: list[Record] = []
+        self.unstable = 0
+
+    def run(self) -> PruneResult:
+        """Do all iterations that are left."""
+        saved = None if self.folder is None else self.folder.load()
+        first = now = self._observe(0)
+        if not now.rates.any():
+            raise InvalidInput(
+                f"{self.live.neurons.name!r} is silent: no spike in {float(self.options.observation):g} s; give it "
+                "more input, since neither exponents nor pruning mean anything without activity"
+            )
+        if saved is None:
+            self._record(0, now, ())
+        else:
+            now = self._take_up(saved)
+        status = "all iterations done"
+        for k in range(self.history[-1].iteration + 1, len(self.targets) + 1):
+            if self.unstable >= 2:
+                break
+            notes = self._edit(k, now)
+            now = self._observe(k)
+            self._record(k, now, notes)
+        if self.unstable >= 2:
+            last = self.history[-1].iteration
+            status = f"stopped after iteration {last} of {self.options.iterations}: unstable twice, {self._why()}"
+        return PruneResult(
+            live=self.live,
+            history=tuple(self.history),
+            exponents_before=first.each,
+            exponents_after=now.each,
+            rates_before=first.rates,
+            rates_after=now.rates,
+            options=self.options,
+            status=status,
+        )
+
+    def _take_up(self, saved: Checkpoint) -> Observation:
+        assert isinstance(self.live, RecurrentNetwork)
+        adopt(self.live, saved.spec)
+        self.history = [_record_from(record) for record in saved.state["history"]]
+        self.unstable = saved.state["unstable"]
+        laws = saved.state["laws"]
+        self.steps.laws = None if laws is None else Laws.from_dict(laws)
+        last = self.history[-1].iteration
+        return self._observe(last)
 
     def _tell(self, k: int, step: str, within: float) -> None:
         if self.report is not None:
-            fraction = (k + within) / (self.options.iterations + 1)
-            self.report(Progress(k, self.options.iterations, step, min(fraction, 1.0)))
+            fraction = self.done[k] + within * (self.done[k + 1] - self.done[k])
+            self.report(Progress(k, self.options.iterations, step, min(float(fraction), 1.0)))
 
     def _timed(self, step: str, action: Callable[[], Any]) -> Any:
-        start = time.perf_counter()
+        begun = time.perf_counter()
         result = action()
-        self.seconds[step] = time.perf_counter() - start
+        self.seconds[step] = time.perf_counter() - begun
         return result
 
-    def measure(self, k: int) -> _Measurement:
-        """Run the live network for its rates, and measure its exponents."""
-        live, options = self.live, self.options
-        self._tell(k, "rates", 0.3)
-        # The network settles before it counts: the last edit took spikes and inputs away.
-        self._timed("settle", lambda: observe(live, 100 * ms, drive=self.drive))
-        activity = self._timed("rates", lambda: observe(live, options.observation, drive=self.drive))
-        self._tell(k, "exponents", 0.5)
-        if options.exponents == "spectrum":
-            each = largest = self._timed("exponents", lambda: self._spectrum(k))
-        else:
-            each = largest = self._timed("exponents", lambda: self._twins(k, "fresh", 0.5))
-        if isinstance(live, RecurrentNetwork) and options.exponents == "twins":
-            largest = self._timed("largest exponent", lambda: self._twins(k, "kept", 0.8))
-        self._tell(k, "exponents", 1.0)
-        return _Measurement(activity.rates, each, largest)
+    def _observe(self, k: int) -> Observation:
+        def tell(what: str, fraction: float) -> None:
+            self._tell(k, what, 0.5 + 0.5 * fraction)
 
-    def _spectrum(self, k: int) -> Spectrum:
-        return lyapunov_spectrum(
-            self.live.spec,  # type: ignore[attr-defined]
-            duration=self.options.twin_duration,
-            inputs=self.drive,
-            rng=self.streams.rng("vectors"),
-            report=lambda fraction: self._tell(k, "exponents", 0.5 + 0.5 * fraction),
+        def measure() -> Observation:
+            live, options, streams = self.live, self.options, self.steps.streams
+            if isinstance(live, RecurrentNetwork):
+                return observe_model(live.spec, self.steps.drive, options, streams, report=tell)
+            return observe_network(live, options, streams, report=tell)
+
+        return self._timed("observation", measure)
+
+    def _edit(self, k: int, now: Observation) -> tuple[str, ...]:
+        """Do the steps of iteration k, and return what they say."""
+        steps, options = self.steps, self.options
+        neurons, synapses = self.targets[k - 1]
+        alive = int(self.live.alive.sum())
+        order = steps.order
+        # Step II takes about this fraction of the synapses along, step III adds its own.
+        factors = {"II": (min(neurons, alive) / alive) ** 2, "III": 1 + options.delocalise.fraction}
+        notes = [now.each.status] if k == 1 else []
+        for place, step in enumerate(order):
+            if step == "IV" and k % options.tuning.every and k != options.iterations:
+                continue
+            self._tell(k, f"step {step}", 0.5 * place / len(order))
+            if step == "I":
+                later = np.prod([factors.get(name, 1.0) for name in order[place + 1 :]])
+                action = partial(steps.prune_synapses, k, round(synapses / later), now)
+            elif step == "II":
+                action = partial(steps.prune_neurons, neurons)
+            elif step == "III":
+                action = partial(steps.add_edges, k)
+            else:
+                action = partial(steps.tune, k, report=partial(self._tell_tuning, k, 0.5 * place / len(order)))
+            notes.append(self._timed(step, action))
+        return tuple(notes)
+
+    def _tell_tuning(self, k: int, begun: float, fraction: float) -> None:
+        self._tell(k, "step IV", begun + fraction * (0.5 - begun))
+
+    def _is_stable(self, rate: float, largest: TwinExponents | Spectrum) -> bool:
+        low, high = self.options.rates
+        if not low <= rate <= high:
+            return False
+        bound = self.options.exponent_growth
+        if bound is None or not self.history:
+            return True
+        first = self.history[0]
+        error = np.hypot(largest.standard_error, first.largest_exponent_standard_error_per_s)
+        return bool(largest.largest <= first.largest_exponent_per_s + bound + 3 * error)
+
+    def _why(self) -> str:
+        first, last = self.history[0], self.history[-1]
+        low, high = self.options.rates
+        if not low <= last.mean_rate_hz <= high:
+            return f"mean rate {last.mean_rate_hz:.3g} Hz outside {low:g}..{high:g} Hz"
+        return (
+            f"largest exponent {last.largest_exponent_per_s:.3g} 1/s, {first.largest_exponent_per_s:.3g} before pruning"
         )
 
-    def _twins(self, k: int, directions: str, begun: float) -> TwinExponents:
-        live, options = self.live, self.options
-        # The same perturbations in every iteration: differences come from the network.
-        step = min(live.dt, TWIN_STEP) if isinstance(live, RecurrentNetwork) else live.dt
-        common: dict[str, Any] = {
-            "renormalise_every": twin_window(step) * second,
-            "duration": options.twin_duration,
-            "realisations": options.realisations if directions == "fresh" else 1,
-            "perturbation": options.perturbation,
-            "rng": self.streams.rng("twins"),
-            "report": lambda fraction: self._tell(k, "exponents", begun + 0.2 * fraction),
-        }
-        if not isinstance(live, RecurrentNetwork):
-            dim = live.neurons.variables[live.potential].dim
-            common["perturbation"] = Quantity(options.perturbation, dim=dim)
-            return restored_twin_exponents(live, **common)
-        spec = live.spec.compacted()
-        spec = replace(spec, dt=min(spec.dt, TWIN_STEP))
-        longest = 0.0 if spec.delays is None or not spec.n_synapses else spec.delays.max()
-        precise = (
-            not spec.has_delta_synapses and spec.refractory_period >= 2 * spec.dt and longest < spec.refractory_period
-        )
-        spec = spec.with_timing("precise" if precise else "grid")
-        drive = None if self.drive is None else self.drive.of_neurons(live.alive)
-        return block_twin_exponents(spec, drive=drive, directions=directions, **common)
-
-    def edit(self, k: int, target: tuple[int, int], now: _Measurement) -> tuple[str, ...]:
-        """Do steps I and II, and return what they say."""
-        live = self.live
-        n_target, s_target = target
-        alive = np.flatnonzero(live.alive)
-        n_remove = alive.size - n_target
-        # Step II takes about this fraction of the synapses along.
-        share = (n_target / alive.size) ** 2
-        count = min(round(s_target / share), len(live.synapses))
-        self._tell(k, "noise pruning", 0.0)
-        noise = self._timed("noise pruning", lambda: self._prune_synapses(k, alive, count, now))
-        self._tell(k, "betweenness", 0.2)
-        self._timed("betweenness", lambda: self._prune_neurons(alive, n_remove))
-        return (noise.status, now.each.status)
-
-    def _graph(self, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return pre and post in the numbering of the surviving neurons."""
-        number = np.full(len(self.live.neurons), -1)
-        number[alive] = np.arange(alive.size)
-        return number[self.live.synapses.i[:]], number[self.live.synapses.j[:]]
-
-    def _prune_synapses(self, k: int, alive: np.ndarray, count: int, now: _Measurement) -> NoisePruneResult:
-        live = self.live
-        pre, post = self._graph(alive)
-        weights = live.synapses.get_states([live.weight], units=False)[live.weight]
-        gain: float | np.ndarray | None = None
-        if isinstance(live, RecurrentNetwork):
-            # What a spike leaves decays with the synapse, or with the membrane of its target.
-            gain = live.spec.synaptic_time_constant or live.time_constants[alive]
-        result = noise_prune(
-            pre,
-            post,
-            weights,
-            exponents=now.each.per_neuron,
-            time_constants=live.time_constants[alive],
-            resolution=now.each.resolution,
-            rng=self.streams.child("synapses").rng(k),
-            count=count,
-            rates=now.rates[alive],
-            gain=gain,
-            options=self.options.noise,
-        )
-        remove_synapses(live.synapses, result.keep)
-        live.synapses.set_states({live.weight: result.weights}, units=False)
-        if _is_plastic_model(live) and result.weights.size:
-            # Rescaled weights may leave the range that learning had.
-            live.synapses.w_max = max(float(live.synapses.w_max[:]), float(np.abs(result.weights).max()))
-        if result.bias_shift.any():
-            live.neurons.variables["I_bias"].get_value()[alive] += result.bias_shift
-        return result
-
-    def _prune_neurons(self, alive: np.ndarray, n_remove: int) -> None:
-        if n_remove <= 0:
-            return
-        live = self.live
-        pre, post = self._graph(alive)
-        lowest = lowest_neurons(
-            betweenness_centrality(pre, post, alive.size),
-            total_degree(pre, post, alive.size),
-            count=n_remove,
-            minimum=self.options.minimum_neurons,
-        )
-        gone = alive[lowest]
-        touching = [s for s in live.network.objects if isinstance(s, Synapses) and _touches(s, live.neurons)]
-        silence_neurons(live.neurons, gone, synapses=touching, **live.silence)
-        live.mark_silenced(gone)
-
-    def record(self, k: int, now: _Measurement, notes: tuple[str, ...]) -> Record:
+    def _record(self, k: int, now: Observation, notes: tuple[str, ...]) -> None:
+        """Append to the history, and write a checkpoint."""
         live, each = self.live, now.each
+        graph: DelocalisationReport | None = self._timed("localisation", self.steps.localisation)
+        rate = float(now.rates[live.alive].mean())
+        stable = self._is_stable(rate, now.largest)
+        # The network as it came is nothing that pruning could have spoilt.
+        self.unstable = 0 if stable or k == 0 else self.unstable + 1
         seconds, self.seconds = self.seconds, {}
-        return Record(
-            iteration=k,
-            neurons=int(live.alive.sum()),
-            synapses=len(live.synapses),
-            mean_rate_hz=float(now.rates[live.alive].mean()),
-            largest_exponent_per_s=now.largest.largest,
-            largest_exponent_standard_error_per_s=now.largest.standard_error,
-            window_exponent_per_s=each.largest,
-            window_exponent_standard_error_per_s=each.standard_error,
-            exponent_quartiles_per_s=tuple(float(q) for q in np.percentile(each.per_neuron, [25, 50, 75])),
-            status=notes,
-            seconds=seconds,
+        self.history.append(
+            Record(
+                iteration=k,
+                neurons=int(live.alive.sum()),
+                synapses=len(live.synapses),
+                mean_rate_hz=rate,
+                largest_exponent_per_s=now.largest.largest,
+                largest_exponent_standard_error_per_s=now.largest.standard_error,
+                window_exponent_per_s=each.largest,
+                window_exponent_standard_error_per_s=each.standard_error,
+                exponent_quartiles_per_s=tuple(float(q) for q in np.percentile(each.per_neuron, [25, 50, 75])),
+                laplacian_ipr=None if graph is None else graph.laplacian.maximum,
+                adjacency_ipr=None if graph is None else graph.adjacency.maximum,
+                strong_components=None if graph is None else graph.strong_components,
+                degree_variance=None if graph is None else graph.degree_variance,
+                time_constant_mean_ms=float(1e3 * live.time_constants[live.alive].mean()),
+                stable=stable,
+                status=notes,
+                seconds=seconds,
+            )
         )
+        if self.folder is not None and isinstance(live, RecurrentNetwork):
+            spec: NetworkSpec = live.spec
+            laws = self.steps.laws
+            state = {
+                "history": [asdict(record) for record in self.history],
+                "unstable": self.unstable,
+                "laws": None if laws is None else laws.to_dict(),
+            }
+            begun = time.perf_counter()
+            self.folder.save(Checkpoint(spec, state))
+            seconds["checkpoint"] = time.perf_counter() - begun
+
+
+def _record_from(saved: dict[str, Any]) -> Record:
+    record = Record(**saved)
+    return replace(record, status=tuple(record.status), exponent_quartiles_per_s=tuple(record.exponent_quartiles_per_s))

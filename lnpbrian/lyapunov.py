@@ -98,7 +98,7 @@ def _state_names(spec: NetworkSpec) -> tuple[str, ...]:
     return _GRID_STATE if spec.spike_timing == "grid" else _OFF_GRID_STATE
 
 
-class _Growth:
+class Growth:
     """Logarithmic growth rates, collected window by window."""
 
     def __init__(self, window: float) -> None:
@@ -257,7 +257,7 @@ def block_twin_exponents(
     copies = plan.realisations + 1
     twins = RecurrentNetwork(spec.replicated(copies), plastic=False)
     counter = spike_counter(twins.neurons)
-    growth = _Growth(plan.window)
+    growth = Growth(plan.window)
     state = {name: twins.neurons.variables[name] for name in _state_names(spec)}
     size = eps * np.sqrt(spec.n_neurons)
     start: np.ndarray | None = None
@@ -353,7 +353,7 @@ def restored_twin_exponents(
     potential = live.neurons.variables[live.potential]
     eps = _perturbation_size(perturbation, potential.dim, live.potential)
     alive = np.flatnonzero(live.alive)
-    growth = _Growth(plan.window)
+    growth = Growth(plan.window)
     if plan.transient > 0:
         live.run(plan.transient * second)
     with _cheap_collections():

@@ -61,18 +61,19 @@ RESET = "v = 0"
 # `overshoot + advance` the time from a spike to the end of its step: `overshoot` is found by running the subthreshold
 # solution backwards with Newton's method (kappa I_syn is its particular part), `advance` is the first-order effect of
 # the spikes that arrived earlier in the same step. A held neuron carries a perturbation as the time of its release;
-# `virtual_v` extrapolates back from there, so that the difference between twins shows.
+# `virtual_v` takes off what it rises until then, so that the difference between twins shows.
 OFF_GRID_NEURON_EQUATIONS = """
 dv/dt = active*(I_bias + I_ext + I_syn - v)/tau_m : 1
 dI_syn/dt = -I_syn/tau_syn : 1
 active = clip((t + dt - release + advance)/dt, 0, 1) : 1 (constant over dt)
-virtual_v = v - clip(release - advance - t, 0*second, t_ref)*(I_bias + I_ext + I_syn - v)/tau_m : 1
+virtual_v = v - clip(release - advance - t, 0*second, t_ref)*(I_bias + I_ext + I_syn)/tau_m : 1
 I_ext : 1
 I_bias : 1
 tau_m : second (constant)
 kappa : 1 (constant)
 release : second
 overshoot : second
+decayed : 1
 rise : 1
 advance = clip(rise/clip(slope, 1e-9*Hz, 1e9*Hz), -2*dt, 2*dt) : second
 slope : Hz
@@ -93,6 +94,7 @@ s_ = clip((1 - v)*tau_m/(d_ + c_*tau_m/tau_syn), 0*second, 2*dt)
     + 3 * _NEWTON_STEP
     + """
 overshoot = s_
+decayed = exp(-s_/tau_syn)
 rise = 0
 slope = -d_*exp(s_/tau_m)/tau_m - c_*exp(s_/tau_syn)/tau_syn
 release = t + dt - s_ + t_ref
@@ -103,7 +105,7 @@ v = 0
 SYNAPSE_EQUATIONS = "w : 1"
 ON_PRE = "I_syn_post += w"
 DELTA_ON_PRE = "v_post += w"
-INTERPOLATED_ON_PRE = "I_syn_post += w*exp(-overshoot_pre/tau_syn)"
+INTERPOLATED_ON_PRE = "I_syn_post += w*decayed_pre"
 # Between grid points, in two passes: a spike advances the later threshold crossings of its targets in the same step,
 # then it reaches every target, whose potential has felt it by the end of the step unless it is held.
 PRECISE_ADVANCE = """
@@ -388,9 +390,14 @@ class NetworkSpec:
         grown: dict[str, Any] = {name: np.tile(getattr(self, name), copies) for name in _NEURON_ARRAYS}
         return replace(tiled, pre=tiled.pre + block, post=tiled.post + block, **grown)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to `path` as an ``.npz`` without pickled objects, whole or not at all."""
+    def save(self, path: str | os.PathLike[str], *, compress: bool = True, note: str = "") -> None:
+        """Write the network, and a note if there is one, to `path`, whole or not at all.
+
+        The file is an ``.npz`` without pickled objects.
+        """
         content: dict[str, Any] = {"format": _FORMAT}
+        if note:
+            content["note"] = note
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, STDP):
@@ -398,7 +405,7 @@ class NetworkSpec:
             elif value is not None:
                 content[field.name] = value
         with files.replacing(path) as temporary:
-            np.savez_compressed(temporary, allow_pickle=False, **content)
+            (np.savez_compressed if compress else np.savez)(temporary, allow_pickle=False, **content)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -409,6 +416,11 @@ class NetworkSpec:
         InvalidInput
             If the file is missing, truncated, or not such a network.
         """
+        return cls.load_with_note(path)[0]
+
+    @classmethod
+    def load_with_note(cls, path: str | os.PathLike[str]) -> tuple[Self, str]:
+        """Read a network and its note, as `load` does; the note is empty if it was saved without one."""
         try:
             with zipfile.ZipFile(path):
                 pass
@@ -419,9 +431,10 @@ class NetworkSpec:
         if content.pop("format", np.array(-1)).tolist() != _FORMAT:
             raise InvalidInput(f"{os.fspath(path)!r} is not an lnpbrian network of format {_FORMAT}; save it again")
         values = {name: value.item() if value.ndim == 0 else value for name, value in content.items()}
+        note = str(values.pop("note", ""))
         stdp = {name.removeprefix("stdp_"): values.pop(name) for name in list(values) if name.startswith("stdp_")}
         try:
-            return cls(**values, plasticity=STDP(**stdp) if stdp else None)
+            return cls(**values, plasticity=STDP(**stdp) if stdp else None), note
         except (TypeError, AttributeError) as error:
             raise InvalidInput(f"{os.fspath(path)!r} lacks a part of a network ({error})") from error
 
@@ -579,9 +592,18 @@ class RecurrentNetwork(LiveNetwork):
         """Mask of the neurons that have not been silenced, shape (N,)."""
         return np.array(self.neurons.alive_[:])
 
+    def set_time_constants(self, time_constants: np.ndarray) -> None:
+        """Give the neurons other membrane time constants, shape (N,), in seconds."""
+        checked = replace(self._built_from, time_constants=time_constants)
+        self.time_constants = checked.time_constants.copy()
+        _set_time_constants(self.neurons, checked)
+
     @property
     def spec(self) -> NetworkSpec:
-        """The network as it is now: a new frozen spec with the present synapses, weights, biases and silent neurons."""
+        """The network as it is now: a new frozen spec with everything that may have been edited.
+
+        These are synapses, weights, constants of plasticity, time constants, biases and silent neurons.
+        """
         built, neurons, synapses = self._built_from, self.neurons, self.synapses
         plasticity = None
         if built.plasticity is not None and "eta_plus" in synapses.variables:
@@ -593,6 +615,7 @@ class RecurrentNetwork(LiveNetwork):
             plasticity = replace(built.plasticity, **constants)
         return replace(
             built,
+            time_constants=self.time_constants,
             bias=np.array(neurons.I_bias_[:]),
             alive=np.array(neurons.alive_[:]),
             pre=np.array(synapses.i[:]),
@@ -625,15 +648,21 @@ def _build_neurons(spec: NetworkSpec, name: str) -> NeuronGroup:
     if not on_grid:
         # Targets need the overshoot of the spike they receive.
         neurons.resetter["spike"].when = "before_synapses"
-        neurons.kappa = tau_syn / (tau_syn - spec.time_constants)
         neurons.release = -1 * second
         neurons.slope = 1 * Hz
-    neurons.tau_m = spec.time_constants * second
+    _set_time_constants(neurons, spec)
     neurons.I_bias = spec.bias
     neurons.v = np.where(spec.alive, spec.initial_potential, 0)
     neurons.dale = np.where(spec.excitatory, 1, -1)
     neurons.alive = spec.alive
     return neurons
+
+
+def _set_time_constants(neurons: NeuronGroup, spec: NetworkSpec) -> None:
+    neurons.tau_m = spec.time_constants * second
+    if spec.spike_timing != "grid":
+        tau_syn = spec.synaptic_time_constant
+        neurons.kappa = tau_syn / (tau_syn - spec.time_constants)
 
 
 def _build_synapses(spec: NetworkSpec, neurons: NeuronGroup, name: str, plastic: bool) -> Synapses:

@@ -6,8 +6,9 @@ All windows of a task run side by side as copies of one network, each with its o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 from brian2 import NetworkOperation, NeuronGroup, Quantity, Synapses, ms, second
@@ -162,6 +163,18 @@ class Forecast:
             f"Forecast(NRMSE {self.nrmse.mean():.3f}, VPT {self.vpt_steps[0.1].mean():.1f} steps, mean of "
             f"{len(self.nrmse)} windows; {self.synaptic_operations:.3g} synaptic operations)"
         )
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the forecast as named arrays, for a file."""
+        arrays = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self) if f.name != "vpt_steps"}
+        return arrays | {f"vpt_{eps:g}": steps for eps, steps in self.vpt_steps.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Forecast:
+        """Return the forecast that `to_arrays` was made of."""
+        values: dict[str, Any] = {name: value.item() if value.ndim == 0 else value for name, value in arrays.items()}
+        vpt = {float(name.removeprefix("vpt_")): values.pop(name) for name in list(values) if name.startswith("vpt_")}
+        return cls(**values, vpt_steps=vpt)
 
 
 def readout_neurons(spec: NetworkSpec, fraction: float = 0.1) -> np.ndarray:

@@ -13,7 +13,14 @@ from lnpbrian.event_driven import DeltaNetwork, ExponentialNetwork
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
 from lnpbrian.simulate import Drive, drive_operation
 
-__all__ = ["SpikeTrain", "exact_spike_train", "precise_timing", "simulated_spike_train"]
+__all__ = [
+    "SpikeTrain",
+    "exact_spike_train",
+    "precise_timing",
+    "simulated_spike_train",
+    "spike_train",
+    "twin_timing",
+]
 
 TRAJECTORIES = ("exact", "brian2")
 # Twins need the same spikes on both sides; at this step few crossings are missed or mistaken.
@@ -60,6 +67,14 @@ def precise_timing(spec: NetworkSpec, drive: Drive | None = None) -> NetworkSpec
     return replace(spec, dt=dt, spike_timing="precise")
 
 
+def twin_timing(spec: NetworkSpec, drive: Drive | None = None) -> NetworkSpec:
+    """Return the same network with the spike timing that twins need: precise where it exists, else its own."""
+    longest = 0.0 if spec.delays is None or not spec.n_synapses else float(spec.delays.max())
+    if spec.has_delta_synapses or longest >= spec.refractory_period:
+        return spec
+    return precise_timing(spec, drive)
+
+
 def exact_spike_train(
     spec: NetworkSpec, duration: float, *, drive: Drive | None = None, report: Callable[[float], None] | None = None
 ) -> SpikeTrain:
@@ -98,3 +113,15 @@ def simulated_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | 
         times -= getattr(monitor, f"{part}_")[:]
     order = np.argsort(times, kind="stable")
     return SpikeTrain(times[order], np.array(monitor.i[:])[order], np.full(times.size, -1))
+
+
+def spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = None) -> SpikeTrain:
+    """Run a network as cheaply as its tangent dynamics allow, and return its spikes.
+
+    Parameters are those of `exact_spike_train`. A network with spikes on the time grid runs from event to event: slopes
+    at the threshold are needed, and on the grid many are not those of a crossing. Brian2 runs it, with its own
+    step and spike timing, if it has spikes between grid points, or delays.
+    """
+    if spec.spike_timing == "grid" and (spec.delays is None or not spec.delays.any()):
+        return exact_spike_train(spec, duration, drive=drive)
+    return simulated_spike_train(spec, duration, drive=drive)

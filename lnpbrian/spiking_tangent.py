@@ -88,6 +88,14 @@ class LIFTangent:
             log_det += self._segment(vectors, start + (k + 1) * duration / n_segments)
         return log_det
 
+    def potentials(self, vectors: np.ndarray) -> np.ndarray:
+        """Return the differences of the potentials, (N, k); of a held neuron the one that its release will bring."""
+        held = np.flatnonzero(self._held)
+        v = vectors[: self.spec.n_neurons].copy()
+        total = self._input(held, np.full(held.size, self.time))
+        v[held] *= (total + self._current[held])[:, np.newaxis]
+        return v
+
     def _segment(self, vectors: np.ndarray, stop: float) -> float:
         n, tau, span = self.spec.n_neurons, self._tau, stop - self.time
         x, z = vectors[:n], vectors[n:]

@@ -21,16 +21,26 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-from brian2 import DimensionMismatchError, Network, NeuronGroup, StateMonitor, Subgroup, Synapses
+from brian2 import DimensionMismatchError, Network, NeuronGroup, Quantity, StateMonitor, Subgroup, Synapses, second
 from brian2.core.variables import ArrayVariable, Subexpression
 from brian2.devices.device import RuntimeDevice
+from brian2.equations.equations import DIFFERENTIAL_EQUATION
 from brian2.units.fundamentalunits import DIMENSIONLESS, fail_for_dimension_mismatch, get_unit
 from numpy.typing import ArrayLike
 
 from lnpbrian.checks import InvalidInput, count, keep_mask
-from lnpbrian.network import RecurrentNetwork
+from lnpbrian.network import NetworkSpec, RecurrentNetwork
 
-__all__ = ["add_synapses", "compact", "connectivity", "copy_block_events", "remove_synapses", "silence_neurons"]
+__all__ = [
+    "add_synapses",
+    "adopt",
+    "compact",
+    "connectivity",
+    "copy_block_events",
+    "duplicate_synapses",
+    "remove_synapses",
+    "silence_neurons",
+]
 
 
 def connectivity(synapses: Synapses, weight: str = "w") -> scipy.sparse.csr_array:
@@ -197,6 +207,51 @@ def add_synapses(synapses: Synapses, pre: ArrayLike, post: ArrayLike, **values: 
     _append(checked, sources, targets, new_values)
 
 
+def duplicate_synapses(
+    synapses: Synapses, donors: ArrayLike, pre: ArrayLike, post: ArrayLike, *, weight: str = "w"
+) -> None:
+    """Append synapses between other neurons that are like existing ones.
+
+    Parameters
+    ----------
+    synapses : brian2.Synapses
+        In runtime mode, and not inside a run.
+    donors : array_like of int, shape (n,)
+        Number of the synapse that each new one takes its weight, its parameters and its delays from. State variables
+        of its equations, such as traces, start at zero.
+    pre, post : array_like of int, shape (n,)
+        As in `add_synapses`.
+    weight : str
+        Name of the weight, which is taken over even where it is a state variable.
+
+    Raises
+    ------
+    InvalidInput
+        As `add_synapses`, and if a donor does not exist. Nothing has changed then.
+
+    Examples
+    --------
+    >>> from brian2 import NeuronGroup, Synapses, ms
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w")
+    >>> add_synapses(synapses, [0, 1], [1, 0], w=[0.5, 2.0])
+    >>> duplicate_synapses(synapses, [1], [1], [2])
+    >>> connectivity(synapses).toarray()[2]
+    array([0., 2., 0.])
+    """
+    checked = _editable("synapses", synapses)
+    chosen = _index_array("donors", donors, len(checked), checked.name)
+    settable = _settable_synapse_variables(checked)
+    values = {}
+    for name, variable in settable.items():
+        state = name in checked.equations and checked.equations[name].type == DIFFERENTIAL_EQUATION
+        if name == weight or not (state or name == "lastupdate"):
+            values[name] = Quantity(variable.get_value()[chosen], dim=variable.dim)
+    if "delay" in values:
+        del values["pre.delay"]
+    add_synapses(checked, pre, post, **values)
+
+
 def silence_neurons(
     neurons: NeuronGroup | Subgroup,
     indices: ArrayLike,
@@ -292,6 +347,44 @@ def compact(model: RecurrentNetwork) -> RecurrentNetwork:
     if not isinstance(model, RecurrentNetwork):
         raise InvalidInput(f"model must be a RecurrentNetwork such as HRSNN(...), got {type(model).__name__}")
     return RecurrentNetwork(model.spec.compacted(), plastic="eta_plus" in model.synapses.variables)
+
+
+def adopt(model: RecurrentNetwork, spec: NetworkSpec) -> None:
+    """Make a model the network of `spec`, in place: its synapses, time constants, biases and silent neurons.
+
+    Parameters
+    ----------
+    model : RecurrentNetwork
+        A model of `lnpbrian.models` that `spec` descends from. Potentials, currents and the time stay; spikes in flight
+        and traces are lost.
+    spec : NetworkSpec
+        Such as one that was saved while the model was being edited.
+
+    Raises
+    ------
+    InvalidInput
+        If `spec` has other neurons, or one of the two has delays or plasticity and the other has not.
+    """
+    now, synapses = model.spec, model.synapses
+    if spec.n_neurons != now.n_neurons or not np.array_equal(spec.initial_potential, now.initial_potential):
+        raise InvalidInput(f"{spec!r} has other neurons than {now!r}; use the network that it descends from")
+    if (spec.delays is None) != (now.delays is None) or (spec.plasticity is None) != (now.plasticity is None):
+        raise InvalidInput(f"{spec!r} and {now!r} must both have delays or none, and be both plastic or not")
+    values: dict[str, Any] = {"w": spec.weights}
+    if spec.delays is not None:
+        values["delay"] = spec.delays * second
+        if spec.spike_timing == "precise":
+            values["advance.delay"] = spec.delays * second
+    stdp = spec.plasticity if "eta_plus" in synapses.variables else None
+    if stdp is not None:
+        values |= {"tau_plus": stdp.tau_plus * second, "tau_minus": stdp.tau_minus * second}
+        values |= {"eta_plus": stdp.eta_plus, "eta_minus": stdp.eta_minus}
+        synapses.w_min, synapses.w_max = stdp.w_min, stdp.w_max
+    remove_synapses(synapses, np.zeros(len(synapses), dtype=bool))
+    add_synapses(synapses, spec.pre, spec.post, **values)
+    model.set_time_constants(spec.time_constants)
+    model.neurons.I_bias = spec.bias
+    model.neurons.alive = spec.alive
 
 
 def copy_block_events(synapses: Synapses, n_blocks: int) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from brian2 import ms
 
+from lnpbrian.checkpoint import CheckpointFolder, fingerprint
 from lnpbrian.encoding import Encoder
-from lnpbrian.lnp import Progress, PruneOptions, PruneResult, prune
+from lnpbrian.lnp import Progress, PruneResult, prune
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
+from lnpbrian.options import PruneOptions
 from lnpbrian.readout import Forecast, ReadoutOptions, forecast
 from lnpbrian.records import plain, versions, write_json
 from lnpbrian.simulate import Activity, Drive, noise_drive, observe
@@ -115,6 +117,7 @@ def prune_and_forecast(
     readout: ReadoutOptions | None = None,
     seed: int = 0,
     jobs: int = 1,
+    checkpoint: str | os.PathLike[str] | None = None,
     report: Report | None = None,
 ) -> Study:
     """Forecast with `model`, prune it in place, and forecast again with what is left.
@@ -133,6 +136,8 @@ def prune_and_forecast(
         Seed of everything random.
     jobs : int
         Number of processes that share the windows of a forecast; see `lnpbrian.readout.forecast`.
+    checkpoint : path-like, optional
+        Folder in which the first forecast and every iteration are kept; the same call goes on where it was interrupted.
     report : callable, optional
         Called as ``report(stage, fraction, what)`` with a stage of `STAGES`.
 
@@ -172,8 +177,21 @@ def prune_and_forecast(
         tell("prune", now.fraction, f"iteration {now.iteration} of {now.iterations}: {now.step}")
 
     before = model.spec
-    forecast_before = stage(STAGES[0], lambda: forecast_with(STAGES[0], before))
-    result = stage(STAGES[1], lambda: prune(model, options=pruning, seed=seed, report=progress))
+    folder = None
+    if checkpoint is not None:
+        folder = CheckpointFolder(checkpoint, fingerprint(before, encoder, task, readout, pruning, seed))
+
+    def first_forecast() -> Forecast:
+        saved = None if folder is None else folder.load_arrays("forecast_before")
+        if saved is not None:
+            return Forecast.from_arrays(saved)
+        made = forecast_with(STAGES[0], before)
+        if folder is not None:
+            folder.save_arrays("forecast_before", made.to_arrays())
+        return made
+
+    forecast_before = stage(STAGES[0], first_forecast)
+    result = stage(STAGES[1], lambda: prune(model, options=pruning, seed=seed, checkpoint=checkpoint, report=progress))
     after = model.spec
     forecast_after = stage(STAGES[2], lambda: forecast_with(STAGES[2], after))
     drive = noise_drive(before.n_neurons, duration=500 * ms, rng=streams.rng("raster"))

@@ -147,9 +147,9 @@ class EventDrivenLIF:
         return State(end, np.array(v), np.array(current), np.array(release))
 
     def coordinate(self, state, drive=0.0):
-        """Return v, of a held neuron extrapolated back from its release, so that it carries the time of the release."""
+        """Return v, of a held neuron what its release will bring: less what it would rise in the time until then."""
         held = np.maximum(state.release - state.t, 0.0)
-        return state.v - held * (self.bias + drive + state.current - state.v) / np.array(self.tau_m)
+        return state.v - held * (self.bias + drive + state.current) / np.array(self.tau_m)
 
     def twin_separations(self, state, windows, length, *, perturbations, drive=None, hold=None):
         """Return the separations |x - x'| at start and end of each window, each of shape (windows, R, N).

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnpbrian import betweenness
-from lnpbrian.betweenness import betweenness_centrality, degree_product, lowest_neurons, total_degree
+from lnpbrian.betweenness import (
+    betweenness_centrality,
+    degree_product,
+    lowest_neurons,
+    removal_centrality,
+    total_degree,
+)
 from lnpbrian.checks import InvalidInput
 
 # Kernel forced for every level by its costs: (both sparse, sparse matrix), or the cheapest.
@@ -143,6 +149,37 @@ def test_degrees():
 
 
 # ---------------------------------------------------------------------------------------------------------- removal
+
+
+def test_centrality_for_removal_is_exact_while_it_is_affordable(monkeypatch):
+    pre, post = random_edges(40, 0.1, 0)
+    exact, product = betweenness_centrality(pre, post, 40), degree_product(pre, post, 40)
+
+    def chosen(method="auto"):
+        found = removal_centrality(pre, post, 40, method=method)
+        np.testing.assert_array_equal(found.values, {"exact": exact, "degree": product}[found.method])
+        return found.method
+
+    assert (chosen(), chosen("exact"), chosen("degree")) == ("exact", "exact", "degree")
+    monkeypatch.setattr(betweenness, "DENSE_NEURONS", 39)
+    assert chosen() == "exact"  # 40 times some 160 synapses
+    monkeypatch.setattr(betweenness, "AFFORDABLE_STEPS", 40 * pre.size - 1)
+    assert (chosen(), chosen("exact")) == ("degree", "exact")
+    with pytest.raises(InvalidInput, match="method must be one of auto, exact, degree; got 'sampled'"):
+        removal_centrality(pre, post, 40, method="sampled")
+
+
+def test_batches_are_bounded_in_memory(monkeypatch):
+    pre, post = random_edges(40, 0.1, 0)
+    whole = betweenness_centrality(pre, post, 40)
+    sizes = []
+    dependencies = betweenness._Graph.dependencies
+    monkeypatch.setattr(betweenness, "BATCH", 40 * 7)
+    monkeypatch.setattr(
+        betweenness._Graph, "dependencies", lambda graph, at: (sizes.append(at.size), dependencies(graph, at))[1]
+    )
+    np.testing.assert_allclose(betweenness_centrality(pre, post, 40), whole, rtol=RELATIVE, atol=0)
+    assert sizes == [7, 7, 7, 7, 7, 5]
 
 
 def test_ties_go_by_degree_then_index():

@@ -47,7 +47,7 @@ def test_prune_writes_what_it_promises(results):
 def test_run_json_holds_the_whole_record(results):
     content = json.loads((results / "a" / "run.json").read_text())
     assert content["seed"] == 1
-    assert content["options"]["connection_probability"] == 0.15
+    assert content["options"]["command"]["connection_probability"] == 0.15
     assert {"lnpbrian", "brian2", "numpy", "python"} <= set(content["versions"])
     for state in ("before", "after"):
         assert {

@@ -9,12 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lnpbrian import delocalise
 from lnpbrian.betweenness import total_degree
 from lnpbrian.checks import InvalidInput
-from lnpbrian.delocalise import degree_variance, delocalisation_report, delocalising_edges, new_weights
+from lnpbrian.delocalise import (
+    degree_variance,
+    delocalisation_report,
+    delocalising_edges,
+    donor_synapses,
+    random_edges,
+)
 
 
-def random_edges(n, p, seed):
+def random_graph(n, p, seed):
     """Self-connections included: they count for nothing."""
     rng = np.random.default_rng(seed)
     return np.nonzero(rng.random((n, n)) < p)
@@ -61,8 +68,8 @@ def listed(new):
 @settings(max_examples=200, deadline=None)
 @given(st.integers(3, 12), st.floats(0, 0.6), st.floats(0, 0.3), st.floats(0, 1), st.integers(0, 2**31))
 def test_is_the_greedy_choice_and_keeps_the_constraints(n, p, excluded, fraction, seed):
-    pre, post = random_edges(n, p, seed)
-    exclude = random_edges(n, excluded, seed + 1)
+    pre, post = random_graph(n, p, seed)
+    exclude = random_graph(n, excluded, seed + 1)
     edges, barred = simple(pre, post), simple(*exclude)
     possible = set(admissible(edges, n, barred))
     count = round(fraction * len(possible))
@@ -75,7 +82,7 @@ def test_is_the_greedy_choice_and_keeps_the_constraints(n, p, excluded, fraction
 @settings(max_examples=100, deadline=None)
 @given(st.integers(3, 12), st.floats(0.1, 0.6), st.integers(1, 5), st.integers(0, 2**31))
 def test_at_most_so_many_at_one_neuron(n, p, at_most, seed):
-    pre, post = random_edges(n, p, seed)
+    pre, post = random_graph(n, p, seed)
     with pytest.raises(InvalidInput, match=r"could be placed|absent edges") as refusal:
         delocalising_edges(pre, post, n, count=1 + n * at_most // 2, at_most=at_most)
     if "placed" not in str(refusal.value):
@@ -91,15 +98,33 @@ def test_at_most_so_many_at_one_neuron(n, p, at_most, seed):
 )
 def test_is_the_greedy_choice_on_larger_graphs(n, mean_degree, count, at_most):
     # Sparse graphs exhaust one neuron after another; so does `at_most`, over more rows than are allotted at first.
-    pre, post = random_edges(n, mean_degree / n, 3)
+    pre, post = random_graph(n, mean_degree / n, 3)
     new = delocalising_edges(pre, post, n, count=count, at_most=at_most)
     assert listed(new) == in_full(simple(pre, post), n, count, at_most=at_most or math.inf)
+
+
+@pytest.mark.parametrize("at_most", [None, 3])
+def test_is_the_greedy_choice_on_dense_graphs_with_a_tail(at_most):
+    # Second neighbours of the core are found from both sides; those along the tail are one, two and three steps away.
+    pre, post = random_graph(110, 0.5, 4)
+    pre, post = np.r_[pre, 0, 110, 111, 112], np.r_[post, 110, 111, 112, 113]
+    new = delocalising_edges(pre, post, 114, count=25, at_most=at_most, exclude=random_graph(114, 0.3, 5))
+    barred = simple(*random_graph(114, 0.3, 5))
+    assert listed(new) == in_full(simple(pre, post), 114, 25, barred, at_most=at_most or math.inf)
+
+
+def test_all_admissible_edges_of_a_dense_graph_with_a_tail():
+    # Neuron 80 is a second neighbour of those next to 0, 81 of 0, and 82 of 80 only.
+    pre, post = random_graph(80, 0.6, 4)
+    pre, post = np.r_[pre, 0, 80, 81], np.r_[post, 80, 81, 82]
+    possible = admissible(simple(pre, post), 83)
+    assert set(listed(delocalising_edges(pre, post, 83, count=len(possible)))) == set(possible)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(3, 30), st.floats(0.05, 0.5), st.integers(0, 2**31))
 def test_gain_formula(n, p, seed):
-    pre, post = random_edges(n, p, seed)
+    pre, post = random_graph(n, p, seed)
     edges = simple(pre, post)
     count = min(10, len(admissible(edges, n)))
     new = delocalising_edges(pre, post, n, count=count)
@@ -130,7 +155,7 @@ def test_near_the_optimum_on_small_random_graphs():
     for seed in range(800):
         rng = np.random.default_rng(seed)
         n, p, count = int(rng.integers(3, 8)), rng.uniform(0.1, 0.6), int(rng.integers(1, 5))
-        pre, post = random_edges(n, p, [seed, 1])
+        pre, post = random_graph(n, p, [seed, 1])
         possible = len(admissible(simple(pre, post), n))
         if possible < count or math.comb(possible, count) > 5000:
             continue
@@ -202,7 +227,7 @@ def test_reverse_of_a_synapse_is_a_new_edge_within_a_triangle():
 @given(st.integers(3, 20), st.floats(0.02, 0.2), st.integers(0, 2**31))
 def test_pieces_stay_apart(n, p, seed):
     """A common neighbour is in the same piece: step III mends no network that has come apart."""
-    pre, post = random_edges(n, p, seed)
+    pre, post = random_graph(n, p, seed)
     possible = len(admissible(simple(pre, post), n))
     new = delocalising_edges(pre, post, n, count=possible)
 
@@ -217,7 +242,7 @@ def test_pieces_stay_apart(n, p, seed):
 @settings(max_examples=40, deadline=None)
 @given(st.integers(4, 25), st.floats(0.05, 0.4), st.integers(0, 2**31))
 def test_order_and_multiplicity_of_synapses_decide_nothing(n, p, seed):
-    pre, post = random_edges(n, p, seed)
+    pre, post = random_graph(n, p, seed)
     count = len(admissible(simple(pre, post), n)) // 2
     shuffled = np.random.default_rng(seed).permutation(np.tile(np.arange(pre.size), 2))
     first = delocalising_edges(pre, post, n, count=count)
@@ -251,6 +276,74 @@ def test_nothing_to_add():
         assert [x.dtype for x in new] == [np.int64, np.int64]
 
 
+# ------------------------------------------------------------------------------------------------------ random edges
+
+
+def absent(edges, n, barred=()):
+    return [pair for pair in itertools.permutations(range(n), 2) if pair not in edges and pair not in barred]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 12), st.floats(0, 1), st.floats(0, 0.3), st.floats(0, 1), st.integers(0, 2**31))
+def test_random_edges_are_absent_pairs(n, p, excluded, fraction, seed):
+    pre, post = random_graph(n, p, seed)
+    exclude = random_graph(n, excluded, seed + 1)
+    possible = absent(simple(pre, post), n, simple(*exclude))
+    count = round(fraction * len(possible))
+    rng = np.random.default_rng(seed)
+    new = listed(random_edges(pre, post, n, count=count, rng=rng, exclude=exclude))
+    assert len(set(new)) == len(new) == count
+    assert set(new) <= set(possible)
+    assert new == sorted(new)
+    everything = random_edges(pre, post, n, count=len(possible), rng=rng, exclude=exclude)
+    assert listed(everything) == possible
+    with pytest.raises(InvalidInput, match=rf"absent edges \({len(possible)} at {n} neurons\)"):
+        random_edges(pre, post, n, count=len(possible) + 1, rng=rng, exclude=exclude)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_every_set_of_random_edges_is_as_likely(count):
+    # Six absent pairs of four neurons: few are drawn one by one, many by what is left out.
+    pre, post = [0, 0, 1, 2, 3, 3], [1, 3, 2, 0, 0, 2]
+    sets = list(itertools.combinations(absent(simple(pre, post), 4), count))
+    rng, draws = np.random.default_rng(7), 6000
+    found = [tuple(listed(random_edges(pre, post, 4, count=count, rng=rng))) for _ in range(draws)]
+    counts = np.array([found.count(each) for each in sets])
+    assert counts.sum() == draws
+    p = 1 / len(sets)
+    assert (np.abs(counts - draws * p) < 5 * np.sqrt(draws * p * (1 - p))).all()
+
+
+def test_random_edges_of_large_networks():
+    # 4 * 10^10 pairs: a list of them would not fit. Both halves of the targets are as likely.
+    pre, post = np.arange(200_000), (np.arange(200_000) + 1) % 200_000
+    new_pre, new_post = random_edges(pre, post, 200_000, count=10_000, rng=np.random.default_rng(0))
+    assert np.unique(new_pre * 200_000 + new_post).size == 10_000
+    assert (new_pre != new_post).all()
+    for ends in (new_pre, new_post):
+        assert abs((ends < 100_000).sum() - 5000) < 5 * np.sqrt(2500)
+    # All but three pairs present.
+    u, v = np.nonzero(~np.eye(1000, dtype=bool))
+    left = np.array([5, 77_000, 998_000])
+    kept = np.ones(u.size, dtype=bool)
+    kept[left] = False
+    new = random_edges(u[kept], v[kept], 1000, count=3, rng=np.random.default_rng(0))
+    assert listed(new) == listed((u[left], v[left]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"count": -1}, "count must be a whole number of at least 0"),
+        ({"count": 1, "rng": 3}, "rng must be a generator"),
+        ({"count": 1, "exclude": [0, 1, 2]}, r"exclude must be \(pre, post\)"),
+    ],
+)
+def test_wrong_requests_for_random_edges(options, message):
+    with pytest.raises(InvalidInput, match=message):
+        random_edges([0, 1], [1, 2], 3, **({"rng": np.random.default_rng(0)} | options))
+
+
 # ----------------------------------------------------------------------------------------------------------- weights
 
 
@@ -261,48 +354,40 @@ def dale(seed, n=50, synapses=400):
     return rng, pre, weights, np.arange(n) < 40
 
 
-def test_new_weights_follow_the_survivors_of_their_sign():
-    rng, pre, weights, excitatory = dale(0)
+def test_donors_are_survivors_of_the_sign_of_the_source():
+    rng, _, weights, excitatory = dale(0)
+    weights[::50] = 0
     new_pre = rng.integers(0, 50, 40_000)
-    told = new_weights(new_pre, pre, weights, n_neurons=50, rng=np.random.default_rng(1), excitatory=excitatory)
-    seen = new_weights(new_pre, pre, weights, n_neurons=50, rng=np.random.default_rng(1))
-    np.testing.assert_array_equal(told, seen)
-    np.testing.assert_array_equal(told > 0, excitatory[new_pre])
+    donors = donor_synapses(new_pre, weights, signs=np.where(excitatory, 1, -1), rng=np.random.default_rng(1))
+    np.testing.assert_array_equal(weights[donors] > 0, excitatory[new_pre])
+    np.testing.assert_array_equal(weights[donors] < 0, ~excitatory[new_pre])
     for sign in (1, -1):
-        pool, drawn = weights[weights * sign > 0], told[told * sign > 0]
-        assert set(drawn) == set(pool)  # at over 50 draws for each weight of the pool
-        for moment in (1, 2):
-            error = (pool**moment).std() / np.sqrt(drawn.size)
-            assert abs((drawn**moment).mean() - (pool**moment).mean()) < 5 * error
-        # Every weight is as likely as any other: binomial counts.
-        counts = np.array([(drawn == w).sum() for w in pool])
+        pool = np.flatnonzero(weights * sign > 0)
+        drawn = donors[weights[donors] * sign > 0]
+        # Every synapse is as likely as any other: binomial counts.
+        counts = np.bincount(drawn, minlength=weights.size)[pool]
         assert (np.abs(counts - drawn.size / pool.size) < 5 * np.sqrt(drawn.size / pool.size)).all()
 
 
-def test_new_weights_without_dales_law():
-    # Neuron 0 has both signs and draws from its class, neurons 0 and 1; neuron 2 from its own.
-    pre, weights = [0, 0, 1, 1, 2, 2], [1.0, -2.0, 3.0, -4.0, 5.0, 0.0]
-    new = new_weights(np.repeat([0, 2], 200), pre, weights, n_neurons=3, rng=np.random.default_rng(0))
-    assert set(new[:200]) == {1.0, -2.0, 3.0, -4.0}
-    assert set(new[200:]) == {5.0}
+def test_donors_of_neurons_without_a_sign_are_any():
+    donors = donor_synapses(np.zeros(200, int), [1.0, -2.0, 0.0], signs=[0, 1], rng=np.random.default_rng(0))
+    assert set(donors) == {0, 1}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "options", "message"),
+    ("new_pre", "weights", "signs", "message"),
     [
-        (([2], [0, 1], [1.0, -1.0]), {}, "neuron 2 has no surviving outgoing weight"),
-        (([1], [0, 1], [1.0, 0.0]), {}, "neuron 1 has no surviving outgoing weight"),
-        (([2, 2], [0], [1.0]), {"excitatory": np.array([True, True, False])}, "2 new inhibitory synapses"),
-        (([0], [0], [-1.0]), {"excitatory": np.array([True, True, False])}, "no excitatory weight survives"),
-        (([0], [0], [1.0]), {"excitatory": [1, 1, 0]}, r"excitatory must be one bool per neuron \(3\)"),
-        (([3], [0], [1.0]), {}, r"new_pre must hold neuron indices in 0\.\.2, got 3"),
-        (([0], [0, 1], [1.0]), {}, "one entry per synapse each, got 2 and 1"),
-        (([0.5], [0], [1.0]), {}, "new_pre must be one neuron index per synapse"),
+        ([1, 1], [1.0], [1, -1], "no inhibitory synapse survives that 2 new ones"),
+        ([0], [-1.0], [1, -1], "no excitatory synapse survives that 1 new"),
+        ([0], [0.0], [0], "no other synapse survives"),
+        ([0], [1.0], [2], "signs must be"),
+        ([3], [1.0], [1, 1], r"new_pre must hold neuron indices in 0\.\.1, got 3"),
+        ([0.5], [1.0], [1], "new_pre must be one neuron index per synapse"),
     ],
 )
-def test_wrong_weights(arguments, options, message):
+def test_wrong_donors(new_pre, weights, signs, message):
     with pytest.raises(InvalidInput, match=message):
-        new_weights(*arguments, n_neurons=3, rng=np.random.default_rng(0), **options)
+        donor_synapses(new_pre, weights, signs=signs, rng=np.random.default_rng(0))
 
 
 # ------------------------------------------------------------------------------------------------------ localisation
@@ -387,7 +472,7 @@ def test_disconnected_neurons_and_pieces():
 
 
 def test_matrices_and_ratios_by_definition():
-    pre, post = random_edges(80, 0.05, 2)
+    pre, post = random_graph(80, 0.05, 2)
     report = delocalisation_report(pre, post, 80)
     A = np.zeros((80, 80))
     A[pre, post] = 1
@@ -404,7 +489,7 @@ def test_matrices_and_ratios_by_definition():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_strong_components_as_networkx(seed):
-    pre, post = random_edges(70, 0.02, seed)
+    pre, post = random_graph(70, 0.02, seed)
     graph = nx.DiGraph(simple(pre, post))
     graph.add_nodes_from(range(70))
     sizes = [len(piece) for piece in nx.strongly_connected_components(graph)]
@@ -413,22 +498,86 @@ def test_strong_components_as_networkx(seed):
     assert report.degree_variance == degree_variance(pre, post, 70)
 
 
-def test_ends_of_the_spectrum():
-    n = 300
-    pre, post = random_edges(n, 0.05, 1)
-    pre, post = np.r_[pre, n], np.r_[post, n + 1]  # a pair apart, diagonalised in full
-    full = delocalisation_report(pre, post, n + 2)
-    ends = delocalisation_report(pre, post, n + 2, all_up_to=200, per_end=5)
-    assert full.status == "all 302 eigenvectors of 2 connected components"
+def with_greedy_edges(n, p, seed, at_most=None):
+    pre, post = random_graph(n, p, seed)
+    new = delocalising_edges(pre, post, n, count=pre.size // 50, at_most=at_most)
+    return np.r_[pre, new[0]], np.r_[post, new[1]]
+
+
+@pytest.mark.parametrize(
+    ("pre", "post"),
+    [
+        random_graph(300, 0.05, 1),  # below 500: a complete diagonalisation underneath
+        random_graph(700, 0.05, 1),
+        random_graph(900, 0.005, 2),  # sparse, with neurons and pairs apart
+        random_graph(600, 0.4, 3),
+        with_greedy_edges(700, 0.03, 4),  # one hub
+        with_greedy_edges(700, 0.03, 4, at_most=10),
+    ],
+)
+def test_ends_of_the_spectrum(pre, post):
+    n = max(pre.max(), post.max()) + 1
+    pre, post = np.r_[pre, n], np.r_[post, n + 1]  # a pair apart: all of its two eigenvectors
+    full = delocalisation_report(pre, post, n + 2, all_up_to=n)
+    ends = delocalisation_report(pre, post, n + 2, all_up_to=0, per_end=5)
+    graph = nx.Graph(list(simple(pre, post)))
+    graph.add_nodes_from(range(n + 2))
+    pieces = [len(piece) for piece in nx.connected_components(graph)]
+    assert full.status == f"all {n + 2} eigenvectors of {len(pieces)} connected components"
+    known = 10 + n + 2 - max(pieces)
     assert ends.status == (
-        "12 of 302 eigenvectors: 5 at either end of the spectrum of 1 of 2 connected components, "
-        "those of over 200 neurons"
+        f"{known} of {n + 2} eigenvectors: 5 at either end of the spectrum of 1 of {len(pieces)} connected "
+        "components, those of over 10 neurons"
     )
     for whole, part in ((full.laplacian, ends.laplacian), (full.adjacency, ends.adjacency)):
-        for value, ipr in zip(part.eigenvalues, part.ipr, strict=True):
-            at = np.flatnonzero(np.abs(whole.eigenvalues - value) < 1e-8)
-            assert np.abs(whole.ipr[at] - ipr).min() < 1e-6  # Lanczos to a residual of eps |A|, gaps of 1e-2
-        assert {whole.eigenvalues[-1].round(6), whole.eigenvalues[0].round(6)} <= set(part.eigenvalues.round(6))
+        assert part.ipr.size == known
+        # Angle 0.1, gap below a tenth of the spectrum: eigenvalues to 0.1^2 of that.
+        span = np.ptp(whole.eigenvalues)
+        np.testing.assert_allclose(part.eigenvalues[-5:], whole.eigenvalues[-5:], rtol=0, atol=1e-3 * span)
+        np.testing.assert_allclose(part.ipr[-5:], whole.ipr[-5:], rtol=0.01)
+        if len(pieces) == 2:
+            # Two zeros of the Laplacian, one of them of the pair, are in any order.
+            lowest = 6 if part is ends.laplacian else 5
+            np.testing.assert_allclose(np.sort(part.ipr[:lowest]), np.sort(whole.ipr[:lowest]), rtol=0.01)
+    again = delocalisation_report(pre, post, n + 2, all_up_to=0, per_end=5)
+    assert (again.laplacian.ipr == ends.laplacian.ipr).all()
+    assert (again.adjacency.ipr == ends.adjacency.ipr).all()
+
+
+def test_stripes_change_nothing(monkeypatch):
+    pre, post = random_graph(700, 0.03, 6)
+    one = delocalisation_report(pre, post, 700, all_up_to=0, per_end=5)
+    monkeypatch.setattr(delocalise, "STRIPE", 256)
+    three = delocalisation_report(pre, post, 700, all_up_to=0, per_end=5)
+    all_ = delocalisation_report(pre, post, 700, all_up_to=700)
+    for a, b, c in ((one.laplacian, three.laplacian, all_.laplacian), (one.adjacency, three.adjacency, all_.adjacency)):
+        np.testing.assert_allclose(a.ipr, b.ipr, rtol=1e-6)  # the order of sums differs
+        np.testing.assert_allclose(c.ipr[-5:], b.ipr[-5:], rtol=0.01)
+
+
+def test_ends_of_spectra_with_multiple_eigenvalues():
+    # The start vectors reach two or three eigenspaces and no more: closed forms of test_star and test_complete_graph.
+    n = 700
+    star = delocalisation_report(np.zeros(n - 1, int), np.arange(1, n), n, all_up_to=0, per_end=3)
+    np.testing.assert_allclose(star.laplacian.eigenvalues, [0, 1, 1, 1, 1, n], atol=1e-9 * n)
+    np.testing.assert_allclose(star.adjacency.eigenvalues, np.sqrt(n - 1) * np.array([-1, 0, 0, 0, 0, 1]), atol=1e-7)
+    hub = ((n - 1) ** 3 + 1) / (n**2 * (n - 1))
+    np.testing.assert_allclose(star.laplacian.ipr[[0, -1]], [1 / n, hub], rtol=CLOSE)
+    np.testing.assert_allclose(star.adjacency.ipr[[0, -1]], (1 + 1 / (n - 1)) / 4, rtol=CLOSE)
+    even = delocalisation_report(*complete(n), n, all_up_to=0, per_end=3)
+    np.testing.assert_allclose(even.laplacian.eigenvalues, [0] + [2 * n] * 5, atol=1e-9 * n)
+    assert even.laplacian.ipr[0] == pytest.approx(1 / n, rel=CLOSE)
+    assert even.adjacency.ipr[-1] == pytest.approx(1 / n, rel=CLOSE)
+    assert "resolved" not in star.status + even.status
+
+
+def test_unresolved_ends_are_told(monkeypatch):
+    # Eigenvalues of a chain, 2 - 2 cos(pi k / n), are (pi k / n)^2 near an end: too close for 480 vectors.
+    monkeypatch.setattr(delocalise, "BASIS", 400)
+    i = np.arange(3999)
+    chain = delocalisation_report(i, i + 1, 4000, all_up_to=0, per_end=4)
+    assert chain.status.endswith("; 16 of both matrices are not resolved from their neighbours")
+    assert "resolved" not in delocalisation_report(*random_graph(700, 0.05, 1), 700, all_up_to=0, per_end=4).status
 
 
 def test_ends_that_meet_are_all_eigenvectors():
@@ -440,7 +589,7 @@ def test_ends_that_meet_are_all_eigenvectors():
 
 def test_greedy_edges_localise_eigenvectors():
     # What the method is meant to prevent: the hub that the new edges make is a localised eigenvector of both matrices.
-    pre, post = random_edges(300, 0.05, 0)
+    pre, post = random_graph(300, 0.05, 0)
     new = delocalising_edges(pre, post, 300, count=pre.size // 50)
     before = delocalisation_report(pre, post, 300)
     after = delocalisation_report(np.r_[pre, new[0]], np.r_[post, new[1]], 300)

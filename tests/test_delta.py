@@ -10,12 +10,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from lnpbrian import cli
 from lnpbrian.checks import InvalidInput
 from lnpbrian.encoding import PoissonEncoder
-from lnpbrian.lnp import PruneOptions, prune
+from lnpbrian.lnp import prune
 from lnpbrian.lyapunov import block_twin_exponents
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN, uncoupled
 from lnpbrian.models.parts import LIFParameters
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions
+from lnpbrian.options import PruneOptions
 from lnpbrian.simulate import noise_drive, observe
 
 DELTA = LIFParameters(synaptic_time_constant=0 * ms)
@@ -228,7 +229,7 @@ QUICK = PruneOptions(
     neuron_sparsity=0.3,
     iterations=2,
     observation=200 * ms,
-    twin_duration=60 * ms,
+    exponent_duration=60 * ms,
     realisations=2,
     rates=(0, 500),
 )

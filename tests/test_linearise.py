@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from lnpbrian import linearise
 from lnpbrian.checks import InvalidInput
-from lnpbrian.linearise import edge_strength, linear_network, lyapunov_matrix, spectral_abscissa
+from lnpbrian.linearise import (
+    edge_strength,
+    estimated_lyapunov_matrix,
+    linear_network,
+    lyapunov_matrix,
+    spectral_abscissa,
+)
 
 
 def random_edges(n, p, seed):
@@ -45,6 +51,142 @@ def test_harmonic_mean_equals_a_loop_over_sets(monkeypatch, cost, neighbours, se
     np.testing.assert_allclose(
         found, harmonic_means(pre, post, np.maximum(abs(lam), 2.0), neighbours), rtol=3e-14, atol=0
     )
+
+
+def test_dense_products_of_large_networks_are_in_single_precision(monkeypatch):
+    pre, post = random_edges(60, 0.5, 0)
+    lam = np.random.default_rng(0).normal(-30, 40, 60)
+    exact = lyapunov_matrix(pre, post, lam, resolution=2.0)
+    monkeypatch.setattr(linearise, "DOUBLE_NEURONS", 59)
+    found = lyapunov_matrix(pre, post, lam, resolution=2.0)
+    assert (found != exact).any()
+    # At most 60 positive terms, each rounded to float32 (2**-24), and as many roundings of their sum, which is
+    # smaller than what it is subtracted from.
+    np.testing.assert_allclose(found, exact, rtol=120 * 2**-24, atol=0)
+    # Terms that cancel stay in float64.
+    monkeypatch.undo()
+    signed = lyapunov_matrix(pre, post, lam, resolution=2.0, signed=True)
+    monkeypatch.setattr(linearise, "DOUBLE_NEURONS", 59)
+    np.testing.assert_array_equal(lyapunov_matrix(pre, post, lam, resolution=2.0, signed=True), signed)
+
+
+# ------------------------------------------------------------------------------------------------- expected overlaps
+
+PARTS = np.arange(30) % 3
+WHOLE_CLASSES = {
+    "complete": ~np.eye(30, dtype=bool),
+    "with self-connections": np.ones((30, 30), dtype=bool),
+    "multipartite": PARTS[:, None] != PARTS,
+    "ring of parts": PARTS[:, None] == (PARTS + 1) % 3,
+}
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("neighbours", ["both", "in", "out"])
+@pytest.mark.parametrize("name", WHOLE_CLASSES)
+def test_expected_overlap_is_exact_where_neighbourhoods_are_whole_classes(name, neighbours, signed):
+    post, pre = np.nonzero(WHOLE_CLASSES[name])
+    lam = np.random.default_rng(0).uniform(-60, -20, 30)
+    options = {"resolution": 1.0, "neighbours": neighbours, "signed": signed}
+    found = estimated_lyapunov_matrix(pre, post, lam, groups=PARTS, classes=4, rng=np.random.default_rng(0), **options)
+    # In float32, 2 factors in each of 5 classes (3 parts, 2 neurons alone), of terms whose sizes add up to at most
+    # three times the overlap.
+    bound = 3 * (2 * 5 + 4) * 2**-24
+    np.testing.assert_allclose(found.lyapunov, lyapunov_matrix(pre, post, lam, **options), rtol=bound, atol=0)
+    assert found.error <= bound
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["one way", "both ways"])
+def test_expected_overlap_leaves_the_two_neurons_out(back):
+    # Presynaptic neighbours N(1) = {0, 2, 3}, N(0) = {2} and, if 1 -> 0, also 1. Of the three neurons besides 0 and 1,
+    # N(1) holds two and N(0) one: 2/3 in common.
+    pre, post = np.array([0, 2, 3, 2, 1])[: 4 + back], np.array([1, 1, 1, 0, 0])[: 4 + back]
+    B = linearise._neighbour_matrix(pre, post, 5, "in")
+    one_class = np.zeros(5, dtype=int)
+    (found,) = linearise._expected_shared(B, post[:1], pre[:1], [np.ones(5)], one_class, mutual=False)
+    np.testing.assert_allclose(found, 2 / 3, rtol=10 * 2**-24)
+
+
+def test_neurons_that_matter_most_are_exact():
+    # 10 of 600 neurons are slow, and each counts as much as 50 others in the sum around a synapse: a guess of how many
+    # of them are shared is the largest error, and there is none where they are classes of their own.
+    pre, post = random_edges(600, 0.1, 0)
+    lam = np.full(600, -50.0)
+    lam[100:110] = -1.0
+    few, many = (root_mean_square_error(pre, post, lam, classes=classes, samples=1) for classes in (1, 20))
+    assert many < few / 3
+
+
+def test_hubs_are_with_few_others():
+    # 600 neurons, 20 of which receive from and send to half of all: neurons share hubs rather than others.
+    rng = np.random.default_rng(0)
+    hub = np.arange(600) % 30 == 0
+    connected = rng.random((600, 600)) < np.where(hub[:, None] | hub, 0.5, 0.02)
+    post, pre = np.nonzero(connected & ~np.eye(600, dtype=bool))
+    lam = np.where(hub, -5.0, -50.0) * rng.uniform(0.9, 1.1, 600)
+    one, by_degree = (root_mean_square_error(pre, post, lam, classes=classes, samples=1) for classes in (1, 5))
+    assert by_degree < one / 2
+
+
+def clusters(n, seed):
+    """Five clusters, connected within with p = 0.3 and between with p = 0.03; exponents differ by cluster."""
+    rng = np.random.default_rng(seed)
+    cluster = np.arange(n) % 5
+    connected = rng.random((n, n)) < np.where(cluster[:, None] == cluster, 0.3, 0.03)
+    post, pre = np.nonzero(connected & ~np.eye(n, dtype=bool))
+    return pre, post, -rng.uniform(0.7, 1.3, n) * 10 * (1 + cluster), cluster
+
+
+def relative_errors(found, pre, post, lam):
+    return np.abs(found.lyapunov / lyapunov_matrix(pre, post, lam, resolution=1.0) - 1)
+
+
+def root_mean_square_error(pre, post, lam, **options):
+    found = estimated_lyapunov_matrix(pre, post, lam, resolution=1.0, rng=np.random.default_rng(0), **options)
+    return np.sqrt((relative_errors(found, pre, post, lam) ** 2).mean())
+
+
+def test_expected_overlap_is_close_on_a_random_graph():
+    n, p = 1000, 0.1
+    pre, post = random_edges(n, p, 0)
+    lam = np.random.default_rng(1).uniform(-80, -20, n)
+    found = estimated_lyapunov_matrix(pre, post, lam, resolution=1.0, rng=np.random.default_rng(2))
+    error = relative_errors(found, pre, post, lam)
+    # Each neuron is a common neighbour with probability q^2, q = 1 - (1 - p)^2. Not knowing which are, at given sizes
+    # of the neighbourhoods, moves the logarithm of L by (x_k L - 1) / (size of the union) each.
+    q, x = 1 - (1 - p) ** 2, 1 / abs(lam)
+    spread = np.sqrt((((x / x.mean() - 1) * q * (1 - q)) ** 2).sum()) / (n * (1 - (1 - q) ** 2))
+    assert spread < 0.01
+    assert np.sqrt((error**2).mean()) < spread
+
+
+def test_clusters_are_to_be_told():
+    pre, post, lam, cluster = clusters(1000, 0)
+    told, untold = (root_mean_square_error(pre, post, lam, groups=groups, samples=1) for groups in (cluster, None))
+    # Of the 60 neighbours of each in their cluster of 200, two neurons share 18, of the 24 elsewhere 1. Drawn from all
+    # 1000 neurons, 84 and 84 would share 7: the union is too large by 12 of 149, and L wrong by several per cent of
+    # the difference between clusters.
+    assert told < untold / 2
+
+
+def test_reported_error_is_the_true_one():
+    pre, post, lam, cluster = clusters(300, 1)
+    options = {"resolution": 1.0, "groups": cluster}
+    sampled = estimated_lyapunov_matrix(pre, post, lam, rng=np.random.default_rng(0), **options)
+    error = relative_errors(sampled, pre, post, lam)
+    # The largest of 1000: below the 99 % quantile with probability 0.99^1000 = 4e-5.
+    assert np.quantile(error, 0.99) < sampled.error <= error.max() + 1e-12
+    every = estimated_lyapunov_matrix(pre, post, lam, rng=np.random.default_rng(0), samples=pre.size, **options)
+    assert abs(every.error - error.max()) < 1e-12  # 4 N eps of the exact values
+    assert f"at most {every.error:.1e}" in every.status
+    np.testing.assert_array_equal(every.lyapunov, sampled.lyapunov)
+
+
+def test_estimate_without_synapses():
+    none = estimated_lyapunov_matrix([], [], [-1.0, -2.0], resolution=1, rng=np.random.default_rng(0))
+    assert (none.lyapunov.size, none.error) == (0, 0)
+    with pytest.raises(InvalidInput, match=r"groups must have shape \(2,\), got \(3,\)"):
+        estimated_lyapunov_matrix([0], [1], [-1.0, -2.0], resolution=1, rng=np.random.default_rng(0), groups=[0, 0, 0])
 
 
 @settings(max_examples=40, deadline=None)

@@ -9,11 +9,12 @@ from numpy.testing import assert_array_equal
 
 from lnpbrian import lnp
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lnp import PruneOptions, prune, schedule
+from lnpbrian.lnp import prune
 from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.models.parts import LIFParameters
 from lnpbrian.network import LiveNetwork, RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions
+from lnpbrian.options import PruneOptions, schedule
 from lnpbrian.simulate import noise_drive, observe
 from lnpbrian.structure import compact
 
@@ -21,8 +22,9 @@ QUICK = PruneOptions(
     synapse_sparsity=0.9,
     neuron_sparsity=0.3,
     iterations=3,
+    steps=("I", "II"),
     observation=200 * ms,
-    twin_duration=60 * ms,
+    exponent_duration=60 * ms,
     realisations=2,
     rates=(0, 500),
 )
@@ -193,7 +195,7 @@ def test_stops_after_two_iterations_out_of_bounds():
         ({"rates": (50, 5)}, r"rates must be \(lower, upper\)"),
         ({"rates": 5}, "rates must have shape"),
         ({"noise": "lyapunov"}, r"noise must be NoisePruneOptions"),
-        ({"twin_duration": 3 * mV}, "twin_duration must be a time"),
+        ({"exponent_duration": 3 * mV}, "exponent_duration must be a time"),
     ],
 )
 def test_bad_options(options, message):

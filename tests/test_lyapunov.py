@@ -129,10 +129,8 @@ def expected_growth(tau, bias, t_ref, start, end):
     spikes = climb + (climb + t_ref) * np.arange(1000)
     inside = (spikes > start) & (spikes <= end)
     held = np.clip(np.minimum(spikes + t_ref, end) - np.maximum(spikes, start), 0, None).sum()
-    # A perturbation of a held neuron counts with its extrapolation to the release, of which v itself is the only part
-    # that survives.
-    wait = np.max(np.where(spikes <= start, spikes + t_ref - start, 0), initial=0)
-    return inside.sum() * np.log(bias / (bias - 1)) - (end - start - held) / tau - np.log1p(max(wait, 0) / tau)
+    # A held neuron keeps its perturbation of v, and that of its release, which counts as the v that it will bring.
+    return inside.sum() * np.log(bias / (bias - 1)) - (end - start - held) / tau
 
 
 # Spikes multiply by b/(b-1), active time decays; whichever part of a period a window holds. Tolerance as above; with

@@ -440,7 +440,7 @@ def test_flat_crossings_of_a_simulation_are_told():
 def test_prune_takes_exponents_from_the_spectrum(tau_syn):
     model = HRSNN(40, 0.3, check_rate=False, parameters=LIFParameters(synaptic_time_constant=tau_syn))
     options = lnp.PruneOptions(
-        0.6, 0.2, iterations=1, exponents="spectrum", observation=100 * ms, twin_duration=50 * ms, rates=(0, 500)
+        0.6, 0.2, iterations=1, exponents="spectrum", observation=100 * ms, exponent_duration=50 * ms, rates=(0, 500)
     )
     before = model.spec
     result = lnp.prune(model, options=options)

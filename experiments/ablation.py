@@ -1,0 +1,261 @@
+"""What each step of Lyapunov noise pruning does to cost and forecast: the paper's points A to E, and its other paths.
+
+    python -m lnpbrian.experiments.ablation --out runs/ablation
+
+writes ``ablation.json`` and ``ablation.png`` (arXiv 2403.03409, figure 13 and appendix B.5, with Lorenz-63 in closed
+loop for CIFAR-10). Step I makes B of the unpruned network A, step II makes C of B, III makes D of C, IV makes E of D;
+beside it B -III-> D' -IV-> E', B -IV-> E'' and C -IV-> E'''. Controls: B and C with synapses removed at random, or
+by degree alone, in place of step I; and random networks with the neurons and synapses of E. Each network is a part of
+its own, kept in ``parts/``: a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from brian2 import second
+from matplotlib.figure import Figure
+
+from lnpbrian import checks
+from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder
+from lnpbrian.experiments.common import compute_parts, output_directory, part, write_results
+from lnpbrian.lnp import prune
+from lnpbrian.models import HRSNN
+from lnpbrian.models.parts import LIFParameters
+from lnpbrian.network import NetworkSpec, RecurrentNetwork
+from lnpbrian.noise import keep_probability, rescale, sample_edges
+from lnpbrian.observation import observe_model
+from lnpbrian.options import DelocaliseOptions, PruneOptions
+from lnpbrian.readout import forecast
+from lnpbrian.simulate import noise_drive
+from lnpbrian.streams import Streams
+from lnpbrian.tasks import lorenz63, short_protocol
+
+# Point: the point it is made of, and the step that makes it.
+PATHS = {
+    "B": ("A", "I"),
+    "C": ("B", "II"),
+    "D": ("C", "III"),
+    "E": ("D", "IV"),
+    "D'": ("B", "III"),
+    "E'": ("D'", "IV"),
+    "E''": ("B", "IV"),
+    "E'''": ("C", "IV"),
+    "B random": ("A", "random"),
+    "C random": ("B random", "II"),
+    "B degree": ("A", "degree"),
+    "C degree": ("B degree", "II"),
+    "random": ("E", "new"),
+}
+POINTS = ("A", *PATHS)
+COLORS = {"I": "#1b3a57", "II": "#4f8fc0", "III": "#e3a857", "IV": "#3a9188"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a part is computed with; a part of other options is computed anew."""
+
+    neurons: int = 1000
+    kept: float = 0.05
+    neuron_sparsity: float = 0.3
+    iterations: int = 10
+    new_edges: float = 0.1
+    windows: int = 20
+
+
+def measure_part(options: Options, seed: int, folder: Path, *, report: Callable[[float], None]) -> list[dict[str, Any]]:
+    """Return a row for every point of one network."""
+    networks: dict[str, NetworkSpec] = {}
+    rows = []
+    for k, point in enumerate(POINTS):
+        name = "".join({"'": "1", " ": "_"}.get(c, c) for c in point)
+        networks[point] = _network(point, networks, options, seed)
+        key = {"point": point, "seed": seed, **asdict(options)}
+        spec = networks[point]
+        rows.append(part(folder / f"{seed}_{name}.json", key, partial(_row, point, spec, options, seed)))
+        report((k + 1) / len(POINTS))
+    return rows
+
+
+def _network(point: str, networks: dict[str, NetworkSpec], options: Options, seed: int) -> NetworkSpec:
+    if point == "A":
+        parameters = LIFParameters.forecasting()
+        return HRSNN(options.neurons, 0.1, parameters=parameters, check_rate=False, seed=seed).spec
+    origin, step = PATHS[point]
+    spec = networks[origin]
+    # Step II takes this fraction of the synapses along, so that C has the number asked for.
+    kept = options.kept / (1 - options.neuron_sparsity) ** 2
+    streams = Streams(seed).child("ablation")
+    if step in ("random", "degree"):
+        return _without_synapses(spec, kept, step, streams.rng(step))
+    if step == "new":
+        return _random_network(spec, seed)
+    model = RecurrentNetwork(spec)
+    settings: dict[str, dict[str, Any]] = {
+        "I": {"synapse_sparsity": 1 - kept, "iterations": options.iterations},
+        "II": {"neuron_sparsity": options.neuron_sparsity, "iterations": options.iterations},
+        "III": {"iterations": 1, "delocalise": DelocaliseOptions(options.new_edges)},
+        "IV": {"iterations": 1},
+    }
+    targets = {"synapse_sparsity": 0.0, "neuron_sparsity": 0.0} | settings[step]
+    if step == "II":
+        targets["synapse_sparsity"] = 1 - (1 - options.neuron_sparsity) ** 2
+    chosen = PruneOptions(**targets, steps=(step,), rates=(0, 1e4), exponent_growth=None)
+    prune(model, options=chosen, reference=networks["A"], seed=seed)
+    return model.spec
+
+
+def _without_synapses(spec: NetworkSpec, kept: float, by: str, rng: np.random.Generator) -> NetworkSpec:
+    """Return `spec` with a fraction of its synapses, chosen at random or by the degrees of their ends alone."""
+    score = np.ones(spec.n_synapses)
+    if by == "degree":
+        degree = np.bincount(spec.post, minlength=spec.n_neurons)
+        # What the score of step I comes to when all exponents are equal: C_ii + C_jj of a row-dominant network.
+        score = 1 / degree[spec.post] + 1 / np.maximum(degree[spec.pre], 1)
+    chosen = keep_probability(score, fraction=kept)
+    keep = sample_edges(chosen.probability, rng=rng)
+    new = rescale(spec.weights, keep, pre=spec.pre, post=spec.post)
+    return replace(spec.of_synapses(keep), weights=new.weights)
+
+
+def _random_network(spec: NetworkSpec, seed: int) -> NetworkSpec:
+    """Return a random network drawn anew with as many neurons and synapses as `spec`."""
+    n, wanted = spec.n_alive, spec.n_synapses
+    # Drawn with more synapses than wanted, by five standard deviations, of which as many as wanted stay.
+    p = min(1.0, (wanted + 5 * np.sqrt(wanted) + 5) / (n * (n - 1)))
+    dense = HRSNN(n, p, parameters=LIFParameters.forecasting(), check_rate=False, seed=seed + 1000).spec
+    rng = Streams(seed).child("ablation").rng("random network")
+    return dense.of_synapses(np.sort(rng.choice(dense.n_synapses, min(wanted, dense.n_synapses), replace=False)))
+
+
+def _row(point: str, spec: NetworkSpec, options: Options, seed: int) -> dict[str, Any]:
+    streams = Streams(seed).child("ablation")
+    task = short_protocol(lorenz63(), name="lorenz63", n_windows=options.windows, lyapunov_time=110.4)
+    weights = CurrentEncoder.draw(
+        options.neurons, task.windows.shape[-1], scale=INPUT_SCALE, rng=streams.rng("encoder")
+    )
+    # A network drawn anew has inputs of its own: those of the first neurons.
+    alive = spec.alive if spec.n_neurons == options.neurons else np.arange(options.neurons) < spec.n_neurons
+    drive = noise_drive(options.neurons, duration=1 * second, rng=streams.rng("drive")).of_neurons(
+        np.arange(options.neurons) < spec.n_neurons
+    )
+    seen = observe_model(spec, drive, PruneOptions(), streams, report=lambda what, fraction: None)
+    made = forecast(spec.compacted(), weights.of_neurons(alive), task, rng=streams.rng("input"))
+    return {
+        "point": point,
+        "seed": seed,
+        "neurons": spec.n_alive,
+        "synapses": spec.n_synapses,
+        "mean_rate_hz": float(seen.rates[spec.alive].mean()),
+        "largest_exponent_per_s": seen.largest.largest,
+        "synaptic_operations": made.synaptic_operations,
+        "nrmse_windows": [float(x) for x in made.nrmse],
+        "vpt_windows": [int(x) for x in made.vpt_steps[0.1]],
+    }
+
+
+def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return means over seeds and windows for every point; standard errors are over seeds."""
+    before = {r["seed"]: r["synaptic_operations"] for r in rows if r["point"] == "A"}
+    found = []
+    for point in POINTS:
+        mine = [r for r in rows if r["point"] == point]
+        n = len(mine)
+        entry: dict[str, Any] = {"point": point}
+        for name, values in (
+            ("neurons", [r["neurons"] for r in mine]),
+            ("synapses", [r["synapses"] for r in mine]),
+            ("operation_ratio", [before[r["seed"]] / max(r["synaptic_operations"], 1) for r in mine]),
+            ("mean_rate_hz", [r["mean_rate_hz"] for r in mine]),
+            ("largest_exponent_per_s", [r["largest_exponent_per_s"] for r in mine]),
+            ("nrmse", [np.mean(r["nrmse_windows"]) for r in mine]),
+            ("nrmse_median", [np.median(r["nrmse_windows"]) for r in mine]),
+            ("vpt_steps", [np.mean(r["vpt_windows"]) for r in mine]),
+        ):
+            entry[name] = float(np.mean(values))
+            entry[f"{name}_standard_error"] = float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+        found.append(entry)
+    return found
+
+
+def draw(content: dict[str, Any]) -> Figure:
+    """Draw valid prediction time and error over synaptic operations, an arrow for every step."""
+    points = {entry["point"]: entry for entry in content["summary"]}
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for axis, name, label in (
+        (axes[0], "vpt_steps", "valid prediction time (steps)"),
+        (axes[1], "nrmse", "NRMSE in closed loop"),
+    ):
+        for point, entry in points.items():
+            control = " " in point or point == "random"
+            x = 100 / entry["operation_ratio"]
+            axis.errorbar(
+                x,
+                entry[name],
+                entry[f"{name}_standard_error"],
+                fmt="x" if control else "o",
+                color="#7a7a7a" if control else "black",
+                markersize=6,
+                capsize=2,
+            )
+            axis.annotate(point, (x, entry[name]), xytext=(6, 6), textcoords="offset points", fontsize=9)
+        for point, (origin, step) in PATHS.items():
+            if step not in COLORS or " " in point:
+                continue
+            start, end = points[origin], points[point]
+            axis.annotate(
+                "",
+                (100 / end["operation_ratio"], end[name]),
+                (100 / start["operation_ratio"], start[name]),
+                arrowprops={
+                    "arrowstyle": "->",
+                    "color": COLORS[step],
+                    "linestyle": "-" if point in "BCDE" else ":",
+                    "shrinkA": 4,
+                    "shrinkB": 4,
+                },
+            )
+        axis.set(xscale="log", xlabel="synaptic operations (% of unpruned)", ylabel=label)
+        axis.spines[["top", "right"]].set_visible(False)
+    for step, color in COLORS.items():
+        axes[0].plot([], [], color=color, label=f"step {step}")
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=4, loc="outside lower center")
+    return figure
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    for name, value in asdict(Options()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
+    arguments = parser.parse_args()
+    directory = output_directory(arguments)
+    folder = checks.writable_directory("--out", directory / "parts")
+    options = Options(**{name: getattr(arguments, name) for name in asdict(Options())})
+    parts = [(options, seed, folder) for seed in range(arguments.seeds)]
+    rows = [row for done in compute_parts(measure_part, parts, jobs=arguments.jobs, name="points") for row in done]
+    summary = summarise(rows)
+    content = {"options": asdict(options) | {"seeds": arguments.seeds}, "summary": summary, "rows": rows}
+    write_results(directory, "ablation", content, draw)
+    for entry in summary:
+        print(
+            f"{entry['point']:>9} {entry['neurons']:6.0f} neurons {entry['synapses']:8.0f} synapses  "
+            f"operations / {entry['operation_ratio']:5.1f}  NRMSE {entry['nrmse']:.3f} "
+            f"(median {entry['nrmse_median']:.3f})  VPT {entry['vpt_steps']:.1f} +- "
+            f"{entry['vpt_steps_standard_error']:.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

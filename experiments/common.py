@@ -1,0 +1,51 @@
+"""What experiments share: a quiet start from the command line, and parts that are computed once."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import brian2
+from matplotlib.figure import Figure
+from rich.progress import Progress
+
+from lnpbrian import checks, files
+from lnpbrian.parallel import run_parts
+from lnpbrian.records import versions, write_json
+
+__all__ = ["compute_parts", "output_directory", "part", "write_results"]
+
+
+def output_directory(arguments: argparse.Namespace) -> Path:
+    """Silence Brian2, and return the folder ``--out``."""
+    brian2.prefs.logging.console_log_level = "ERROR"
+    brian2.prefs.logging.warn_for_unused_objects = False
+    return checks.writable_directory("--out", arguments.out)
+
+
+def part(path: Path, key: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
+    """Return what `compute` gives, from the file at `path` if that was computed with the same `key`."""
+    if path.exists():
+        stored = json.loads(path.read_text())
+        if stored["key"] == key:
+            return stored["content"]
+    content = compute()
+    write_json(path, {"key": key, "versions": versions(), "content": content})
+    return content
+
+
+def compute_parts(work: Callable[..., Any], parts: Sequence[tuple], *, jobs: int, name: str) -> list[Any]:
+    """Return `run_parts` of the parts, with a bar."""
+    with Progress() as bars:
+        bar = bars.add_task(name, total=1.0)
+        return run_parts(work, parts, jobs=jobs, report=lambda fraction: bars.update(bar, completed=fraction))
+
+
+def write_results(directory: Path, name: str, content: Mapping[str, Any], draw: Callable[[Any], Figure]) -> None:
+    """Write ``name.json``, and ``name.png`` drawn from what is in it."""
+    write_json(directory / f"{name}.json", {"versions": versions(), **content})
+    with files.replacing(directory / f"{name}.png") as temporary:
+        draw(json.loads((directory / f"{name}.json").read_text())).savefig(temporary, dpi=150)

@@ -1,0 +1,146 @@
+"""Checkpoints of a pruning run: written whole or not at all, and only taken up by the run that wrote them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lnpbrian import checks, files
+from lnpbrian._version import __version__
+from lnpbrian.checks import InvalidInput
+from lnpbrian.network import NetworkSpec
+
+__all__ = ["Checkpoint", "CheckpointFolder", "fingerprint"]
+
+LATEST = "checkpoint.npz"
+
+
+def fingerprint(*parts: Any) -> str:
+    """Return a digest of everything that decides a run: dataclasses, arrays and plain values."""
+    digest = hashlib.sha256()
+
+    def add(value: Any) -> None:
+        if isinstance(value, np.ndarray):
+            digest.update(f"{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
+        elif is_dataclass(value) and not isinstance(value, type):
+            digest.update(type(value).__name__.encode())
+            for field in fields(value):
+                digest.update(field.name.encode())
+                add(getattr(value, field.name))
+        else:
+            digest.update(repr(value).encode())
+
+    for part in parts:
+        add(part)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run at the end of an iteration.
+
+    Attributes
+    ----------
+    spec : NetworkSpec
+        The network as it is then.
+    state : dict
+        The rest of the run as JSON types.
+    """
+
+    spec: NetworkSpec
+    state: dict[str, Any]
+
+
+class CheckpointFolder:
+    """A folder with the files of one run, each written whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        Made if it does not exist.
+    run : str
+        `fingerprint` of the run; files of another one are refused.
+
+    Raises
+    ------
+    InvalidInput
+        If the folder cannot be written to.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], run: str) -> None:
+        self.path = checks.writable_directory("checkpoint", path)
+        self.run = run
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the latest checkpoint; the one before stays until the new one is complete.
+
+        Raises
+        ------
+        OSError
+            If the new one cannot be written, on a full disk for example. The one before is still there.
+        """
+        checkpoint.spec.save(self.path / LATEST, compress=False, note=self._note(checkpoint.state))
+
+    def load(self) -> Checkpoint | None:
+        """Return the latest checkpoint, None if there is none yet.
+
+        Raises
+        ------
+        InvalidInput
+            If it is damaged, or of another network, other options, another seed or another version.
+        """
+        path = self.path / LATEST
+        if not path.exists():
+            return None
+        spec, note = NetworkSpec.load_with_note(path)
+        return Checkpoint(spec, self._state(path, note))
+
+    def save_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
+        """Keep arrays under a name."""
+        with files.replacing(self.path / f"{name}.npz") as temporary:
+            np.savez(temporary, allow_pickle=False, note=self._note({}), **arrays)
+
+    def load_arrays(self, name: str) -> dict[str, np.ndarray] | None:
+        """Return the arrays kept under a name, None if there are none; raises as `load`."""
+        path = self.path / f"{name}.npz"
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                content = {key: stored[key] for key in stored.files}
+            self._state(path, str(content.pop("note")))
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            if isinstance(error, InvalidInput):
+                raise
+            raise InvalidInput(f"{os.fspath(path)!r} is damaged ({error}); delete it") from error
+        return content
+
+    def _note(self, state: Mapping[str, Any]) -> str:
+        return json.dumps({"run": self.run, "version": __version__, "state": state})
+
+    def _state(self, path: Path, note: str) -> dict[str, Any]:
+        try:
+            content = json.loads(note)
+            run, version, state = content["run"], content["version"], content["state"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidInput(f"{os.fspath(path)!r} is no checkpoint ({error}); choose another folder") from error
+        if version != __version__:
+            raise InvalidInput(
+                f"{os.fspath(path)!r} was written by lnpbrian {version}, this is {__version__}; "
+                "finish the run with that version, or start anew in another folder"
+            )
+        if run != self.run:
+            raise InvalidInput(
+                f"{os.fspath(path)!r} belongs to another network, other options or another seed; "
+                "choose another folder, or delete it to start anew"
+            )
+        return state

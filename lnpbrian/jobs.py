@@ -1,0 +1,208 @@
+"""A pruning run as the command line starts it: its options, and the folder that lets it go on after an interruption."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from brian2 import ms
+
+from lnpbrian import checks
+from lnpbrian._version import __version__
+from lnpbrian.checks import InvalidInput
+from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder, Encoder, PoissonEncoder
+from lnpbrian.models import CHRSNN, HRSNN, MRSNN
+from lnpbrian.models.parts import LIFParameters
+from lnpbrian.network import RecurrentNetwork
+from lnpbrian.noise import NoisePruneOptions
+from lnpbrian.options import DelocaliseOptions, PruneOptions, TuningOptions, schedule
+from lnpbrian.readout import ReadoutOptions
+from lnpbrian.records import write_json
+from lnpbrian.streams import Streams
+from lnpbrian.study import Report, Study, prune_and_forecast
+from lnpbrian.tasks import ForecastTask, lorenz63, short_protocol
+
+__all__ = ["ENCODERS", "MODELS", "TASKS", "Model", "PruneJob"]
+
+Model = HRSNN | CHRSNN | MRSNN
+MODELS: dict[str, type[Model]] = {"hrsnn": HRSNN, "chrsnn": CHRSNN, "mrsnn": MRSNN}
+TASKS = ("lorenz63",)
+ENCODERS = ("current", "poisson")
+# 1/0.9056 time units of 0.01 each (Viswanath 1998 for the exponent).
+LORENZ_LYAPUNOV_STEPS = 110.4
+
+CHECKPOINT = "checkpoint"
+COMMAND = "command.json"
+
+
+@dataclass(frozen=True)
+class PruneJob:
+    """Options of ``lnpbrian prune``, as plain values; the command line says what they mean.
+
+    Raises
+    ------
+    InvalidInput
+        If a value is out of range or two of them exclude each other.
+    """
+
+    model: str = "hrsnn"
+    neurons: int = 1000
+    connection_probability: float = 0.1
+    iterations: int = 10
+    synapse_sparsity: float = 0.95
+    neuron_sparsity: float = 0.3
+    steps: str | None = None
+    fidelity: bool = False
+    task: str = "lorenz63"
+    encoder: str = "current"
+    windows: int = 20
+    sample_time: float = 100.0
+    edge_strength: str = "lyapunov"
+    exponents: str = "auto"
+    rescale: str = NoisePruneOptions.rescale
+    cap: float | None = None
+    excitability: str = NoisePruneOptions.excitability
+    new_edges: float = DelocaliseOptions.fraction
+    tune_every: int = TuningOptions.every
+    evaluations: int = TuningOptions.evaluations
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in (("model", MODELS), ("task", TASKS), ("encoder", ENCODERS)):
+            checks.choice(f"--{name}", getattr(self, name), known)
+        checks.count("neurons", self.neurons, minimum=2)
+        checks.count("seed", self.seed, minimum=0)
+        checks.probability("connection_probability", self.connection_probability)
+        # What is refused, is refused here, before the work begins.
+        self.pruning, self.readout, self.series  # noqa: B018
+
+    @property
+    def pruning(self) -> PruneOptions:
+        """Options of the loop."""
+        if self.fidelity:
+            paper = PruneOptions.fidelity(self.synapse_sparsity, self.neuron_sparsity, self.iterations)
+            return dataclasses.replace(paper, steps=self._steps, delocalise=self._delocalise(None), tuning=self._tuning)
+        return PruneOptions(
+            self.synapse_sparsity,
+            self.neuron_sparsity,
+            self.iterations,
+            NoisePruneOptions(
+                edge_strength=self.edge_strength, rescale=self.rescale, cap=self.cap, excitability=self.excitability
+            ),
+            steps=self._steps,
+            exponents=self.exponents,
+            delocalise=self._delocalise(DelocaliseOptions.edges_per_neuron),
+            tuning=self._tuning,
+        )
+
+    @property
+    def _steps(self) -> tuple[str, ...] | None:
+        return None if self.steps is None else tuple(step.strip() for step in self.steps.split(","))
+
+    def _delocalise(self, edges_per_neuron: float | None) -> DelocaliseOptions:
+        return DelocaliseOptions(self.new_edges, edges_per_neuron=edges_per_neuron)
+
+    @property
+    def _tuning(self) -> TuningOptions:
+        return TuningOptions(every=self.tune_every, evaluations=self.evaluations)
+
+    @property
+    def readout(self) -> ReadoutOptions:
+        """Options of the readout."""
+        return ReadoutOptions(sample_time=checks.real("sample_time", self.sample_time, above=0) * ms)
+
+    @cached_property
+    def series(self) -> ForecastTask:
+        """The windows to forecast."""
+        return short_protocol(lorenz63(), name="lorenz63", n_windows=self.windows, lyapunov_time=LORENZ_LYAPUNOV_STEPS)
+
+    def build(self) -> Model:
+        """Build the network, and refuse targets that it cannot reach."""
+        live = MODELS[self.model](
+            self.neurons, self.connection_probability, parameters=LIFParameters.forecasting(), seed=self.seed
+        )
+        schedule(live.spec.n_neurons, live.spec.n_synapses, self.pruning)
+        return live
+
+    def input(self) -> Encoder:
+        """Draw the encoder."""
+        rng = Streams(self.seed).child("encoder").rng(self.encoder)
+        dimensions = self.series.windows.shape[-1]
+        if self.encoder == "current":
+            return CurrentEncoder.draw(self.neurons, dimensions, scale=INPUT_SCALE, rng=rng)
+        return PoissonEncoder.draw(self.neurons, dimensions, rng=rng)
+
+    def run(self, live: RecurrentNetwork, directory: Path, *, jobs: int, report: Report | None = None) -> Study:
+        """Forecast, prune and forecast again, keeping in `directory` what an interruption must not lose."""
+        return prune_and_forecast(
+            live,
+            self.input(),
+            self.series,
+            pruning=self.pruning,
+            readout=self.readout,
+            seed=self.seed,
+            jobs=jobs,
+            checkpoint=directory / CHECKPOINT,
+            report=report,
+        )
+
+    def begin(self, directory: Path) -> bool:
+        """Note the options in `directory`; True if an unfinished run of the same options goes on.
+
+        Raises
+        ------
+        InvalidInput
+            If the folder holds an unfinished run of other options.
+        """
+        folder = checks.writable_directory("--out", directory / CHECKPOINT)
+        if (folder / COMMAND).exists():
+            if self.load(directory) != self:
+                raise InvalidInput(
+                    f"{str(directory)!r} holds an unfinished run of other options: finish it with --resume, "
+                    f"delete {str(folder)!r}, or choose another --out"
+                )
+            return True
+        write_json(folder / COMMAND, {"lnpbrian": __version__, "options": dataclasses.asdict(self)})
+        return False
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> Self:
+        """Return the options of the unfinished run in `directory`.
+
+        Raises
+        ------
+        InvalidInput
+            If there is none, or it was begun by another version.
+        """
+        path = Path(directory) / CHECKPOINT / COMMAND
+        try:
+            content: dict[str, Any] = json.loads(path.read_text())
+            version, options = content["lnpbrian"], content["options"]
+        except FileNotFoundError:
+            raise InvalidInput(f"{str(directory)!r} holds no unfinished run; start one with --out") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InvalidInput(f"{str(path)!r} cannot be read ({error}); delete the folder and start anew") from error
+        if version != __version__:
+            raise InvalidInput(
+                f"the run in {str(directory)!r} was begun by lnpbrian {version}, this is {__version__}; "
+                "finish it with that version"
+            )
+        return cls(**options)
+
+    @staticmethod
+    def abandon(directory: Path) -> None:
+        """Delete the options of a run that was refused before anything of it was kept."""
+        folder = directory / CHECKPOINT
+        if [path.name for path in folder.iterdir()] == [COMMAND]:
+            shutil.rmtree(folder)
+
+    @staticmethod
+    def finish(directory: Path) -> None:
+        """Delete what was kept for an interruption, once all results are written."""
+        shutil.rmtree(directory / CHECKPOINT)

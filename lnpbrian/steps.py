@@ -1,0 +1,250 @@
+"""The four steps of Lyapunov noise pruning, each applied in place to a live Brian2 network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from brian2 import NeuronGroup, Subgroup, Synapses, ms
+
+from lnpbrian.betweenness import lowest_neurons, removal_centrality, total_degree
+from lnpbrian.delocalise import (
+    DelocalisationReport,
+    delocalisation_report,
+    delocalising_edges,
+    donor_synapses,
+    random_edges,
+)
+from lnpbrian.laws import Laws, fit_laws
+from lnpbrian.network import LiveNetwork, NetworkSpec, RecurrentNetwork
+from lnpbrian.noise import noise_prune
+from lnpbrian.observation import SETTLE, Observation
+from lnpbrian.options import STEPS, PruneOptions
+from lnpbrian.simulate import Drive
+from lnpbrian.spectrum import lyapunov_spectrum
+from lnpbrian.streams import Streams
+from lnpbrian.structure import duplicate_synapses, remove_synapses, silence_neurons
+
+if TYPE_CHECKING:
+    from lnpbrian.timescales import Measurement, SearchSpace, TuningResult
+
+__all__ = ["PruningSteps", "has_laws"]
+
+Report = Callable[[float], None]
+
+REORTHONORMALISE_EVERY = 10 * ms
+# The report takes minutes beyond.
+MOST_NEURONS_FOR_EIGENVECTORS = 10_000
+
+
+@dataclass
+class PruningSteps:
+    """The steps on one network, and what they need to remember of it.
+
+    Parameters
+    ----------
+    live : LiveNetwork
+        Edited in place.
+    start : NetworkSpec, optional
+        A model before pruning; None for a network of somebody else.
+    options : PruneOptions
+    drive : Drive, optional
+        Of all N neurons, for the measurements of step IV.
+    streams : Streams
+        What iteration k draws comes from streams of its own.
+    laws : Laws, optional
+        Of the time constants as they are now, if step IV has changed them.
+    """
+
+    live: LiveNetwork
+    start: NetworkSpec | None
+    options: PruneOptions
+    drive: Drive | None
+    streams: Streams
+    laws: Laws | None = None
+
+    def __post_init__(self) -> None:
+        self.signs = _signs(self.live) if self.start is None else np.where(self.start.excitatory, 1, -1)
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The steps of an iteration, in order."""
+        if self.options.steps is not None:
+            return tuple(self.options.steps)
+        tunes = self.start is not None and self.start.delays is None and has_laws(self.start)
+        return STEPS if tunes else STEPS[:3]
+
+    def graph(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the surviving neurons, and pre and post in their numbering."""
+        alive = np.flatnonzero(self.live.alive)
+        number = np.full(len(self.live.neurons), -1)
+        number[alive] = np.arange(alive.size)
+        return alive, number[self.live.synapses.i[:]], number[self.live.synapses.j[:]]
+
+    def prune_synapses(self, k: int, count: int, now: Observation) -> str:
+        """Step I: keep about `count` synapses by noise pruning."""
+        live = self.live
+        alive, pre, post = self.graph()
+        weights = live.synapses.get_states([live.weight], units=False)[live.weight]
+        gain: float | np.ndarray | None = None
+        if self.start is not None:
+            # What a spike leaves decays with the synapse, or with the membrane of its target.
+            gain = self.start.synaptic_time_constant or live.time_constants[alive]
+        result = noise_prune(
+            pre,
+            post,
+            weights,
+            exponents=now.each.per_neuron,
+            time_constants=live.time_constants[alive],
+            resolution=now.each.resolution,
+            rng=self.streams.child("synapses").rng(k),
+            count=min(count, weights.size),
+            rates=now.rates[alive],
+            gain=gain,
+            groups=None if self.start is None else self.start.cluster[alive],
+            options=self.options.noise,
+        )
+        remove_synapses(live.synapses, result.keep)
+        live.synapses.set_states({live.weight: result.weights}, units=False)
+        if is_plastic_model(live) and result.weights.size:
+            # Rescaled weights may leave the range that learning had.
+            live.synapses.w_max = max(float(live.synapses.w_max[:]), float(np.abs(result.weights).max()))
+        if result.bias_shift.any():
+            live.neurons.variables["I_bias"].get_value()[alive] += result.bias_shift
+        return f"I: {result.status}"
+
+    def prune_neurons(self, left: int) -> str:
+        """Step II: silence the neurons of lowest betweenness until `left` are alive."""
+        live = self.live
+        alive, pre, post = self.graph()
+        if left >= alive.size:
+            return "II: no neuron to remove"
+        found = removal_centrality(pre, post, alive.size, method=self.options.centrality)
+        lowest = lowest_neurons(
+            found.values,
+            total_degree(pre, post, alive.size),
+            count=alive.size - left,
+            minimum=self.options.minimum_neurons,
+        )
+        gone = alive[lowest]
+        touching = [s for s in live.network.objects if isinstance(s, Synapses) and _touches(s, live.neurons)]
+        silence_neurons(live.neurons, gone, synapses=touching, **live.silence)
+        live.mark_silenced(gone)
+        by = {"exact": "betweenness", "degree": "in-degree times out-degree"}[found.method]
+        return f"II: {gone.size} neurons of lowest {by} silenced"
+
+    def add_edges(self, k: int) -> str:
+        """Step III: add synapses like the surviving ones, where they raise the variance of the degrees."""
+        live, how = self.live, self.options.delocalise
+        alive, pre, post = self.graph()
+        count = round(how.fraction * pre.size)
+        if count == 0:
+            return "III: no edge to add"
+        rng = self.streams.child("edges").rng(k)
+        if how.rule == "random":
+            new_pre, new_post = random_edges(pre, post, alive.size, count=count, rng=rng)
+        else:
+            limit = how.edges_per_neuron
+            at_most = None if limit is None else int(np.ceil(limit * 2 * count / alive.size))
+            new_pre, new_post = delocalising_edges(pre, post, alive.size, count=count, at_most=at_most, fewer=True)
+        weights = live.synapses.get_states([live.weight], units=False)[live.weight]
+        donors = donor_synapses(new_pre, weights, signs=self.signs[alive], rng=rng)
+        duplicate_synapses(live.synapses, donors, alive[new_pre], alive[new_post], weight=live.weight)
+        return f"III: {new_pre.size} edges added" + ("" if new_pre.size == count else f", {count} were wanted")
+
+    def localisation(self) -> DelocalisationReport | None:
+        """Return how localised the eigenvectors at the ends of the spectrum are; None of a network too large for it."""
+        alive, pre, post = self.graph()
+        if alive.size > MOST_NEURONS_FOR_EIGENVECTORS:
+            return None
+        return delocalisation_report(pre, post, alive.size, all_up_to=0)
+
+    def tune(self, k: int, *, report: Report) -> str:
+        """Step IV: give the neurons time constants that bring the spectrum back to that of the unpruned network."""
+        # The surrogate's libraries take a second to load.
+        from lnpbrian.timescales import tune_time_constants
+
+        live, how = self.live, self.options.tuning
+        assert isinstance(live, RecurrentNetwork)
+        assert self.start is not None
+        before = fit_laws(self.start)
+        # Clipped time constants forget their order, so laws always act on those that the network began with.
+        fresh = replace(live.spec, time_constants=self.start.time_constants)
+        result: TuningResult = tune_time_constants(
+            fresh,
+            measure=self.measure,
+            target=self.target,
+            space=self._space(before),
+            evaluations=how.evaluations,
+            rng=self.streams.child("tuning").rng(k),
+            laws=before,
+            also=() if self.laws is None else (self.laws,),
+            report=report,
+        )
+        self.laws = result.laws
+        live.set_time_constants(result.spec.time_constants)
+        return f"IV: {result.status}"
+
+    def _space(self, laws: Laws) -> SearchSpace:
+        from lnpbrian.timescales import SearchSpace
+
+        return SearchSpace.around(laws, mean=self.options.tuning.mean, shape=self.options.tuning.shape)
+
+    @cached_property
+    def target(self) -> Measurement:
+        """Leading exponents and rate of the unpruned network."""
+        assert self.start is not None
+        return self.measure(self.start)
+
+    def measure(self, spec: NetworkSpec) -> Measurement:
+        """Return the leading exponents of a network, as large a part of its spectrum as of the unpruned one's."""
+        from lnpbrian.timescales import Measurement
+
+        assert self.start is not None
+        how = self.options.tuning
+        part = min(1.0, how.exponents / self.start.compacted().n_neurons)
+        per_neuron = 1 if spec.has_delta_synapses else 2
+        wanted = max(2, int(np.ceil(part * spec.n_alive)))
+        found = lyapunov_spectrum(
+            spec,
+            n_exponents=min(wanted, per_neuron * spec.n_alive),
+            duration=how.duration,
+            transient=SETTLE,
+            reorthonormalise_every=REORTHONORMALISE_EVERY,
+            inputs=self.drive,
+            trajectory="exact" if spec.has_delta_synapses else "brian2",
+            rng=self.streams.rng("vectors"),
+        )
+        return Measurement(found.exponents, float(found.rates.mean()), found.dimension)
+
+
+def has_laws(spec: NetworkSpec) -> bool:
+    """Whether the time constants of every cluster differ, so that a law describes them."""
+    tau = spec.time_constants
+    return all(np.ptp(tau[spec.cluster == cluster]) > 0 for cluster in np.unique(spec.cluster))
+
+
+def is_plastic_model(live: LiveNetwork) -> bool:
+    """Whether the network is a model of this package that learns."""
+    # A network of the user's own may give these names another meaning.
+    return isinstance(live, RecurrentNetwork) and "learning" in live.synapses.variables
+
+
+def _signs(live: LiveNetwork) -> np.ndarray:
+    """Return +1 for neurons whose weights are all positive, -1 for all negative, 0 for both or none; shape (N,)."""
+    weights = live.synapses.get_states([live.weight], units=False)[live.weight]
+    pre = np.array(live.synapses.i[:])
+    n = len(live.neurons)
+    positive = np.bincount(pre[weights > 0], minlength=n) > 0
+    negative = np.bincount(pre[weights < 0], minlength=n) > 0
+    return positive.astype(int) - negative
+
+
+def _touches(synapses: Synapses, neurons: NeuronGroup) -> bool:
+    """Whether a side of `synapses` is the group or a subgroup of it."""
+    # A subgroup holds a proxy of its group, which is not the same object; names are unique within a network.
+    sides = (synapses.source, synapses.target)
+    return any((side.source if isinstance(side, Subgroup) else side).name == neurons.name for side in sides)
