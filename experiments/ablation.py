@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,14 @@ from lnpbrian.lnp import prune
 from lnpbrian.models import HRSNN
 from lnpbrian.models.parts import LIFParameters
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
-from lnpbrian.noise import keep_probability, rescale, sample_edges
+from lnpbrian.noise import keep_probability, sample_edges
 from lnpbrian.observation import observe_model
 from lnpbrian.options import DelocaliseOptions, PruneOptions
 from lnpbrian.readout import forecast
 from lnpbrian.simulate import noise_drive
+from lnpbrian.steps import PruningSteps
 from lnpbrian.streams import Streams
+from lnpbrian.structure import remove_synapses
 from lnpbrian.tasks import lorenz63, short_protocol
 
 # Point: the point it is made of, and the step that makes it.
@@ -94,7 +96,7 @@ def _network(point: str, networks: dict[str, NetworkSpec], options: Options, see
     kept = options.kept / (1 - options.neuron_sparsity) ** 2
     streams = Streams(seed).child("ablation")
     if step in ("random", "degree"):
-        return _without_synapses(spec, kept, step, streams.rng(step))
+        return _without_synapses(spec, kept, step, streams)
     if step == "new":
         return _random_network(spec, seed)
     model = RecurrentNetwork(spec)
@@ -112,17 +114,23 @@ def _network(point: str, networks: dict[str, NetworkSpec], options: Options, see
     return model.spec
 
 
-def _without_synapses(spec: NetworkSpec, kept: float, by: str, rng: np.random.Generator) -> NetworkSpec:
+def _without_synapses(spec: NetworkSpec, kept: float, by: str, streams: Streams) -> NetworkSpec:
     """Return `spec` with a fraction of its synapses, chosen at random or by the degrees of their ends alone."""
+    rng = streams.rng(by)
     score = np.ones(spec.n_synapses)
     if by == "degree":
         degree = np.bincount(spec.post, minlength=spec.n_neurons)
         # What the score of step I comes to when all exponents are equal: C_ii + C_jj of a row-dominant network.
         score = 1 / degree[spec.post] + 1 / np.maximum(degree[spec.pre], 1)
-    chosen = keep_probability(score, fraction=kept)
-    keep = sample_edges(chosen.probability, rng=rng)
-    new = rescale(spec.weights, keep, pre=spec.pre, post=spec.post)
-    return replace(spec.of_synapses(keep), weights=new.weights)
+    keep = sample_edges(keep_probability(score, fraction=kept).probability, rng=rng)
+    model, options = RecurrentNetwork(spec), PruneOptions()
+    drive = noise_drive(spec.n_neurons, duration=options.observation, rng=streams.rng("drive"))
+    seen = observe_model(spec, drive, options, streams, report=lambda what, fraction: None)
+    steps = PruningSteps(model, spec, options, drive, streams)
+    before = steps.mean_input(seen.rates)
+    remove_synapses(model.synapses, keep)
+    steps.compensate(before, seen.rates)
+    return model.spec
 
 
 def _random_network(spec: NetworkSpec, seed: int) -> NetworkSpec:

@@ -83,7 +83,9 @@ def _measure(
     seen = look()
     rows = [_row(network, method, seed, KEPT[0], model, seen)]
     for k, kept in enumerate(KEPT[1:], start=1):
+        before = steps.mean_input(seen.rates)
         steps.prune_synapses(k, round(kept * spec.n_synapses), seen)
+        steps.compensate(before, seen.rates)
         seen = look()
         rows.append(_row(network, method, seed, kept, model, seen))
         report((k + 1) / len(KEPT))

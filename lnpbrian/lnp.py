@@ -376,7 +376,10 @@ class _Loop:
                 action = partial(steps.add_edges, k)
             else:
                 action = partial(steps.tune, k, report=partial(self._tell_tuning, k, 0.5 * place / len(order)))
+            mean_input = None if step == "IV" else steps.mean_input(now.rates)
             notes.append(self._timed(step, action))
+            if mean_input is not None:
+                steps.compensate(mean_input, now.rates)
         return tuple(notes)
 
     def _tell_tuning(self, k: int, begun: float, fraction: float) -> None:

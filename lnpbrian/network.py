@@ -422,11 +422,13 @@ class NetworkSpec:
     def load_with_note(cls, path: str | os.PathLike[str]) -> tuple[Self, str]:
         """Read a network and its note, as `load` does; the note is empty if it was saved without one."""
         try:
-            with zipfile.ZipFile(path):
-                pass
+            with zipfile.ZipFile(path) as archive:
+                # Damage shows here, and not as whatever NumPy makes of it.
+                if damaged := archive.testzip():
+                    raise zipfile.BadZipFile(f"{damaged} is damaged")
             with np.load(path, allow_pickle=False) as stored:
                 content = {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             raise InvalidInput(f"{os.fspath(path)!r} cannot be read as a network file ({error})") from error
         if content.pop("format", np.array(-1)).tolist() != _FORMAT:
             raise InvalidInput(f"{os.fspath(path)!r} is not an lnpbrian network of format {_FORMAT}; save it again")

@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 RESCALES = ("inverse", "capped", "none", "homeostatic")
-EXCITABILITIES = ("keep", "compensate")
+EXCITABILITIES = ("auto", "keep", "compensate")
 COVARIANCES = ("auto", "exact", "local")
 OVERLAPS = ("auto", "exact", "expected")
 
@@ -777,12 +777,12 @@ class NoisePruneOptions:
     overlap : {"auto", "exact", "expected"}
         `lyapunov_matrix`, `estimated_lyapunov_matrix`, or the exact one up to 10,000 neurons or a sum of squared
         degrees of 1e9, and the estimated one beyond.
-    rescale : {"homeostatic", "none", "capped", "inverse"}
+    rescale : {"none", "homeostatic", "capped", "inverse"}
         See `rescale`.
     cap : float, optional
         Largest factor of "capped" and "homeostatic".
-    excitability : {"keep", "compensate"}
-        Whether the change of mean input is reported as a bias to add.
+    excitability : {"auto", "keep", "compensate"}
+        Whether the change of mean input is made up for by the bias; "auto": where the mean input is known.
     """
 
     edge_strength: str = "lyapunov"
@@ -793,9 +793,9 @@ class NoisePruneOptions:
     sigma: float = 1.0
     covariance: str = "auto"
     overlap: str = "auto"
-    rescale: str = "homeostatic"
+    rescale: str = "none"
     cap: float | None = None
-    excitability: str = "keep"
+    excitability: str = "auto"
 
     def __post_init__(self) -> None:
         checks.choice("edge_strength", self.edge_strength, STRENGTHS)
@@ -912,9 +912,9 @@ def noise_prune(
     fraction, count, rho, epsilon
         Exactly one; see `keep_probability`.
     rates : array of float, shape (N,), Hz
-        Measured rates, for the homeostatic rescaling (default: all equal) and ``excitability="compensate"``.
+        Measured rates, for the homeostatic rescaling (default: all equal) and the bias.
     gain : float or array of float, shape (N,), s
-        tau_syn, or tau_m with delta synapses, for ``excitability="compensate"``; see `excitability_shift`.
+        tau_syn, or tau_m with delta synapses, for the bias; see `excitability_shift`.
     groups : array of int, shape (N,), optional
         Cluster of each neuron, for expected overlaps; see `lnpbrian.linearise.estimated_lyapunov_matrix`.
     options : NoisePruneOptions
@@ -944,8 +944,9 @@ def noise_prune(
     (array([ True,  True,  True,  True]), array([50., 50., 50., 50.]))
     """
     chosen = NoisePruneOptions() if options is None else options
-    compensate = chosen.excitability == "compensate"
-    if compensate and (rates is None or gain is None):
+    known = rates is not None and gain is not None
+    compensate = chosen.excitability == "compensate" or (chosen.excitability == "auto" and known)
+    if compensate and not known:
         raise InvalidInput("excitability='compensate' needs rates and gain (tau_syn, or tau_m with delta synapses)")
     tau = checks.array("time_constants", time_constants, shape=(None,))
     n = tau.size

@@ -58,8 +58,8 @@ class TuningOptions:
     evaluations : int
         Networks that one search measures, the present one included.
     exponents : int
-        Number of leading exponents of the unpruned network in the objective. Of a smaller network the same fraction
-        of the spectrum is measured.
+        Number of leading exponents of the unpruned network in the objective, beside the mean of all. Of a smaller
+        network the same fraction of the spectrum is measured.
     duration : Quantity
         Time over which exponents and rate of a candidate are measured.
     mean, shape : float, at least 1
@@ -69,7 +69,7 @@ class TuningOptions:
 
     every: int = 25
     evaluations: int = 12
-    exponents: int = 50
+    exponents: int = 20
     duration: Quantity = field(default_factory=lambda: 500 * ms)
     mean: float = 2.0
     shape: float = 1.5
@@ -242,13 +242,21 @@ def schedule(neurons: int, synapses: int, options: PruneOptions) -> list[tuple[i
             f"synapse_sparsity {options.synapse_sparsity:g} would leave none of {synapses} synapses; lower it"
         )
     # Neurons take their synapses along: in a random graph a fraction f of the neurons holds f^2 of the synapses.
+    # Step III brings some back.
     left = (final_neurons / neurons) ** 2
+    if options.does("III"):
+        left = min(1.0, left * (1 + options.delocalise.fraction) ** options.iterations)
     if final_synapses > 1.02 * left * synapses:
         raise InvalidInput(
             f"synapse_sparsity {options.synapse_sparsity:g} cannot be kept with neuron_sparsity "
             f"{options.neuron_sparsity:g}: the removed neurons take about {1 - left:.3g} of the synapses along; "
             f"raise synapse_sparsity to {1 - left:.3g} or lower neuron_sparsity to "
             f"{1 - np.sqrt(1 - options.synapse_sparsity):.3g}"
+        )
+    if final_synapses > final_neurons * (final_neurons - 1) and synapses <= neurons * (neurons - 1):
+        raise InvalidInput(
+            f"synapse_sparsity {options.synapse_sparsity:g} would leave {final_synapses} synapses, more than the "
+            f"{final_neurons * (final_neurons - 1)} pairs of {final_neurons} neurons; raise it or lower neuron_sparsity"
         )
     done = np.arange(1, options.iterations + 1) / options.iterations
     return [

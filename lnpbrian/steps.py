@@ -84,15 +84,31 @@ class PruningSteps:
         number[alive] = np.arange(alive.size)
         return alive, number[self.live.synapses.i[:]], number[self.live.synapses.j[:]]
 
+    def mean_input(self, rates: np.ndarray) -> np.ndarray | None:
+        """Return each neuron's mean recurrent input at these rates (N,), where the bias is to make up for its changes.
+
+        ``gain_i sum_j W_ij r_j``: what a spike leaves decays with the synapse, or with the membrane of its target.
+        """
+        if self.start is None or self.options.noise.excitability == "keep":
+            return None
+        synapses = self.live.synapses
+        gain = self.start.synaptic_time_constant or self.live.time_constants
+        arriving = synapses.w_[:] * rates[synapses.i[:]]
+        return gain * np.bincount(synapses.j[:], weights=arriving, minlength=rates.size)
+
+    def compensate(self, before: np.ndarray | None, rates: np.ndarray) -> None:
+        """Make up for what the mean input has changed since it was `before`, in the biases of the neurons alive."""
+        after = self.mean_input(rates)
+        if before is None or after is None:
+            return
+        alive = np.flatnonzero(self.live.alive)
+        self.live.neurons.variables["I_bias"].get_value()[alive] += (before - after)[alive]
+
     def prune_synapses(self, k: int, count: int, now: Observation) -> str:
         """Step I: keep about `count` synapses by noise pruning."""
         live = self.live
         alive, pre, post = self.graph()
         weights = live.synapses.get_states([live.weight], units=False)[live.weight]
-        gain: float | np.ndarray | None = None
-        if self.start is not None:
-            # What a spike leaves decays with the synapse, or with the membrane of its target.
-            gain = self.start.synaptic_time_constant or live.time_constants[alive]
         result = noise_prune(
             pre,
             post,
@@ -103,17 +119,15 @@ class PruningSteps:
             rng=self.streams.child("synapses").rng(k),
             count=min(count, weights.size),
             rates=now.rates[alive],
-            gain=gain,
             groups=None if self.start is None else self.start.cluster[alive],
-            options=self.options.noise,
+            # What the other steps take from the mean input is made up for in the same way.
+            options=replace(self.options.noise, excitability="keep"),
         )
         remove_synapses(live.synapses, result.keep)
         live.synapses.set_states({live.weight: result.weights}, units=False)
         if is_plastic_model(live) and result.weights.size:
             # Rescaled weights may leave the range that learning had.
             live.synapses.w_max = max(float(live.synapses.w_max[:]), float(np.abs(result.weights).max()))
-        if result.bias_shift.any():
-            live.neurons.variables["I_bias"].get_value()[alive] += result.bias_shift
         return f"I: {result.status}"
 
     def prune_neurons(self, left: int) -> str:
@@ -218,7 +232,8 @@ class PruningSteps:
             trajectory="exact" if spec.has_delta_synapses else "brian2",
             rng=self.streams.rng("vectors"),
         )
-        return Measurement(found.exponents, float(found.rates.mean()), found.dimension)
+        mean = None if found.mean_log_det is None else found.mean_log_det / found.dimension
+        return Measurement(found.exponents, float(found.rates.mean()), found.dimension, mean)
 
 
 def has_laws(spec: NetworkSpec) -> bool:

@@ -70,11 +70,15 @@ class Measurement(NamedTuple):
         Mean firing rate.
     dimension : int, optional
         Number of exponents of the complete spectrum, of which these are the leading ones; by default k.
+    mean : float, 1/s, optional
+        Mean of the complete spectrum, that of the logarithm of the determinant over the dimension, which is known
+        without the other exponents.
     """
 
     exponents: np.ndarray
     rate: float
     dimension: int | None = None
+    mean: float | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ def spectrum_objective(
     ----------
     measured, target : Measurement or (exponents, rate)
         Of networks of any size. Of two spectra of which only leading parts are known, the part that both know is
-        compared: the uppermost fraction min(k/D) of the exponents.
+        compared: the uppermost fraction f = min(k/D) of the exponents; and the means of the rest, if both are known.
     options : ObjectiveOptions, optional
 
     Returns
@@ -146,7 +150,9 @@ def spectrum_objective(
 
     Notes
     -----
-    W2 is that of `sample_distance`. Terms are scaled so that a relative change of all exponents by a small epsilon and
+    W2 is that of `sample_distance`. Where a rest is known by its mean alone, ``f W2(leading)^2 + (1 - f) (difference of
+    the means)^2`` is a lower bound of the square of W2, the best there is, and takes its place; so it is with the root
+    mean square of the target, by which the terms are divided: a relative change of all exponents by a small epsilon and
     one of the rate by epsilon cost epsilon each. Lost directions (-inf) count as the smallest finite exponent of the
     two spectra.
 
@@ -160,18 +166,34 @@ def spectrum_objective(
     (a, n, rate), (b, m, rate0) = _measurement("measured", measured), _measurement("target", target)
     lowest = min(x[np.isfinite(x)].min() for x in (a, b))
     a, b = np.maximum(a, lowest), np.maximum(b, lowest)
-    scale = float(np.sqrt(np.mean(b**2)))
+    known = min(a.size / n, b.size / m)
+    squares = leading_distance(a, n, b, m) ** 2, float(np.mean(b**2))
+    mean, mean0 = Measurement(*measured).mean, Measurement(*target).mean
+    if known < 1 and mean is not None and mean0 is not None:
+        rest, rest0 = _rest(a, n, mean, known), _rest(b, m, mean0, known)
+        squares = tuple(
+            known * lead + (1 - known) * x**2 for lead, x in zip(squares, (rest - rest0, rest0), strict=True)
+        )
+    scale = float(np.sqrt(squares[1]))
     if scale == 0:
         raise InvalidInput("all exponents of the target are zero, so that there is no scale to compare with")
-    distance = leading_distance(a, n, b, m) / scale
+    distance = float(np.sqrt(squares[0])) / scale
     positive = max(0.0, float(a[0])) / scale
     drift = float(abs(np.log(max(rate, chosen.lowest_rate) / max(rate0, chosen.lowest_rate))))
     value = distance + chosen.positive_weight * positive + chosen.rate_weight * drift
     return Objective(value, distance, positive, drift)
 
 
+def _rest(leading: np.ndarray, n: int, mean: float, known: float) -> float:
+    """Return the mean of the exponents below the uppermost fraction `known` of n, the largest of which are given."""
+    share = np.clip(known * n - np.arange(leading.size), 0, 1)
+    return (n * mean - float(share @ leading)) / (n * (1 - known))
+
+
 def _measurement(name: str, given: Measurement) -> tuple[np.ndarray, int, float]:
-    exponents, rate, dimension = Measurement(*given)
+    exponents, rate, dimension, mean = Measurement(*given)
+    if mean is not None:
+        checks.real(f"{name} mean", mean)
     values = np.asarray(exponents, dtype=float)
     lost = values == -np.inf
     if values.ndim != 1 or lost.all():

@@ -228,6 +228,7 @@ QUICK = PruneOptions(
     synapse_sparsity=0.9,
     neuron_sparsity=0.3,
     iterations=2,
+    steps=("I", "II"),
     observation=200 * ms,
     exponent_duration=60 * ms,
     realisations=2,
