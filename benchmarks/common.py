@@ -42,13 +42,15 @@ def relative_difference(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def write_results(rows: list[dict[str, Any]], out: Path, **more_versions: str) -> None:
-    """Print a table of `rows` and write them to `out`."""
-    table = Table("step", "seconds", "reference", "seconds", "ratio")
+    """Print a table of `rows`, with the peak memory of those that state it, and write them to `out`."""
+    has_memory = any("peak_mb" in r for r in rows)
+    table = Table("step", "seconds", "reference", "seconds", "ratio", *(["peak MB"] if has_memory else []))
     for r in rows:
         reference = (
             (r["reference"], f"{r['reference_seconds']:.3g}", f"{r['ratio']:.3g}") if "ratio" in r else ("", "", "")
         )
-        table.add_row(r["step"], f"{r['seconds']:.3g}", *reference)
+        memory = (f"{r['peak_mb']:.0f}" if "peak_mb" in r else "",) if has_memory else ()
+        table.add_row(r["step"], f"{r['seconds']:.3g}", *reference, *memory)
     Console().print(table)
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
     write_json(out, {"versions": versions() | more_versions, "machine": machine, "rows": rows})

@@ -219,6 +219,7 @@ def random_edges(
     count: int,
     rng: np.random.Generator,
     exclude: tuple[object, object] | None = None,
+    fewer: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """New edges between random neurons: what the edges of `delocalising_edges` are to be compared with.
 
@@ -233,6 +234,8 @@ def random_edges(
     rng : numpy.random.Generator
     exclude : (array of int, array of int), optional
         Source and target of edges that must not come back.
+    fewer : bool
+        Return all such edges where there are fewer than `count`.
 
     Returns
     -------
@@ -243,7 +246,7 @@ def random_edges(
     Raises
     ------
     InvalidInput
-        If an index is out of range, or `count` is larger than the number of such edges.
+        If an index is out of range, or `count` is larger than the number of such edges, unless `fewer`.
 
     Notes
     -----
@@ -262,6 +265,8 @@ def random_edges(
     wanted = checks.count("count", count, minimum=0)
     checks.generator("rng", rng)
     barred = _barred(_edge_keys(pre, post, n), exclude, n)
+    if fewer:
+        wanted = min(wanted, n * (n - 1) - barred.size)
     drawn = _draw_distinct(_room(wanted, barred, n), wanted, rng)
     # Number every pair but self-connections, in order; barred[j] then has barred[j] - j absent pairs before it.
     source, target = barred // n, barred % n

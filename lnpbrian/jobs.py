@@ -193,7 +193,12 @@ class PruneJob:
                 f"the run in {str(directory)!r} was begun by lnpbrian {version}, this is {__version__}; "
                 "finish it with that version"
             )
-        return cls(**options)
+        try:
+            return cls(**options)
+        except TypeError as error:
+            raise InvalidInput(
+                f"{str(path)!r} has other options ({error}); delete the folder and start anew"
+            ) from error
 
     @staticmethod
     def abandon(directory: Path) -> None:

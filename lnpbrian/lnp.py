@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from lnpbrian.checkpoint import Checkpoint, CheckpointFolder, fingerprint
 from lnpbrian.checks import InvalidInput
@@ -215,7 +216,9 @@ def prune(
         if checkpoint is not None:
             folder = CheckpointFolder(checkpoint, fingerprint(now, start, drive, options, seed))
     steps = PruningSteps(live, start, options, drive, streams)
-    return _Loop(steps, targets, folder, report).run()
+    # Sums of several threads depend on their number: with one, equal calls give equal networks on every machine.
+    with threadpool_limits(1, user_api="blas"):
+        return _Loop(steps, targets, folder, report).run()
 
 
 def _check(
@@ -238,10 +241,12 @@ def _check(
                 f"reference has {reference.n_neurons} neurons, the network has {len(live.neurons)}; it must be the one "
                 "that the network descends from"
             )
-        if live.spec.delays is not None and options.steps is not None and "IV" in options.steps:
-            raise InvalidInput("step IV needs the spectrum, which is not known with delays; leave it out")
-        if options.steps is not None and "IV" in options.steps and not has_laws(live.spec):
-            raise InvalidInput("step IV needs time constants that differ within each cluster; leave it out")
+        start = live.spec if reference is None else reference
+        if options.steps is not None and "IV" in options.steps:
+            if start.delays is not None or live.spec.delays is not None:
+                raise InvalidInput("step IV needs the spectrum, which is not known with delays; leave it out")
+            if not has_laws(start):
+                raise InvalidInput("step IV needs time constants that differ within each cluster; leave it out")
         return
     own = "needs a model of lnpbrian.models"
     if options.noise.excitability == "compensate":
@@ -281,8 +286,8 @@ class _Loop:
         self.targets = targets
         # An iteration costs what it costs without synapses, and in proportion to those it finds.
         found = np.array([len(self.live.synapses), *(synapses for _, synapses in targets)], dtype=float)
-        cost = 0.05 * found[0] + found
-        self.done = np.concatenate(([0.0], np.cumsum(cost) / cost.sum()))
+        cost = np.cumsum(0.05 * found[0] + found)
+        self.done = np.concatenate(([0.0], cost / cost[-1]))
         self.seconds: dict[str, float] = {}
         self.history: list[Record] = []
         self.unstable = 0
@@ -375,15 +380,15 @@ class _Loop:
             elif step == "III":
                 action = partial(steps.add_edges, k)
             else:
-                action = partial(steps.tune, k, report=partial(self._tell_tuning, k, 0.5 * place / len(order)))
-            mean_input = None if step == "IV" else steps.mean_input(now.rates)
-            notes.append(self._timed(step, action))
-            if mean_input is not None:
-                steps.compensate(mean_input, now.rates)
+                begun, over = 0.5 * place / len(order), 0.5 / len(order)
+                action = partial(steps.tune, k, report=partial(self._tell_tuning, k, begun, over))
+            # What time constants do to the mean input is part of what step IV measures.
+            edit = action if step == "IV" else partial(steps.with_same_input, action, now.rates)
+            notes.append(self._timed(step, edit))
         return tuple(notes)
 
-    def _tell_tuning(self, k: int, begun: float, fraction: float) -> None:
-        self._tell(k, "step IV", begun + fraction * (0.5 - begun))
+    def _tell_tuning(self, k: int, begun: float, over: float, fraction: float) -> None:
+        self._tell(k, "step IV", begun + fraction * over)
 
     def _is_stable(self, rate: float, largest: TwinExponents | Spectrum) -> bool:
         low, high = self.options.rates

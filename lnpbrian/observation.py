@@ -37,6 +37,8 @@ class Observation:
         Where the exponents of the neurons come from; of those that are alive.
     largest : TwinExponents or Spectrum
         Where the largest exponent of the network comes from.
+    alive : ndarray of bool, shape (N,)
+        The neurons that were alive.
     flat : int
         Spikes whose slope at the threshold was not positive by the recorded times.
     """
@@ -44,6 +46,7 @@ class Observation:
     rates: np.ndarray
     each: TwinExponents | Spectrum
     largest: TwinExponents | Spectrum
+    alive: np.ndarray
     flat: int = 0
 
 
@@ -74,7 +77,7 @@ def observe_model(
         whole = lyapunov_spectrum(
             inner, duration=options.exponent_duration, inputs=own, rng=streams.rng("vectors"), report=tell
         )
-        return Observation(rates, whole, whole)
+        return Observation(rates, whole, whole, spec.alive)
     if kind == "tangent":
         twins = tangent_twin_exponents(
             inner,
@@ -86,7 +89,7 @@ def observe_model(
             rng=streams.rng("twins"),
             report=tell,
         )
-        return Observation(rates, twins.fresh, twins.kept, twins.flat)
+        return Observation(rates, twins.fresh, twins.kept, spec.alive, twins.flat)
     timed = twin_timing(inner, own)
 
     def measured(directions: str, realisations: int, begun: float) -> TwinExponents:
@@ -102,7 +105,7 @@ def observe_model(
             report=lambda fraction: tell(begun + 0.5 * fraction),
         )
 
-    return Observation(rates, measured("fresh", options.realisations, 0.0), measured("kept", 1, 0.5))
+    return Observation(rates, measured("fresh", options.realisations, 0.0), measured("kept", 1, 0.5), spec.alive)
 
 
 def observe_network(live: LiveNetwork, options: PruneOptions, streams: Streams, *, report: Report) -> Observation:
@@ -122,4 +125,4 @@ def observe_network(live: LiveNetwork, options: PruneOptions, streams: Streams, 
         rng=streams.rng("twins"),
         report=lambda fraction: report("exponents", 0.4 + 0.6 * fraction),
     )
-    return Observation(rates, twins, twins)
+    return Observation(rates, twins, twins, live.alive)

@@ -75,6 +75,8 @@ class LIFTangent:
         self._out = sp.csc_array((spec.weights, (spec.post, spec.pre)), shape=(n, n))
         # The membrane's part of a current e^(-t/tau_syn); -1 makes the jump of a potential the same formula.
         self._kappa = -np.ones(n) if self._delta else self._tau_syn / (self._tau_syn - self._tau)
+        # What a shift of the spike of a column adds to the amplitude of the membrane of a row, at the time of 0.
+        self._effects = -self._kappa[self._out.indices] * self._out.data / self._tau[self._out.indices]
         self._release_times = spikes.times + spec.refractory_period
         self._held = np.zeros(n, dtype=bool)
         self._current = np.zeros(n)
@@ -158,7 +160,7 @@ class LIFTangent:
         """Carry the amplitudes `x` of the membranes (y where held) and `z` of the currents through one group."""
         fired, released, t, r = events.fired, events.released, events.spike_times, events.release_times
         tau_f, tau_r, tau_s = self._tau[fired], self._tau[released], self._tau_syn
-        out = _Outgoing(self._out[:, fired])
+        out = _Outgoing(self._out, self._effects, fired, released)
         # Weights among the events of the group, where the spike of the column comes before the event of the row.
         onto_fired = out.onto(fired) * np.tri(fired.size, k=-1)
         onto_released = out.onto(released) * (events.order_of_spikes < events.order_of_releases[:, np.newaxis])
@@ -197,7 +199,9 @@ class LIFTangent:
             x[released] -= (self._kappa[released] * np.exp(r / tau_r - r / tau_s))[:, np.newaxis] * z[released]
         self._held[fired] = True
         self._held[released] = False
-        x += out.product(self._onto_membranes(out, events), shifts)
+        change = out.product(self._onto_membranes(out, events), shifts)
+        change[self._held] = 0
+        x += change
         still = self._held[fired]
         x[fired[still]] = y[still]
         if not self._delta:
@@ -213,48 +217,61 @@ class LIFTangent:
         return float(expansion + np.sum(r / tau_r) - np.sum(t / tau_f))
 
     def _onto_membranes(self, out: _Outgoing, events: _Events) -> np.ndarray:
-        """Return, for every synapse, how much of its spike's shift goes to the amplitude of its target's membrane."""
-        tau, tau_s = self._tau[out.rows], self._tau_syn
-        scale = -self._kappa[out.rows] * out.weights
-        t = events.spike_times[out.columns]
-        effect = scale * np.exp(t / tau) / tau
+        """Return, for every synapse, how much of its spike's shift goes to the amplitude of its target's membrane.
+
+        Where the target is held it does not count.
+        """
+        tau_s = self._tau_syn
+        effect = out.effects * np.exp(events.spike_times[out.columns] / self._tau[out.rows])
         # Before a release the spike acts through the current alone.
         release_order = np.full(self.spec.n_neurons, -1)
         release_order[events.released] = events.order_of_releases
-        early = np.flatnonzero(events.order_of_spikes[out.columns] < release_order[out.rows])
+        hit = out.onto_events
+        early = hit[events.order_of_spikes[out.columns[hit]] < release_order[out.rows[hit]]]
         if self._delta:
             effect[early] = 0
         else:
+            rows = out.rows[early]
             release = np.zeros(self.spec.n_neurons)
             release[events.released] = events.release_times
-            r = release[out.rows[early]]
-            effect[early] = scale[early] * np.exp(r / tau[early] + (t[early] - r) / tau_s) / tau_s
-        effect[self._held[out.rows]] = 0
+            r, t = release[rows], events.spike_times[out.columns[early]]
+            scale = -self._kappa[rows] * out.weights[early]
+            effect[early] = scale * np.exp(r / self._tau[rows] + (t - r) / tau_s) / tau_s
         return effect
 
 
 class _Outgoing:
     """The synapses of a group of spikes: a column for each spike."""
 
-    def __init__(self, matrix: sp.csc_array) -> None:
-        self._matrix = matrix
-        self.rows = matrix.indices
-        self.columns = np.repeat(np.arange(matrix.shape[1]), np.diff(matrix.indptr))
-        self.weights = matrix.data
+    def __init__(self, matrix: sp.csc_array, effects: np.ndarray, fired: np.ndarray, released: np.ndarray) -> None:
+        n = matrix.shape[0]
+        sizes = matrix.indptr[fired + 1] - matrix.indptr[fired]
+        self._starts = np.concatenate(([0], np.cumsum(sizes)))
+        self.columns = np.repeat(np.arange(fired.size), sizes)
+        synapses = np.arange(self._starts[-1]) + np.repeat(matrix.indptr[fired] - self._starts[:-1], sizes)
+        self.rows = matrix.indices[synapses]
+        self.weights = matrix.data[synapses]
+        self.effects = effects[synapses]
+        self._n = n
+        # The few synapses onto neurons that have an event in the group.
+        eventful = np.zeros(n, dtype=bool)
+        eventful[fired] = True
+        eventful[released] = True
+        self.onto_events = np.flatnonzero(eventful[self.rows])
 
     def onto(self, neurons: np.ndarray) -> np.ndarray:
-        """Return the weights onto `neurons`, a row each."""
-        n, n_spikes = self._matrix.shape
-        place = np.full(n, -1)
+        """Return the weights onto `neurons` with an event in the group, a row each."""
+        place = np.full(self._n, -1)
         place[neurons] = np.arange(neurons.size)
-        hit = np.flatnonzero(place[self.rows] >= 0)
-        dense = np.zeros((neurons.size, n_spikes))
-        np.add.at(dense, (place[self.rows[hit]], self.columns[hit]), self.weights[hit])
+        rows = place[self.rows[self.onto_events]]
+        hit = self.onto_events[rows >= 0]
+        dense = np.zeros((neurons.size, self._starts.size - 1))
+        np.add.at(dense, (rows[rows >= 0], self.columns[hit]), self.weights[hit])
         return dense
 
     def product(self, values: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return the product of the matrix that holds `values` at the synapses with `right`."""
-        matrix = sp.csc_array((values, self.rows, self._matrix.indptr), shape=self._matrix.shape)
+        matrix = sp.csc_array((values, self.rows, self._starts), shape=(self._n, self._starts.size - 1))
         return matrix @ right
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from brian2 import NeuronGroup, Subgroup, Synapses, ms
 
 from lnpbrian.betweenness import lowest_neurons, removal_centrality, total_degree
+from lnpbrian.checks import InvalidInput
 from lnpbrian.delocalise import (
     DelocalisationReport,
     delocalisation_report,
@@ -96,13 +97,15 @@ class PruningSteps:
         arriving = synapses.w_[:] * rates[synapses.i[:]]
         return gain * np.bincount(synapses.j[:], weights=arriving, minlength=rates.size)
 
-    def compensate(self, before: np.ndarray | None, rates: np.ndarray) -> None:
-        """Make up for what the mean input has changed since it was `before`, in the biases of the neurons alive."""
+    def with_same_input(self, edit: Callable[[], str], rates: np.ndarray) -> str:
+        """Do an edit, make up for the mean input that it changes in the biases of the living, and return its note."""
+        before = self.mean_input(rates)
+        note = edit()
         after = self.mean_input(rates)
-        if before is None or after is None:
-            return
-        alive = np.flatnonzero(self.live.alive)
-        self.live.neurons.variables["I_bias"].get_value()[alive] += (before - after)[alive]
+        if before is not None and after is not None:
+            alive = np.flatnonzero(self.live.alive)
+            self.live.neurons.variables["I_bias"].get_value()[alive] += (before - after)[alive]
+        return note
 
     def prune_synapses(self, k: int, count: int, now: Observation) -> str:
         """Step I: keep about `count` synapses by noise pruning."""
@@ -113,7 +116,7 @@ class PruningSteps:
             pre,
             post,
             weights,
-            exponents=now.each.per_neuron,
+            exponents=now.each.per_neuron[live.alive[now.alive]],
             time_constants=live.time_constants[alive],
             resolution=now.each.resolution,
             rng=self.streams.child("synapses").rng(k),
@@ -159,12 +162,15 @@ class PruningSteps:
             return "III: no edge to add"
         rng = self.streams.child("edges").rng(k)
         if how.rule == "random":
-            new_pre, new_post = random_edges(pre, post, alive.size, count=count, rng=rng)
+            new_pre, new_post = random_edges(pre, post, alive.size, count=count, rng=rng, fewer=True)
         else:
             limit = how.edges_per_neuron
             at_most = None if limit is None else int(np.ceil(limit * 2 * count / alive.size))
             new_pre, new_post = delocalising_edges(pre, post, alive.size, count=count, at_most=at_most, fewer=True)
         weights = live.synapses.get_states([live.weight], units=False)[live.weight]
+        # A neuron whose kind has lost all its synapses gets none: there is no weight to take.
+        found = np.isin(self.signs[alive][new_pre], [0, *np.unique(np.sign(weights))])
+        new_pre, new_post = new_pre[found], new_post[found]
         donors = donor_synapses(new_pre, weights, signs=self.signs[alive], rng=rng)
         duplicate_synapses(live.synapses, donors, alive[new_pre], alive[new_post], weight=live.weight)
         return f"III: {new_pre.size} edges added" + ("" if new_pre.size == count else f", {count} were wanted")
@@ -238,8 +244,11 @@ class PruningSteps:
 
 def has_laws(spec: NetworkSpec) -> bool:
     """Whether the time constants of every cluster differ, so that a law describes them."""
-    tau = spec.time_constants
-    return all(np.ptp(tau[spec.cluster == cluster]) > 0 for cluster in np.unique(spec.cluster))
+    try:
+        fit_laws(spec)
+    except InvalidInput:
+        return False
+    return True
 
 
 def is_plastic_model(live: LiveNetwork) -> bool:

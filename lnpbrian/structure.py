@@ -24,7 +24,6 @@ import scipy.sparse
 from brian2 import DimensionMismatchError, Network, NeuronGroup, Quantity, StateMonitor, Subgroup, Synapses, second
 from brian2.core.variables import ArrayVariable, Subexpression
 from brian2.devices.device import RuntimeDevice
-from brian2.equations.equations import DIFFERENTIAL_EQUATION
 from brian2.units.fundamentalunits import DIMENSIONLESS, fail_for_dimension_mismatch, get_unit
 from numpy.typing import ArrayLike
 
@@ -242,10 +241,11 @@ def duplicate_synapses(
     checked = _editable("synapses", synapses)
     chosen = _index_array("donors", donors, len(checked), checked.name)
     settable = _settable_synapse_variables(checked)
+    # Brian2 keeps event-driven equations apart.
+    states = checked.equations.diff_eq_names | (checked.event_driven.diff_eq_names if checked.event_driven else set())
     values = {}
     for name, variable in settable.items():
-        state = name in checked.equations and checked.equations[name].type == DIFFERENTIAL_EQUATION
-        if name == weight or not (state or name == "lastupdate"):
+        if name == weight or not (name in states or name == "lastupdate"):
             values[name] = Quantity(variable.get_value()[chosen], dim=variable.dim)
     if "delay" in values:
         del values["pre.delay"]
@@ -349,6 +349,13 @@ def compact(model: RecurrentNetwork) -> RecurrentNetwork:
     return RecurrentNetwork(model.spec.compacted(), plastic="eta_plus" in model.synapses.variables)
 
 
+# What makes a network another one.
+_NEVER_EDITED = (
+    *("initial_potential", "excitatory", "cluster"),
+    *("synaptic_time_constant", "refractory_period", "dt", "spike_timing"),
+)
+
+
 def adopt(model: RecurrentNetwork, spec: NetworkSpec) -> None:
     """Make a model the network of `spec`, in place: its synapses, time constants, biases and silent neurons.
 
@@ -363,10 +370,11 @@ def adopt(model: RecurrentNetwork, spec: NetworkSpec) -> None:
     Raises
     ------
     InvalidInput
-        If `spec` has other neurons, or one of the two has delays or plasticity and the other has not.
+        If `spec` has other neurons, one of the two has delays or plasticity and the other has not, or `remove_synapses`
+        would refuse. Nothing has changed then.
     """
     now, synapses = model.spec, model.synapses
-    if spec.n_neurons != now.n_neurons or not np.array_equal(spec.initial_potential, now.initial_potential):
+    if any(not np.array_equal(getattr(spec, name), getattr(now, name)) for name in _NEVER_EDITED):
         raise InvalidInput(f"{spec!r} has other neurons than {now!r}; use the network that it descends from")
     if (spec.delays is None) != (now.delays is None) or (spec.plasticity is None) != (now.plasticity is None):
         raise InvalidInput(f"{spec!r} and {now!r} must both have delays or none, and be both plastic or not")
@@ -379,9 +387,10 @@ def adopt(model: RecurrentNetwork, spec: NetworkSpec) -> None:
     if stdp is not None:
         values |= {"tau_plus": stdp.tau_plus * second, "tau_minus": stdp.tau_minus * second}
         values |= {"eta_plus": stdp.eta_plus, "eta_minus": stdp.eta_minus}
-        synapses.w_min, synapses.w_max = stdp.w_min, stdp.w_max
     remove_synapses(synapses, np.zeros(len(synapses), dtype=bool))
     add_synapses(synapses, spec.pre, spec.post, **values)
+    if stdp is not None:
+        synapses.w_min, synapses.w_max = stdp.w_min, stdp.w_max
     model.set_time_constants(spec.time_constants)
     model.neurons.I_bias = spec.bias
     model.neurons.alive = spec.alive

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from brian2 import ms
@@ -135,7 +137,8 @@ def prune_and_forecast(
     seed : int
         Seed of everything random.
     jobs : int
-        Number of processes that share the windows of a forecast; see `lnpbrian.readout.forecast`.
+        Number of processes that share the windows of a forecast; see `lnpbrian.readout.forecast`. With more than one
+        the network is pruned while the unpruned one forecasts.
     checkpoint : path-like, optional
         Folder in which the first forecast and every iteration are kept; the same call goes on where it was interrupted.
     report : callable, optional
@@ -148,8 +151,11 @@ def prune_and_forecast(
     pruning, readout = pruning or PruneOptions(), readout or ReadoutOptions()
     streams = Streams(seed).child("study")
     seconds: dict[str, float] = {}
+    stopped = threading.Event()
 
     def tell(stage: str, fraction: float, what: str) -> None:
+        if stopped.is_set():
+            raise _Stopped
         if report is not None:
             report(stage, fraction, what)
 
@@ -190,8 +196,14 @@ def prune_and_forecast(
             folder.save_arrays("forecast_before", made.to_arrays())
         return made
 
-    forecast_before = stage(STAGES[0], first_forecast)
-    result = stage(STAGES[1], lambda: prune(model, options=pruning, seed=seed, checkpoint=checkpoint, report=progress))
+    def pruned() -> PruneResult:
+        return prune(model, options=pruning, seed=seed, checkpoint=checkpoint, report=progress)
+
+    # The forecast is simulated by processes of its own, unless it has but one part.
+    alone = min(jobs, task.n_windows) == 1
+    with _Background(lambda: stage(STAGES[0], first_forecast), stopped, wait=alone) as background:
+        result = stage(STAGES[1], pruned)
+        forecast_before = background.result()
     after = model.spec
     forecast_after = stage(STAGES[2], lambda: forecast_with(STAGES[2], after))
     drive = noise_drive(before.n_neurons, duration=500 * ms, rng=streams.rng("raster"))
@@ -208,6 +220,37 @@ def prune_and_forecast(
         seed=seed,
         seconds=seconds,
     )
+
+
+class _Stopped(Exception):
+    """Raised by the progress of work that nobody waits for any more."""
+
+
+class _Background:
+    """Work that is done in a thread, or at once if it has to `wait`; an error in the block stops it."""
+
+    def __init__(self, work: Callable[[], Any], stopped: threading.Event, *, wait: bool) -> None:
+        self._work = work
+        self._stopped = stopped
+        self._wait = wait
+        self._pool = ThreadPoolExecutor(1)
+        self._future: Future[Any] = Future()
+
+    def __enter__(self) -> Self:
+        if self._wait:
+            self._future.set_result(self._work())
+        else:
+            self._future = self._pool.submit(self._work)
+        return self
+
+    def result(self) -> Any:
+        """Wait for the result."""
+        return self._future.result()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._stopped.set()
+        self._pool.shutdown()
 
 
 def _raster(spec: NetworkSpec, drive: Drive) -> Activity:

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
 
 from lnpbrian import cli
+from lnpbrian.checkpoint import CheckpointFolder
 from lnpbrian.network import NetworkSpec
 from lnpbrian.study import STAGES
 
@@ -102,7 +104,7 @@ def test_other_models_and_encoders(tmp_path, model, encoder):
         (["--connection-probability", "0"], "connection_probability must be a number in (0, 1], got 0.0"),
         (["--connection-probability", "1.5"], "connection_probability"),
         (["--synapse-sparsity", "1"], "synapse_sparsity must be a number in [0, 1), got 1.0"),
-        (["--synapse-sparsity", "0.1", "--neuron-sparsity", "0.8"], "raise synapse_sparsity to 0.96"),
+        (["--synapse-sparsity", "0.1", "--neuron-sparsity", "0.8"], "raise synapse_sparsity to 0.959"),
         (["--neuron-sparsity", "0.95", "--synapse-sparsity", "0.999"], "minimum_neurons = 10"),
         (["--iterations", "0"], "iterations"),
         (["--windows", "0"], "n_windows must be a whole number of at least 1, got 0"),
@@ -153,3 +155,154 @@ def test_old_files_survive_a_failed_run(tmp_path, monkeypatch):
     assert run(*SMALL, "--out", tmp_path) == 2
     assert (tmp_path / "run.json").read_text() == "old"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Going on with a run
+
+
+LONGER = [
+    *(*SMALL, "--windows", "1", "--sample-time", "2", "--iterations", "3"),
+    *("--steps", "I,II,III", "--new-edges", "0.1", "--seed", "4"),
+]
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    monkeypatch.setattr("lnpbrian.figures.draw_all", lambda *_: [])
+
+
+def interrupt(monkeypatch, after):
+    """Let Ctrl-C come once `after` checkpoints are written."""
+    save, calls = CheckpointFolder.save, []
+
+    def save_and_stop(self, checkpoint):
+        save(self, checkpoint)
+        calls.append(checkpoint)
+        if len(calls) == after:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(CheckpointFolder, "save", save_and_stop)
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """The folder of a run that was interrupted after its first iteration."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt(patch, 2)
+        assert run(*LONGER, "--out", folder) == 130
+    return folder
+
+
+@pytest.fixture
+def unfinished(interrupted, tmp_path):
+    return shutil.copytree(interrupted, tmp_path / "unfinished")
+
+
+def refused(folder, message, capsys, *arguments):
+    """Be refused in one line, and find the folder as it was."""
+    capsys.readouterr()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_resumed_run_is_the_uninterrupted_one(tmp_path, unfinished, monkeypatch, capsys, no_figures):
+    whole = tmp_path / "whole"
+    assert run(*LONGER, "--out", whole) == 0
+    assert sorted(path.name for path in unfinished.iterdir()) == ["checkpoint"]
+    kept = sorted(path.name for path in (unfinished / "checkpoint").iterdir())
+    assert kept == ["checkpoint.npz", "command.json", "forecast_before.npz"]
+
+    def fail(*_, **__):
+        raise AssertionError("the first forecast is done again")
+
+    monkeypatch.setattr("lnpbrian.study.Forecast.to_arrays", fail)
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt(patch, 1)  # once more, after the next iteration
+        assert run("prune", "--resume", unfinished) == 130
+    said = capsys.readouterr()
+    assert said.err == f"lnpbrian: interrupted; go on with: lnpbrian prune --resume {unfinished}\n"
+    assert "going on with the run" in said.out
+    # The same command goes on as well.
+    assert run(*LONGER, "--out", unfinished) == 0
+    assert {path.name for path in unfinished.iterdir()} == {"run.json", "network.npz"}
+    assert (whole / "network.npz").read_bytes() == (unfinished / "network.npz").read_bytes()
+    one, other = (without_times(json.loads((folder / "run.json").read_text())) for folder in (whole, unfinished))
+    assert one == other
+    assert [record["iteration"] for record in one["history"]] == [0, 1, 2, 3]
+    refused(unfinished, "holds no unfinished run; start one with --out", capsys, "prune", "--resume", unfinished)
+
+
+def test_nothing_to_resume(tmp_path, capsys):
+    refused(tmp_path, "holds no unfinished run; start one with --out", capsys, "prune", "--resume", tmp_path)
+    assert not list(tmp_path.iterdir())
+    missing = tmp_path / "missing"
+    refused(tmp_path, "holds no unfinished run", capsys, "prune", "--resume", missing)
+    assert not missing.exists()
+
+
+def test_resume_refuses_what_does_not_fit(unfinished, capsys):
+    resume = ("prune", "--resume", unfinished)
+    takes_all = "--resume takes all options from the run; leave out --"
+    refused(unfinished, takes_all + "seed", capsys, *resume, "--seed", "4")
+    refused(unfinished, takes_all + "synapse-sparsity", capsys, *resume, "--synapse-sparsity", "0.9")
+    refused(unfinished, takes_all + "out", capsys, *resume, "--out", unfinished)
+    refused(unfinished, takes_all + "fidelity", capsys, *resume, "--fidelity")
+    other = "holds an unfinished run of other options: finish it with --resume, delete"
+    refused(unfinished, other, capsys, *LONGER, "--seed", "5", "--out", unfinished)
+    refused(unfinished, other, capsys, *LONGER, "--fidelity", "--out", unfinished)
+    command, checkpoint = (unfinished / "checkpoint" / name for name in ("command.json", "checkpoint.npz"))
+    content, network = json.loads(command.read_text()), checkpoint.read_bytes()
+    command.write_text(json.dumps(content | {"lnpbrian": "9.9"}))
+    refused(unfinished, "was begun by lnpbrian 9.9, this is", capsys, *resume)
+    for broken in ("{", "[]", "{}", json.dumps({"lnpbrian": content["lnpbrian"]})):
+        command.write_text(broken)
+        refused(unfinished, "cannot be read (", capsys, *resume)
+    for options in ({"unknown": 3}, {"neurons": -5}, {"neurons": "many"}, {"windows": None}):
+        command.write_text(json.dumps(content | {"options": content["options"] | options}))
+        assert run(*resume) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    # The network that was kept belongs to the options.
+    command.write_text(json.dumps(content | {"options": content["options"] | {"seed": 5}}))
+    refused(unfinished, "belongs to another network, other options or another seed", capsys, *resume)
+    command.write_text(json.dumps(content))
+    checkpoint.write_bytes(network[:1000])
+    refused(unfinished, "cannot be read as a network file", capsys, *resume)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--rescale", "none"), ("--edge-strength", "weight"), ("--exponents", "twins"), ("--cap", "2")],
+)
+def test_fidelity_decides_how_steps_are_read(tmp_path, capsys, option, value):
+    message = f"--fidelity decides how steps are read; leave out {option}"
+    refused(tmp_path, message, capsys, *SMALL, "--fidelity", option, value, "--out", tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_full_disk_leaves_a_run_that_can_go_on(tmp_path, monkeypatch, capsys):
+    write, calls = np.savez, []
+
+    def savez(path, **arrays):
+        write(path, **arrays)
+        calls.append(path)
+        if len(calls) == 3:  # the first forecast and the start are kept, the first iteration is not
+            os.truncate(path, 1000)
+            raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(np, "savez", savez)
+    assert run(*LONGER, "--out", tmp_path) == 2
+    error = capsys.readouterr().err
+    assert "No space left on device" in error
+    assert error.count("\n") == 1
+    assert sorted(path.name for path in (tmp_path / "checkpoint").iterdir()) == [
+        *("checkpoint.npz", "command.json", "forecast_before.npz")
+    ]
+    spec, note = NetworkSpec.load_with_note(tmp_path / "checkpoint" / "checkpoint.npz")
+    assert [record["synapses"] for record in json.loads(note)["state"]["history"]] == [spec.n_synapses]

@@ -4,17 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse
 from brian2 import Network, NeuronGroup, PoissonInput, Synapses, ms, mV, second
 from numpy.testing import assert_array_equal
+from scipy.sparse.csgraph import connected_components
 
 from lnpbrian import lnp
+from lnpbrian.checkpoint import fingerprint
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lnp import prune
 from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.models.parts import LIFParameters
 from lnpbrian.network import LiveNetwork, RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions
-from lnpbrian.options import PruneOptions, schedule
+from lnpbrian.options import PruneOptions, TuningOptions, schedule
 from lnpbrian.simulate import noise_drive, observe
 from lnpbrian.structure import compact
 
@@ -207,7 +210,7 @@ def test_unreachable_targets_name_the_reachable_ones():
     with pytest.raises(
         InvalidInput, match=r"cannot be kept .* raise synapse_sparsity to 0.75 or lower neuron_sparsity"
     ):
-        schedule(100, 1000, PruneOptions(0.5, 0.5))
+        schedule(100, 1000, PruneOptions(0.5, 0.5, steps=("I", "II")))
     with pytest.raises(InvalidInput, match=r"at most 0\.9 can be removed"):
         schedule(100, 1000, PruneOptions(0.999, 0.95))
     with pytest.raises(InvalidInput, match="would leave none of 10 synapses"):
@@ -305,3 +308,156 @@ def test_bad_live_network():
 def test_module_has_no_task():
     # Pruning is task-agnostic: nothing in it can see a series.
     assert not {"tasks", "readout", "encoding"} & set(vars(lnp))
+
+
+ALL_STEPS = replace(
+    QUICK,
+    synapse_sparsity=0.8,
+    iterations=2,
+    steps=("I", "II", "III", "IV"),
+    exponent_growth=None,
+    tuning=TuningOptions(every=2, evaluations=3, exponents=3, duration=40 * ms),
+)
+
+
+def test_history_holds_what_the_method_asks_for():
+    model = HRSNN(60, 0.2, check_rate=False)
+    start = model.spec
+    seen = []
+    result = prune(model, options=ALL_STEPS, report=seen.append)
+    assert [record.iteration for record in result.history] == [0, 1, 2]
+    assert result.options is ALL_STEPS
+    for record, rates, exponents, spec in (
+        (result.history[0], result.rates_before, result.exponents_before, start),
+        (result.history[-1], result.rates_after, result.exponents_after, model.spec),
+    ):
+        assert (record.neurons, record.synapses) == (spec.n_alive, spec.n_synapses)
+        assert record.mean_rate_hz == rates[spec.alive].mean() > 0
+        assert not rates[~spec.alive].any()
+        assert record.window_exponent_per_s == exponents.largest
+        assert record.window_exponent_standard_error_per_s == exponents.standard_error
+        assert exponents.per_neuron.size == spec.n_alive
+        assert record.exponent_quartiles_per_s == tuple(np.percentile(exponents.per_neuron, [25, 50, 75]))
+        assert np.isfinite(record.largest_exponent_per_s)
+        assert record.largest_exponent_standard_error_per_s >= 0
+        # Degrees of the survivors, dead neurons left out.
+        number = np.cumsum(spec.alive) - 1
+        degree = np.bincount(number[np.concatenate([spec.pre, spec.post])], minlength=spec.n_alive)
+        assert record.degree_variance == pytest.approx(degree.var(), rel=1e-12)
+        graph = scipy.sparse.csr_array(
+            (np.ones(spec.n_synapses), (number[spec.pre], number[spec.post])), shape=(spec.n_alive, spec.n_alive)
+        )
+        assert record.strong_components == connected_components(graph, connection="strong")[0]
+        for ratio in (record.laplacian_ipr, record.adjacency_ipr):
+            assert 1 / spec.n_alive <= ratio <= 1
+        assert record.time_constant_mean_ms == pytest.approx(1e3 * spec.time_constants[spec.alive].mean(), rel=1e-12)
+    steps = {"I", "II", "III"}
+    assert [set(record.seconds) for record in result.history] == [
+        {"observation", "localisation"},
+        {"observation", "localisation", *steps},
+        {"observation", "localisation", *steps, "IV"},
+    ]
+    assert all(seconds > 0 for record in result.history for seconds in record.seconds.values())
+    assert [len(record.status) for record in result.history] == [0, 4, 4]  # the first one says how it was measured
+    told = [progress.step for progress in seen]
+    for step in ("rates", "exponents", "step I", "step II", "step III", "step IV"):
+        assert step in told
+    assert {progress.iterations for progress in seen} == {2}
+
+
+@pytest.mark.parametrize("model", [HRSNN, CHRSNN])
+def test_all_four_steps_repeat_with_the_seed(model):
+    def run(seed):
+        live = model(60, 0.15, check_rate=False)
+        history = prune(live, options=ALL_STEPS, seed=seed).history
+        return fingerprint(live.spec), [replace(record, seconds={}) for record in history]
+
+    first, again, other = run(1), run(1), run(2)
+    assert first == again
+    assert first[0] != other[0]
+    # Another seed is another noise drive as well.
+    assert first[1][0].mean_rate_hz != other[1][0].mean_rate_hz
+
+
+def grown(monkeypatch, growth):
+    """Let the largest exponent be `growth[k]` above that of the unpruned network after iteration k."""
+    measure, calls = lnp.observe_model, []
+
+    def observe_model(*arguments, **options):
+        found = measure(*arguments, **options)
+        calls.append(found)
+        value = 1000.0 + growth[len(calls) - 1]
+        return replace(found, largest=replace(found.largest, largest=value, standard_error=2.0))
+
+    monkeypatch.setattr(lnp, "observe_model", observe_model)
+
+
+@pytest.mark.parametrize(
+    ("growth", "stable", "stops"),
+    [
+        # Bound 20 and three standard errors of the difference, sqrt(2^2 + 2^2): 28.485.
+        ((0, 28.4, 28.4, 28.4, 28.4), [True, True, True, True, True], False),
+        ((0, 28.6, 28.4, 28.6, 28.4), [True, False, True, False, True], False),
+        ((0, 28.6, 28.6, 0, 0), [True, False, False], True),
+        ((0, -500, 28.6, 99, 0), [True, True, False, False], True),
+    ],
+)
+def test_stops_after_two_iterations_whose_largest_exponent_has_grown(monkeypatch, growth, stable, stops):
+    grown(monkeypatch, growth)
+    options = replace(QUICK, synapse_sparsity=0.6, iterations=4, exponent_growth=20.0)
+    result = prune(HRSNN(60, 0.2, check_rate=False), options=options)
+    assert [record.stable for record in result.history] == stable
+    if stops:
+        last = len(stable) - 1
+        assert f"stopped after iteration {last} of 4: unstable twice, largest exponent 1" in result.status
+        assert "1e+03 before pruning" in result.status
+    else:
+        assert result.status == "all iterations done"
+
+
+def test_no_bound_on_the_exponent(monkeypatch):
+    grown(monkeypatch, (0, 1e6, 1e6, 1e6))
+    result = prune(HRSNN(60, 0.2, check_rate=False), options=replace(QUICK, exponent_growth=None))
+    assert result.status == "all iterations done"
+
+
+def test_an_unpruned_network_out_of_bounds_is_no_reason_to_stop():
+    # Three records in a row are out of bounds, but the first is the network as it came: two iterations are done.
+    model = HRSNN(60, 0.2, check_rate=False)
+    rate = prune(HRSNN(60, 0.2, check_rate=False), options=QUICK).history[0].mean_rate_hz
+    result = prune(model, options=replace(QUICK, iterations=3, rates=(rate + 100, 1000)))
+    assert [record.stable for record in result.history] == [False, False, False]
+    assert "stopped after iteration 2 of 3" in result.status
+    assert f"mean rate {result.history[-1].mean_rate_hz:.3g} Hz outside {rate + 100:g}..1000 Hz" in result.status
+
+
+def test_targets_out_of_reach_are_refused_before_anything_changes():
+    model = HRSNN(60, 0.2, check_rate=False)
+    before = fingerprint(model.spec)
+    for options, message in (
+        (replace(QUICK, synapse_sparsity=0.1, neuron_sparsity=0.8), "cannot be kept with neuron_sparsity 0.8"),
+        (replace(QUICK, synapse_sparsity=0.99, neuron_sparsity=0.9), "minimum_neurons = 10"),
+        (replace(QUICK, synapse_sparsity=0.9999), "would leave none of"),
+    ):
+        with pytest.raises(InvalidInput, match=message) as caught:
+            prune(model, options=options)
+        assert "\n" not in str(caught.value)
+        assert fingerprint(model.spec) == before
+
+
+def test_checkpoints_and_references_are_for_models(tmp_path):
+    live = own_network()
+    reference = HRSNN(60, 0.2, check_rate=False).spec
+    for given, message in (
+        ({"checkpoint": tmp_path}, "checkpoint needs a model of lnpbrian.models"),
+        ({"reference": reference}, "reference needs a model of lnpbrian.models; leave it out"),
+        (
+            {"options": replace(QUICK, steps=("I", "II", "IV"))},
+            "step IV needs a model of lnpbrian.models; leave it out",
+        ),
+        ({"options": replace(QUICK, exponents="tangent")}, "exponents='tangent' needs a model"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            prune(live, **{"options": QUICK, **given})
+    assert not list(tmp_path.iterdir())
+    assert len(live.synapses) == 600

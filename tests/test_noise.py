@@ -526,7 +526,7 @@ def test_overlap_is_estimated_where_it_is_out_of_reach(monkeypatch):
     estimated = prune()  # fewer than 1000 synapses: all are measured
     np.testing.assert_array_equal(estimated.lyapunov, expected.lyapunov)
     assert estimated.lyapunov_error == expected.error > 0
-    assert f"; lyapunov matrix {expected.status};" in estimated.status
+    assert f"; lyapunov matrix {expected.status}" in estimated.status
     np.testing.assert_array_equal(prune(overlap="exact").lyapunov, exact)
     monkeypatch.undo()
     np.testing.assert_array_equal(prune(overlap="expected").lyapunov, expected.lyapunov)

@@ -7,6 +7,7 @@ does with these weights at zero (removal), or with Brian2's own `connect` (growt
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,7 +35,19 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.structure import add_synapses, connectivity, copy_block_events, remove_synapses, silence_neurons
+from lnpbrian.models import HRSNN
+from lnpbrian.models.parts import LIFParameters
+from lnpbrian.network import STDP, NetworkSpec, RecurrentNetwork
+from lnpbrian.simulate import noise_drive, observe
+from lnpbrian.structure import (
+    add_synapses,
+    adopt,
+    connectivity,
+    copy_block_events,
+    duplicate_synapses,
+    remove_synapses,
+    silence_neurons,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -778,6 +791,7 @@ def test_not_synapses():
     for edit in (
         lambda: remove_synapses(group, [True]),
         lambda: add_synapses(group, [0], [0]),
+        lambda: duplicate_synapses(group, [0], [0], [0]),
         lambda: copy_block_events(group, 1),
         lambda: silence_neurons(group, [0], synapses=[group]),
     ):
@@ -795,6 +809,7 @@ def test_edits_during_a_run_are_refused():
         for attempt in (
             lambda: remove_synapses(system.synapses, np.zeros(len(system.synapses), bool)),
             lambda: add_synapses(system.synapses, [0], [0]),
+            lambda: duplicate_synapses(system.synapses, [0], [0], [0]),
             lambda: silence_neurons(system.group, [0], synapses=system.synapses),
         ):
             with pytest.raises(InvalidInput) as caught:
@@ -803,7 +818,7 @@ def test_edits_during_a_run_are_refused():
 
     system.net.add(NetworkOperation(edit, dt=10 * ms))
     run(system, 1)
-    assert messages == 3 * ["the synapses of 's' cannot be edited during a run; end the run, edit, then run again"]
+    assert messages == 4 * ["the synapses of 's' cannot be edited during a run; end the run, edit, then run again"]
 
 
 def test_standalone_devices_are_refused(tmp_path):
@@ -816,6 +831,7 @@ def test_standalone_devices_are_refused(tmp_path):
         for edit in (
             lambda: remove_synapses(synapses, [True, True]),
             lambda: add_synapses(synapses, [0], [0]),
+            lambda: duplicate_synapses(synapses, [0], [0], [0]),
             lambda: silence_neurons(group, [0], synapses=[synapses]),
             lambda: copy_block_events(synapses, 1),
         ):
@@ -991,3 +1007,265 @@ def test_blocks_that_are_not_identical_are_refused():
         copy_block_events(crossed, 2)
     with pytest.raises(InvalidInput, match="must connect one NeuronGroup with itself"):
         copy_block_events(Synapses(group, NeuronGroup(4, "v : 1"), on_pre="v_post += 1"), 2)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# duplicate_synapses
+
+
+RICH = """
+w : volt
+n : integer
+flag : boolean
+c : 1 (shared)
+dx/dt = -x / (5*ms) : 1 (clock-driven)
+dmark/dt = -mark / (8*ms) : 1 (event-driven)
+"""
+
+
+def rich(**options: Any) -> SimpleNamespace:
+    """Return three neurons with four synapses, one of them a second one from 0 to 1, that have run for 3 ms."""
+    group = NeuronGroup(3, "v : volt", threshold="v > 1*mV", reset="v = 0*mV", namespace={"mV": mV}, name="g3")
+    synapses = Synapses(
+        group,
+        group,
+        RICH,
+        on_pre="v_post += w; mark += 1",
+        on_post="mark += 2",
+        method="exact",
+        namespace={},
+        name="s3",
+        multisynaptic_index="k",
+        **options,
+    )
+    synapses.connect(i=[0, 0, 2, 0], j=[1, 2, 1, 1])
+    synapses.w = [1, 2, -3, 4] * mV
+    synapses.n = [5, 6, 7, 8]
+    synapses.flag = [True, False, True, False]
+    synapses.x = [1, 2, 3, 4]
+    synapses.mark = [0.1, 0.2, 0.3, 0.4]
+    if "delay" not in options:
+        synapses.pre.delay = [1, 2, 3, 4] * ms
+        synapses.post.delay = [0.5, 0.6, 0.7, 0.8] * ms
+    net = Network(group, synapses)
+    net.run(3 * ms, namespace={})
+    return SimpleNamespace(net=net, group=group, synapses=synapses)
+
+
+def test_duplicates_are_like_their_donors_and_start_anew():
+    system = rich()
+    s = system.synapses
+    old = {name: np.array(s.state(name, use_units=False)[:]) for name in ("i", "j", "w", "n", "flag", "x", "mark")}
+    duplicate_synapses(s, [2, 0, 2], [1, 0, 0], [0, 2, 1])
+    assert edges(s) == [(0, 1), (0, 2), (2, 1), (0, 1), (1, 0), (0, 2), (0, 1)]
+    for name, values in old.items():
+        np.testing.assert_array_equal(s.state(name, use_units=False)[:4], values)
+    assert s.w[4:].tolist() == pytest.approx([-3e-3, 1e-3, -3e-3], abs=0)
+    assert s.n[4:].tolist() == [7, 5, 7]
+    assert s.flag[4:].tolist() == [True, True, True]
+    assert s.pre.delay_[4:].tolist() == s.pre.delay_[[2, 0, 2]].tolist()
+    assert s.post.delay_[4:].tolist() == s.post.delay_[[2, 0, 2]].tolist()
+    # States begin at zero, now.
+    assert s.x[4:].tolist() == s.mark[4:].tolist() == [0, 0, 0]
+    assert s.lastupdate[4:] / ms == pytest.approx([3, 3, 3], rel=1e-12)
+    # The numbers of the synapses between the same two neurons, counted by hand: 0 -> 1 had two, 0 -> 2 had one.
+    assert s.variables["k"].get_value().tolist() == [0, 0, 0, 1, 0, 1, 2]
+    # Into and out of each neuron, by hand from the list of edges above.
+    assert counts(s) == (7, [1, 4, 2], [5, 1, 1])
+    system.net.run(5 * ms, namespace={})
+
+
+def test_duplicates_share_a_delay_that_is_one_for_all():
+    s = rich(delay={"pre": 2 * ms, "post": 1 * ms}).synapses
+    duplicate_synapses(s, [1], [1], [2])
+    assert (s.pre.delay[:], s.post.delay[:]) == (2 * ms, 1 * ms)
+    assert edges(s)[-1] == (1, 2)
+    duplicate_synapses(s, [], [], [])
+    assert len(s) == 5
+
+
+def test_a_weight_that_is_a_state_is_taken_over():
+    group = NeuronGroup(2, "v : 1", threshold="v > 1", reset="v = 0")
+    s = Synapses(group, group, "dg/dt = -g / (5*ms) : 1 (clock-driven)\nh : 1", on_pre="v_post += g", method="exact")
+    s.connect(i=[0], j=[1])
+    s.g, s.h = 0.7, 0.3
+    duplicate_synapses(s, [0], [1], [0], weight="g")
+    duplicate_synapses(s, [0], [1], [0], weight="h")
+    assert (s.g[:].tolist(), s.h[:].tolist()) == ([0.7, 0.7, 0], [0.3, 0.3, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("donors", "pre", "post", "message"),
+    [
+        ([4], [0], [1], r"donors must hold indices from 0 to 3 \(s3 has 4 entries\), got 4 at position 0"),
+        ([0, -1], [0, 0], [1, 1], r"donors must hold indices from 0 to 3 .* got -1 at position 1"),
+        ([0.0], [0], [1], "donors must be a one-dimensional array of whole numbers"),
+        ([True], [0], [1], "donors must be a one-dimensional array of whole numbers"),
+        ([0], [3], [1], r"pre must hold indices from 0 to 2"),
+        ([0], [0], [-1], r"post must hold indices from 0 to 2"),
+        ([0, 1], [0], [1], r"must be one value or 1 values"),
+        ([0], [0, 1], [1, 2], r"must be one value or 2 values"),
+        ([0, 1], [0, 1], [1], "pre and post must have the same length, got 2 and 1 entries"),
+        ([], [0], [1], r"must be one value or 1 values"),
+    ],
+)
+def test_duplicate_refuses_and_changes_nothing(donors: Any, pre: Any, post: Any, message: str):
+    synapses = rich().synapses
+    before = synapses._full_state()
+    with pytest.raises(InvalidInput, match=message) as caught:
+        duplicate_synapses(synapses, donors, pre, post)
+    assert "\n" not in str(caught.value)
+    assert_same_state(before, synapses._full_state())
+
+
+def test_no_duplicates_of_synapses_with_links():
+    parameters = NeuronGroup(3, "a : 1", name="parameters")
+    linked = small(model="w : 1 (linked)")
+    linked.w = linked_var(parameters, "a")
+    with pytest.raises(InvalidInput, match="is linked to a variable of another group"):
+        duplicate_synapses(linked, [0], [0], [2])
+    assert len(linked) == 3
+
+
+@settings(max_examples=10, **PROPERTY)
+@given(
+    seed=st.integers(0, 2**31),
+    edit_after_ms=st.integers(0, 150).map(lambda k: k / 10),
+    delays=st.sampled_from(["each", "each", "one"]),
+    number=st.integers(0, 40),
+)
+def test_duplicated_is_built_anew(seed: int, edit_after_ms: float, delays: str, number: int):
+    """The oracle is Brian2's own `connect`, with the values of the donors read before and set by hand."""
+    edited, anew = network(seed, delays=delays), network(seed, delays=delays)
+    rng = np.random.default_rng([seed, 2])
+    n = len(edited.synapses)
+    donors, pre, post = rng.integers(n, size=number), rng.integers(16, size=number), rng.integers(16, size=number)
+    run(edited, edit_after_ms)
+    run(anew, edit_after_ms)
+    duplicate_synapses(edited.synapses, donors, pre, post)
+    if number:
+        values = {"w": np.array(anew.synapses.w)[donors], "lastupdate": anew.synapses.t}
+        if delays == "each":
+            for name in ("pre", "post"):
+                values[f"{name}.delay"] = np.array(getattr(anew.synapses, name).delay_)[donors] * second
+        anew.synapses.connect(i=pre, j=post)
+        set_values(anew.synapses, slice(n, None), values)
+    assert_same_state(full_state(edited), full_state(anew))
+    run(edited, 12)
+    run(anew, 12)
+    assert_same_activity(edited, anew)
+    assert_same_synapses(edited.synapses, anew.synapses)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# adopt
+
+
+def a_model(kind: str, *, seed: int = 0) -> RecurrentNetwork:
+    timing = kind if kind in ("interpolated", "precise") else "grid"
+    spec = HRSNN(
+        40,
+        0.3,
+        plastic=kind == "plastic",
+        parameters=LIFParameters(dt=0.1 * ms, spike_timing=timing, gain=0.5),
+        check_rate=False,
+        seed=seed,
+    ).spec
+    if kind in ("delays", "precise"):
+        # Brian2 rounds a delay to whole steps; with precise spikes it must be below the refractory period of 2 ms.
+        steps = np.random.default_rng(0).integers(1, 18, spec.n_synapses)
+        spec = replace(spec, delays=1e-4 * steps)
+    return RecurrentNetwork(spec)
+
+
+def edit(model: RecurrentNetwork) -> None:
+    """Change everything that pruning may change."""
+    rng = np.random.default_rng(3)
+    remove_synapses(model.synapses, rng.random(len(model.synapses)) < 0.4)
+    free = rng.integers(40, size=(2, 9))
+    duplicate_synapses(model.synapses, rng.integers(len(model.synapses), size=9), *free)
+    model.synapses.w = 1.1 * np.array(model.synapses.w)
+    silence_neurons(model.neurons, [3, 17], synapses=model.synapses, alive=False, I_bias=0)
+    model.set_time_constants(1.3 * model.spec.time_constants)
+    model.neurons.I_bias = np.array(model.neurons.I_bias) + 0.01
+    if "w_max" in model.synapses.variables:
+        model.synapses.w_max = 7.0
+        model.synapses.w_min = 0.001
+
+
+def assert_same_spec(a: NetworkSpec, b: NetworkSpec) -> None:
+    for field in fields(NetworkSpec):
+        one, other = getattr(a, field.name), getattr(b, field.name)
+        if isinstance(one, STDP):
+            for constant in fields(STDP):
+                np.testing.assert_array_equal(getattr(one, constant.name), getattr(other, constant.name))
+        else:
+            np.testing.assert_array_equal(one, other, err_msg=field.name)
+
+
+KINDS = ["grid", "delays", "plastic", "interpolated", "precise"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_adopted_is_the_earlier_network(kind: str):
+    model = a_model(kind)
+    start = model.spec
+    edit(model)
+    middle = model.spec
+    assert middle.n_synapses != start.n_synapses
+    edit(model)
+    drive = noise_drive(40, duration=50 * ms, rng=np.random.default_rng(1))
+    observe(model, 50 * ms, drive=drive)
+    for spec in (start, middle):
+        adopt(model, spec)
+        assert_same_spec(model.spec, spec)
+    assert not any(len(slot) for p in model.synapses._pathways for slot in p.queue._full_state()[1])
+
+    # A fresh network of that spec, at the same time with nothing on its way, is given the same state of the neurons.
+    fresh = RecurrentNetwork(middle, name="fresh")
+    fresh.neurons.v, fresh.neurons.I_ext = 0, -100
+    fresh.run(50 * ms)
+    fresh.neurons._restore_from_full_state(model.neurons._full_state())
+    one, other = (observe(each, 100 * ms, drive=drive) for each in (model, fresh))
+    assert one.indices.size > 50
+    np.testing.assert_array_equal(one.indices, other.indices)
+    np.testing.assert_array_equal(one.times, other.times)
+    np.testing.assert_array_equal(model.spec.weights, fresh.spec.weights)
+    if kind == "plastic":
+        assert (model.spec.weights != middle.weights).any()
+
+
+def test_adopt_refuses_and_changes_nothing():
+    model, plastic = a_model("grid"), a_model("plastic")
+    spec = model.spec
+    delayed = replace(spec, delays=np.full(spec.n_synapses, 1e-3))
+    descends = "has other neurons than .*; use the network that it descends from"
+    both = "must both have delays or none, and be both plastic or not"
+    for other, message in (
+        (HRSNN(30, 0.3, check_rate=False).spec, descends),
+        (HRSNN(40, 0.3, check_rate=False, seed=1).spec, descends),
+        (replace(spec, excitatory=~spec.excitatory), descends),
+        (replace(spec, dt=2 * spec.dt), descends),
+        (replace(spec, synaptic_time_constant=2 * spec.synaptic_time_constant), descends),
+        (replace(spec, refractory_period=2 * spec.refractory_period), descends),
+        (replace(spec, cluster=np.arange(40) % 2), descends),
+        (spec.with_timing("interpolated"), descends),
+        (delayed, both),
+        (plastic.spec, both),
+    ):
+        with pytest.raises(InvalidInput, match=message) as caught:
+            adopt(model, other)
+        assert "\n" not in str(caught.value)
+        assert_same_spec(model.spec, spec)
+
+
+def test_adopt_is_refused_while_a_monitor_records_the_synapses():
+    model = a_model("plastic")
+    before = model.spec
+    edited = replace(before.of_synapses(np.arange(before.n_synapses) % 2 == 0), bias=before.bias + 0.1)
+    edited = replace(edited, plasticity=replace(edited.plasticity, w_max=9.0))
+    monitor = StateMonitor(model.synapses, "w", record=[0])
+    with pytest.raises(InvalidInput, match="records synapse 0"):
+        adopt(model, edited)
+    assert monitor.record.size == 1
+    assert_same_spec(model.spec, before)

@@ -12,7 +12,7 @@ from scipy.linalg import eigvalsh
 from skopt.acquisition import gaussian_ei
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.laws import GammaLaw, Laws, law_distance, with_laws
+from lnpbrian.laws import GammaLaw, Laws, law_distance, sample_distance, with_laws
 from lnpbrian.models import uncoupled
 from lnpbrian.timescales import (
     LawBounds,
@@ -453,3 +453,24 @@ def test_slow_libraries_are_imported_when_needed():
     code = "import sys, lnpbrian.timescales; print([m for m in ('skopt', 'sklearn', 'ot') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_rest_known_by_its_mean_is_bounded_from_below():
+    # Uppermost halves known, means 1 apart there; the rests -10, -20 and -14, -22 have means 3 apart: 5 = (1 + 9)/2.
+    target = Measurement(np.array([0.0, -2.0]), 1.0, 4, -8.0)
+    found = Measurement(np.array([-1.0, -3.0]), 1.0, 4, -10.0)
+    scale = np.sqrt((2 + 15**2) / 2)
+    assert spectrum_objective(found, target).distance == pytest.approx(np.sqrt(5) / scale, rel=1e-12)
+    # It is a lower bound of the distance of the complete spectra, 1/4 (1 + 1 + 16 + 4).
+    complete = sample_distance([-1.0, -3.0, -14.0, -22.0], [0.0, -2.0, -10.0, -20.0])
+    assert complete == pytest.approx(np.sqrt(22 / 4))
+    assert np.sqrt(5) < complete
+    # Sizes that do not divide each other: a third of 3 is known of both, 4/3 exponents of 4.
+    other = Measurement(np.array([0.0, -2.0]), 1.0, 4, -8.0)
+    third = Measurement(np.array([-3.0]), 1.0, 3, -9.0)
+    rest, rest3 = (-32 + 2 / 3) / (8 / 3), (-27 + 3) / 2
+    lead = (9 * 3 + 1) / 4
+    expected = np.sqrt((lead / 3 + 2 / 3 * (rest - rest3) ** 2) / (np.mean([0, 4]) / 3 + 2 / 3 * rest**2))
+    assert spectrum_objective(third, other).distance == pytest.approx(expected, rel=1e-12)
+    # Without one of the means only the leading parts count.
+    assert spectrum_objective(found._replace(mean=None), target).distance == pytest.approx(1 / np.sqrt(2))

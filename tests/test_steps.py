@@ -1,0 +1,408 @@
+"""The four steps on a live network: what each of them changes and what it leaves alone, in any order."""
+
+from dataclasses import fields, replace
+from itertools import permutations
+
+import numpy as np
+import pytest
+from brian2 import Network, NeuronGroup, Synapses, ms
+from numpy.testing import assert_array_equal
+
+from lnpbrian.checkpoint import fingerprint
+from lnpbrian.checks import InvalidInput
+from lnpbrian.laws import fit_laws
+from lnpbrian.lnp import prune
+from lnpbrian.models import CHRSNN, HRSNN, MRSNN
+from lnpbrian.network import LiveNetwork, RecurrentNetwork
+from lnpbrian.noise import NoisePruneOptions
+from lnpbrian.options import STEPS, DelocaliseOptions, PruneOptions, TuningOptions
+from lnpbrian.simulate import noise_drive
+from lnpbrian.steps import PruningSteps
+from lnpbrian.streams import Streams
+from lnpbrian.structure import remove_synapses
+from lnpbrian.timescales import Measurement
+
+QUICK = PruneOptions(
+    synapse_sparsity=0.8,
+    neuron_sparsity=0.2,
+    iterations=2,
+    noise=NoisePruneOptions(rescale="none", excitability="keep"),
+    observation=100 * ms,
+    exponent_duration=40 * ms,
+    realisations=1,
+    rates=(0, 500),
+    exponent_growth=None,
+    tuning=TuningOptions(every=2, evaluations=2, exponents=3, duration=20 * ms),
+)
+
+
+def steps_of(live, options=QUICK, seed=0):
+    return PruningSteps(
+        live,
+        live.spec,
+        options,
+        noise_drive(len(live.neurons), duration=100 * ms, rng=np.random.default_rng(0)),
+        Streams(seed).child("prune"),
+    )
+
+
+def silent(fraction):
+    """A report callback that nobody looks at."""
+
+
+def edges(spec):
+    return list(zip(spec.pre.tolist(), spec.post.tolist(), strict=True))
+
+
+def assert_only_differs_in(before, after, names):
+    for field in fields(before):
+        if field.name not in names:
+            assert fingerprint(getattr(before, field.name)) == fingerprint(getattr(after, field.name)), field.name
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Which steps, in which order
+
+
+ORDERS = [order for n in range(1, 5) for order in permutations(STEPS, n)]
+
+
+@pytest.mark.parametrize("order", [*ORDERS[:16:3], *ORDERS[16::7]], ids=",".join)
+def test_any_steps_in_any_order(order):
+    live = HRSNN(40, 0.3, check_rate=False)
+    before = live.spec
+    options = replace(
+        QUICK,
+        steps=order,
+        synapse_sparsity=0.7 if "I" in order else 0.36 if "II" in order else 0,
+        neuron_sparsity=0.2 if "II" in order else 0,
+        delocalise=DelocaliseOptions(0.1),
+    )
+    result = prune(live, options=options)
+    after, last = live.spec, result.history[-1]
+    said = [note.split(":")[0] for note in last.status if note.split(":")[0] in STEPS]
+    assert tuple(said) == order  # the last iteration does all of them, step IV included
+    assert set(order) <= set(last.seconds)
+    assert last.neurons == (32 if "II" in order else 40)
+    assert (set(edges(after)) <= set(edges(before))) == ("III" not in order)
+    if order == ("III",):
+        first = round(0.1 * before.n_synapses)
+        assert last.synapses == before.n_synapses + first + round(0.1 * (before.n_synapses + first))
+    if "IV" not in order:
+        assert_array_equal(after.time_constants, before.time_constants)
+    if not {"I", "III"} & set(order) and "II" in order:
+        kept = after.alive[before.pre] & after.alive[before.post]
+        assert edges(after) == edges(before.of_synapses(kept))
+    assert_array_equal(after.weights > 0, after.excitatory[after.pre])
+    assert after.alive[after.pre].all()
+    assert after.alive[after.post].all()
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3])
+def test_synapses_land_on_the_schedule(fraction):
+    live = HRSNN(80, 0.3, check_rate=False)
+    start = live.spec.n_synapses
+    steps = ("I", "III") if fraction else ("I",)
+    options = replace(QUICK, iterations=4, neuron_sparsity=0, steps=steps, delocalise=DelocaliseOptions(fraction))
+    found = [record.synapses for record in prune(live, options=options).history]
+    for k in range(1, 5):
+        wanted = start * 0.2 ** (k / 4)
+        drawn = wanted / (1 + fraction)
+        # Each synapse is drawn by itself: the variance sum p (1 - p) is largest when all p are equal. The rest is
+        # rounding of three counts.
+        spread = np.sqrt(drawn * (1 - drawn / found[k - 1])) * (1 + fraction)
+        assert abs(found[k] - wanted) < 5 * spread + 2 * (1 + fraction)
+
+
+def test_models_do_what_they_have_the_means_for():
+    varied, equal = HRSNN(40, 0.3, check_rate=False), MRSNN(40, 0.3, check_rate=False)
+    spec = varied.spec
+    delayed = RecurrentNetwork(replace(spec, delays=np.full(spec.n_synapses, 1e-3)))
+    clustered = CHRSNN(40, 0.3, clusters=3, cluster_neighbours=2, check_rate=False)
+    one_equal = np.where(clustered.spec.cluster == 1, 0.02, clustered.spec.time_constants)
+    partly = RecurrentNetwork(replace(clustered.spec, time_constants=one_equal))
+    assert steps_of(varied).order == steps_of(clustered).order == STEPS
+    assert steps_of(equal).order == steps_of(delayed).order == steps_of(partly).order == ("I", "II", "III")
+    assert steps_of(equal, replace(QUICK, steps=("IV", "I", "II"))).order == ("IV", "I", "II")
+    for live, message in (
+        (equal, "step IV needs time constants that differ within each cluster; leave it out"),
+        (partly, "step IV needs time constants that differ within each cluster; leave it out"),
+        (delayed, "step IV needs the spectrum, which is not known with delays; leave it out"),
+    ):
+        before = fingerprint(live.spec)
+        with pytest.raises(InvalidInput, match=message):
+            prune(live, options=replace(QUICK, steps=STEPS))
+        assert fingerprint(live.spec) == before
+    for live in (equal, delayed):
+        history = prune(live, options=replace(QUICK, iterations=1, exponent_duration=20 * ms)).history
+        assert "IV" not in history[-1].seconds
+        assert {"I", "II", "III"} <= set(history[-1].seconds)
+
+
+def test_the_reference_decides_what_step_four_can_do():
+    live = HRSNN(40, 0.3, check_rate=False)
+    spec = live.spec
+    before = fingerprint(spec)
+    for reference, message in (
+        (replace(spec, time_constants=np.full(40, 0.02)), "step IV needs time constants that differ"),
+        # Differences of 1e-5 are too small for a law.
+        (replace(spec, time_constants=np.linspace(0.02, 0.0200002, 40)), "step IV needs time constants that differ"),
+        (replace(spec, delays=np.full(spec.n_synapses, 1e-3)), "step IV needs the spectrum"),
+        (HRSNN(30, 0.3, check_rate=False).spec, "reference has 30 neurons, the network has 40"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            prune(live, options=replace(QUICK, steps=STEPS), reference=reference)
+        assert fingerprint(live.spec) == before
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Step III
+
+
+@pytest.mark.parametrize(("rule", "limit"), [("variance", 4.0), ("variance", 2.0), ("variance", None), ("random", 4.0)])
+def test_new_edges(rule, limit):
+    live = HRSNN(60, 0.1, plastic=True, check_rate=False)
+    spec = replace(live.spec, delays=1e-4 * np.arange(1, 1 + live.spec.n_synapses))
+    live = RecurrentNetwork(spec)
+    options = replace(QUICK, delocalise=DelocaliseOptions(0.2, rule, limit))
+    said = steps_of(live, options).add_edges(1)
+    after = live.spec
+    added = round(0.2 * spec.n_synapses)
+    assert said == f"III: {added} edges added"
+    old, new = slice(spec.n_synapses), slice(spec.n_synapses, None)
+    assert after.n_synapses == spec.n_synapses + added
+    for name in ("pre", "post", "weights", "delays"):
+        assert_array_equal(getattr(after, name)[old], getattr(spec, name))
+    placed = edges(after)[new]
+    assert len(set(placed)) == added
+    assert not set(placed) & set(edges(spec))
+    assert all(pre != post for pre, post in placed)
+    # Weight, delay and all constants of plasticity are those of one donor of the same sign; delays tell which.
+    donor = np.rint(after.delays[new] / 1e-4).astype(int) - 1
+    assert_array_equal(after.weights[new], spec.weights[donor])
+    assert_array_equal(spec.excitatory[spec.pre[donor]], spec.excitatory[after.pre[new]])
+    for name in ("tau_plus", "tau_minus", "eta_plus", "eta_minus"):
+        assert_array_equal(getattr(after.plasticity, name)[new], getattr(spec.plasticity, name)[donor])
+    assert len(set(donor.tolist())) > added / 3  # drawn, not always the same
+    at_each = np.bincount(np.array(placed).ravel(), minlength=60)
+    mean = 2 * added / 60
+    if rule == "variance" and limit is None:
+        assert at_each.max() > np.ceil(4 * mean)  # they gather, so that the limits of the other cases are limits
+    elif rule == "variance":
+        assert at_each.max() == np.ceil(limit * mean)
+    assert_only_differs_in(spec, after, {"pre", "post", "weights", "delays", "plasticity"})
+
+
+def test_new_edges_between_survivors_only():
+    live = HRSNN(60, 0.2, check_rate=False)
+    steps = steps_of(live, replace(QUICK, delocalise=DelocaliseOptions(0.3)))
+    steps.prune_neurons(40)
+    left = len(live.synapses)
+    steps.add_edges(1)
+    after = live.spec
+    assert after.n_alive == 40
+    assert after.n_synapses == left + round(0.3 * left)
+    assert after.alive[after.pre].all()
+    assert after.alive[after.post].all()
+
+
+@pytest.mark.parametrize("rule", ["variance", "random"])
+def test_a_dense_graph_takes_fewer_edges(rule):
+    live = HRSNN(12, 0.9, check_rate=False)
+    before = live.spec
+    absent = 12 * 11 - before.n_synapses
+    wanted = before.n_synapses // 2
+    assert 0 < absent < wanted
+    options = replace(
+        QUICK,
+        steps=("III",),
+        iterations=2,
+        synapse_sparsity=0,
+        neuron_sparsity=0,
+        delocalise=DelocaliseOptions(wanted / before.n_synapses, rule, None),
+    )
+    history = prune(live, options=options).history
+    assert history[1].status[-1] == f"III: {absent} edges added, {wanted} were wanted"
+    again = round(wanted / before.n_synapses * 12 * 11)
+    assert history[2].status[-1] == f"III: 0 edges added, {again} were wanted"
+    assert len(set(edges(live.spec))) == 12 * 11 == len(live.synapses)
+
+
+def test_no_edge_without_a_donor():
+    # The only inhibitory neuron has no synapse left: new edges from it would have no weight to take.
+    live = HRSNN(10, 0.5, check_rate=False)
+    spec = live.spec
+    excitatory = np.arange(10) > 0
+    keep = (spec.pre > 0) & (spec.weights > 0)
+    signed = replace(spec.of_synapses(keep), excitatory=excitatory)
+    live = RecurrentNetwork(signed)
+    options = replace(QUICK, delocalise=DelocaliseOptions(3.0, "random"))
+    said = steps_of(live, options).add_edges(1)
+    after = live.spec
+    added = after.n_synapses - signed.n_synapses
+    assert 0 < added < round(3.0 * signed.n_synapses)
+    assert said == f"III: {added} edges added, {round(3.0 * signed.n_synapses)} were wanted"
+    assert (after.pre > 0).all()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Step IV
+
+
+def known_measurement(steps, spec):
+    """Exponents that depend on time constants and synapses, so that pruning calls for other time constants."""
+    leak = np.sort(1 / spec.time_constants[spec.alive])
+    return Measurement(-leak * (1 + spec.n_synapses / 300), 10.0)
+
+
+@pytest.mark.parametrize("model", ["HRSNN", "CHRSNN", "plastic"])
+def test_tuning_changes_time_constants_and_keeps_their_order(monkeypatch, model):
+    monkeypatch.setattr(PruningSteps, "measure", known_measurement)
+    if model == "CHRSNN":
+        live = CHRSNN(60, 0.2, clusters=3, cluster_neighbours=2, check_rate=False)
+    else:
+        live = HRSNN(60, 0.2, plastic=model == "plastic", check_rate=False)
+    start = live.spec
+    options = replace(QUICK, tuning=replace(QUICK.tuning, evaluations=5))
+    steps = steps_of(live, options)
+    steps.prune_neurons(50)
+    keep = np.random.default_rng(0).random(len(live.synapses)) < 0.3
+    remove_synapses(live.synapses, keep)
+    before = live.spec
+    said = steps.tune(1, report=silent)
+    after = live.spec
+    assert said.startswith("IV: objective")
+    assert_only_differs_in(before, after, {"time_constants"})
+    assert_array_equal(live.time_constants, after.time_constants)
+    assert_array_equal(np.array(live.neurons.tau_m_), after.time_constants)
+    assert (after.time_constants != before.time_constants).any()
+    for cluster in np.unique(start.cluster):
+        here = start.cluster == cluster
+        order = np.argsort(start.time_constants[here], kind="stable")
+        assert (np.diff(after.time_constants[here][order]) >= 0).all()
+
+    # Chosen again, the same laws give the same time constants, whatever these are now.
+    laws, chosen = steps.laws, after.time_constants
+    steps.options = replace(options, tuning=replace(options.tuning, evaluations=2))  # the present ones, and those again
+    steps.tune(2, report=silent)
+    assert steps.laws == laws
+    assert_array_equal(live.spec.time_constants, chosen)
+    assert fit_laws(start) != laws
+
+
+def test_tuning_uses_the_spectrum():
+    # With measured exponents: the network as it came is its own target, so nothing is better than its own laws.
+    live = HRSNN(40, 0.2, check_rate=False)
+    before = live.spec
+    steps = steps_of(live)
+    seen = []
+    said = steps.tune(1, report=seen.append)
+    assert "none of 1 other laws is better than the present ones (0)" in said
+    assert_array_equal(live.spec.time_constants, before.time_constants)
+    assert seen == [0.5, 1.0]
+    alive = np.arange(40) < 20
+    half = replace(before.of_synapses(alive[before.pre] & alive[before.post]), alive=alive)
+    whole, pruned = steps.measure(before), steps.measure(half)
+    # 3 of the 80 exponents of the whole network are asked for, of a half as large a part, but no fewer than two.
+    assert (whole.exponents.size, whole.dimension) == (3, 80)
+    assert (pruned.exponents.size, pruned.dimension) == (2, 40)
+
+
+def test_tuning_at_the_stated_iterations_and_at_the_end():
+    live = HRSNN(40, 0.3, check_rate=False)
+    options = replace(QUICK, iterations=5, steps=STEPS)
+    history = prune(live, options=options).history
+    assert [record.iteration for record in history if "IV" in record.seconds] == [2, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mean": 0.5}, r"mean must be a number in \[1, inf\), got 0.5"),
+        ({"shape": -1.0}, r"shape must be a number in \[1, inf\), got -1.0"),
+        ({"mean": 1.0, "shape": 1.0}, "nothing to search; leave out step IV"),
+        ({"evaluations": 1}, "evaluations must be a whole number of at least 2, got 1"),
+        ({"every": 0}, "every must be a whole number of at least 1, got 0"),
+        ({"exponents": 0}, "exponents must be a whole number of at least 1, got 0"),
+        ({"duration": 0 * ms}, "duration"),
+    ],
+)
+def test_bad_searches(options, message):
+    with pytest.raises(InvalidInput, match=message):
+        TuningOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fraction": -0.1}, r"fraction must be a number in \[0, inf\), got -0.1"),
+        ({"rule": "best"}, "rule must be one of variance, random; got 'best'"),
+        ({"edges_per_neuron": 1.0}, r"edges_per_neuron must be a number in \[2, inf\), got 1.0"),
+    ],
+)
+def test_bad_new_edges(options, message):
+    with pytest.raises(InvalidInput, match=message):
+        DelocaliseOptions(**options)
+
+
+def test_time_constants_that_are_not_positive_are_refused_and_nothing_changes():
+    live = HRSNN(20, 0.3, check_rate=False)
+    before = live.spec
+    for value in (0.0, -0.01, np.nan):
+        with pytest.raises(InvalidInput, match="time_constants must be"):
+            live.set_time_constants(np.where(np.arange(20) == 3, value, before.time_constants))
+        assert fingerprint(live.spec) == fingerprint(before)
+        assert_array_equal(live.time_constants, before.time_constants)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Networks of somebody else
+
+
+def own_network(n=40):
+    """A network with neurons of both signs, whose weights keep no rule."""
+    rng = np.random.default_rng(0)
+    neurons = NeuronGroup(
+        n,
+        "du/dt = (drive - u)/(20*ms) : 1\ndrive : 1",
+        threshold="u > 1",
+        reset="u = 0",
+        method="exact",
+        namespace={"ms": ms},
+        name="mine",
+    )
+    neurons.drive, neurons.u = rng.uniform(1.1, 1.8, n), rng.random(n)
+    synapses = Synapses(neurons, neurons, "g : 1\na : 1", on_pre="u_post += g", name="between")
+    synapses.connect(i=np.repeat(np.arange(n), 8), j=rng.integers(n, size=8 * n))
+    synapses.g = rng.normal(0, 0.02, 8 * n)
+    synapses.g[: 8 * 5] = np.abs(synapses.g[: 8 * 5])  # neurons 0..4 only excite
+    synapses.a = np.arange(8 * n)
+    live = LiveNetwork(
+        Network(neurons, synapses),
+        neurons,
+        synapses,
+        weight="g",
+        potential="u",
+        time_constants=20 * ms,
+        silence={"drive": 0.0},
+    )
+    return live
+
+
+def test_own_networks_are_pruned_by_three_steps():
+    live = own_network()
+    weight = dict(zip(np.array(live.synapses.a).tolist(), np.array(live.synapses.g).tolist(), strict=True))
+    old = set(zip(live.synapses.i[:].tolist(), live.synapses.j[:].tolist(), strict=True))
+    options = replace(QUICK, synapse_sparsity=0.6, delocalise=DelocaliseOptions(0.2))
+    history = prune(live, options=options).history
+    for record in history[1:]:
+        assert {"I", "II", "III"} <= set(record.seconds)
+        assert "IV" not in record.seconds
+    now = list(zip(live.synapses.i[:].tolist(), live.synapses.j[:].tolist(), strict=True))
+    added = [k for k, edge in enumerate(now) if edge not in old]
+    assert added
+    g, a = np.array(live.synapses.g), np.array(live.synapses.a)
+    # Nothing is rescaled here: every weight is the one that its parameter came with, new synapses included.
+    assert_array_equal(g, [weight[k] for k in a.tolist()])
+    assert all(g[k] > 0 for k in range(g.size) if now[k][0] < 5)
+    assert live.alive[np.array(now)].all()
