@@ -37,8 +37,9 @@ __all__ = ["PruningSteps", "has_laws"]
 Report = Callable[[float], None]
 
 REORTHONORMALISE_EVERY = 10 * ms
-# The report takes minutes beyond.
-MOST_NEURONS_FOR_EIGENVECTORS = 10_000
+# The eigenvectors of many neurons take seconds and are looked at now and then, those of more take minutes.
+MANY_NEURONS, EIGENVECTORS_EVERY = 2000, 5
+MOST_NEURONS = 10_000
 
 
 @dataclass
@@ -175,10 +176,14 @@ class PruningSteps:
         duplicate_synapses(live.synapses, donors, alive[new_pre], alive[new_post], weight=live.weight)
         return f"III: {new_pre.size} edges added" + ("" if new_pre.size == count else f", {count} were wanted")
 
-    def localisation(self) -> DelocalisationReport | None:
-        """Return how localised the eigenvectors at the ends of the spectrum are; None of a network too large for it."""
+    def localisation(self, k: int) -> DelocalisationReport | None:
+        """Return how localised the eigenvectors at the ends of the spectrum are after iteration k.
+
+        None of a network that is too large for it, and of a large one in most iterations.
+        """
         alive, pre, post = self.graph()
-        if alive.size > MOST_NEURONS_FOR_EIGENVECTORS:
+        skipped = alive.size > MANY_NEURONS and k % EIGENVECTORS_EVERY != 0 and k != self.options.iterations
+        if skipped or alive.size > MOST_NEURONS:
             return None
         return delocalisation_report(pre, post, alive.size, all_up_to=0)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from itertools import permutations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -406,3 +407,22 @@ def test_own_networks_are_pruned_by_three_steps():
     assert_array_equal(g, [weight[k] for k in a.tolist()])
     assert all(g[k] > 0 for k in range(g.size) if now[k][0] < 5)
     assert live.alive[np.array(now)].all()
+
+
+def test_exponents_follow_their_neurons_when_step_two_came_first(monkeypatch):
+    live = HRSNN(40, 0.3, check_rate=False)
+    steps = steps_of(live)
+    each = SimpleNamespace(per_neuron=np.arange(40.0), resolution=1.0)
+    now = SimpleNamespace(each=each, rates=np.full(40, 10.0), alive=np.ones(40, bool))
+    steps.prune_neurons(30)
+    handed = []
+
+    def stop(*_, exponents, **__):
+        handed.append(exponents)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lnpbrian.steps.noise_prune", stop)
+    with pytest.raises(KeyboardInterrupt):
+        steps.prune_synapses(1, 50, now)
+    assert live.alive.sum() == 30
+    assert_array_equal(handed[0], np.flatnonzero(live.alive))
