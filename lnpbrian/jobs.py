@@ -79,6 +79,8 @@ class PruneJob:
         checks.count("neurons", self.neurons, minimum=2)
         checks.count("seed", self.seed, minimum=0)
         checks.probability("connection_probability", self.connection_probability)
+        checks.real("new_edges", self.new_edges, at_least=0)
+        checks.count("tune_every", self.tune_every)
         # What is refused, is refused here, before the work begins.
         self.pruning, self.readout, self.series  # noqa: B018
 

@@ -54,7 +54,7 @@ COVARIANCES = ("auto", "exact", "local")
 OVERLAPS = ("auto", "exact", "expected")
 
 # "auto" takes the exact covariance up to this size: a third of a second (two cores; 2 s at twice the size).
-EXACT_NEURONS = 1000
+EXACT_NEURONS = 500
 
 # Doubling stops when the rest of the series is below this fraction of the covariance.
 SERIES_END = 1e-14
@@ -772,7 +772,7 @@ class NoisePruneOptions:
     sigma : float, > 0
         Noise of the linear network; it scales scores and 1/rho and cancels unless rho is given.
     covariance : {"auto", "exact", "local"}
-        `noise_covariance` (N^3), `local_covariance` (grows with the synapses), or the exact one up to 1000 neurons and
+        `noise_covariance` (N^3), `local_covariance` (grows with the synapses), or the exact one up to 500 neurons and
         wherever the diagonal is not row-dominant, and the local one beyond.
     overlap : {"auto", "exact", "expected"}
         `lyapunov_matrix`, `estimated_lyapunov_matrix`, or the exact one up to 10,000 neurons or a sum of squared

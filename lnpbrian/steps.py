@@ -240,7 +240,8 @@ class PruningSteps:
             transient=SETTLE,
             reorthonormalise_every=REORTHONORMALISE_EVERY,
             inputs=self.drive,
-            trajectory="exact" if spec.has_delta_synapses else "brian2",
+            # As in `spike_train`: on the grid slopes at the threshold are not those of a crossing.
+            trajectory="exact" if spec.spike_timing == "grid" else "brian2",
             rng=self.streams.rng("vectors"),
         )
         mean = None if found.mean_log_det is None else found.mean_log_det / found.dimension
