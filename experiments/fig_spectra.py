@@ -29,6 +29,7 @@ from lnpbrian import checks, files
 from lnpbrian.encoding import CurrentEncoder
 from lnpbrian.lnp import prune
 from lnpbrian.models import HRSNN
+from lnpbrian.noise import NoisePruneOptions
 from lnpbrian.options import PruneOptions
 from lnpbrian.parallel import run_parts
 from lnpbrian.records import versions, write_json
@@ -90,7 +91,16 @@ def measure_part(
     model = HRSNN(options.neurons, p, plastic=True, check_rate=False, seed=seed)
     record("unpruned")
     # A random network of the lowest density may fire faster than pruning would otherwise accept.
-    pruning = PruneOptions(options.synapse_sparsity, options.neuron_sparsity, options.iterations, rates=(0.5, 200))
+    pruning = PruneOptions(
+        options.synapse_sparsity,
+        options.neuron_sparsity,
+        options.iterations,
+        NoisePruneOptions(rescale="homeostatic", excitability="keep"),
+        steps=("I", "II"),
+        exponents="twins",
+        rates=(0.5, 200),
+        exponent_growth=None,
+    )
     prune(model, options=pruning, seed=seed)
     record("pruned")
     train(model, options, streams.rng("encoder"))
