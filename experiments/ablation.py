@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 from lnpbrian import checks
 from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder
 from lnpbrian.experiments.common import compute_parts, output_directory, part, write_results
+from lnpbrian.jobs import LORENZ_LYAPUNOV_STEPS
 from lnpbrian.lnp import prune
 from lnpbrian.models import HRSNN
 from lnpbrian.models.parts import LIFParameters
@@ -147,7 +148,7 @@ def _random_network(spec: NetworkSpec, seed: int) -> NetworkSpec:
 
 def _row(point: str, spec: NetworkSpec, options: Options, seed: int) -> dict[str, Any]:
     streams = Streams(seed).child("ablation")
-    task = short_protocol(lorenz63(), name="lorenz63", n_windows=options.windows, lyapunov_time=110.4)
+    task = short_protocol(lorenz63(), name="lorenz63", n_windows=options.windows, lyapunov_time=LORENZ_LYAPUNOV_STEPS)
     weights = CurrentEncoder.draw(
         options.neurons, task.windows.shape[-1], scale=INPUT_SCALE, rng=streams.rng("encoder")
     )

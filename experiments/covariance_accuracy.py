@@ -16,15 +16,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import brian2
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import sparse
 from scipy.stats import mannwhitneyu, spearmanr
 
-from lnpbrian import checks, files
 from lnpbrian.checks import InvalidInput
+from lnpbrian.experiments.common import output_directory, write_results
 from lnpbrian.linearise import (
     LinearNetwork,
     entries,
@@ -35,7 +34,6 @@ from lnpbrian.linearise import (
 from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.models.parts import gamma_time_constants
 from lnpbrian.noise import keep_probability, keep_scores, local_covariance, noise_covariance, sample_edges
-from lnpbrian.records import versions, write_json
 from lnpbrian.streams import Streams
 
 FAMILIES = ("HRSNN", "CHRSNN", "heavy-tailed")
@@ -208,8 +206,9 @@ def total_variation(p: np.ndarray, q: np.ndarray) -> float:
     return float(np.abs(p / p.sum() - q / q.sum()).sum() / 2)
 
 
-def draw(rows: list[dict[str, Any]]) -> Figure:
+def draw(content: dict[str, Any]) -> Figure:
     """Draw rank correlations, distances of keep probabilities, and spectral errors of the kept networks."""
+    rows = content["rows"]
     figure = Figure(figsize=(12, 4), layout="constrained")
     ranks, distances, spectra = figure.subplots(1, 3)
     lines = (
@@ -266,14 +265,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/covariance_accuracy"))
     arguments = parser.parse_args()
-    brian2.prefs.logging.console_log_level = "ERROR"
-    brian2.prefs.logging.warn_for_unused_objects = False
-    directory = checks.writable_directory("--out", arguments.out)
+    directory = output_directory(arguments)
     rows = measure(arguments.neurons, arguments.seed)
-    content = {"neurons": arguments.neurons, "seed": arguments.seed, "versions": versions(), "rows": rows}
-    write_json(directory / "covariance_accuracy.json", content)
-    with files.replacing(directory / "covariance_accuracy.png") as temporary:
-        draw(rows).savefig(temporary, dpi=120)
+    content = {"neurons": arguments.neurons, "seed": arguments.seed, "rows": rows}
+    write_results(directory, "covariance_accuracy", content, draw)
 
 
 if __name__ == "__main__":

@@ -12,27 +12,23 @@ that was stopped goes on where it was, and one that is done only draws.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import brian2
 import numpy as np
 from brian2 import ms, second
 from matplotlib.figure import Figure
-from rich.progress import Progress
 
-from lnpbrian import checks, files
+from lnpbrian import checks
 from lnpbrian.encoding import CurrentEncoder
+from lnpbrian.experiments.common import compute_parts, output_directory, part, write_results
 from lnpbrian.lnp import prune
 from lnpbrian.models import HRSNN
 from lnpbrian.noise import NoisePruneOptions
 from lnpbrian.options import PruneOptions
-from lnpbrian.parallel import run_parts
-from lnpbrian.records import versions, write_json
 from lnpbrian.simulate import Drive, observe
 from lnpbrian.spectrum import interpolate_spectrum
 from lnpbrian.stability import SpectrumOptions, stability_record
@@ -63,12 +59,11 @@ def measure_part(
     p: float, seed: int, options: Options, folder: Path, *, report: Callable[[float], None]
 ) -> list[dict[str, Any]]:
     """Return the records of the three stages of one network, from its file if that is there."""
-    path = folder / f"p{p:g}_seed{seed}.json"
     key = {"p": p, "seed": seed, **asdict(options)}
-    if path.exists():
-        stored = json.loads(path.read_text())
-        if stored["key"] == key:
-            return stored["records"]
+    return part(folder / f"p{p:g}_seed{seed}.json", key, lambda: _measure(p, seed, options, report))
+
+
+def _measure(p: float, seed: int, options: Options, report: Callable[[float], None]) -> list[dict[str, Any]]:
     streams = Streams(seed).child("fig_spectra")
     spectrum = SpectrumOptions(
         duration=options.duration_ms * ms, reorthonormalise_every=options.reorthonormalise_every_ms * ms
@@ -105,7 +100,6 @@ def measure_part(
     record("pruned")
     train(model, options, streams.rng("encoder"))
     record("trained")
-    write_json(path, {"key": key, "versions": versions(), "records": records})
     return records
 
 
@@ -212,9 +206,9 @@ def draw(content: dict[str, Any]) -> Figure:
         for p, color in zip(densities, COLORS, strict=False):
             spectra = mean_spectrum(records, stage, p, size)
             mean, low, high = spectra.mean(axis=0), spectra.min(axis=0), spectra.max(axis=0)
-            for axis, part in ((axes[0, column], slice(None)), (axes[1, column], leading)):
-                axis.plot(grid[part], mean[part], color=color, linewidth=1.4, label=f"p = {p:g}")
-                axis.fill_between(grid[part], low[part], high[part], color=color, alpha=0.2, linewidth=0)
+            for axis, shown in ((axes[0, column], slice(None)), (axes[1, column], leading)):
+                axis.plot(grid[shown], mean[shown], color=color, linewidth=1.4, label=f"p = {p:g}")
+                axis.fill_between(grid[shown], low[shown], high[shown], color=color, alpha=0.2, linewidth=0)
         axes[0, column].set(title=stage, xlabel="i/D")
         axes[1, column].set(xlabel="i/D, leading 5 %")
         for axis in axes[:, column]:
@@ -241,9 +235,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=Path("runs/fig_spectra"))
     arguments = parser.parse_args()
-    brian2.prefs.logging.console_log_level = "ERROR"
-    brian2.prefs.logging.warn_for_unused_objects = False
-    directory = checks.writable_directory("--out", arguments.out)
+    directory = output_directory(arguments)
     folder = checks.writable_directory("--out", directory / "parts")
     options = Options(
         arguments.neurons,
@@ -252,22 +244,15 @@ def main() -> None:
         duration_ms=arguments.duration_ms,
     )
     parts = [(p, seed, options, folder) for p in arguments.densities for seed in range(arguments.seeds)]
-    with Progress() as bars:
-        bar = bars.add_task("spectra", total=1.0)
-        done = run_parts(
-            measure_part, parts, jobs=arguments.jobs, report=lambda fraction: bars.update(bar, completed=fraction)
-        )
+    done = compute_parts(measure_part, parts, jobs=arguments.jobs, name="spectra")
     records = [rounded(record) for part in done for record in part]
     stated = claims(records, arguments.densities)
     content = {
-        "versions": versions(),
         "options": asdict(options) | {"seeds": arguments.seeds, "densities": arguments.densities},
         "claims": stated,
         "networks": records,
     }
-    write_json(directory / "fig_spectra.json", content)
-    with files.replacing(directory / "fig_spectra.png") as temporary:
-        draw(json.loads((directory / "fig_spectra.json").read_text())).savefig(temporary, dpi=150)
+    write_results(directory, "fig_spectra", content, draw)
     for claim in stated:
         print(f"{'held' if claim['held'] else 'not held':>8}: {claim['claim']} ({claim['measure']})")
 

@@ -15,11 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import brian2
 import numpy as np
 
-from lnpbrian import checks
 from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder
+from lnpbrian.experiments.common import output_directory
 from lnpbrian.metrics import nrmse, nrmse_trace, valid_prediction_time
 from lnpbrian.models import HRSNN
 from lnpbrian.models.parts import LIFParameters
@@ -106,9 +105,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=Path("runs/forecast_controls"))
     arguments = parser.parse_args()
-    brian2.prefs.logging.console_log_level = "ERROR"
-    brian2.prefs.logging.warn_for_unused_objects = False
-    directory = checks.writable_directory("--out", arguments.out)
+    directory = output_directory(arguments)
     task = short_protocol(lorenz63(), name="lorenz63", n_windows=arguments.windows)
     rows = measure(task, arguments.seeds, arguments.jobs)
     write_json(directory / "forecast_controls.json", {"versions": versions(), "rows": rows})

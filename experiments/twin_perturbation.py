@@ -14,15 +14,13 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-import brian2
 from brian2 import ms, second
 from matplotlib.figure import Figure
 
-from lnpbrian import checks, files
+from lnpbrian.experiments.common import output_directory, write_results
 from lnpbrian.lyapunov import DIRECTIONS, block_twin_exponents
 from lnpbrian.models import HRSNN
 from lnpbrian.network import SPIKE_TIMINGS
-from lnpbrian.records import versions, write_json
 from lnpbrian.simulate import noise_drive
 from lnpbrian.streams import Streams
 
@@ -59,8 +57,9 @@ def measure(neurons: int = 1000, seed: int = 0) -> list[dict[str, Any]]:
     return rows
 
 
-def draw(rows: list[dict[str, Any]]) -> Figure:
+def draw(content: dict[str, Any]) -> Figure:
     """Draw the exponent over the perturbation, a line for every spike timing."""
+    rows = content["rows"]
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = dict(zip(DIRECTIONS, figure.subplots(1, 2, sharey=True), strict=True))
     colors = dict(zip(SPIKE_TIMINGS, ("#7a7a7a", "#e3a857", "#d1495b"), strict=True))
@@ -91,14 +90,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/twin_perturbation"))
     arguments = parser.parse_args()
-    brian2.prefs.logging.console_log_level = "ERROR"
-    brian2.prefs.logging.warn_for_unused_objects = False
-    directory = checks.writable_directory("--out", arguments.out)
+    directory = output_directory(arguments)
     rows = measure(arguments.neurons, arguments.seed)
-    content = {"seed": arguments.seed, "versions": versions(), "rows": rows}
-    write_json(directory / "twin_perturbation.json", content)
-    with files.replacing(directory / "twin_perturbation.png") as temporary:
-        draw(rows).savefig(temporary, dpi=150)
+    write_results(directory, "twin_perturbation", {"seed": arguments.seed, "rows": rows}, draw)
 
 
 if __name__ == "__main__":

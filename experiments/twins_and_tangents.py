@@ -16,19 +16,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import brian2
 import numpy as np
 from brian2 import NetworkOperation, ms, second
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from lnpbrian import checks, files
+from lnpbrian.experiments.common import output_directory, write_results
 from lnpbrian.lyapunov import block_twin_exponents
 from lnpbrian.models import HRSNN
 from lnpbrian.models.parts import LIFParameters
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
-from lnpbrian.records import plain, versions, write_json
+from lnpbrian.records import plain
 from lnpbrian.simulate import Drive, drive_operation, noise_drive
 from lnpbrian.spectrum import lyapunov_spectrum
 from lnpbrian.spike_trains import simulated_spike_train
@@ -347,13 +346,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/twins_and_tangents"))
     arguments = parser.parse_args()
-    brian2.prefs.logging.console_log_level = "ERROR"
-    brian2.prefs.logging.warn_for_unused_objects = False
-    directory = checks.writable_directory("--out", arguments.out)
-    content = {"seed": arguments.seed, "versions": versions(), **measure(arguments.neurons, arguments.seed)}
-    write_json(directory / "twins_and_tangents.json", content)
-    with files.replacing(directory / "twins_and_tangents.png") as temporary:
-        draw(content).savefig(temporary, dpi=150)
+    directory = output_directory(arguments)
+    content = {"seed": arguments.seed, **measure(arguments.neurons, arguments.seed)}
+    write_results(directory, "twins_and_tangents", content, draw)
 
 
 if __name__ == "__main__":

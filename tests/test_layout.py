@@ -34,7 +34,8 @@ LAYERS = [
     {"steps"},
     {"lnp", "readout"},
     {"study"},
-    {"figures", "experiments", "jobs"},
+    {"figures", "jobs"},
+    {"experiments"},
     {"cli"},
     {"__main__", "__init__"},
 ]
