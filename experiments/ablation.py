@@ -75,28 +75,33 @@ class Options:
     windows: int = 20
 
 
-def measure_part(options: Options, seed: int, folder: Path, *, report: Callable[[float], None]) -> list[dict[str, Any]]:
-    """Return a row for every point of one network."""
+def measure_part(
+    options: Options, points: tuple[str, ...], seed: int, folder: Path, *, report: Callable[[float], None]
+) -> list[dict[str, Any]]:
+    """Return a row for every one of `points` of one network."""
     networks: dict[str, NetworkSpec] = {}
     rows = []
-    for k, point in enumerate(("A", *PATHS)):
+    for k, point in enumerate(points):
         name = "".join({"'": "1", " ": "_"}.get(c, c) for c in point)
-        networks[point] = _network(point, networks, options, seed)
-        if point in ON_THE_WAY:
-            continue
         key = {"point": point, "seed": seed, **asdict(options)}
-        spec = networks[point]
-        rows.append(part(folder / f"{seed}_{name}.json", key, partial(_row, point, spec, options, seed)))
-        report((k + 1) / (1 + len(PATHS)))
+        rows.append(part(folder / f"{seed}_{name}.json", key, partial(_row, point, networks, options, seed)))
+        report((k + 1) / len(points))
     return rows
 
 
 def _network(point: str, networks: dict[str, NetworkSpec], options: Options, seed: int) -> NetworkSpec:
+    """Return the network of a point, made of those it comes from; all are kept in `networks`."""
+    if point not in networks:
+        networks[point] = _make(point, networks, options, seed)
+    return networks[point]
+
+
+def _make(point: str, networks: dict[str, NetworkSpec], options: Options, seed: int) -> NetworkSpec:
     if point == "A":
         parameters = LIFParameters.forecasting()
         return HRSNN(options.neurons, 0.1, parameters=parameters, check_rate=False, seed=seed).spec
     origin, step = PATHS[point]
-    spec = networks[origin]
+    spec = _network(origin, networks, options, seed)
     # Step II takes this fraction of the synapses along, so that C has the number asked for.
     kept = options.kept / (1 - options.neuron_sparsity) ** 2
     streams = Streams(seed).child("ablation")
@@ -115,7 +120,7 @@ def _network(point: str, networks: dict[str, NetworkSpec], options: Options, see
     if step == "II":
         targets["synapse_sparsity"] = 1 - (1 - options.neuron_sparsity) ** 2
     chosen = PruneOptions(**targets, steps=(step,), rates=(0, 1e4), exponent_growth=None)
-    prune(model, options=chosen, reference=networks["A"], seed=seed)
+    prune(model, options=chosen, reference=_network("A", networks, options, seed), seed=seed)
     return model.spec
 
 
@@ -146,7 +151,8 @@ def _random_network(spec: NetworkSpec, seed: int) -> NetworkSpec:
     return dense.of_synapses(np.sort(rng.choice(dense.n_synapses, min(wanted, dense.n_synapses), replace=False)))
 
 
-def _row(point: str, spec: NetworkSpec, options: Options, seed: int) -> dict[str, Any]:
+def _row(point: str, networks: dict[str, NetworkSpec], options: Options, seed: int) -> dict[str, Any]:
+    spec = _network(point, networks, options, seed)
     streams = Streams(seed).child("ablation")
     task = short_protocol(lorenz63(), name="lorenz63", n_windows=options.windows, lyapunov_time=LORENZ_LYAPUNOV_STEPS)
     weights = CurrentEncoder.draw(
@@ -176,7 +182,7 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return means over seeds and windows for every point; standard errors are over seeds."""
     before = {r["seed"]: r["synaptic_operations"] for r in rows if r["point"] == "A"}
     found = []
-    for point in POINTS:
+    for point in dict.fromkeys(r["point"] for r in rows):
         mine = [r for r in rows if r["point"] == point]
         n = len(mine)
         entry: dict[str, Any] = {"point": point}
@@ -219,7 +225,7 @@ def draw(content: dict[str, Any]) -> Figure:
             )
             axis.annotate(point, (x, entry[name]), xytext=(6, 6), textcoords="offset points", fontsize=9)
         for point, (origin, step) in PATHS.items():
-            if step not in COLORS or " " in point:
+            if step not in COLORS or not {origin, point} <= set(points):
                 continue
             start, end = points[origin], points[point]
             axis.annotate(
@@ -247,14 +253,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     for name, value in asdict(Options()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    parser.add_argument("--points", nargs="+", default=list(POINTS), help="Points to forecast with, beside A.")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
     arguments = parser.parse_args()
+    for point in arguments.points:
+        checks.choice("--points", point, POINTS)
     directory = output_directory(arguments)
     folder = checks.writable_directory("--out", directory / "parts")
     options = Options(**{name: getattr(arguments, name) for name in asdict(Options())})
-    parts = [(options, seed, folder) for seed in range(arguments.seeds)]
+    points = tuple(dict.fromkeys(("A", *arguments.points)))
+    parts = [(options, points, seed, folder) for seed in range(arguments.seeds)]
     rows = [row for done in compute_parts(measure_part, parts, jobs=arguments.jobs, name="points") for row in done]
     summary = summarise(rows)
     content = {"options": asdict(options) | {"seeds": arguments.seeds}, "summary": summary, "rows": rows}

@@ -324,8 +324,8 @@ def _unit_brackets(A: sparse.csr_array, i: np.ndarray, j: np.ndarray, s: np.ndar
     """int_0^inf |exp(A^T t) u|^2 dt, u = e_i - s e_j, one column per pair.
 
     With an orthonormal basis V of span(u, A^T u, ..., A^T^(m-1) u) and H = V^T A^T V, exp(A^T t) u is about
-    |u| V exp(H t) e_1, and the integral |u|^2 X_11 with H^T X + X H + I = 0 (Arnoldi; Y. Saad, SIAM J. Numer. Anal.
-    29:209, 1992, doi:10.1137/0729014).
+    |u| V exp(H t) e_1, and the integral |u|^2 X_11 with H^T X + X H + I = 0 (Arnoldi; Y. Saad, SIAM Journal on
+    Numerical Analysis 29:209, 1992, doi:10.1137/0729014).
     """
     pairs = np.arange(i.size)
     u = np.zeros((A.shape[0], i.size))
