@@ -203,48 +203,39 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def draw(content: dict[str, Any]) -> Figure:
-    """Draw valid prediction time and error over synaptic operations, an arrow for every step."""
-    points = {entry["point"]: entry for entry in content["summary"]}
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    axes = figure.subplots(1, 2)
+    """Draw valid prediction time and error of every point, coloured by the step that made it, over its operations."""
+    entries = content["summary"]
+    names = [entry["point"] for entry in entries]
+    figure = Figure(figsize=(9, 5.6), layout="constrained")
+    axes = figure.subplots(2, 1, sharex=True)
     for axis, name, label in (
         (axes[0], "vpt_steps", "valid prediction time (steps)"),
         (axes[1], "nrmse", "NRMSE in closed loop"),
     ):
-        for point, entry in points.items():
-            control = " " in point or point == "random"
-            x = 100 / entry["operation_ratio"]
+        path = [entry[name] for entry in entries if entry["point"] in "ABCDE"]
+        axis.plot([k for k, point in enumerate(names) if point in "ABCDE"], path, color="#c9c9c9", zorder=0)
+        for k, entry in enumerate(entries):
+            step = PATHS.get(entry["point"], ("", ""))[1]
+            control = " " in entry["point"] or step not in COLORS
             axis.errorbar(
-                x,
+                k,
                 entry[name],
                 entry[f"{name}_standard_error"],
                 fmt="x" if control else "o",
-                color="#7a7a7a" if control else "black",
-                markersize=6,
-                capsize=2,
+                color="#7a7a7a" if control else COLORS[step],
+                markersize=7,
+                capsize=3,
             )
-            axis.annotate(point, (x, entry[name]), xytext=(6, 6), textcoords="offset points", fontsize=9)
-        for point, (origin, step) in PATHS.items():
-            if step not in COLORS or not {origin, point} <= set(points):
-                continue
-            start, end = points[origin], points[point]
-            axis.annotate(
-                "",
-                (100 / end["operation_ratio"], end[name]),
-                (100 / start["operation_ratio"], start[name]),
-                arrowprops={
-                    "arrowstyle": "->",
-                    "color": COLORS[step],
-                    "linestyle": "-" if point in "BCDE" else ":",
-                    "shrinkA": 4,
-                    "shrinkB": 4,
-                },
-            )
-        axis.set(xscale="log", xlabel="synaptic operations (% of unpruned)", ylabel=label)
+        axis.axhline(entries[0][name], color="black", linewidth=0.6, linestyle=":")
+        axis.set_ylabel(label)
         axis.spines[["top", "right"]].set_visible(False)
+    shares = [f"{point}\n{100 / entry['operation_ratio']:.1f} %" for point, entry in zip(names, entries, strict=True)]
+    axes[1].set_xticks(range(len(names)), shares, fontsize=9)
+    axes[1].set_xlabel("network, and its synaptic operations in per cent of those of A")
     for step, color in COLORS.items():
-        axes[0].plot([], [], color=color, label=f"step {step}")
-    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=4, loc="outside lower center")
+        axes[0].plot([], [], "o", color=color, label=f"step {step}")
+    axes[0].plot([], [], "x", color="#7a7a7a", label="unpruned, controls")
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=5, loc="outside upper center")
     return figure
 
 
