@@ -177,6 +177,12 @@ def generator(name: str, value: object) -> None:
         raise InvalidInput(f"{name} must be a generator such as np.random.default_rng(0), got {value!r}")
 
 
+def instance(name: str, value: object, kind: type, remedy: str) -> None:
+    """Refuse a `value` that is no `kind`; the remedy says where to get one."""
+    if not isinstance(value, kind):
+        raise InvalidInput(f"{name} must be a {kind.__name__}, got {type(value).__name__}; {remedy}")
+
+
 def choice(name: str, value: object, options: Iterable[str]) -> str:
     """Return `value` if it is one of `options`."""
     known = tuple(options)

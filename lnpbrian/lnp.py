@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from lnpbrian import checks
 from lnpbrian.checkpoint import Checkpoint, CheckpointFolder, fingerprint
 from lnpbrian.checks import InvalidInput
 from lnpbrian.delocalise import DelocalisationReport
@@ -203,7 +204,13 @@ def prune(
     >>> result.history[-1].neurons, len(model.synapses) == result.history[-1].synapses
     (48, True)
     """
-    options = options or PruneOptions()
+    options = PruneOptions() if options is None else options
+    checks.instance("live", live, LiveNetwork, "use a model of lnpbrian.models or LiveNetwork(network, ...)")
+    checks.instance("options", options, PruneOptions, "use PruneOptions(...)")
+    if drive is not None:
+        checks.instance("drive", drive, Drive, "use noise_drive(...) or Drive(values, hold)")
+    if reference is not None:
+        checks.instance("reference", reference, NetworkSpec, "use the spec that the model had")
     _check(live, options, drive, reference, checkpoint)
     targets = schedule(int(live.alive.sum()), len(live.synapses), options)
     streams = Streams(seed).child("prune")

@@ -208,6 +208,8 @@ class PruneOptions:
 
 
 def _steps(given: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise InvalidInput(f"steps must be a sequence such as ('I', 'II', 'III', 'IV'), got {given!r}")
     steps = tuple(given)
     for step in steps:
         checks.choice("steps", step, STEPS)

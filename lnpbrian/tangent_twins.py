@@ -54,7 +54,7 @@ def tangent_twin_exponents(
     rng: np.random.Generator,
     report: Callable[[float], None] | None = None,
 ) -> TangentTwins:
-    """Measure Lyapunov exponents with tangent vectors along one run of the network by Brian2.
+    """Measure Lyapunov exponents with tangent vectors along one run of the network.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def tangent_twin_exponents(
         Number of fresh directions in every window.
     spikes : SpikeTrain, optional
         A run of the network from its initial potentials under `drive`, of at least `transient` and `duration`. By
-        default the network is run with its own step and spike timing, one with delta synapses from event to event.
+        default that of `lnpbrian.spike_trains.spike_train`.
     rng : numpy.random.Generator
         Draws the directions.
     report : callable, optional
@@ -90,8 +90,7 @@ def tangent_twin_exponents(
     Notes
     -----
     As in `lnpbrian.lyapunov.block_twin_exponents`, a fresh direction moves potentials only, and separations are those
-    of the potentials; a held neuron's is the one that its release will bring. Spikes on a time grid make an error of
-    first order in the step, since slopes at the threshold are those at the end of the step.
+    of the potentials; a held neuron's is the one that its release will bring.
 
     Examples
     --------
@@ -100,6 +99,8 @@ def tangent_twin_exponents(
     >>> tangent_twin_exponents(spec, rng=np.random.default_rng(0)).fresh.per_neuron.round(3).tolist()
     [-100.0, -40.0]
     """
+    checks.instance("spec", spec, NetworkSpec, "use the spec of a model")
+    checks.generator("rng", rng)
     if not spec.alive.all():
         raise InvalidInput("the network has silent neurons, whose exponents mean nothing; use spec.compacted()")
     if spec.delays is not None and spec.n_synapses:

@@ -461,3 +461,26 @@ def test_checkpoints_and_references_are_for_models(tmp_path):
             prune(live, **{"options": QUICK, **given})
     assert not list(tmp_path.iterdir())
     assert len(live.synapses) == 600
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"live": "network"}, r"live must be a LiveNetwork, got str; use a model"),
+        ({"options": {"iterations": 3}}, r"options must be a PruneOptions, got dict; use PruneOptions"),
+        ({"drive": np.zeros((3, 40))}, r"drive must be a Drive, got ndarray; use noise_drive"),
+        ({"reference": "before"}, r"reference must be a NetworkSpec, got str"),
+    ],
+)
+def test_objects_of_the_wrong_kind_are_refused(given, message):
+    model = HRSNN(40, 0.3, check_rate=False)
+    before = len(model.synapses)
+    with pytest.raises(InvalidInput, match=message):
+        prune(**{"live": model, **given})
+    assert len(model.synapses) == before
+
+
+@pytest.mark.parametrize("steps", ["I,II", 3])
+def test_steps_must_be_a_sequence(steps):
+    with pytest.raises(InvalidInput, match="steps must be a sequence such as"):
+        PruneOptions(steps=steps)

@@ -107,5 +107,9 @@ def test_refuses_what_it_does_not_know(chaotic):
     delayed = replace(spec, delays=np.full(spec.n_synapses, 1e-3))
     with pytest.raises(InvalidInput, match="do not know delays"):
         tangent_twin_exponents(delayed, rng=rng())
+    with pytest.raises(InvalidInput, match="spec must be a NetworkSpec, got str"):
+        tangent_twin_exponents("network", rng=rng())
+    with pytest.raises(InvalidInput, match="rng"):
+        tangent_twin_exponents(spec, rng=0)
     with pytest.raises(InvalidInput, match="at least one window"):
         tangent_twin_exponents(spec, duration=5 * ms, rng=rng())
