@@ -5,14 +5,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGING := setup.cfg pyproject.toml
 OUT ?= runs/prune
+# brian2cuda needs one version of Brian2, so it has an environment of its own.
+CUDA := $(VENV)/cuda
 
-.PHONY: prune test lint bench clean
+.PHONY: prune test test-cuda test-gpu lint bench clean
 
 prune: $(VENV)/.base
 	$(BIN)/lnpbrian prune --out $(OUT) $(ARGS)
 
 test: $(VENV)/.test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+# CUDA projects are written, and compiled where nvcc is (two networks, some minutes).
+test-cuda: $(CUDA)/.cuda
+	OPENBLAS_NUM_THREADS=1 $(CUDA)/bin/python -m pytest -m cuda $(ARGS)
+
+# ... and run, where a GPU is.
+test-gpu: $(CUDA)/.cuda
+	OPENBLAS_NUM_THREADS=1 $(CUDA)/bin/python -m pytest -m gpu $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -39,6 +49,11 @@ $(VENV)/.test: $(PACKAGING) | $(BIN)/python
 
 $(VENV)/.lint: $(PACKAGING) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lint]'
+	@touch $@
+
+$(CUDA)/.cuda: $(PACKAGING) | $(BIN)/python
+	test -x $(CUDA)/bin/python || $(BIN)/python -m venv $(CUDA)
+	$(CUDA)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,cuda]'
 	@touch $@
 
 $(VENV)/.bench: $(PACKAGING) | $(BIN)/python

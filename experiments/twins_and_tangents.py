@@ -108,7 +108,7 @@ def twin_differences(
             held = ~neurons.not_refractory_[:n]
         if not differences:
             neurons.v_[n:] = neurons.v_[n:] + np.where(held, 0.0, moved).ravel()
-        blocks = live.compared_values().reshape(copies, n)
+        blocks = live.state_values().reshape(copies, n)
         differences.append(blocks[1:] - blocks[0])
 
     live.network.add(NetworkOperation(look, dt=EVERY, when="start", order=-1, name="lnpbrian_look"))

@@ -2,9 +2,11 @@
 
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
+from lnpbrian.live import LiveNetwork
 from lnpbrian.lnp import PruneResult, prune
 from lnpbrian.lyapunov import TwinExponents, block_twin_exponents, restored_twin_exponents
-from lnpbrian.network import LiveNetwork, NetworkSpec, RecurrentNetwork
+from lnpbrian.model_structure import compact
+from lnpbrian.network import NetworkSpec, RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions, noise_prune
 from lnpbrian.options import DelocaliseOptions, PruneOptions, TuningOptions
 from lnpbrian.spectrum import (
@@ -19,7 +21,6 @@ from lnpbrian.spectrum import (
 )
 from lnpbrian.structure import (
     add_synapses,
-    compact,
     connectivity,
     duplicate_synapses,
     remove_synapses,

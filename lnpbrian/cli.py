@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import brian2
+import numpy as np
 import typer
 from brian2 import ms
 from rich.console import Console
@@ -21,11 +22,14 @@ from lnpbrian import checks, figures, files, study
 from lnpbrian._version import __version__
 from lnpbrian.betweenness import betweenness_centrality
 from lnpbrian.checks import InvalidInput
+from lnpbrian.cuda import require_tools, write_cuda_project
+from lnpbrian.device import DeviceReport, devices, find_gpu
 from lnpbrian.jobs import ENCODERS, MODELS, TASKS, PruneJob
 from lnpbrian.network import NetworkSpec
 from lnpbrian.noise import EXCITABILITIES, RESCALES, STRENGTHS
 from lnpbrian.options import EXPONENTS
 from lnpbrian.records import versions, write_json
+from lnpbrian.simulate import noise_drive
 from lnpbrian.spectrum import number_of_exponents
 from lnpbrian.stability import SpectrumOptions, stability_record
 from lnpbrian.study import Study
@@ -258,6 +262,72 @@ def _description(spec: NetworkSpec) -> dict[str, str]:
     }
 
 
+@app.command("devices")
+def show_devices() -> None:
+    """Try which of Brian2's devices work on this machine, and say what is missing for the others."""
+    with console.status("trying compilers"):
+        reports = devices()
+    console.print(_device_table(reports))
+    for report in reports:
+        for part in report.missing:
+            console.print(f"{report.name}: {part.remedy}", soft_wrap=True, markup=False)
+
+
+def _device_table(reports: Iterable[DeviceReport]) -> Table:
+    table = Table("device", "here", "uses")
+    table.columns[2].overflow = "fold"
+    for report in reports:
+        table.add_row(report.name, report.status, report.uses)
+    return table
+
+
+@app.command()
+def cuda(
+    network: Annotated[Path, typer.Argument(help="A network.npz, pruned or not.")],
+    duration: Annotated[float, typer.Option(help="Simulated time in ms.")] = 1000.0,
+    noise: Annotated[
+        float, typer.Option(help="Standard deviation of the noise drive, in units of the threshold; 0 for none.")
+    ] = 0.3,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    fixed: Annotated[bool, typer.Option("--fixed", help="Keep the weights of a plastic network as they are.")] = False,
+    compute_capability: Annotated[
+        str | None, typer.Option(help="Of the GPU to build for, such as 9.0. Default: of the GPU here, or the least.")
+    ] = None,
+    build: Annotated[bool, typer.Option("--build", help="Compile it (takes minutes, needs the CUDA toolkit).")] = False,
+    run: Annotated[bool, typer.Option("--run", help="Compile it, run it on the GPU, and print the rate.")] = False,
+    jobs: Annotated[int, typer.Option(help="Files compiled at the same time; 0 for one per core.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the project.")] = Path("runs/cuda"),
+) -> None:
+    """Write a network as a CUDA project, which can be built and run here or on another machine."""
+    spec = NetworkSpec.load(network)
+    length = checks.real("duration", duration, above=0) * ms
+    sigma = checks.real("noise", noise, at_least=0)
+    rng = np.random.default_rng(checks.count("seed", seed, minimum=0))
+    jobs = checks.count("jobs", jobs, minimum=0) or os.cpu_count() or 1
+    # What is missing shows before anything is written.
+    require_tools(build=build or run, run=run)
+    checks.writable_directory("--out", out)
+    drive = noise_drive(spec.n_neurons, duration=length, rng=rng, standard_deviation=sigma) if sigma else None
+    with console.status("writing the project"):
+        project = write_cuda_project(
+            spec, out, duration=length, drive=drive, plastic=not fixed, compute_capability=compute_capability
+        )
+    console.print(
+        f"Wrote {spec!r} to {out}; README.txt says how to build and run it", soft_wrap=True, markup=False
+    )
+    if build or run:
+        with console.status("compiling"):
+            project.build(jobs=jobs)
+        console.print(f"Built {out / 'main'}", soft_wrap=True, markup=False)
+    if run:
+        with console.status("running"):
+            activity = project.run()
+        rate = float(activity.rates[spec.alive].mean())
+        console.print(
+            f"{activity.indices.size} spikes in {duration:g} ms on {find_gpu().name}, {rate:.1f} Hz per neuron"
+        )
+
+
 @contextmanager
 def _bars(stages: Iterable[str]) -> Iterator[study.Report]:
     """Show a bar with the time left for every stage of a piece of work."""
@@ -307,7 +377,7 @@ def _fail(message: str, code: int = 2) -> NoReturn:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors of the user are one line on stderr and exit code 2."""
-    brian2.prefs.logging.console_log_level = "ERROR"
+    brian2.BrianLogger.log_level_error()
     brian2.prefs.logging.warn_for_unused_objects = False
     try:
         code = app(args=arguments, prog_name="lnpbrian", standalone_mode=False)

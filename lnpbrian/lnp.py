@@ -9,30 +9,39 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
+from brian2 import Network, Quantity, Synapses
+from brian2.core.namespace import get_local_namespace
+from brian2.groups.group import Group
 from threadpoolctl import threadpool_limits
 
 from lnpbrian import checks
 from lnpbrian.checkpoint import Checkpoint, CheckpointFolder, fingerprint
 from lnpbrian.checks import InvalidInput
 from lnpbrian.delocalise import DelocalisationReport
+from lnpbrian.edits import rehearse
 from lnpbrian.laws import Laws
+from lnpbrian.live import LiveNetwork, Per, Snapshot
 from lnpbrian.lyapunov import TwinExponents
-from lnpbrian.network import LiveNetwork, NetworkSpec, RecurrentNetwork
+from lnpbrian.model_structure import adopt
+from lnpbrian.network import NetworkSpec, RecurrentNetwork
 from lnpbrian.observation import Observation, observe_model, observe_network
 from lnpbrian.options import PruneOptions, schedule
-from lnpbrian.simulate import Drive, noise_drive
+from lnpbrian.simulate import RATE_RANGE_HZ, Drive, noise_drive
 from lnpbrian.spectrum import Spectrum, number_of_exponents
 from lnpbrian.steps import PruningSteps, has_laws
 from lnpbrian.streams import Streams
-from lnpbrian.structure import adopt
 
 __all__ = ["Progress", "PruneResult", "Record", "prune"]
+
+# Bounds of the mean rate of a network of the user's own, over its rate before pruning.
+RATE_FACTOR = 4.0
 
 
 @dataclass(frozen=True)
@@ -58,8 +67,8 @@ class Record:
         Number of strongly connected components.
     degree_variance : float or None
         These four are None of a network of over 10,000 neurons, and four times in five of one of over 2000.
-    time_constant_mean_ms : float
-        Of the surviving neurons.
+    time_constant_mean_ms : float or None
+        Of the surviving neurons; None if one of them is not known.
     stable : bool
         Whether rate and largest exponent are within the bounds of the options.
     status : tuple of str
@@ -81,7 +90,7 @@ class Record:
     adjacency_ipr: float | None
     strong_components: int | None
     degree_variance: float | None
-    time_constant_mean_ms: float
+    time_constant_mean_ms: float | None
     stable: bool
     status: tuple[str, ...]
     seconds: dict[str, float]
@@ -94,7 +103,7 @@ class PruneResult:
     Attributes
     ----------
     live : LiveNetwork
-        The network that was handed in, edited in place.
+        The network that was handed in, edited in place; its `alive` and `alive_in` say which neurons survive.
     history : tuple of Record
         One record per iteration, the start included.
     exponents_before, exponents_after : TwinExponents or Spectrum
@@ -144,8 +153,16 @@ class Progress:
 
 
 def prune(
-    live: LiveNetwork,
+    network: Network | LiveNetwork,
+    synapses: Synapses | Sequence[Synapses] | None = None,
     *,
+    weight: Per | Sequence[Per] = "w",
+    inhibitory: Synapses | Sequence[Synapses] = (),
+    time_constant: str | Quantity | Mapping[str, str | Quantity] | None = None,
+    state: str | Mapping[str, str] = "v",
+    input: str | Sequence[str] | Mapping[str, Any] | None = None,
+    protect: Group | Sequence[Group] = (),
+    namespace: Mapping[str, Any] | None = None,
     options: PruneOptions | None = None,
     drive: Drive | None = None,
     reference: NetworkSpec | None = None,
@@ -157,10 +174,12 @@ def prune(
 
     Parameters
     ----------
-    live : LiveNetwork
-        A model of `lnpbrian.models`, or `LiveNetwork` around any Brian2 network in runtime mode. A model is edited
-        where it stands, and copies of it are measured; a network of your own is run between the edits, and goes on from
-        where it is.
+    network : brian2.Network, LiveNetwork or a model
+        Any network in runtime mode, or a model of `lnpbrian.models`. It is edited where it stands.
+    synapses, weight, inhibitory, time_constant, state, input, protect
+        What to prune in a network of your own, and what its variables are called; see `LiveNetwork`.
+    namespace : mapping, optional
+        What its equations take from outside; by default what is visible where `prune` is called, as for Brian2's `run`.
     options : PruneOptions, optional
         Targets, schedule, reading of the method.
     drive : Drive, optional
@@ -184,8 +203,8 @@ def prune(
     Raises
     ------
     InvalidInput
-        If the targets cannot be reached, the network is silent or has no synapses, an option needs what it lacks, or
-        the checkpoint is damaged or of another run.
+        If the targets cannot be reached, the network is silent or has no synapses, an option needs what it lacks, an
+        edit is not possible on one of its objects, or the checkpoint is damaged or of another run.
     OSError
         If a checkpoint cannot be written; the last complete one is still there.
 
@@ -193,6 +212,12 @@ def prune(
     -----
     Algorithm 1 of arXiv 2403.03409. Step I aims at the number of synapses that, after the steps that follow it, leaves
     the scheduled one. No data of a task is used. A plastic model does not learn meanwhile.
+
+    A network of your own is run to be measured, and set back to where it was after every measurement: time, states,
+    plastic weights, monitors and random numbers, though not what Python functions of yours remember. It ends at the
+    time at which it came, as if the pruned synapses had not been there. Should anything fail, or Ctrl-C be pressed, all
+    of it is back. Neurons are counted over all groups that the synapses touch; what is not listed in `synapses` is
+    only edited where it touches a pruned neuron.
 
     Examples
     --------
@@ -205,24 +230,67 @@ def prune(
     (48, True)
     """
     options = PruneOptions() if options is None else options
-    checks.instance("live", live, LiveNetwork, "use a model of lnpbrian.models or LiveNetwork(network, ...)")
     checks.instance("options", options, PruneOptions, "use PruneOptions(...)")
     if drive is not None:
         checks.instance("drive", drive, Drive, "use noise_drive(...) or Drive(values, hold)")
     if reference is not None:
         checks.instance("reference", reference, NetworkSpec, "use the spec that the model had")
+    description: dict[str, Any] = {
+        "weight": weight,
+        "inhibitory": inhibitory,
+        "time_constant": time_constant,
+        "state": state,
+        "input": input,
+        "protect": protect,
+        "namespace": namespace,
+    }
+    if isinstance(network, LiveNetwork):
+        live = network
+        for name, value in {"synapses": synapses, **description}.items():
+            if value is not signature(prune).parameters[name].default:
+                raise InvalidInput(f"{name} belongs to a brian2.Network; a {type(live).__name__} knows its own")
+    else:
+        checks.instance("network", network, Network, "use the brian2.Network that you run, or a model")
+        if namespace is None:
+            description["namespace"] = get_local_namespace(1)
+        live = LiveNetwork(network, synapses, **description)
     _check(live, options, drive, reference, checkpoint)
-    targets = schedule(int(live.alive.sum()), len(live.synapses), options)
+    targets = schedule(live.n_alive, live.n_synapses, options)
     streams = Streams(seed).child("prune")
-    if drive is None and isinstance(live, RecurrentNetwork):
-        drive = noise_drive(len(live.neurons), duration=options.observation, rng=streams.rng("noise drive"))
-    start, folder = None, None
-    if isinstance(live, RecurrentNetwork):
-        now = live.spec
-        start = now if reference is None else reference
-        if checkpoint is not None:
-            folder = CheckpointFolder(checkpoint, fingerprint(now, start, drive, options, seed))
-    steps = PruningSteps(live, start, options, drive, streams)
+    if not isinstance(live, RecurrentNetwork):
+        return _prune_in_place(live, targets, options, streams, report)
+    if drive is None:
+        drive = noise_drive(live.n_neurons, duration=options.observation, rng=streams.rng("noise drive"))
+    now, folder = live.spec, None
+    start = now if reference is None else reference
+    if checkpoint is not None:
+        folder = CheckpointFolder(checkpoint, fingerprint(now, start, drive, options, seed))
+    return _looped(PruningSteps(live, start, options, drive, streams), targets, folder, report)
+
+
+def _prune_in_place(
+    live: LiveNetwork,
+    targets: list[tuple[int, int]],
+    options: PruneOptions,
+    streams: Streams,
+    report: Callable[[Progress], None] | None,
+) -> PruneResult:
+    """Prune somebody else's network, or leave it as it was."""
+    rehearse(live, neurons=options.neuron_sparsity > 0, edges=options.does("III"))
+    with Snapshot(live) as before:
+        try:
+            return _looped(PruningSteps(live, None, options, None, streams), targets, None, report)
+        except BaseException:
+            before.restore()
+            raise
+
+
+def _looped(
+    steps: PruningSteps,
+    targets: list[tuple[int, int]],
+    folder: CheckpointFolder | None,
+    report: Callable[[Progress], None] | None,
+) -> PruneResult:
     # Sums of several threads depend on their number: with one, equal calls give equal networks on every machine.
     with threadpool_limits(1, user_api="blas"):
         return _Loop(steps, targets, folder, report).run()
@@ -236,16 +304,16 @@ def _check(
     checkpoint: object,
 ) -> None:
     """Refuse what the network does not have the means for, before anything is measured or changed."""
-    if len(live.synapses) == 0:
-        raise InvalidInput(f"{live.synapses.name!r} has no synapses to prune")
+    if live.n_synapses == 0:
+        raise InvalidInput(f"{' and '.join(s.name for s in live.connections)} has no synapses to prune")
     if isinstance(live, RecurrentNetwork):
         if options.exponents == "spectrum":
             number_of_exponents(live.spec, "all")
         if options.exponents == "tangent" and live.spec.delays is not None:
             raise InvalidInput("exponents='tangent' does not know delays; use 'twins'")
-        if reference is not None and reference.n_neurons != len(live.neurons):
+        if reference is not None and reference.n_neurons != live.n_neurons:
             raise InvalidInput(
-                f"reference has {reference.n_neurons} neurons, the network has {len(live.neurons)}; it must be the one "
+                f"reference has {reference.n_neurons} neurons, the network has {live.n_neurons}; it must be the one "
                 "that the network descends from"
             )
         start = live.spec if reference is None else reference
@@ -268,11 +336,12 @@ def _check(
         raise InvalidInput(f"reference {own}; leave it out")
     if drive is not None:
         raise InvalidInput(f"drive {own}; a network of your own brings its own input")
-    if options.neuron_sparsity > 0 and not live.silence:
-        raise InvalidInput(
-            "silence is empty, so that a pruned neuron would go on firing; name the variables that keep it from it, "
-            "e.g. LiveNetwork(..., silence={'drive': 0}), or use neuron_sparsity=0"
-        )
+    for needs, why in (
+        (options.noise.rescale != "none", live.weights_can_be_set()),
+        (options.noise.edge_strength != "lyapunov", live.weights_compare()),
+    ):
+        if needs and why:
+            raise InvalidInput(f"{why}; use NoisePruneOptions(rescale='none', edge_strength='lyapunov')")
 
 
 class _Loop:
@@ -292,7 +361,7 @@ class _Loop:
         self.report = report
         self.targets = targets
         # An iteration costs what it costs without synapses, and in proportion to those it finds.
-        found = np.array([len(self.live.synapses), *(synapses for _, synapses in targets)], dtype=float)
+        found = np.array([self.live.n_synapses, *(synapses for _, synapses in targets)], dtype=float)
         cost = np.cumsum(0.05 * found[0] + found)
         self.done = np.concatenate(([0.0], cost / cost[-1]))
         self.seconds: dict[str, float] = {}
@@ -305,7 +374,7 @@ class _Loop:
         first = now = self._observe(0)
         if not now.rates.any():
             raise InvalidInput(
-                f"{self.live.neurons.name!r} is silent: no spike in {float(self.options.observation):g} s; give it "
+                f"{self.live!r} is silent: no spike in {float(self.options.observation):g} s; give it "
                 "more input, since neither exponents nor pruning mean anything without activity"
             )
         if saved is None:
@@ -370,7 +439,7 @@ class _Loop:
         """Do the steps of iteration k, and return what they say."""
         steps, options = self.steps, self.options
         neurons, synapses = self.targets[k - 1]
-        alive = int(self.live.alive.sum())
+        alive = self.live.n_alive
         order = steps.order
         # Step II takes about this fraction of the synapses along, step III adds its own.
         factors = {"II": (min(neurons, alive) / alive) ** 2, "III": 1 + options.delocalise.fraction}
@@ -398,7 +467,7 @@ class _Loop:
         self._tell(k, "step IV", begun + fraction * over)
 
     def _is_stable(self, rate: float, largest: TwinExponents | Spectrum) -> bool:
-        low, high = self.options.rates
+        low, high = self._bounds(rate)
         if not low <= rate <= high:
             return False
         bound = self.options.exponent_growth
@@ -408,9 +477,18 @@ class _Loop:
         error = np.hypot(largest.standard_error, first.largest_exponent_standard_error_per_s)
         return bool(largest.largest <= first.largest_exponent_per_s + bound + 3 * error)
 
+    def _bounds(self, rate: float) -> tuple[float, float]:
+        """Return the bounds of the mean rate; `rate` is that of the unpruned network if there is no history yet."""
+        if self.options.rates is not None:
+            return self.options.rates
+        if isinstance(self.live, RecurrentNetwork):
+            return RATE_RANGE_HZ
+        first = self.history[0].mean_rate_hz if self.history else rate
+        return first / RATE_FACTOR, first * RATE_FACTOR
+
     def _why(self) -> str:
         first, last = self.history[0], self.history[-1]
-        low, high = self.options.rates
+        low, high = self._bounds(first.mean_rate_hz)
         if not low <= last.mean_rate_hz <= high:
             return f"mean rate {last.mean_rate_hz:.3g} Hz outside {low:g}..{high:g} Hz"
         return (
@@ -421,7 +499,8 @@ class _Loop:
         """Append to the history, and write a checkpoint."""
         live, each = self.live, now.each
         graph: DelocalisationReport | None = self._timed("localisation", partial(self.steps.localisation, k))
-        rate = float(now.rates[live.alive].mean())
+        neurons = live.measured
+        rate = float(now.rates[neurons].mean())
         stable = self._is_stable(rate, now.largest)
         # The network as it came is nothing that pruning could have spoilt.
         self.unstable = 0 if stable or k == 0 else self.unstable + 1
@@ -429,8 +508,8 @@ class _Loop:
         self.history.append(
             Record(
                 iteration=k,
-                neurons=int(live.alive.sum()),
-                synapses=len(live.synapses),
+                neurons=live.n_alive,
+                synapses=live.n_synapses,
                 mean_rate_hz=rate,
                 largest_exponent_per_s=now.largest.largest,
                 largest_exponent_standard_error_per_s=now.largest.standard_error,
@@ -441,7 +520,7 @@ class _Loop:
                 adjacency_ipr=None if graph is None else graph.adjacency.maximum,
                 strong_components=None if graph is None else graph.strong_components,
                 degree_variance=None if graph is None else graph.degree_variance,
-                time_constant_mean_ms=float(1e3 * live.time_constants[live.alive].mean()),
+                time_constant_mean_ms=_mean(1e3 * live.time_constants[neurons]),
                 stable=stable,
                 status=notes,
                 seconds=seconds,
@@ -458,6 +537,10 @@ class _Loop:
             begun = time.perf_counter()
             self.folder.save(Checkpoint(spec, state))
             seconds["checkpoint"] = time.perf_counter() - begun
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return None if np.isnan(values).any() else float(values.mean())
 
 
 def _record_from(saved: dict[str, Any]) -> Record:

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from brian2 import Network, NetworkOperation, Quantity, get_unit, ms, second
-from brian2.units.fundamentalunits import have_same_dimensions
+from brian2 import Network, NetworkOperation, Quantity, ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network import LiveNetwork, NetworkSpec, RecurrentNetwork
+from lnpbrian.live import LiveNetwork, Snapshot
+from lnpbrian.model_structure import copy_block_events
+from lnpbrian.network import NetworkSpec, RecurrentNetwork
 from lnpbrian.simulate import Drive, drive_operation, spike_counter
-from lnpbrian.structure import copy_block_events
 
 __all__ = ["TwinExponents", "block_twin_exponents", "restored_twin_exponents"]
 
@@ -296,7 +296,7 @@ def block_twin_exponents(
         blocks["v"][1:][fresh] += eps * rng.standard_normal((n_fresh, spec.n_neurons))
 
     def separation() -> np.ndarray:
-        blocks = twins.compared_values().reshape(copies, -1)
+        blocks = twins.state_values().reshape(copies, -1)
         return np.abs(blocks[1:] - blocks[0])
 
     # Before the drive of the new step is set: a window ends with the drive it ran under.
@@ -320,24 +320,24 @@ def restored_twin_exponents(
     transient: Quantity = 200 * ms,
     renormalise_every: Quantity = 20 * ms,
     realisations: int = 4,
-    perturbation: Quantity | float | None = None,
+    perturbation: float = 1e-8,
     rng: np.random.Generator,
     report: Report | None = None,
 ) -> TwinExponents:
     """Measure Lyapunov exponents of any Brian2 network in runtime mode with ``store`` and ``restore``.
 
-    For every window the network is stored, run once per realisation from perturbed potentials, restored with its random
-    state, and run on as the reference. The network stays where the last reference window ends, and keeps the last
-    stored state under the name "lnpbrian_twins". What a Python function of yours remembers is not restored.
+    For every window the network is stored, run once per realisation from perturbed states, restored with its random
+    numbers, and run on as the reference. The network stays where the last reference window ends. What a Python function
+    of yours remembers is not restored.
 
     Parameters
     ----------
     live : LiveNetwork
-        The network and the names of its variables.
+        The network, and the name of the state variable that is moved and compared.
     duration, transient, renormalise_every, realisations, rng, report
         As in `block_twin_exponents`.
-    perturbation : Quantity or float, optional
-        Standard deviation of the perturbation, in the unit of the potential; 1e-8 for a dimensionless one.
+    perturbation : float
+        Standard deviation of the perturbation, in units of `LiveNetwork.state_scales` when the measurement begins.
 
     Returns
     -------
@@ -347,32 +347,43 @@ def restored_twin_exponents(
     Raises
     ------
     InvalidInput
-        If a value is out of range, or the perturbation has another unit than the potential.
+        If a value is out of range, or no neuron has a state.
     """
     plan = _plan(duration, transient, renormalise_every, realisations, live.dt)
-    potential = live.neurons.variables[live.potential]
-    eps = _perturbation_size(perturbation, potential.dim, live.potential)
-    alive = np.flatnonzero(live.alive)
+    eps = checks.real("perturbation", perturbation, above=0, below=1)
+    chosen = np.flatnonzero(live.measured)
     growth = Growth(plan.window)
     if plan.transient > 0:
         live.run(plan.transient * second)
-    with _cheap_collections():
+    spread = live.state_scales()[chosen]
+
+    def state() -> np.ndarray:
+        return live.state_values()[chosen] / spread
+
+    with _cheap_collections(), Snapshot(live) as begin:
         for k in range(plan.n_windows):
-            live.network.store("lnpbrian_twins")
-            v = live.compared_values()[alive]
+            begin.take()
+            v = state()
             starts, ends = [], []
             for _ in range(plan.realisations):
-                potential.get_value()[alive] += eps * rng.standard_normal(alive.size)
-                starts.append(np.abs(live.compared_values()[alive] - v))
+                _move(live, chosen, eps * spread * rng.standard_normal(chosen.size))
+                starts.append(np.abs(state() - v))
                 live.run(plan.window * second)
-                ends.append(live.compared_values()[alive])
-                live.network.restore("lnpbrian_twins", restore_random_state=True)
+                ends.append(state())
+                begin.restore()
             live.run(plan.window * second)
-            reference = live.compared_values()[alive]
+            reference = state()
             growth.add(np.array(starts), np.abs(np.array(ends) - reference), reference)
             if report is not None:
                 report((k + 1) / plan.n_windows)
-    return growth.result(np.zeros(alive.size), "fresh")
+    return growth.result(np.zeros(chosen.size), "fresh")
+
+
+def _move(live: LiveNetwork, neurons: np.ndarray, by: np.ndarray) -> None:
+    shift = np.zeros(live.n_neurons)
+    shift[neurons] = by
+    for where, values in live.states():
+        values += shift[where]
 
 
 @contextmanager
@@ -384,14 +395,3 @@ def _cheap_collections() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
-
-
-def _perturbation_size(perturbation: Quantity | float | None, dim: object, name: str) -> float:
-    unit = get_unit(dim)
-    if perturbation is None:
-        perturbation = 1e-8
-    if not have_same_dimensions(perturbation, unit):
-        raise InvalidInput(
-            f"perturbation must have the unit of {name} ({unit}), got {perturbation!r}; e.g. 1e-8*{unit}"
-        )
-    return checks.real("perturbation", float(perturbation), above=0)

@@ -1,7 +1,6 @@
 """Recurrent leaky integrate-and-fire networks: a frozen description, and the live Brian2 objects built from it.
 
 `NetworkSpec` holds every number of a network as arrays; `RecurrentNetwork` is the Brian2 network made of them.
-`LiveNetwork` says the same of a network that somebody else built: which of its objects and variables to work on.
 """
 
 from __future__ import annotations
@@ -9,18 +8,17 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
-from brian2 import Hz, Network, NeuronGroup, Quantity, Synapses, get_unit, second
-from brian2.units.fundamentalunits import DIMENSIONLESS, have_same_dimensions
+from brian2 import Hz, Network, NeuronGroup, Synapses, second
 
 from lnpbrian import checks, files
 from lnpbrian.checks import InvalidInput
+from lnpbrian.live import LiveNetwork
 
-__all__ = ["STDP", "LiveNetwork", "NetworkSpec", "RecurrentNetwork"]
+__all__ = ["STDP", "NetworkSpec", "RecurrentNetwork"]
 
 _FORMAT = 1
 SPIKE_TIMINGS = ("grid", "interpolated", "precise")
@@ -441,123 +439,6 @@ class NetworkSpec:
             raise InvalidInput(f"{os.fspath(path)!r} lacks a part of a network ({error})") from error
 
 
-class LiveNetwork:
-    """A running Brian2 network, and the names of those of its variables that pruning needs.
-
-    Parameters
-    ----------
-    network : brian2.Network
-        Holds `neurons`, `synapses` and whatever else drives them.
-    neurons : brian2.NeuronGroup
-        The N recurrent neurons.
-    synapses : brian2.Synapses
-        Recurrent synapses, from `neurons` to `neurons`.
-    time_constants : Quantity or str
-        Membrane time constants, (N,) or scalar, or the name of the variable that holds them.
-    weight, potential : str, default "w" and "v"
-        Variables of the synapses and of the neurons.
-    compared : str, optional
-        Variable in which twins are compared, the potential by default.
-    silence : mapping, optional
-        Variables of a neuron and the values that keep it from firing, e.g. ``{"I_bias": 0}``; used when a neuron is
-        pruned.
-    namespace : mapping, optional
-        External identifiers of the equations, handed to every ``run``.
-
-    Raises
-    ------
-    InvalidInput
-        If an object or a variable is missing or of the wrong kind.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        neurons: NeuronGroup,
-        synapses: Synapses,
-        *,
-        time_constants: Quantity | str,
-        weight: str = "w",
-        potential: str = "v",
-        compared: str | None = None,
-        silence: Mapping[str, Any] | None = None,
-        namespace: Mapping[str, Any] | None = None,
-    ) -> None:
-        for name, value, kind in (
-            ("network", network, Network),
-            ("neurons", neurons, NeuronGroup),
-            ("synapses", synapses, Synapses),
-        ):
-            if not isinstance(value, kind):
-                raise InvalidInput(f"{name} must be a Brian2 {kind.__name__}, got {type(value).__name__}")
-        if synapses.source is not neurons or synapses.target is not neurons:
-            raise InvalidInput(f"synapses {synapses.name!r} must go from {neurons.name!r} to {neurons.name!r}")
-        for name, value in (("neurons", neurons), ("synapses", synapses)):
-            if not any(obj is value for obj in network.objects):
-                raise InvalidInput(f"{name} {value.name!r} are not part of the network; add them to it")
-        _require_variable(synapses, weight)
-        if synapses.variables[weight].read_only or not np.issubdtype(synapses.variables[weight].dtype, np.floating):
-            raise InvalidInput(f"weight must name a floating-point variable that can be set, got {weight!r}")
-        for name in (potential, *([] if compared is None else [compared]), *(silence or {})):
-            _require_variable(neurons, name)
-        for name, value in (silence or {}).items():
-            dim = neurons.variables[name].dim
-            if not have_same_dimensions(value, get_unit(dim)):
-                unit = "no unit" if dim is DIMENSIONLESS else f"the unit {get_unit(dim)}"
-                raise InvalidInput(f"silence: {name} has {unit}, got {value!s}")
-        self.network = network
-        self.neurons = neurons
-        self.synapses = synapses
-        self.weight = weight
-        self.potential = potential
-        self.compared = compared or potential
-        self.silence = dict(silence or {})
-        self.namespace = dict(namespace or {})
-        if isinstance(time_constants, str):
-            _require_variable(neurons, time_constants)
-            time_constants = getattr(neurons, time_constants)[:]
-        if not isinstance(time_constants, Quantity) or time_constants.dim is not second.dim:
-            raise InvalidInput(f"time_constants must be times such as 20*ms, got {time_constants!r}")
-        tau = np.asarray(time_constants, dtype=float)
-        if tau.shape not in ((), (len(neurons),)) or not (tau > 0).all():
-            raise InvalidInput(
-                f"time_constants must be positive, one or {len(neurons)} of them, got {time_constants!s}"
-            )
-        self.time_constants = np.broadcast_to(tau, (len(neurons),)).copy()
-        self._alive = np.ones(len(neurons), dtype=bool)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({int(self.alive.sum())} neurons alive, {len(self.synapses)} synapses)"
-
-    @property
-    def alive(self) -> np.ndarray:
-        """Mask of the neurons that have not been pruned, shape (N,)."""
-        return self._alive.copy()
-
-    def mark_silenced(self, indices: np.ndarray) -> None:
-        """Note that neurons have been silenced."""
-        self._alive[indices] = False
-
-    def compared_values(self) -> np.ndarray:
-        """Return the variable in which twins are compared, shape (N,), in SI units."""
-        return np.array(self.neurons.state(self.compared, use_units=False)[:])
-
-    @property
-    def dt(self) -> float:
-        """Simulation step in seconds."""
-        return float(self.neurons.clock.dt_)
-
-    def run(self, duration: Quantity, **options: Any) -> None:
-        """Run the network for `duration` with its own namespace."""
-        self.network.run(duration, namespace=self.namespace, **options)
-
-
-def _require_variable(group: NeuronGroup | Synapses, name: str) -> None:
-    if name not in group.variables:
-        known = ", ".join(sorted(group.equations.names))
-        raise InvalidInput(f"{group.name!r} has no variable {name!r}; its equations define: {known}")
-
-
 class RecurrentNetwork(LiveNetwork):
     """The Brian2 network of a `NetworkSpec`, in runtime mode.
 
@@ -581,18 +462,28 @@ class RecurrentNetwork(LiveNetwork):
         synapses = _build_synapses(spec, neurons, name, plastic)
         super().__init__(
             Network(neurons, synapses, name=f"{name}_network"),
-            neurons,
             synapses,
-            time_constants="tau_m",
-            compared="v" if spec.spike_timing == "grid" else "virtual_v",
-            silence={"alive": False, "I_bias": 0.0},
+            time_constant="tau_m",
+            input={"alive": False, "I_bias": 0.0},
+            namespace={},
         )
+        self.neurons = neurons
+        self.synapses = synapses
         self._built_from = spec
 
     @property
     def alive(self) -> np.ndarray:
         """Mask of the neurons that have not been silenced, shape (N,)."""
         return np.array(self.neurons.alive_[:])
+
+    def state_values(self) -> np.ndarray:
+        """Return the potentials, which off the time grid tell held neurons apart; shape (N,)."""
+        compared = "v" if self._built_from.spike_timing == "grid" else "virtual_v"
+        return np.array(self.neurons.state(compared, use_units=False)[:])
+
+    def state_scales(self) -> np.ndarray:
+        """Return ones, shape (N,): potentials are in units of the threshold."""
+        return np.ones(self.n_neurons)
 
     def set_time_constants(self, time_constants: np.ndarray) -> None:
         """Give the neurons other membrane time constants, shape (N,), in seconds."""
@@ -632,13 +523,14 @@ def _dynamics(spec: NetworkSpec) -> _Dynamics:
     return _DYNAMICS["delta" if spec.has_delta_synapses else "exponential", spec.spike_timing]
 
 
-def _build_neurons(spec: NetworkSpec, name: str) -> NeuronGroup:
+def neuron_group(spec: NetworkSpec, name: str, *, extra: str = "") -> NeuronGroup:
+    """Return the neurons of `spec` without any of its arrays; `extra` declares more variables."""
     dynamics = _dynamics(spec)
     on_grid = spec.spike_timing == "grid"
     tau_syn = spec.synaptic_time_constant
     neurons = NeuronGroup(
         spec.n_neurons,
-        dynamics.neurons,
+        dynamics.neurons + extra,
         threshold="v >= 1 and alive",
         reset=dynamics.reset,
         refractory=spec.refractory_period * second if on_grid else False,
@@ -652,6 +544,11 @@ def _build_neurons(spec: NetworkSpec, name: str) -> NeuronGroup:
         neurons.resetter["spike"].when = "before_synapses"
         neurons.release = -1 * second
         neurons.slope = 1 * Hz
+    return neurons
+
+
+def _build_neurons(spec: NetworkSpec, name: str) -> NeuronGroup:
+    neurons = neuron_group(spec, name)
     _set_time_constants(neurons, spec)
     neurons.I_bias = spec.bias
     neurons.v = np.where(spec.alive, spec.initial_potential, 0)
@@ -667,19 +564,19 @@ def _set_time_constants(neurons: NeuronGroup, spec: NetworkSpec) -> None:
         neurons.kappa = tau_syn / (tau_syn - spec.time_constants)
 
 
-def _build_synapses(spec: NetworkSpec, neurons: NeuronGroup, name: str, plastic: bool) -> Synapses:
-    stdp = spec.plasticity if plastic else None
+def synapse_group(spec: NetworkSpec, neurons: NeuronGroup, name: str, *, plastic: bool, extra: str = "") -> Synapses:
+    """Return the synapses of `spec` before any of them is made; `extra` declares more variables."""
     equations, on_post = SYNAPSE_EQUATIONS, None
     on_pre = _dynamics(spec).on_pre
     namespace = {"tau_syn": spec.synaptic_time_constant * second, "t_ref": spec.refractory_period * second}
-    if stdp is not None:
+    if plastic:
         if spec.spike_timing != "grid":
             raise InvalidInput("plastic synapses need spike_timing='grid'; build the network with plastic=False")
         equations, on_pre, on_post = STDP_EQUATIONS, f"\n{on_pre}{STDP_ON_PRE}", STDP_ON_POST
     synapses = Synapses(
         neurons,
         neurons,
-        equations,
+        equations + extra,
         on_pre=on_pre,
         on_post=on_post,
         dt=spec.dt * second,
@@ -688,6 +585,12 @@ def _build_synapses(spec: NetworkSpec, neurons: NeuronGroup, name: str, plastic:
     )
     if spec.spike_timing == "precise":
         synapses.advance.order = -1
+    return synapses
+
+
+def _build_synapses(spec: NetworkSpec, neurons: NeuronGroup, name: str, plastic: bool) -> Synapses:
+    stdp = spec.plasticity if plastic else None
+    synapses = synapse_group(spec, neurons, name, plastic=stdp is not None)
     if spec.n_synapses == 0:
         synapses.connect(condition=False)
         return synapses

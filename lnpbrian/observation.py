@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from brian2 import Quantity, ms, second
+from brian2 import ms, second
 
+from lnpbrian.live import LiveNetwork, Snapshot
 from lnpbrian.lyapunov import TwinExponents, block_twin_exponents, restored_twin_exponents, twin_window
-from lnpbrian.network import LiveNetwork, NetworkSpec
+from lnpbrian.network import NetworkSpec
 from lnpbrian.options import PruneOptions
 from lnpbrian.simulate import Drive, observe
 from lnpbrian.spectrum import Spectrum, lyapunov_spectrum
@@ -109,20 +110,29 @@ def observe_model(
 
 
 def observe_network(live: LiveNetwork, options: PruneOptions, streams: Streams, *, report: Report) -> Observation:
-    """Run any Brian2 network on from where it is, and measure it with twins through ``store`` and ``restore``."""
+    """Run any Brian2 network from where it is, measure it with twins, and set it back to where it was.
+
+    So every iteration of a pruning run meets the same input and the same random numbers.
+    """
     report("rates", 0.0)
-    observe(live, SETTLE)
-    rates = observe(live, options.observation).rates
-    report("exponents", 0.4)
-    dimension = live.neurons.variables[live.potential].dim
-    twins = restored_twin_exponents(
-        live,
-        renormalise_every=twin_window(live.dt) * second,
-        duration=options.exponent_duration,
-        realisations=options.realisations,
-        perturbation=Quantity(options.perturbation, dim=dimension),
-        # The same perturbations in every iteration: differences come from the network.
-        rng=streams.rng("twins"),
-        report=lambda fraction: report("exponents", 0.4 + 0.6 * fraction),
-    )
-    return Observation(rates, twins, twins, live.alive)
+    with Snapshot(live) as before:
+        try:
+            observe(live, SETTLE)
+            with Snapshot(live) as settled:
+                rates = observe(live, options.observation).rates
+                settled.restore()
+            report("exponents", 0.4)
+            twins = restored_twin_exponents(
+                live,
+                transient=0 * ms,
+                renormalise_every=twin_window(live.dt) * second,
+                duration=options.exponent_duration,
+                realisations=options.realisations,
+                perturbation=options.perturbation,
+                # The same perturbations in every iteration: differences come from the network.
+                rng=streams.rng("twins"),
+                report=lambda fraction: report("exponents", 0.4 + 0.6 * fraction),
+            )
+        finally:
+            before.restore()
+    return Observation(rates, twins, twins, live.measured)

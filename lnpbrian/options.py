@@ -12,7 +12,6 @@ from lnpbrian import checks
 from lnpbrian.betweenness import CENTRALITIES
 from lnpbrian.checks import InvalidInput
 from lnpbrian.noise import NoisePruneOptions
-from lnpbrian.simulate import RATE_RANGE_HZ
 
 __all__ = ["DelocaliseOptions", "PruneOptions", "TuningOptions", "schedule"]
 
@@ -121,9 +120,11 @@ class PruneOptions:
     realisations : int
         Number of twins, or of tangent vectors.
     perturbation : float
-        Standard deviation of the twins' perturbation, in the unit of the potential.
-    rates : (float, float)
-        Bounds of the mean rate in Hz.
+        Standard deviation of the twins' perturbation, in units of the threshold of a model; in a network of your own,
+        in units of the spread of the state variable among the neurons.
+    rates : (float, float), optional
+        Bounds of the mean rate in Hz. By default 5 and 50 for a model, and a quarter and four times of what it was at
+        first for a network of your own.
     exponent_growth : float, optional
         How far the largest exponent may grow above that of the unpruned network, in 1/s, beside three standard errors
         of the difference; None for no bound. Pruning stops after two iterations in a row that break this bound or that
@@ -144,7 +145,7 @@ class PruneOptions:
     exponent_duration: Quantity = field(default_factory=lambda: 500 * ms)
     realisations: int = 4
     perturbation: float = 1e-8
-    rates: tuple[float, float] = RATE_RANGE_HZ
+    rates: tuple[float, float] | None = None
     exponent_growth: float | None = 20.0
 
     def __post_init__(self) -> None:
@@ -160,9 +161,10 @@ class PruneOptions:
         checks.real("perturbation", self.perturbation, above=0)
         if self.exponent_growth is not None:
             checks.real("exponent_growth", self.exponent_growth, at_least=0)
-        low, high = checks.array("rates", self.rates, shape=(2,), remedy="give the lower and the upper bound in Hz")
-        if not 0 <= low < high:
-            raise InvalidInput(f"rates must be (lower, upper) in Hz, got {self.rates}")
+        if self.rates is not None:
+            low, high = checks.array("rates", self.rates, shape=(2,), remedy="give the lower and the upper bound in Hz")
+            if not 0 <= low < high:
+                raise InvalidInput(f"rates must be (lower, upper) in Hz, got {self.rates}")
         for name, kind in (
             ("noise", NoisePruneOptions),
             ("delocalise", DelocaliseOptions),

@@ -10,7 +10,8 @@ from brian2 import NetworkOperation, NeuronGroup, Quantity, SpikeMonitor, ms, se
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network import LiveNetwork, NetworkSpec, RecurrentNetwork
+from lnpbrian.live import LiveNetwork
+from lnpbrian.network import NetworkSpec, RecurrentNetwork
 
 __all__ = ["Activity", "Drive", "noise_drive", "observe", "require_active"]
 
@@ -172,14 +173,21 @@ def observe(
     """
     length = checks.seconds("duration", duration)
     start = float(live.network.t_)
-    monitor = SpikeMonitor(live.neurons, name=f"{live.neurons.name}_observer")
-    extra = [monitor] if drive is None else [monitor, drive_operation(live.neurons, drive)]
+    first = [where.start for where, _ in live.spiking]
+    monitors = [SpikeMonitor(group, name=f"{group.name}_observer") for _, group in live.spiking]
+    extra = list(monitors)
+    if drive is not None:
+        assert isinstance(live, RecurrentNetwork)  # a network of the user's own brings its own input
+        extra.append(drive_operation(live.neurons, drive))
     live.network.add(*extra)
     try:
         live.run(length * second, report=report, report_period=0.2 * second)
     finally:
         live.network.remove(*extra)
-    return Activity(np.array(monitor.i[:]), np.array(monitor.t_[:]) - start, len(live.neurons), length)
+    indices = np.concatenate([k + np.array(m.i[:]) for k, m in zip(first, monitors, strict=True)])
+    times = np.concatenate([np.array(m.t_[:]) for m in monitors]) - start
+    order = np.argsort(times, kind="stable")
+    return Activity(indices[order], times[order], live.n_neurons, length)
 
 
 def require_active(

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from brian2 import NeuronGroup, Subgroup, Synapses, ms
+from brian2 import ms
 
 from lnpbrian.betweenness import lowest_neurons, removal_centrality, total_degree
 from lnpbrian.checks import InvalidInput
@@ -16,18 +16,18 @@ from lnpbrian.delocalise import (
     DelocalisationReport,
     delocalisation_report,
     delocalising_edges,
-    donor_synapses,
     random_edges,
 )
+from lnpbrian.edits import add_like, keep_synapses, silence
 from lnpbrian.laws import Laws, fit_laws
-from lnpbrian.network import LiveNetwork, NetworkSpec, RecurrentNetwork
+from lnpbrian.live import LiveNetwork
+from lnpbrian.network import NetworkSpec, RecurrentNetwork
 from lnpbrian.noise import noise_prune
 from lnpbrian.observation import SETTLE, Observation
 from lnpbrian.options import STEPS, PruneOptions
 from lnpbrian.simulate import Drive
 from lnpbrian.spectrum import lyapunov_spectrum
 from lnpbrian.streams import Streams
-from lnpbrian.structure import duplicate_synapses, remove_synapses, silence_neurons
 
 if TYPE_CHECKING:
     from lnpbrian.timescales import Measurement, SearchSpace, TuningResult
@@ -69,7 +69,7 @@ class PruningSteps:
     laws: Laws | None = None
 
     def __post_init__(self) -> None:
-        self.signs = _signs(self.live) if self.start is None else np.where(self.start.excitatory, 1, -1)
+        self.signs = self.live.signs() if self.start is None else np.where(self.start.excitatory, 1, -1)
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -82,9 +82,10 @@ class PruningSteps:
     def graph(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the surviving neurons, and pre and post in their numbering."""
         alive = np.flatnonzero(self.live.alive)
-        number = np.full(len(self.live.neurons), -1)
+        number = np.full(self.live.n_neurons, -1)
         number[alive] = np.arange(alive.size)
-        return alive, number[self.live.synapses.i[:]], number[self.live.synapses.j[:]]
+        pre, post = self.live.edges()
+        return alive, number[pre], number[post]
 
     def mean_input(self, rates: np.ndarray) -> np.ndarray | None:
         """Return each neuron's mean recurrent input at these rates (N,), where the bias is to make up for its changes.
@@ -93,10 +94,9 @@ class PruningSteps:
         """
         if self.start is None or self.options.noise.excitability == "keep":
             return None
-        synapses = self.live.synapses
+        pre, post = self.live.edges()
         gain = self.start.synaptic_time_constant or self.live.time_constants
-        arriving = synapses.w_[:] * rates[synapses.i[:]]
-        return gain * np.bincount(synapses.j[:], weights=arriving, minlength=rates.size)
+        return gain * np.bincount(post, weights=self.live.weights() * rates[pre], minlength=rates.size)
 
     def with_same_input(self, edit: Callable[[], str], rates: np.ndarray) -> str:
         """Do an edit, make up for the mean input that it changes in the biases of the living, and return its note."""
@@ -104,6 +104,7 @@ class PruningSteps:
         note = edit()
         after = self.mean_input(rates)
         if before is not None and after is not None:
+            assert isinstance(self.live, RecurrentNetwork)
             alive = np.flatnonzero(self.live.alive)
             self.live.neurons.variables["I_bias"].get_value()[alive] += (before - after)[alive]
         return note
@@ -112,24 +113,28 @@ class PruningSteps:
         """Step I: keep about `count` synapses by noise pruning."""
         live = self.live
         alive, pre, post = self.graph()
-        weights = live.synapses.get_states([live.weight], units=False)[live.weight]
+        # A source of spikes has no state: it forgets at once.
+        exponents = np.full(live.n_neurons, -1 / live.dt)
+        exponents[now.alive] = now.each.per_neuron
         result = noise_prune(
             pre,
             post,
-            weights,
-            exponents=now.each.per_neuron[live.alive[now.alive]],
-            time_constants=live.time_constants[alive],
+            live.weights(),
+            exponents=exponents[alive],
+            time_constants=live.forgetting_times(exponents, now.each.resolution)[alive],
             resolution=now.each.resolution,
             rng=self.streams.child("synapses").rng(k),
-            count=min(count, weights.size),
+            count=min(count, pre.size),
             rates=now.rates[alive],
             groups=None if self.start is None else self.start.cluster[alive],
             # What the other steps take from the mean input is made up for in the same way.
             options=replace(self.options.noise, excitability="keep"),
         )
-        remove_synapses(live.synapses, result.keep)
-        live.synapses.set_states({live.weight: result.weights}, units=False)
+        keep_synapses(live, result.keep)
+        if self.options.noise.rescale != "none":
+            live.set_weights(result.weights)
         if is_plastic_model(live) and result.weights.size:
+            assert isinstance(live, RecurrentNetwork)
             # Rescaled weights may leave the range that learning had.
             live.synapses.w_max = max(float(live.synapses.w_max[:]), float(np.abs(result.weights).max()))
         return f"I: {result.status}"
@@ -138,19 +143,21 @@ class PruningSteps:
         """Step II: silence the neurons of lowest betweenness until `left` are alive."""
         live = self.live
         alive, pre, post = self.graph()
-        if left >= alive.size:
+        surplus = live.n_alive - left
+        if surplus <= 0:
             return "II: no neuron to remove"
         found = removal_centrality(pre, post, alive.size, method=self.options.centrality)
+        protected = np.flatnonzero(live.is_protected[alive])
         lowest = lowest_neurons(
             found.values,
             total_degree(pre, post, alive.size),
-            count=alive.size - left,
-            minimum=self.options.minimum_neurons,
+            count=surplus,
+            minimum=self.options.minimum_neurons + alive.size - live.n_alive,
+            protect=protected,
+            protect_at_least=protected.size,
         )
         gone = alive[lowest]
-        touching = [s for s in live.network.objects if isinstance(s, Synapses) and _touches(s, live.neurons)]
-        silence_neurons(live.neurons, gone, synapses=touching, **live.silence)
-        live.mark_silenced(gone)
+        silence(live, gone)
         by = {"exact": "betweenness", "degree": "in-degree times out-degree"}[found.method]
         return f"II: {gone.size} neurons of lowest {by} silenced"
 
@@ -168,13 +175,8 @@ class PruningSteps:
             limit = how.edges_per_neuron
             at_most = None if limit is None else int(np.ceil(limit * 2 * count / alive.size))
             new_pre, new_post = delocalising_edges(pre, post, alive.size, count=count, at_most=at_most, fewer=True)
-        weights = live.synapses.get_states([live.weight], units=False)[live.weight]
-        # A neuron whose kind has lost all its synapses gets none: there is no weight to take.
-        found = np.isin(self.signs[alive][new_pre], [0, *np.unique(np.sign(weights))])
-        new_pre, new_post = new_pre[found], new_post[found]
-        donors = donor_synapses(new_pre, weights, signs=self.signs[alive], rng=rng)
-        duplicate_synapses(live.synapses, donors, alive[new_pre], alive[new_post], weight=live.weight)
-        return f"III: {new_pre.size} edges added" + ("" if new_pre.size == count else f", {count} were wanted")
+        added = add_like(live, alive[new_pre], alive[new_post], signs=self.signs, rng=rng)
+        return f"III: {added} edges added" + ("" if added == count else f", {count} were wanted")
 
     def localisation(self, k: int) -> DelocalisationReport | None:
         """Return how localised the eigenvectors at the ends of the spectrum are after iteration k.
@@ -261,20 +263,3 @@ def is_plastic_model(live: LiveNetwork) -> bool:
     """Whether the network is a model of this package that learns."""
     # A network of the user's own may give these names another meaning.
     return isinstance(live, RecurrentNetwork) and "learning" in live.synapses.variables
-
-
-def _signs(live: LiveNetwork) -> np.ndarray:
-    """Return +1 for neurons whose weights are all positive, -1 for all negative, 0 for both or none; shape (N,)."""
-    weights = live.synapses.get_states([live.weight], units=False)[live.weight]
-    pre = np.array(live.synapses.i[:])
-    n = len(live.neurons)
-    positive = np.bincount(pre[weights > 0], minlength=n) > 0
-    negative = np.bincount(pre[weights < 0], minlength=n) > 0
-    return positive.astype(int) - negative
-
-
-def _touches(synapses: Synapses, neurons: NeuronGroup) -> bool:
-    """Whether a side of `synapses` is the group or a subgroup of it."""
-    # A subgroup holds a proxy of its group, which is not the same object; names are unique within a network.
-    sides = (synapses.source, synapses.target)
-    return any((side.source if isinstance(side, Subgroup) else side).name == neurons.name for side in sides)

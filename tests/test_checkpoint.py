@@ -212,7 +212,7 @@ def test_fractions_end_at_one_whatever_the_schedule():
     # The last partial sum of eleven or more numbers differs by rounding from their sum, for about every third schedule.
     for iterations in range(1, 31):
         options = PruneOptions(0.93, 0.3, iterations=iterations)
-        live = SimpleNamespace(synapses=range(48217))
+        live = SimpleNamespace(n_synapses=48217)
         seen = []
         loop = lnp._Loop(
             SimpleNamespace(live=live, options=options),

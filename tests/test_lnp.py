@@ -15,7 +15,8 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.lnp import prune
 from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.models.parts import LIFParameters
-from lnpbrian.network import LiveNetwork, RecurrentNetwork
+from lnpbrian.live import LiveNetwork
+from lnpbrian.network import RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions
 from lnpbrian.options import PruneOptions, TuningOptions, schedule
 from lnpbrian.simulate import noise_drive, observe
@@ -59,12 +60,11 @@ def own_network(n=60, unit=1.0):
     background = PoissonInput(neurons, "psp", 10, 20 * unit / second, weight=0.5 * mV)
     return LiveNetwork(
         Network(neurons, synapses, background),
-        neurons,
         synapses,
         weight="strength",
-        potential="psp",
-        time_constants="tau",
-        silence={"drive": 0.0},
+        state="psp",
+        time_constant="tau",
+        input="drive",
     )
 
 
@@ -149,11 +149,11 @@ def test_plastic_network_keeps_its_constants_with_its_synapses():
 
 def test_own_network_in_other_units_is_pruned():
     live = own_network()
-    before = len(live.synapses)
+    before = live.n_synapses
     result = prune(live, options=replace(QUICK, synapse_sparsity=0.7, iterations=2, perturbation=1e-9))
     assert result.history[-1].neurons == 42
-    assert len(live.synapses) < 0.4 * before
-    assert_array_equal(np.asarray(live.neurons.drive)[~live.alive], np.zeros(18))
+    assert live.n_synapses < 0.4 * before
+    assert_array_equal(np.asarray(live.groups[0].drive)[~live.alive], np.zeros(18))
     live.run(50 * ms)
 
 
@@ -250,19 +250,13 @@ def test_learning_is_switched_back_on():
 def test_input_through_a_subgroup_goes_with_the_neuron():
     live = own_network()
     source = NeuronGroup(5, "v : 1", threshold="v > 1", reset="v = 0", name="source")
-    afferents = Synapses(source, live.neurons[:30], on_pre="psp_post += 0*mV", namespace={"mV": mV}, name="afferents")
+    (neurons,) = live.groups
+    afferents = Synapses(source, neurons[:30], on_pre="psp_post += 0*mV", namespace={"mV": mV}, name="afferents")
     afferents.connect()
     live.network.add(source, afferents)
     prune(live, options=replace(QUICK, synapse_sparsity=0.7, iterations=1, realisations=1))
     assert live.alive[np.array(afferents.j[:])].all()
     assert len(afferents) == 5 * live.alive[:30].sum()
-
-
-def test_own_network_must_say_what_keeps_a_pruned_neuron_silent():
-    live = own_network()
-    live.silence.clear()
-    with pytest.raises(InvalidInput, match="silence is empty"):
-        prune(live, options=QUICK)
 
 
 def test_drive_is_for_models():
@@ -274,35 +268,6 @@ def test_drive_is_for_models():
 def test_step_that_does_not_divide_the_window():
     model = HRSNN(60, 0.2, check_rate=False, parameters=LIFParameters(dt=0.3 * ms))
     assert len(prune(model, options=replace(QUICK, iterations=1)).history) == 2
-
-
-def test_bad_live_network():
-    neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
-    synapses = Synapses(neurons, neurons, "g : 1", on_pre="v_post += g")
-    network = Network(neurons, synapses)
-    with pytest.raises(InvalidInput, match="has no variable 'w'; its equations define: g"):
-        LiveNetwork(network, neurons, synapses, time_constants=20 * ms)
-    with pytest.raises(InvalidInput, match="time_constants must be times"):
-        LiveNetwork(network, neurons, synapses, time_constants=20 * mV, weight="g")
-    with pytest.raises(InvalidInput, match="neurons must be a Brian2 NeuronGroup, got int"):
-        LiveNetwork(network, 3, synapses, time_constants=20 * ms, weight="g")
-    with pytest.raises(InvalidInput, match="has no variable 'bias'"):
-        LiveNetwork(network, neurons, synapses, time_constants=20 * ms, weight="g", silence={"bias": 0})
-    for tau in (0 * ms, [1, 2] * ms):
-        with pytest.raises(InvalidInput, match="must be positive, one or 3 of them"):
-            LiveNetwork(network, neurons, synapses, time_constants=tau, weight="g")
-    with pytest.raises(InvalidInput, match="weight must name a floating-point variable"):
-        LiveNetwork(network, neurons, synapses, time_constants=20 * ms, weight="i")
-    with pytest.raises(InvalidInput, match="silence: v has no unit, got 1"):
-        LiveNetwork(network, neurons, synapses, time_constants=20 * ms, weight="g", silence={"v": 1 * mV})
-    with pytest.raises(InvalidInput, match="are not part of the network"):
-        LiveNetwork(Network(neurons), neurons, synapses, time_constants=20 * ms, weight="g")
-    other = NeuronGroup(3, "v : 1")
-    with pytest.raises(InvalidInput, match="must go from"):
-        LiveNetwork(network, neurons, Synapses(neurons, other, "w : 1"), time_constants=20 * ms)
-    synapses.connect(condition=False)
-    with pytest.raises(InvalidInput, match="has no synapses to prune"):
-        prune(LiveNetwork(network, neurons, synapses, time_constants=20 * ms, weight="g"))
 
 
 def test_module_has_no_task():
@@ -460,13 +425,13 @@ def test_checkpoints_and_references_are_for_models(tmp_path):
         with pytest.raises(InvalidInput, match=message):
             prune(live, **{"options": QUICK, **given})
     assert not list(tmp_path.iterdir())
-    assert len(live.synapses) == 600
+    assert live.n_synapses == 600
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"live": "network"}, r"live must be a LiveNetwork, got str; use a model"),
+        ({"network": "net"}, r"network must be a Network, got str; use the brian2.Network that you run, or a model"),
         ({"options": {"iterations": 3}}, r"options must be a PruneOptions, got dict; use PruneOptions"),
         ({"drive": np.zeros((3, 40))}, r"drive must be a Drive, got ndarray; use noise_drive"),
         ({"reference": "before"}, r"reference must be a NetworkSpec, got str"),
@@ -476,7 +441,7 @@ def test_objects_of_the_wrong_kind_are_refused(given, message):
     model = HRSNN(40, 0.3, check_rate=False)
     before = len(model.synapses)
     with pytest.raises(InvalidInput, match=message):
-        prune(**{"live": model, **given})
+        prune(**{"network": model, **given})
     assert len(model.synapses) == before
 
 

@@ -1,12 +1,21 @@
-"""The Python of the README runs as it stands, on smaller networks."""
+"""The Python of the README and of docs/structure.md runs as it stands, on smaller networks."""
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+STRUCTURE = (ROOT / "docs" / "structure.md").read_text()
+
+
+def blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+
+
+BLOCKS = blocks(README)
 
 
 @pytest.mark.parametrize("code", BLOCKS)
@@ -15,13 +24,22 @@ def test_examples_run(code, tmp_path, monkeypatch):
     exec(code.replace("1000", "100"), {})
 
 
+def test_page_on_structure_runs_from_top_to_bottom():
+    names: dict[str, Any] = {}
+    for code in blocks(STRUCTURE):
+        exec(code.replace("1000", "100").replace("200", "20"), names)
+    assert names["removed"] > 0
+    assert len(names["synapses"]) > 100
+    assert names["gates"].j[:].tolist() == [0, 1]
+
+
 def test_there_are_examples():
     assert len(BLOCKS) >= 2
+    assert len(blocks(STRUCTURE)) >= 5
 
 
 def test_linked_files_exist():
-    root = Path(__file__).parent.parent
     links = re.findall(r"\]\(([^)#]+)\)", README)
-    missing = [link for link in links if "://" not in link and not (root / link).exists()]
+    missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
     assert links
     assert not missing

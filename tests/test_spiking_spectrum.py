@@ -397,7 +397,7 @@ def test_silenced_neurons_are_left_out_and_the_live_network_is_not_touched():
     spec = small()
     live = RecurrentNetwork(spec)
     drive = noise(12)
-    silence_neurons(live.neurons, np.array([2, 5]), synapses=[live.synapses], **live.silence)
+    silence_neurons(live.neurons, np.array([2, 5]), synapses=[live.synapses], **live.inputs_of(live.neurons))
     before = live.spec
     spectrum = lyapunov_spectrum(live, inputs=drive, rng=rng(), **QUICK)
     kept = np.delete(np.arange(12), [2, 5])

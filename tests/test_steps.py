@@ -14,7 +14,8 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.laws import fit_laws
 from lnpbrian.lnp import prune
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN
-from lnpbrian.network import LiveNetwork, RecurrentNetwork
+from lnpbrian.live import LiveNetwork
+from lnpbrian.network import RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions
 from lnpbrian.options import STEPS, DelocaliseOptions, PruneOptions, TuningOptions
 from lnpbrian.simulate import noise_drive
@@ -380,29 +381,29 @@ def own_network(n=40):
     synapses.a = np.arange(8 * n)
     live = LiveNetwork(
         Network(neurons, synapses),
-        neurons,
         synapses,
         weight="g",
-        potential="u",
-        time_constants=20 * ms,
-        silence={"drive": 0.0},
+        state="u",
+        time_constant=20 * ms,
+        input="drive",
     )
     return live
 
 
 def test_own_networks_are_pruned_by_three_steps():
     live = own_network()
-    weight = dict(zip(np.array(live.synapses.a).tolist(), np.array(live.synapses.g).tolist(), strict=True))
-    old = set(zip(live.synapses.i[:].tolist(), live.synapses.j[:].tolist(), strict=True))
+    (synapses,) = live.connections
+    weight = dict(zip(np.array(synapses.a).tolist(), np.array(synapses.g).tolist(), strict=True))
+    old = set(zip(synapses.i[:].tolist(), synapses.j[:].tolist(), strict=True))
     options = replace(QUICK, synapse_sparsity=0.6, delocalise=DelocaliseOptions(0.2))
     history = prune(live, options=options).history
     for record in history[1:]:
         assert {"I", "II", "III"} <= set(record.seconds)
         assert "IV" not in record.seconds
-    now = list(zip(live.synapses.i[:].tolist(), live.synapses.j[:].tolist(), strict=True))
+    now = list(zip(synapses.i[:].tolist(), synapses.j[:].tolist(), strict=True))
     added = [k for k, edge in enumerate(now) if edge not in old]
     assert added
-    g, a = np.array(live.synapses.g), np.array(live.synapses.a)
+    g, a = np.array(synapses.g), np.array(synapses.a)
     # Nothing is rescaled here: every weight is the one that its parameter came with, new synapses included.
     assert_array_equal(g, [weight[k] for k in a.tolist()])
     assert all(g[k] > 0 for k in range(g.size) if now[k][0] < 5)

@@ -35,15 +35,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from lnpbrian.checks import InvalidInput
+from lnpbrian.model_structure import adopt, copy_block_events
 from lnpbrian.models import HRSNN
 from lnpbrian.models.parts import LIFParameters
 from lnpbrian.network import STDP, NetworkSpec, RecurrentNetwork
 from lnpbrian.simulate import noise_drive, observe
 from lnpbrian.structure import (
     add_synapses,
-    adopt,
     connectivity,
-    copy_block_events,
     duplicate_synapses,
     remove_synapses,
     silence_neurons,
@@ -740,11 +739,7 @@ def test_synapses_onto_synapses():
     outer = Synapses(group, inner, "u : 1\nx_post = u : 1 (summed)", name="outer")
     outer.connect(i=[0, 1, 2], j=[2, 0, 2])  # j is the number of a synapse of `inner`
     outer.u = [1, 10, 100]
-    before = inner._full_state()
-    with pytest.raises(InvalidInput, match="of 's3' cannot be removed while 'outer' connects to them"):
-        remove_synapses(inner, [True, False, True])
-    assert_same_state(before, inner._full_state())
-    # The outer ones can be edited, and the inner ones can grow.
+    # Either can be edited.
     remove_synapses(outer, [True, True, False])
     net = Network(group, inner, outer)
     net.run(0.1 * ms, namespace={})
@@ -753,8 +748,10 @@ def test_synapses_onto_synapses():
     add_synapses(outer, [2], [3], u=1000)
     net.run(0.1 * ms, namespace={})
     np.testing.assert_array_equal(inner.x[:], [10, 0, 1, 1000])
-    del outer, net
-    assert remove_synapses(inner, [True, False, True, True]) == 1
+    assert remove_synapses(inner, [False, True, True, True]) == 1
+    assert edges(outer) == [(0, 1), (2, 2)]
+    net.run(0.1 * ms, namespace={})
+    np.testing.assert_array_equal(inner.x[:], [0, 1, 1000])
 
 
 def test_linked_variables():
@@ -778,7 +775,8 @@ def test_linked_variables():
         ([True, False], r"keep must be a boolean mask with one entry per synapse \(3\), got 2 entries of type bool"),
         ([1, 0, 1], "got 3 entries of type int64"),
         ([[True, False, True]], "boolean mask"),
-        (None, "boolean mask"),
+        (None, "give either keep, a mask of the synapses that stay, or where, which says which ones go"),
+        ("w > 0", "keep must be a mask, got 'w > 0'; to remove where a condition holds, use where='w > 0'"),
     ],
 )
 def test_bad_masks(keep: Any, message: str):

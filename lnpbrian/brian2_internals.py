@@ -1,0 +1,612 @@
+"""The private attributes of Brian2's objects, read and written in this module only.
+
+Tested with brian2 2.10.1 and 2.11.0. What makes edits possible: `Network.run` creates all code objects anew and lets
+every pathway read its sources and delays again, so arrays that changed size between two runs are seen by the next
+one. What is left to do is to shrink every per-synapse array together, to count again what Brian2 counts (``N``,
+``N_incoming``, ``N_outgoing``, the multisynaptic index), and to renumber the synapses wherever their numbers are held:
+in queues of spikes in flight, in monitors, and in synapses that connect to synapses.
+
+An edit is an object that computes everything when it is created and changes nothing before `commit`, which does all
+edits or none.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MethodType
+from typing import Any, Protocol
+
+import numpy as np
+from brian2 import Network, NeuronGroup, StateMonitor, Subgroup, Synapses
+from brian2.codegen.codeobject import create_runner_codeobj
+from brian2.core.base import weakproxy_with_fallback
+from brian2.core.variables import ArrayVariable, Variables
+from brian2.devices.device import RuntimeDevice, get_device
+from brian2.parsing.expressions import is_boolean_expression
+from brian2.utils.stringtools import get_identifiers
+
+from lnpbrian.checks import InvalidInput
+
+__all__ = [
+    "ALIVE",
+    "Appended",
+    "Assigned",
+    "Edit",
+    "Guarded",
+    "as_synapses",
+    "check_delays_differ",
+    "check_no_links",
+    "check_runtime",
+    "commit",
+    "editable",
+    "inside_run",
+    "is_guarded",
+    "is_own",
+    "matching",
+    "neuron_indices",
+    "pathway_delays",
+    "removals",
+    "settable_neuron_variables",
+    "settable_synapse_variables",
+    "side_size",
+    "states_of_equations",
+    "tile_events",
+    "touching",
+    "whole_group",
+]
+
+# The variable of a group that is False for its muted neurons.
+ALIVE = "lnpbrian_alive"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Edits
+
+
+class Edit(Protocol):
+    """A change that is prepared: `do` makes it; `undo` makes it unmade, whether or not it was begun, and repeatably."""
+
+    def do(self) -> None: ...
+
+    def undo(self) -> None: ...
+
+
+def commit(edits: Sequence[Edit]) -> None:
+    """Make all changes, or none if something is raised in between."""
+    try:
+        for edit in edits:
+            edit.do()
+    except BaseException:
+        _undo(edits)
+        raise
+
+
+def _undo(edits: Sequence[Edit]) -> None:
+    while True:
+        try:
+            for edit in reversed(edits):
+                edit.undo()
+            return
+        except KeyboardInterrupt:  # one more Ctrl-C: the first is on its way to the user
+            continue
+
+
+class _Counts:
+    """The sizes of a Synapses object and what Brian2 counts in it, to be put back."""
+
+    def __init__(self, synapses: Synapses) -> None:
+        self.synapses = synapses
+        self.connected = synapses._connect_called
+        self.n = len(synapses)
+        counted = [synapses.variables["N_incoming"], synapses.variables["N_outgoing"]]
+        if synapses.multisynaptic_index is not None:
+            counted.append(synapses.variables[synapses.multisynaptic_index])
+        self.arrays = [(v, v.get_value().copy()) for v in counted]
+
+    def put_back(self) -> None:
+        for variable in self.synapses._registered_variables:
+            _set_size(variable, self.n)
+        for variable, array in self.arrays:
+            _put(variable, array)
+        self.synapses.variables["N"].set_value(self.n)
+        self.synapses._connect_called = self.connected
+
+
+class Removed:
+    """The synapses of a mask go; the others are numbered 0, 1, 2, ... again.
+
+    `new_ends` are the new numbers of pre- and postsynaptic synapses, where an end is a Synapses object being edited.
+    """
+
+    def __init__(self, synapses: Synapses, keep: np.ndarray, new_ends: dict[str, np.ndarray]) -> None:
+        self.synapses = synapses
+        self.counts = _Counts(synapses)
+        kept = np.flatnonzero(keep)
+        self.n = kept.size
+        self.new_number = np.full(keep.size, -1, dtype=np.int32)
+        self.new_number[kept] = np.arange(kept.size, dtype=np.int32)
+        self.before = [(v, v.get_value().copy()) for v in synapses._registered_variables]
+        ends = {synapses.variables[name]: numbers for name, numbers in new_ends.items()}
+        self.after = [(v, old[kept]) for v, old in self.before]
+        self.after = [(v, ends[v][array] if v in ends else array) for v, array in self.after]
+        self.queues = [(p.queue, p.queue._full_state()) for p in synapses._pathways]
+        self.renumbered = [(queue, _renumbered_events(state, self.new_number)) for queue, state in self.queues]
+        self.monitors = [(m, m.record, m.variables["_indices"].get_value().copy()) for m in _monitors(synapses)]
+        self.records = [(m, self.new_number[indices]) for m, _, indices in self.monitors]
+
+    def do(self) -> None:
+        for variable, array in self.after:
+            variable.resize(self.n)  # Synapses._resize refuses to shrink, the variables themselves do not
+            variable.set_value(array)
+        self.synapses.variables["N"].set_value(self.n)
+        for name in ("N_incoming", "N_outgoing"):
+            self.synapses.variables[name].get_value()[:] = 0
+        # Counts the synapses from 0 on, numbers multiple ones, and sizes the counts as the ends are now.
+        self.synapses._update_synapse_numbers(0)
+        for queue, state in self.renumbered:
+            queue._restore_from_full_state(state)
+        for monitor, record in self.records:
+            recorded = monitor.variables["_indices"]
+            recorded.set_value(record)
+            # The very array, not a copy: Network.restore writes into it, and `record` must follow.
+            monitor.record = recorded.get_value()
+
+    def undo(self) -> None:
+        self.counts.put_back()
+        for variable, array in self.before:
+            _put(variable, array)
+        for queue, state in self.queues:
+            queue._restore_from_full_state(state)
+        for monitor, record, indices in self.monitors:
+            monitor.variables["_indices"].set_value(indices)
+            monitor.record = record
+
+
+class Appended:
+    """New synapses come last; those that connect to these synapses count the new ones."""
+
+    def __init__(
+        self, synapses: Synapses, pre: np.ndarray, post: np.ndarray, values: list[tuple[Any, np.ndarray]]
+    ) -> None:
+        self.synapses = synapses
+        self.counts = _Counts(synapses)
+        self.n = self.counts.n + pre.size
+        self.pre = pre + _offset(synapses, "_source_offset")
+        self.post = post + _offset(synapses, "_target_offset")
+        self.values = values
+        outer = [other for other in _connected_synapses() if any(end is synapses for end in _ends(other).values())]
+        self.outer = [
+            (other.variables[count], other.variables[count].get_value().copy())
+            for other in outer
+            for end, count in (("_synaptic_pre", "N_outgoing"), ("_synaptic_post", "N_incoming"))
+            if _ends(other)[end] is synapses
+        ]
+
+    def do(self) -> None:
+        old = self.counts.n
+        self.synapses._connect_called = True  # else Brian2 refuses to run, or to set variables of, these synapses
+        self.synapses._resize(self.n)  # new entries are zero
+        self.synapses.variables["_synaptic_pre"].get_value()[old:] = self.pre
+        self.synapses.variables["_synaptic_post"].get_value()[old:] = self.post
+        self.synapses._update_synapse_numbers(old)
+        for variable, array in self.values:
+            variable.get_value()[old:] = array
+        for count, _ in self.outer:
+            count.resize(self.n)
+
+    def undo(self) -> None:
+        self.counts.put_back()
+        for count, array in self.outer:
+            _put(count, array)
+
+
+class Assigned:
+    """Entries of a variable get new values."""
+
+    def __init__(self, variable: Any, indices: np.ndarray, values: np.ndarray) -> None:
+        self.variable, self.indices, self.values = variable, indices, values
+        self.before = variable.get_value()[indices].copy()
+
+    def do(self) -> None:
+        self.variable.get_value()[self.indices] = self.values
+
+    def undo(self) -> None:
+        self.variable.get_value()[self.indices] = self.before
+
+
+class Guarded:
+    """Neurons have a variable, True for all but the muted ones, and no event happens where it is False.
+
+    A neuron that is muted in a state of `Network.store` is muted after `restore`; in states that were stored before
+    the variable existed all neurons are alive.
+    """
+
+    def __init__(self, group: NeuronGroup, muted: np.ndarray) -> None:
+        self.group, self.muted = group, muted
+        self.new = not is_guarded(group)
+        self.events = group.events
+        self.guarded = {event: f"({condition}) and {ALIVE}" for event, condition in group.events.items()}
+        self.before = None if self.new else group.variables[ALIVE].get_value().copy()
+
+    def do(self) -> None:
+        if self.new:
+            alive = np.ones(len(self.group), dtype=bool)
+            self.group.variables.add_array(ALIVE, size=alive.size, dtype=bool, values=alive)
+            # Not into the same dictionary: Brian2 keeps the one that the user gave, who may use it for other groups.
+            self.group.events = self.guarded
+            group = weakproxy_with_fallback(self.group)
+            self.group._restore_from_full_state = MethodType(_restore_guarded, group)
+        self.group.variables[ALIVE].get_value()[self.muted] = False
+
+    def undo(self) -> None:
+        if self.before is not None:
+            self.group.variables[ALIVE].set_value(self.before)
+            return
+        self.group.events = self.events
+        self.group.__dict__.pop("_restore_from_full_state", None)
+        self.group.variables._variables.pop(ALIVE, None)
+        self.group.variables.indices.pop(ALIVE, None)
+
+
+def _restore_guarded(group: NeuronGroup, state: dict[str, Any]) -> None:
+    alive = np.ones(len(group), dtype=bool)
+    group.__class__._restore_from_full_state(group, {ALIVE: (alive, alive.size), **state})
+
+
+def is_guarded(group: NeuronGroup) -> bool:
+    """Whether neurons of `group` can be muted already; raises if its model has a variable of the same name."""
+    if ALIVE in group.variables and "_restore_from_full_state" not in group.__dict__:
+        raise InvalidInput(f"group '{group.name}' has a variable '{ALIVE}', which mute_neurons needs; rename yours")
+    return ALIVE in group.variables
+
+
+def _set_size(variable: Any, size: int) -> None:
+    if variable.size != size or len(variable.get_value()) != size:
+        variable.resize(size)
+
+
+def _put(variable: Any, array: np.ndarray) -> None:
+    _set_size(variable, array.size)
+    variable.set_value(array)
+
+
+def _renumbered_events(state: tuple[int, list[list[int]]], new_number: np.ndarray) -> tuple[int, list[list[int]]]:
+    """Return the state of a spike queue (position, synapse numbers per time step) without the removed synapses."""
+    position, slots = state
+    renumbered = (new_number[np.asarray(slot, dtype=np.intp)] for slot in slots)
+    return position, [numbers[numbers >= 0].tolist() for numbers in renumbered]
+
+
+def tile_events(synapses: Synapses, size: int, blocks: int) -> None:
+    """Replace the events of all queues by those of the first `size` synapses, the same for every block."""
+    shifts = size * np.arange(blocks)[:, np.newaxis]
+    states = []
+    for pathway in synapses._pathways:
+        position, slots = pathway.queue._full_state()
+        first = (np.asarray(slot, dtype=np.intp) for slot in slots)
+        tiled = [(shifts + events[events < size]).ravel().tolist() for events in first]
+        states.append((pathway.queue, (position, tiled)))
+    for queue, state in states:
+        queue._restore_from_full_state(state)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Removing synapses, and with them the synapses that connect to them
+
+
+def removals(masks: Sequence[tuple[Synapses, np.ndarray]]) -> list[Removed]:
+    """Return the edits that remove the synapses outside the masks, or raise if one of them is impossible."""
+    planned = _planned(masks)
+    if _refusals(planned):
+        _forget_deleted_objects()
+        planned = _planned(masks)
+    refused = _refusals(planned)
+    if refused:
+        raise InvalidInput(refused[0])
+    edits: list[Removed] = []
+    new_numbers: dict[int, np.ndarray] = {}
+    for synapses, keep in planned:
+        ends = _ends(synapses)
+        renumbered = {name: new_numbers[id(end)] for name, end in ends.items() if id(end) in new_numbers}
+        edits.append(Removed(synapses, keep, renumbered))
+        new_numbers[id(synapses)] = edits[-1].new_number
+    return edits
+
+
+def _planned(masks: Sequence[tuple[Synapses, np.ndarray]]) -> list[tuple[Synapses, np.ndarray]]:
+    """Return the masks of all synapses that change, each after those that it connects to."""
+    asked = {id(synapses): mask for synapses, mask in masks if not mask.all()}
+    planned: dict[int, tuple[Synapses, np.ndarray]] = {}
+    for synapses in _inner_first([s for s, _ in masks] + _connected_synapses()):
+        ends = {name: end for name, end in _ends(synapses).items() if id(end) in planned}
+        if id(synapses) not in asked and not ends:
+            continue
+        keep = asked.get(id(synapses), np.ones(len(synapses), dtype=bool)).copy()
+        for name, end in ends.items():
+            keep &= planned[id(end)][1][synapses.variables[name].get_value()]
+        planned[id(synapses)] = (synapses, keep)
+    return list(planned.values())
+
+
+def _inner_first(objects: Iterable[Synapses]) -> Iterator[Synapses]:
+    seen: set[int] = set()
+
+    def visit(synapses: Synapses) -> Iterator[Synapses]:
+        if id(synapses) in seen:
+            return
+        seen.add(id(synapses))
+        for end in _ends(synapses).values():
+            if isinstance(end, Synapses):
+                yield from visit(end)
+        yield synapses
+
+    for synapses in objects:
+        yield from visit(synapses)
+
+
+def _ends(synapses: Synapses) -> dict[str, Any]:
+    return {"_synaptic_pre": synapses.source, "_synaptic_post": synapses.target}
+
+
+def _connected_synapses() -> list[Synapses]:
+    # Without synapses it holds no numbers, and Brian2 sizes its counts when it gets some.
+    return [s for s in _instances(Synapses) if s._connect_called]
+
+
+def _refusals(planned: Sequence[tuple[Synapses, np.ndarray]]) -> list[str]:
+    return [reason for synapses, keep in planned if not keep.all() for reason in _refusals_of(synapses, keep)]
+
+
+def _refusals_of(synapses: Synapses, keep: np.ndarray) -> Iterator[str]:
+    if inside_run(synapses):
+        yield _during_run(synapses)
+    link = _linked_per_synapse(synapses)
+    if link:
+        yield link
+    for group in [*_instances(NeuronGroup), *_instances(Synapses)]:
+        if group is synapses or not group._linked_variables:
+            continue
+        # Brian2 links to subexpressions only, through references to the variables that these are made of.
+        for name, variable in group.variables.items():
+            index = group.variables.indices[name]
+            if variable in synapses._registered_variables and index not in ("_presynaptic_idx", "_postsynaptic_idx"):
+                yield (
+                    f"'{group.name}' is linked to '{variable.name}' of synapses '{synapses.name}' by their numbers, "
+                    f"which change; delete '{group.name}' first, or set weights to zero instead"
+                )
+    for monitor in _monitors(synapses):
+        lost = monitor.record[~keep[monitor.record]]
+        if lost.size:
+            yield (
+                f"StateMonitor '{monitor.name}' records synapse {lost[0]} of '{synapses.name}', which is to go; "
+                "delete the monitor, or let it record only synapses that stay"
+            )
+
+
+def _forget_deleted_objects() -> None:
+    """Let go of monitors and synapses that the user has deleted but Python has not."""
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        # Brian2 looks at the local variables of its callers. Up to Python 3.12 that leaves a copy of them in the
+        # frame, deleted names included, until somebody looks again.
+        _ = frame.f_locals
+    del _
+    gc.collect()  # and Brian2's objects are in reference cycles
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What can be edited
+
+
+def as_synapses(name: str, value: object) -> Synapses:
+    """Return `value`, a Synapses object."""
+    if not isinstance(value, Synapses):
+        raise InvalidInput(f"{name} must be a brian2.Synapses object, got {type(value).__name__}")
+    return value
+
+
+def editable(name: str, value: object) -> Synapses:
+    """Return `value`, a Synapses object in runtime mode and not inside a run."""
+    synapses = as_synapses(name, value)
+    check_runtime(f"synapses '{synapses.name}'", synapses)
+    if inside_run(synapses):
+        raise InvalidInput(_during_run(synapses))
+    return synapses
+
+
+def _during_run(synapses: Synapses) -> str:
+    # The code objects of the run in progress hold the number of synapses and the pathways their sources.
+    return f"the synapses of '{synapses.name}' cannot be edited during a run; end the run, edit, then run again"
+
+
+def check_runtime(what: str, group: Any) -> None:
+    """Refuse groups of a standalone device."""
+    device = group.variables["N" if isinstance(group, Synapses) else "i"].device
+    if not isinstance(device, RuntimeDevice):
+        raise InvalidInput(
+            f"{what} belong to {type(device).__name__}, whose program has a fixed number of synapses; "
+            "build the network after set_device('runtime'), or set weights to zero instead"
+        )
+
+
+def inside_run(group: Any) -> bool:
+    """Whether a Network that holds `group` is running further up the stack.
+
+    Brian2 has no flag for this that is reset when a run fails (2.10.1), and none per network.
+    """
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_name == "run":
+            network = frame.f_locals.get("self")
+            # A subgroup holds a proxy of its group: compare what both share.
+            if isinstance(network, Network) and any(
+                getattr(obj, "variables", None) is group.variables for obj in network.objects
+            ):
+                return True
+    return False
+
+
+def check_no_links(synapses: Synapses) -> None:
+    """Refuse synapses with a variable that is linked synapse by synapse."""
+    link = _linked_per_synapse(synapses)
+    if link:
+        raise InvalidInput(link)
+
+
+def _linked_per_synapse(synapses: Synapses) -> str:
+    for name in sorted(synapses._linked_variables):
+        # A link to one value shared by all synapses has index "0". Any other has an index per synapse, fixed once.
+        if name in synapses.variables and synapses.variables.indices[name] != "0":
+            return (
+                f"'{name}' of synapses '{synapses.name}' is linked to a variable of another group synapse by synapse, "
+                "which cannot be edited; make it a parameter and assign its values"
+            )
+    return ""
+
+
+def check_delays_differ(synapses: Synapses, names: Iterable[str]) -> None:
+    """Refuse delays per synapse for pathways with one delay for all."""
+    for pathway in synapses._pathways:
+        shared = {f"{pathway.objname}.delay", "delay" if pathway.objname == "pre" else ""}
+        if pathway._delays.scalar and shared.intersection(names):
+            raise InvalidInput(
+                f"pathway '{pathway.objname}' of synapses '{synapses.name}' has one delay for all synapses; "
+                "leave the delay out here, or create the Synapses object without delay=..."
+            )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Looking into groups
+
+
+_BRIAN2_NAMES = frozenset({"N", "N_incoming", "N_outgoing", "delay", "i", "j", "lastupdate"})
+
+
+def is_own(synapses: Synapses, name: str) -> bool:
+    """Whether `name` is a variable that the user's synapse model defines (not one of the neurons, nor Brian2's own)."""
+    owner = getattr(synapses.variables[name].owner, "name", None)
+    return owner == synapses.name and not name.startswith("_") and name not in _BRIAN2_NAMES
+
+
+def settable_synapse_variables(synapses: Synapses) -> dict[str, Any]:
+    """Return the variables that have one value per synapse and may be set, delays of pathways included."""
+    registered = synapses._registered_variables
+    settable = {
+        name: variable
+        for name, variable in synapses.variables.items()
+        if variable in registered
+        and not (variable.read_only or name.startswith("_") or name in ("delay", synapses.multisynaptic_index))
+    }
+    for pathway in synapses._pathways:
+        if pathway._delays in registered:  # else one delay for all synapses
+            settable[f"{pathway.objname}.delay"] = pathway._delays
+            if pathway.objname == "pre":
+                settable["delay"] = pathway._delays
+    return settable
+
+
+def settable_neuron_variables(group: NeuronGroup) -> dict[str, Any]:
+    """Return the variables that have one value per neuron and may be set."""
+    return {
+        name: variable
+        for name, variable in group.variables.items()
+        if isinstance(variable, ArrayVariable)
+        and not (variable.read_only or variable.scalar or name.startswith("_"))
+        and group.variables.indices[name] == "_idx"
+        and getattr(variable.owner, "name", None) == group.name  # else a link into another group
+    }
+
+
+def states_of_equations(synapses: Synapses) -> set[str]:
+    """Return the names of the variables with a differential equation."""
+    # Brian2 keeps event-driven equations apart.
+    return synapses.equations.diff_eq_names | (synapses.event_driven.diff_eq_names if synapses.event_driven else set())
+
+
+def pathway_delays(synapses: Synapses) -> dict[str, np.ndarray]:
+    """Return the delays of all pathways that have one per synapse."""
+    return {p.objname: p._delays.get_value() for p in synapses._pathways if not p._delays.scalar}
+
+
+def matching(synapses: Synapses, condition: str, namespace: Mapping[str, Any]) -> np.ndarray:
+    """Return the numbers of the synapses for which a condition holds, evaluated by Brian2."""
+    names = get_identifiers(condition)
+    variables = Variables(synapses)
+    if "delay" in names and "delay" not in synapses.variables:  # as up to Brian2 2.10
+        pathway = next((p for p in synapses._pathways if p.objname == "pre"), None)
+        if pathway is not None:
+            variables.add_reference("delay", pathway, index="0" if pathway._delays.scalar else "_idx")
+    # is_boolean_expression knows only the variables that it is handed.
+    known = synapses.resolve_all(names - set(variables), namespace, user_identifiers=set())
+    if not is_boolean_expression(condition, {**known, **variables}):
+        raise TypeError("it is a number, not true or false")
+    variables.add_auxiliary_variable("_indices", dtype=np.int32)
+    variables.add_auxiliary_variable("_cond", dtype=bool)
+    # One value for each synapse, even where the condition has one for all of them.
+    code = f"_cond = ({condition}) and (_synaptic_pre >= 0)"
+    target = get_device().code_object_class(fallback_pref="codegen.string_expression_target")
+    numbers = create_runner_codeobj(
+        synapses,
+        code,
+        "group_get_indices",
+        run_namespace=namespace,
+        additional_variables=variables,
+        codeobj_class=target,
+    )()
+    return np.asarray(numbers, dtype=np.int64)  # float64 on the numpy target
+
+
+def whole_group(group: Any) -> tuple[Any, int]:
+    """Return the group that numbers the neurons of `group`, and the number of the first one in it."""
+    return (group.source, group.start) if isinstance(group, Subgroup) else (group, 0)
+
+
+def touching(synapses: Synapses, group: NeuronGroup, chosen: np.ndarray) -> np.ndarray:
+    """Return a mask of the synapses that start or end at neurons `chosen` of `group`."""
+    reached = np.zeros(len(group), dtype=bool)
+    reached[chosen] = True
+    mask = np.zeros(len(synapses), dtype=bool)
+    sides = 0
+    for numbers, side in _ends(synapses).items():
+        # A subgroup holds a proxy of its group: compare what both share.
+        if whole_group(side)[0].variables is group.variables:
+            mask |= reached[synapses.variables[numbers].get_value()]
+            sides += 1
+    if not sides:
+        raise InvalidInput(
+            f"synapses '{synapses.name}' connect '{synapses.source.name}' to '{synapses.target.name}', "
+            f"neither is group '{group.name}'"
+        )
+    return mask
+
+
+def neuron_indices(synapses: Synapses) -> tuple[np.ndarray, np.ndarray]:
+    """Return copies of the pre- and postsynaptic indices, relative to the subgroups."""
+    pre = synapses.variables["_synaptic_pre"].get_value() - _offset(synapses, "_source_offset")
+    post = synapses.variables["_synaptic_post"].get_value() - _offset(synapses, "_target_offset")
+    return pre, post
+
+
+def side_size(synapses: Synapses, name: str) -> int:
+    """Return ``N_pre`` or ``N_post``."""
+    return int(synapses.variables[name].item())
+
+
+def _offset(synapses: Synapses, name: str) -> int:
+    return int(synapses.variables[name].get_value())
+
+
+def _monitors(synapses: Synapses) -> list[StateMonitor]:
+    sources = [synapses, *synapses._pathways]
+    return [m for m in _instances(StateMonitor) if any(m.source is s for s in sources)]
+
+
+def _instances(cls: Any) -> list[Any]:
+    """Return all live objects of a Brian2 class; Brian2 keeps weak references to them."""
+    objects = [reference() for reference in tuple(cls.__instances__())]
+    # An object whose constructor has failed may live on in a traceback; the constructor sets this attribute last.
+    return [obj for obj in objects if obj is not None and hasattr(obj, "_group_attribute_access_active")]
