@@ -76,7 +76,7 @@ def bench_removal() -> list[dict[str, Any]]:
     # Again without compiling.
     before, _ = timed(lambda: observe(live, 100 * ms, drive=drive))
     keep = Streams(0).rng("keep").random(spec.n_synapses) < 0.1
-    removal, _ = timed(lambda: remove_synapses(live.synapses, keep))
+    removal, _ = timed(lambda: remove_synapses(live.synapses, keep=keep))
     after, _ = timed(lambda: observe(live, 100 * ms, drive=drive))
     return [
         {"step": f"remove 90 % of {spec.n_synapses} synapses", "seconds": removal},

@@ -47,8 +47,8 @@ def main() -> None:
     timed("`duplicate_synapses`, 1000 more", lambda: duplicate_synapses(s, donors, *few))
     timed("`mute_neurons`, 50 neurons", lambda: mute_neurons(neurons, np.arange(50)))
     timed("`silence_neurons`, 50 neurons", lambda: silence_neurons(neurons, np.arange(50), synapses=s))
-    timed("`remove_synapses`, 1 % by a condition", lambda: remove_synapses(s, where="w < 0.01"))
-    timed("`remove_synapses`, 95 % by a mask", lambda: remove_synapses(s, rng.random(len(s)) < 0.05))
+    timed("`remove_synapses`, 1 % by a condition", lambda: remove_synapses(s, "w < 0.01"))
+    timed("`remove_synapses`, 95 % by a mask", lambda: remove_synapses(s, keep=rng.random(len(s)) < 0.05))
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def _without_synapses(spec: NetworkSpec, kept: float, by: str, streams: Streams)
     drive = noise_drive(spec.n_neurons, duration=options.observation, rng=streams.rng("drive"))
     seen = observe_model(spec, drive, options, streams, report=lambda what, fraction: None)
     steps = PruningSteps(model, spec, options, drive, streams)
-    steps.with_same_input(lambda: f"{remove_synapses(model.synapses, keep)} synapses removed", seen.rates)
+    steps.with_same_input(lambda: f"{remove_synapses(model.synapses, keep=keep)} synapses removed", seen.rates)
     return model.spec
 
 

@@ -23,6 +23,7 @@ from lnpbrian.structure import (
     add_synapses,
     connectivity,
     duplicate_synapses,
+    mute_neurons,
     remove_synapses,
     silence_neurons,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "kaplan_yorke_dimension",
     "lyapunov_spectrum",
     "map_spectrum",
+    "mute_neurons",
     "noise_prune",
     "prune",
     "rate_network_spectrum",

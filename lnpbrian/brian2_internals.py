@@ -41,6 +41,7 @@ __all__ = [
     "check_runtime",
     "commit",
     "editable",
+    "forget_state",
     "inside_run",
     "is_guarded",
     "is_own",
@@ -277,6 +278,11 @@ def _renumbered_events(state: tuple[int, list[list[int]]], new_number: np.ndarra
     position, slots = state
     renumbered = (new_number[np.asarray(slot, dtype=np.intp)] for slot in slots)
     return position, [numbers[numbers >= 0].tolist() for numbers in renumbered]
+
+
+def forget_state(network: Network, name: str) -> None:
+    """Let go of a stored state, which Brian2 keeps for ever and which is as large as the network."""
+    network._stored_state.pop(name, None)
 
 
 def tile_events(synapses: Synapses, size: int, blocks: int) -> None:

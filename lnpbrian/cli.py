@@ -312,9 +312,7 @@ def cuda(
         project = write_cuda_project(
             spec, out, duration=length, drive=drive, plastic=not fixed, compute_capability=compute_capability
         )
-    console.print(
-        f"Wrote {spec!r} to {out}; README.txt says how to build and run it", soft_wrap=True, markup=False
-    )
+    console.print(f"Wrote {spec!r} to {out}; README.txt says how to build and run it", soft_wrap=True, markup=False)
     if build or run:
         with console.status("compiling"):
             project.build(jobs=jobs)

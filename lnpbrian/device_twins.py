@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from brian2 import Clock, NeuronGroup, Quantity, StateMonitor, Synapses, linked_var, ms, second

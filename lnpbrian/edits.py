@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from brian2 import StateMonitor, Subgroup, Synapses
+from brian2 import StateMonitor, Synapses
 
+from lnpbrian.brian2_internals import whole_group
 from lnpbrian.checks import InvalidInput
 from lnpbrian.delocalise import donor_synapses
 from lnpbrian.live import LiveNetwork, Snapshot
-from lnpbrian.network import RecurrentNetwork
 from lnpbrian.structure import duplicate_synapses, remove_synapses, silence_neurons
 
 __all__ = ["add_like", "keep_synapses", "rehearse", "silence"]
@@ -20,16 +20,14 @@ def keep_synapses(live: LiveNetwork, keep: np.ndarray) -> None:
     for synapses in live.connections:
         part = keep[begin : begin + len(synapses)]
         begin += part.size
-        remove_synapses(synapses, part)
+        remove_synapses(synapses, keep=part)
 
 
 def silence(live: LiveNetwork, neurons: np.ndarray) -> None:
     """Take neurons out: no spikes, no input, and no synapse of any kind from or to them."""
     for group, indices in live.by_group(neurons):
         touching = [s for s in live.network.objects if isinstance(s, Synapses) and _touches(s, group.name)]
-        silence_neurons(
-            group, indices, synapses=touching, **live.inputs_of(group)
-        )
+        silence_neurons(group, indices, synapses=touching, **live.inputs_of(group))
     live.mark_silenced(neurons)
 
 
@@ -109,5 +107,4 @@ def _holds(live: LiveNetwork, synapses: Synapses, pre: np.ndarray, post: np.ndar
 def _touches(synapses: Synapses, group: str) -> bool:
     """Whether a side of `synapses` is the group of that name or a subgroup of it."""
     # A subgroup holds a proxy of its group, which is not the same object; names are unique within a network.
-    sides = (synapses.source, synapses.target)
-    return any((side.source if isinstance(side, Subgroup) else side).name == group for side in sides)
+    return any(whole_group(side)[0].name == group for side in (synapses.source, synapses.target))

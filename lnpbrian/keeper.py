@@ -1,8 +1,9 @@
 """A small process that runs the jobs of another one and cleans up after it, whichever way that one ends.
 
 Started as a script, with the folder to remove at the end, if any. It reads one job per line from its input, as JSON,
-and answers each with its exit status and seconds; the line "cancel" ends the job that runs. When its input ends, because
-the other process closed it or died, it ends the job, removes the folder, and ends. Only the standard library is used.
+and answers each with its exit status and seconds; the line "cancel" ends the job that runs. When its input ends,
+because the other process closed it or died, it ends the job, removes the folder, and ends. Only the standard library is
+used.
 """
 
 import contextlib
@@ -58,7 +59,7 @@ def _run(job: dict[str, Any], events: "queue.Queue[tuple[str, str]]") -> bool:
         _answer(status=127, seconds=0.0, error=str(error))
         return True
     threading.Thread(target=lambda: events.put(("done", str(process.wait()))), daemon=True).start()
-    kind, text = events.get()
+    kind, _ = events.get()
     if kind != "done":
         _kill(process)
         while events.get()[0] != "done":

@@ -15,6 +15,7 @@ from brian2.units.fundamentalunits import DIMENSIONLESS, have_same_dimensions
 from numpy.typing import ArrayLike
 
 from lnpbrian import checks
+from lnpbrian.brian2_internals import forget_state, whole_group
 from lnpbrian.checks import InvalidInput
 
 __all__ = ["LiveNetwork", "Snapshot"]
@@ -48,8 +49,7 @@ class Snapshot:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        # Brian2 keeps a stored state, as large as the network, for ever.
-        self._live.network._stored_state.pop(self._name, None)
+        forget_state(self._live.network, self._name)
 
 
 class LiveNetwork:
@@ -305,10 +305,10 @@ class LiveNetwork:
     # ------------------------------------------------------------------------------------------------------- private
 
     def _numbers(self, group: Group) -> slice:
-        whole, start = _whole(group)
-        if whole not in self._begin:
-            raise InvalidInput(f"no synapse to be pruned touches the group '{whole}'")
-        begin = self._begin[whole] + start
+        whole, start = whole_group(group)
+        if whole.name not in self._begin:
+            raise InvalidInput(f"no synapse to be pruned touches the group '{whole.name}'")
+        begin = self._begin[whole.name] + start
         return slice(begin, begin + len(group))
 
     def _mask(self, groups: Iterable[Group]) -> np.ndarray:
@@ -341,11 +341,6 @@ class LiveNetwork:
             if not isinstance(group, NeuronGroup):
                 times[self._numbers(group)] = float(group.clock.dt_)
         return times
-
-
-def _whole(group: Group) -> tuple[str, int]:
-    """Return the name of the group that numbers the neurons of `group`, and the number of the first one in it."""
-    return (group.source.name, group.start) if isinstance(group, Subgroup) else (group.name, 0)
 
 
 def _listed(name: str, value: Any, kind: Any) -> tuple[Any, ...]:
@@ -386,7 +381,7 @@ def _connections(network: Network, synapses: Any) -> tuple[Synapses, ...]:
 
 def _joins_neurons(synapses: Synapses) -> bool:
     sides = (synapses.source, synapses.target)
-    return all(isinstance(s.source if isinstance(s, Subgroup) else s, NeuronGroup) for s in sides)
+    return all(isinstance(whole_group(side)[0], NeuronGroup) for side in sides)
 
 
 def _groups(network: Network, connections: Iterable[Synapses]) -> tuple[Group, ...]:
@@ -395,7 +390,7 @@ def _groups(network: Network, connections: Iterable[Synapses]) -> tuple[Group, .
     groups: dict[str, Group] = {}
     for s in connections:
         for side in (s.source, s.target):
-            name = _whole(side)[0]
+            name = whole_group(side)[0].name
             if name not in objects:
                 raise InvalidInput(f"group '{name}' is not part of the network; add it")
             groups.setdefault(name, objects[name])

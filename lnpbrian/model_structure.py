@@ -86,7 +86,7 @@ def adopt(model: RecurrentNetwork, spec: NetworkSpec) -> None:
     if stdp is not None:
         values |= {"tau_plus": stdp.tau_plus * second, "tau_minus": stdp.tau_minus * second}
         values |= {"eta_plus": stdp.eta_plus, "eta_minus": stdp.eta_minus}
-    remove_synapses(synapses, np.zeros(len(synapses), dtype=bool))
+    remove_synapses(synapses, keep=np.zeros(len(synapses), dtype=bool))
     add_synapses(synapses, spec.pre, spec.post, **values)
     if stdp is not None:
         synapses.w_min, synapses.w_max = stdp.w_min, stdp.w_max

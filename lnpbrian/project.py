@@ -136,7 +136,8 @@ class Project:
 
     def _execute(self, command: list[str], log: Path, env: Mapping[str, str]) -> tuple[int, float]:
         """Run a command in the folder of the project through the keeper; return its exit status and seconds."""
-        assert self._keeper.stdin is not None and self._keeper.stdout is not None
+        assert self._keeper.stdin is not None
+        assert self._keeper.stdout is not None
         job = {"command": command, "cwd": str(self.directory), "log": str(log), "env": dict(env)}
         try:
             self._keeper.stdin.write(json.dumps(job) + "\n")
@@ -281,7 +282,8 @@ def _start_keeper(directory: str) -> subprocess.Popen[str]:
 
 
 def _end_keeper(keeper: subprocess.Popen[str]) -> None:
-    assert keeper.stdin is not None and keeper.stdout is not None
+    assert keeper.stdin is not None
+    assert keeper.stdout is not None
     with contextlib.suppress(OSError):
         keeper.stdin.close()
     keeper.wait()

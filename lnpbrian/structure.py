@@ -109,9 +109,9 @@ def connectivity(synapses: Synapses, weight: str = "w") -> scipy.sparse.csr_arra
 
 def remove_synapses(
     synapses: Synapses,
-    keep: ArrayLike | None = None,
-    *,
     where: str | ArrayLike | None = None,
+    *,
+    keep: ArrayLike | None = None,
     namespace: Mapping[str, Any] | None = None,
 ) -> int:
     """Remove synapses from a Synapses object that may already have run.
@@ -125,12 +125,12 @@ def remove_synapses(
     ----------
     synapses : brian2.Synapses
         In runtime mode, and not inside a run.
-    keep : array_like of bool, shape (number of synapses,)
-        True for each synapse that stays. Give this or `where`.
     where : str or array_like of bool, shape (number of synapses,)
         The synapses that go: a mask, or a condition such as ``"abs(w) < 0.1*mV and i != j"``. It may use what a string
         of Brian2 may use for these synapses: their variables, subexpressions and shared variables, ``i``, ``j``,
         ``v_pre``, ``v_post``, ``delay`` (of pathway ``pre``), ``rand()``, units and functions.
+    keep : array_like of bool, shape (number of synapses,)
+        True for each synapse that stays. Give this or `where`.
     namespace : mapping of str to number or Quantity
         Values of other names in the condition, beside those in the namespace of the Synapses object. Local variables
         are not looked at.
@@ -169,9 +169,9 @@ def remove_synapses(
     >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
     >>> synapses = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w")
     >>> add_synapses(synapses, [0, 0, 1, 2], [1, 2, 2, 0], w=[1.0, 2.0, 3.0, 4.0])
-    >>> remove_synapses(synapses, [True, False, True, True])
+    >>> remove_synapses(synapses, keep=[True, False, True, True])
     1
-    >>> remove_synapses(synapses, where="w > limit and i != j", namespace={"limit": 3.5})
+    >>> remove_synapses(synapses, "w > limit and i != j", namespace={"limit": 3.5})
     1
     >>> connectivity(synapses).toarray()
     array([[0., 0., 0.],
@@ -425,11 +425,11 @@ def _kept(
     synapses: Synapses, keep: ArrayLike | None, where: str | ArrayLike | None, namespace: Mapping[str, Any] | None
 ) -> np.ndarray:
     if isinstance(keep, str):
-        raise InvalidInput(f"keep must be a mask, got {keep!r}; to remove where a condition holds, use where={keep!r}")
+        raise InvalidInput(f"keep must be a mask, got {keep!r}; to remove where a condition holds, leave out keep=")
     if (keep is None) == (where is None):
-        raise InvalidInput("give either keep, a mask of the synapses that stay, or where, which says which ones go")
+        raise InvalidInput("give either where, which says which synapses go, or keep, a mask of those that stay")
     if namespace is not None and not isinstance(where, str):
-        raise InvalidInput("a namespace belongs to a condition, where='...'; leave it out with a mask")
+        raise InvalidInput("a namespace belongs to a condition in a string; leave it out with a mask")
     if not isinstance(where, str):
         return keep_mask("keep", keep, len(synapses)) if where is None else ~keep_mask("where", where, len(synapses))
     mask = np.ones(len(synapses), dtype=bool)

@@ -164,7 +164,7 @@ def brian2cuda_preferences(toolkit: CudaToolkit | None, capability: str) -> Iter
     """
     import brian2cuda  # noqa: F401  (registers the preferences and the device)
 
-    wanted = {
+    told = {
         "detect_gpus": False,
         # Without it a GPU is looked for all the same; 0 is the first that CUDA_VISIBLE_DEVICES leaves.
         "gpu_id": 0,
@@ -173,27 +173,27 @@ def brian2cuda_preferences(toolkit: CudaToolkit | None, capability: str) -> Iter
         "cuda_runtime_version": float(toolkit.version) if toolkit else 12.0,
         "cuda_path": str(toolkit.nvcc.parent.parent) if toolkit else "/usr/local/cuda",
     }
+    wanted = {f"devices.cuda_standalone.cuda_backend.{name}": value for name, value in told.items()}
+    # Its monitors of expressions use loop invariants that they do not define; nvcc moves them out of loops itself.
+    wanted["codegen.loop_invariant_optimisations"] = False
     # It tells all its preferences, at a level that Brian2 prints.
     logger = logging.getLogger("brian2.brian2cuda")
     level = logger.level
-    before = {name: prefs[f"{_BACKEND}.{name}"] for name in wanted}
+    before = {name: prefs[name] for name in wanted}
     try:
         logger.setLevel(logging.WARNING)
-        _tell_brian2cuda(wanted)
+        _set_preferences(wanted)
         yield
     finally:
         logger.setLevel(level)
-        _tell_brian2cuda(before)
+        _set_preferences(before)
 
 
-_BACKEND = "devices.cuda_standalone.cuda_backend"
-
-
-def _tell_brian2cuda(preferences: Mapping[str, object]) -> None:
+def _set_preferences(preferences: Mapping[str, object]) -> None:
     from brian2cuda.utils import gputools
 
     for name, value in preferences.items():
-        prefs[f"{_BACKEND}.{name}"] = value
+        prefs[name] = value
     # It remembers what it found, or was told, before.
     gputools.reset_cuda_installation()
     gputools.reset_gpu_selection()

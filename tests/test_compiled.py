@@ -144,9 +144,9 @@ def test_dense_form_with_delays():
 
 @pytest.mark.standalone
 def test_precise_spikes_with_delays():
-    spec = with_delays(chrsnn(spike_timing="precise"), 1.5e-3)
+    spec = pruned(with_delays(chrsnn(spike_timing="precise"), 1.5e-3))
     with CompiledNetwork(spec, duration=DURATION, drive=DRIVE) as network:
-        for case in (spec, pruned(spec), replace(spec, delays=None)):
+        for case in (spec, spec.of_synapses(slice(None, None, 2)), replace(spec, delays=None)):
             run = assert_same_run(network, case)
             train = simulated_spike_train(case, 0.3, drive=DRIVE)
             np.testing.assert_array_equal(run.spike_train.indices, train.indices)
@@ -375,7 +375,7 @@ def test_failed_compilation_shows_the_compilers_last_lines(monkeypatch, tmp_path
     compiler.write_text("#!/bin/sh\necho 'fatal error: no such luck'\nexit 3\n")
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
-    with pytest.raises(DeviceError, match="(?s)could not be compiled.*no such luck"):
+    with pytest.raises(DeviceError, match=r"(?s)could not be compiled.*no such luck"):
         CompiledNetwork(uncoupled([10 * ms]), duration=DURATION, directory=tmp_path / "project")
 
 
@@ -394,8 +394,10 @@ def gone(pid):
 
 PARENT = """
 import json, subprocess, sys, time
-keeper = subprocess.Popen([sys.executable, "-I", {keeper!r}, {folder!r}], stdin=subprocess.PIPE, start_new_session=True)
-job = {{"command": ["sh", "-c", "sleep 60 & echo $! > pid; wait"], "cwd": {cwd!r}, "log": {cwd!r} + "/log", "env": {{}}}}
+command = [sys.executable, "-I", {keeper!r}, {folder!r}]
+keeper = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+command = ["sh", "-c", "sleep 60 & echo $! > pid; wait"]
+job = {{"command": command, "cwd": {cwd!r}, "log": {cwd!r} + "/log", "env": {{}}}}
 keeper.stdin.write(json.dumps(job).encode() + b"\\n")
 keeper.stdin.flush()
 time.sleep(60)

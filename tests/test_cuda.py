@@ -6,6 +6,7 @@ for each network and is done by `make test-cuda` alone.
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +19,13 @@ from brian2.devices.device import runtime_device
 
 from lnpbrian import cli, cuda, device
 from lnpbrian.checks import InvalidInput
+from lnpbrian.compiled import CompiledNetwork
 from lnpbrian.cuda import CudaProject, write_cuda_project
 from lnpbrian.device import Gpu
+from lnpbrian.device_twins import CompiledTwins
 from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
+from lnpbrian.project import Project
 from lnpbrian.simulate import Drive, noise_drive, observe
 from lnpbrian.toolkit import CudaToolkit, find_toolkit
 
@@ -212,20 +216,51 @@ def test_compute_capability(monkeypatch):
 # Building
 
 
+def without_compiling(monkeypatch):
+    """Let programs be written, but not compiled."""
+    job = Project._job
+    monkeypatch.setattr(Project, "_job", lambda self, name, *rest: name == "compile" or job(self, name, *rest))
+
+
 @pytest.mark.cuda
-@pytest.mark.skipif(bool(NO_BRIAN2CUDA), reason=NO_BRIAN2CUDA)
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("name", ["hrsnn, plastic, delayed", "chrsnn, pruned, precise"])
-def test_project_compiles(tmp_path, compiling, name):
-    # One compute capability each. On two cores 90 s and 100 s.
-    spec = {
-        "hrsnn, plastic, delayed": lambda: delayed(hrsnn(plastic=True), 9),
-        "chrsnn, pruned, precise": lambda: pruned(chrsnn()).with_timing("precise"),
-    }[name]()
-    project = write_cuda_project(spec, tmp_path, duration=50 * ms, drive=drive_for(spec, 50 * ms))
+@pytest.mark.skipif(bool(NO_BRIAN2CUDA or NO_NVCC), reason=NO_BRIAN2CUDA or NO_NVCC)
+@pytest.mark.parametrize("kind", ["csr", "dense, delayed", "plastic", "precise", "twins"])
+def test_programs_for_any_network_are_written(tmp_path, monkeypatch, kind):
+    """The programs of lnpbrian.compiled, whose numbers are handed over when they start."""
+    without_compiling(monkeypatch)
+    spec = hrsnn(plastic=kind == "plastic").with_timing("precise" if kind == "precise" else "grid")
+    options = {"duration": 50 * ms, "drive": drive_for(spec, 50 * ms), "device": "cuda_standalone"}
+    if kind == "twins":
+        CompiledTwins(spec, realisations=2, directory=tmp_path, transient=20 * ms, **options).close()
+    else:
+        spec = delayed(spec, 3) if "delayed" in kind else spec
+        form = kind.split(",")[0] if "," in kind or kind == "csr" else "csr"
+        CompiledNetwork(spec, form=form, plastic=kind == "plastic", directory=tmp_path, **options).close()
+    texts = sources(tmp_path)
+    assert "-std=c++17" in (tmp_path / "GNUmakefile").read_text()
+    # It is told the values by name, and turns what it is told into lower case.
+    told = re.findall(r'name == "([\w.]+)\.values"', texts["objects.cu"])
+    assert {"neuron_tau", "synapse_weight", "drive_current"} <= set(told)
+    assert all(name == name.lower() for name in told)
+    assert not any("defaultclock.timestep" in text for name, text in texts.items() if "synapses" in name)
+    # A loop invariant that is used is defined.
+    for name, text in texts.items():
+        used = set(re.findall(r"\b_lio_\d+\b", text))
+        assert all(re.search(rf"\b(double|int\w*|bool|char) {lio}\b", text) for lio in used), name
+
+
+def compiled_program(folder: Path) -> None:
+    spec = pruned(delayed(chrsnn(), 2)).with_timing("precise")
+    options = {"duration": 50 * ms, "drive": drive_for(spec, 50 * ms), "directory": folder}
+    with CompiledNetwork(spec, device="cuda_standalone", **options) as network:
+        assert network.build_seconds["compile"] > 0
+
+
+def compiled_project(folder: Path) -> None:
+    spec = delayed(hrsnn(plastic=True), 9)
+    project = write_cuda_project(spec, folder, duration=50 * ms, drive=drive_for(spec, 50 * ms))
     project.build(jobs=2)
-    assert os.access(tmp_path / "main", os.X_OK)
-    log = (tmp_path / cuda.LOG).read_text()
+    log = (folder / cuda.LOG).read_text()
     assert "-std=c++17" in log
     assert "-std=c++11" not in log
     if NO_GPU:
@@ -234,6 +269,16 @@ def test_project_compiles(tmp_path, compiling, name):
             patch.setattr(cuda, "find_gpu", lambda: Gpu("none", "7.5", "13.0"))
             with pytest.raises(InvalidInput, match=r"cudaSetDevice.*failed"):
                 project.run()
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(bool(NO_BRIAN2CUDA), reason=NO_BRIAN2CUDA)
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("write", [compiled_project, compiled_program])
+def test_compiles(tmp_path, compiling, write):
+    # For one compute capability. Two cores need 90 s for the project, 150 s for the program.
+    write(tmp_path)
+    assert os.access(tmp_path / "main", os.X_OK)
 
 
 @pytest.fixture
@@ -405,6 +450,50 @@ def test_gpu_spikes_as_runtime_mode_does(tmp_path, name):
     assert len(theirs) > 50
     assert len(set(mine) ^ set(theirs)) <= 4
     assert abs(len(mine) - len(theirs)) <= 2
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(bool(NO_BRIAN2CUDA or NO_NVCC or NO_GPU), reason=NO_BRIAN2CUDA or NO_NVCC or NO_GPU)
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("form", ["csr", "dense"])
+def test_gpu_takes_other_networks_without_compiling(form):
+    whole = delayed(hrsnn(), 3)
+    drive = drive_for(whole, 200 * ms)
+    networks = [whole, pruned(whole), pruned(whole, seed=1), whole]
+    options = {"duration": 200 * ms, "drive": drive, "form": form}
+    with (
+        CompiledNetwork(whole, device="cuda_standalone", **options) as on_gpu,
+        CompiledNetwork(whole, **options) as on_cpu,
+    ):
+        # Every run compares the numbers that the program used with those that it was told.
+        runs = [(on_gpu.run(spec).activity, on_cpu.run(spec).activity) for spec in networks]
+    for mine, theirs in runs:
+        # As above; the counts of neurons differ where a spike moved over the end of the run.
+        assert np.abs(np.sort(mine.counts) - np.sort(theirs.counts)).sum() <= 2
+    assert len({mine.indices.size for mine, _ in runs[:3]}) == 3
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(bool(NO_BRIAN2CUDA or NO_NVCC or NO_GPU), reason=NO_BRIAN2CUDA or NO_NVCC or NO_GPU)
+@pytest.mark.timeout(1800)
+def test_gpu_twins_are_those_of_cpp():
+    spec = hrsnn().with_timing("interpolated")
+    sparse = spec.of_synapses(np.random.default_rng(6).random(spec.n_synapses) > 0.7)
+    options = {
+        "duration": 200 * ms,
+        "transient": 50 * ms,
+        "realisations": 2,
+        "directions": "kept",
+        "drive": drive_for(spec, 200 * ms),
+    }
+    found = []
+    for name in ("cuda_standalone", "cpp_standalone"):
+        with CompiledTwins(spec, device=name, **options) as twins:
+            found.append([twins.run(case, rng=np.random.default_rng(5)) for case in (spec, sparse)])
+    for mine, theirs in zip(*found, strict=True):
+        # Rounding of 1e-16 to 1e-15 in separations of 1e-8, a hundredfold by spikes, over windows of 20 ms.
+        np.testing.assert_allclose(mine.trace, theirs.trace, rtol=0, atol=1e-7 / 0.02 * 100)
+        np.testing.assert_allclose(mine.rates, theirs.rates, rtol=0, atol=2 / 0.2)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

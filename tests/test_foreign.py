@@ -191,7 +191,7 @@ def test_pruned_in_place(build: Any):
     pruned.network.store("edit")
     for synapses in pruned.synapses:
         mask = keep[synapses.name]
-        assert remove_synapses(synapses, mask) == np.count_nonzero(~mask) > 0.6 * mask.size
+        assert remove_synapses(synapses, keep=mask) == np.count_nonzero(~mask) > 0.6 * mask.size
     run_on(pruned)
 
     assert pruned.spikes[0].t_[-1] > (pruned.before + pruned.after / 2) / 1000
@@ -226,7 +226,7 @@ def test_synapses_go_with_what_acts_on_them():
     above = keep[number]
     assert above.any()
     assert not above.all()
-    remove_synapses(targets["pruned"], keep)
+    remove_synapses(targets["pruned"], keep=keep)
     targets["zeroed"].w[np.flatnonzero(~keep)] = 0
     for foreign in (pruned, zeroed, unpruned):
         run_on(foreign)

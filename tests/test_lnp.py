@@ -12,15 +12,15 @@ from scipy.sparse.csgraph import connected_components
 from lnpbrian import lnp
 from lnpbrian.checkpoint import fingerprint
 from lnpbrian.checks import InvalidInput
+from lnpbrian.live import LiveNetwork
 from lnpbrian.lnp import prune
+from lnpbrian.model_structure import compact
 from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.models.parts import LIFParameters
-from lnpbrian.live import LiveNetwork
 from lnpbrian.network import RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions
 from lnpbrian.options import PruneOptions, TuningOptions, schedule
 from lnpbrian.simulate import noise_drive, observe
-from lnpbrian.structure import compact
 
 QUICK = PruneOptions(
     synapse_sparsity=0.9,

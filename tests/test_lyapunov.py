@@ -9,9 +9,9 @@ from brian2 import Hz, Network, NeuronGroup, Synapses, ms, mV, second
 from event_driven import EventDrivenLIF, random_arrays
 
 from lnpbrian.checks import InvalidInput
+from lnpbrian.live import LiveNetwork
 from lnpbrian.lyapunov import block_twin_exponents, restored_twin_exponents
 from lnpbrian.models import HRSNN, uncoupled
-from lnpbrian.live import LiveNetwork
 from lnpbrian.network import RecurrentNetwork
 from lnpbrian.simulate import Drive, drive_operation, noise_drive
 

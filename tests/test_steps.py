@@ -12,9 +12,9 @@ from numpy.testing import assert_array_equal
 from lnpbrian.checkpoint import fingerprint
 from lnpbrian.checks import InvalidInput
 from lnpbrian.laws import fit_laws
+from lnpbrian.live import LiveNetwork
 from lnpbrian.lnp import prune
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN
-from lnpbrian.live import LiveNetwork
 from lnpbrian.network import RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions
 from lnpbrian.options import STEPS, DelocaliseOptions, PruneOptions, TuningOptions
@@ -269,7 +269,7 @@ def test_tuning_changes_time_constants_and_keeps_their_order(monkeypatch, model)
     steps = steps_of(live, options)
     steps.prune_neurons(50)
     keep = np.random.default_rng(0).random(len(live.synapses)) < 0.3
-    remove_synapses(live.synapses, keep)
+    remove_synapses(live.synapses, keep=keep)
     before = live.spec
     said = steps.tune(1, report=silent)
     after = live.spec

@@ -297,7 +297,7 @@ def removed_and_zeroed(
     keep = np.random.default_rng([seed, 1]).random(len(removed.synapses)) < keep_probability
     run(removed, edit_after_ms)
     run(zeroed, edit_after_ms)
-    assert remove_synapses(removed.synapses, keep) == np.count_nonzero(~keep)
+    assert remove_synapses(removed.synapses, keep=keep) == np.count_nonzero(~keep)
     zero(zeroed.synapses, ~keep)
     return removed, zeroed, keep
 
@@ -359,7 +359,7 @@ def test_several_edits_of_one_network():
         run(removed, 4)
         run(zeroed, 4)
         keep = rng.random(alive.size) < 0.6
-        remove_synapses(removed.synapses, keep)
+        remove_synapses(removed.synapses, keep=keep)
         zeroed.synapses.w[alive[~keep]] = 0
         alive = alive[keep]
     run(removed, 10)
@@ -377,7 +377,7 @@ def test_brian2_counts_as_if_built_without_them():
         return synapses
 
     edited = build([0, 0, 0, 3, 1], [1, 1, 1, 2, 1])
-    remove_synapses(edited, [False, True, True, True, False])
+    remove_synapses(edited, keep=[False, True, True, True, False])
     fresh = build([0, 0, 3], [1, 1, 2])
     assert counts(edited) == counts(fresh) == (3, [0, 2, 1, 0], [2, 0, 0, 1])
     assert edited.k[:].tolist() == fresh.k[:].tolist() == [0, 1, 0]
@@ -393,7 +393,7 @@ def test_equations_that_read_counts_see_the_new_ones():
     synapses = Synapses(source, target, "w : 1", on_pre="v_post += w / N_incoming")
     synapses.connect(i=[0, 1], j=[0, 0])
     synapses.w = [4, 6]
-    remove_synapses(synapses, [True, False])
+    remove_synapses(synapses, keep=[True, False])
     Network(source, target, synapses).run(2 * ms, namespace={})
     assert target.v[0] == 4 / 1
 
@@ -402,14 +402,14 @@ def test_remove_all_and_none():
     system = network(2)
     run(system, 5)
     before = full_state(system)
-    assert remove_synapses(system.synapses, np.ones(len(system.synapses), bool)) == 0
+    assert remove_synapses(system.synapses, keep=np.ones(len(system.synapses), bool)) == 0
     assert_same_state(before, full_state(system))
     n = len(system.synapses)
-    assert remove_synapses(system.synapses, np.zeros(n, bool)) == n
+    assert remove_synapses(system.synapses, keep=np.zeros(n, bool)) == n
     assert connectivity(system.synapses).nnz == 0
     assert in_flight(system.synapses) == 0
     run(system, 5)
-    assert remove_synapses(system.synapses, np.zeros(0, bool)) == 0
+    assert remove_synapses(system.synapses, keep=np.zeros(0, bool)) == 0
 
 
 def test_string_connect_shared_variables_and_clock_driven_equations():
@@ -434,7 +434,7 @@ def test_string_connect_shared_variables_and_clock_driven_equations():
     keep = np.arange(len(removed.synapses)) % 3 == 0
     run(removed, 15)
     run(zeroed, 15)
-    remove_synapses(removed.synapses, keep)
+    remove_synapses(removed.synapses, keep=keep)
     zero(zeroed.synapses, ~keep)
     zeroed.synapses.g[np.flatnonzero(~keep)] = 0  # a conductance that is still decaying goes with its synapse
     run(removed, 15)
@@ -466,7 +466,7 @@ def test_pathways_by_name_and_subgroups():
     run(removed, 11)
     run(zeroed, 11)
     assert in_flight(removed.synapses) > 20
-    remove_synapses(removed.synapses, keep)
+    remove_synapses(removed.synapses, keep=keep)
     zero(zeroed.synapses, ~keep)
     pre, post, values = [0, 9], [14, 0], {"w": 0.7, "fast.delay": [0.5, 1.5] * ms}
     add_synapses(removed.synapses, pre, post, **values)
@@ -488,7 +488,7 @@ def test_restore_undoes_a_removal_exactly():
     run(system, 10)
     run(reference, 10)
     system.net.store()
-    remove_synapses(system.synapses, np.arange(len(system.synapses)) % 2 == 0)
+    remove_synapses(system.synapses, keep=np.arange(len(system.synapses)) % 2 == 0)
     run(system, 5)
     system.net.restore()
     assert counts(system.synapses) == counts(reference.synapses)
@@ -502,7 +502,7 @@ def test_restore_of_an_edited_network_repeats_it_exactly():
     system = network(12)
     run(system, 8)
     system.net.store("before")
-    remove_synapses(system.synapses, np.arange(len(system.synapses)) % 3 > 0)
+    remove_synapses(system.synapses, keep=np.arange(len(system.synapses)) % 3 > 0)
     system.net.store("after")
     run(system, 10)
     first = full_state(system)
@@ -571,7 +571,7 @@ def test_remove_and_add_back_is_the_identity():
     saved = {name: np.array(getattr(edited.synapses, name + "_"))[tail] for name in names}
     saved["lastupdate"] = saved["lastupdate"] * second
     pre, post = edited.synapses.i[tail].copy(), edited.synapses.j[tail].copy()
-    remove_synapses(edited.synapses, np.arange(n) < n - 30)
+    remove_synapses(edited.synapses, keep=np.arange(n) < n - 30)
     add_synapses(edited.synapses, pre, post, **saved)
     assert_same_state(before, full_state(edited))
     run(edited, 12)
@@ -617,7 +617,7 @@ def test_add_to_synapses_never_connected_and_add_nothing():
 def test_new_entries_are_zero_where_removed_ones_were():
     synapses = small()
     synapses.w = [1, 2, 3]
-    remove_synapses(synapses, [True, False, False])
+    remove_synapses(synapses, keep=[True, False, False])
     add_synapses(synapses, [1, 1], [0, 0])
     assert synapses.w[:].tolist() == [1, 0, 0]
 
@@ -696,7 +696,7 @@ def test_monitor_of_kept_synapses_goes_on_recording_them():
     edited.net.store()
     keep = np.ones(len(edited.synapses), bool)
     keep[[0, 7, 20]] = False
-    remove_synapses(edited.synapses, keep)
+    remove_synapses(edited.synapses, keep=keep)
     zero(reference.synapses, ~keep)
     assert monitor.record.tolist() == [7, 4, 5]
     run(edited, 8)
@@ -715,11 +715,11 @@ def test_monitor_of_a_removed_synapse_is_refused(record: Any):
     monitor = StateMonitor(synapses, "w", record=record, name="weights")
     before = synapses._full_state()
     with pytest.raises(InvalidInput, match=r"StateMonitor 'weights' records synapse 0 of 's3', which is to go; delete"):
-        remove_synapses(synapses, [False, True, True])
+        remove_synapses(synapses, keep=[False, True, True])
     assert_same_state(before, synapses._full_state())
     Network(synapses, synapses.source, monitor)  # keep Brian2 from warning that it was never used
     del monitor
-    assert remove_synapses(synapses, [False, True, True]) == 1
+    assert remove_synapses(synapses, keep=[False, True, True]) == 1
 
 
 def test_monitor_of_everything_records_the_old_synapses_after_an_addition():
@@ -740,7 +740,7 @@ def test_synapses_onto_synapses():
     outer.connect(i=[0, 1, 2], j=[2, 0, 2])  # j is the number of a synapse of `inner`
     outer.u = [1, 10, 100]
     # Either can be edited.
-    remove_synapses(outer, [True, True, False])
+    remove_synapses(outer, keep=[True, True, False])
     net = Network(group, inner, outer)
     net.run(0.1 * ms, namespace={})
     np.testing.assert_array_equal(inner.x[:], [10, 0, 1])
@@ -748,7 +748,7 @@ def test_synapses_onto_synapses():
     add_synapses(outer, [2], [3], u=1000)
     net.run(0.1 * ms, namespace={})
     np.testing.assert_array_equal(inner.x[:], [10, 0, 1, 1000])
-    assert remove_synapses(inner, [False, True, True, True]) == 1
+    assert remove_synapses(inner, keep=[False, True, True, True]) == 1
     assert edges(outer) == [(0, 1), (2, 2)]
     net.run(0.1 * ms, namespace={})
     np.testing.assert_array_equal(inner.x[:], [0, 1, 1000])
@@ -759,11 +759,11 @@ def test_linked_variables():
     parameters = NeuronGroup(3, "a : 1")
     shared = NeuronGroup(1, "b : 1")
     synapses.z = linked_var(shared, "b")
-    remove_synapses(synapses, [True, True, True])
-    assert remove_synapses(synapses, [True, True, False]) == 1  # a value shared by all synapses is no obstacle
+    remove_synapses(synapses, keep=[True, True, True])
+    assert remove_synapses(synapses, keep=[True, True, False]) == 1  # a value shared by all synapses is no obstacle
     add_synapses(synapses, [2], [1])
     synapses.w = linked_var(parameters, "a")
-    for edit in (lambda: remove_synapses(synapses, [True, True, False]), lambda: add_synapses(synapses, [0], [1])):
+    for edit in (lambda: remove_synapses(synapses, keep=[True, True, False]), lambda: add_synapses(synapses, [0], [1])):
         with pytest.raises(InvalidInput, match="'w' of synapses 's3' is linked to a variable of another group"):
             edit()
     assert len(synapses) == 3
@@ -775,19 +775,19 @@ def test_linked_variables():
         ([True, False], r"keep must be a boolean mask with one entry per synapse \(3\), got 2 entries of type bool"),
         ([1, 0, 1], "got 3 entries of type int64"),
         ([[True, False, True]], "boolean mask"),
-        (None, "give either keep, a mask of the synapses that stay, or where, which says which ones go"),
-        ("w > 0", "keep must be a mask, got 'w > 0'; to remove where a condition holds, use where='w > 0'"),
+        (None, "give either where, which says which synapses go, or keep, a mask of those that stay"),
+        ("w > 0", "keep must be a mask, got 'w > 0'; to remove where a condition holds, leave out keep="),
     ],
 )
 def test_bad_masks(keep: Any, message: str):
     with pytest.raises(InvalidInput, match=message):
-        remove_synapses(small(), keep)
+        remove_synapses(small(), keep=keep)
 
 
 def test_not_synapses():
     group = NeuronGroup(1, "", threshold="True", reset="")
     for edit in (
-        lambda: remove_synapses(group, [True]),
+        lambda: remove_synapses(group, keep=[True]),
         lambda: add_synapses(group, [0], [0]),
         lambda: duplicate_synapses(group, [0], [0], [0]),
         lambda: copy_block_events(group, 1),
@@ -803,9 +803,9 @@ def test_edits_during_a_run_are_refused():
     messages = []
 
     def edit() -> None:
-        remove_synapses(other, np.ones(len(other), bool))  # of another network: no matter
+        remove_synapses(other, keep=np.ones(len(other), bool))  # of another network: no matter
         for attempt in (
-            lambda: remove_synapses(system.synapses, np.zeros(len(system.synapses), bool)),
+            lambda: remove_synapses(system.synapses, keep=np.zeros(len(system.synapses), bool)),
             lambda: add_synapses(system.synapses, [0], [0]),
             lambda: duplicate_synapses(system.synapses, [0], [0], [0]),
             lambda: silence_neurons(system.group, [0], synapses=system.synapses),
@@ -827,7 +827,7 @@ def test_standalone_devices_are_refused(tmp_path):
         synapses = Synapses(group, group, "w : 1", on_pre="v_post += w", name="s")
         synapses.connect(condition="i != j", namespace={})
         for edit in (
-            lambda: remove_synapses(synapses, [True, True]),
+            lambda: remove_synapses(synapses, keep=[True, True]),
             lambda: add_synapses(synapses, [0], [0]),
             lambda: duplicate_synapses(synapses, [0], [0], [0]),
             lambda: silence_neurons(group, [0], synapses=[synapses]),
@@ -1179,7 +1179,7 @@ def a_model(kind: str, *, seed: int = 0) -> RecurrentNetwork:
 def edit(model: RecurrentNetwork) -> None:
     """Change everything that pruning may change."""
     rng = np.random.default_rng(3)
-    remove_synapses(model.synapses, rng.random(len(model.synapses)) < 0.4)
+    remove_synapses(model.synapses, keep=rng.random(len(model.synapses)) < 0.4)
     free = rng.integers(40, size=(2, 9))
     duplicate_synapses(model.synapses, rng.integers(len(model.synapses), size=9), *free)
     model.synapses.w = 1.1 * np.array(model.synapses.w)

@@ -83,7 +83,7 @@ def test_condition_is_that_of_numpy(condition: str, gone: np.ndarray):
 
 def test_one_delay_for_all():
     synapses, _group = connected(delay=2e-3 * second)
-    assert remove_synapses(synapses, where="delay > 3*ms") == 0
+    assert remove_synapses(synapses, "delay > 3*ms") == 0
     assert remove_synapses(synapses, where="delay < 3*ms and i == 1") == 4
 
 
@@ -98,7 +98,7 @@ def test_random_conditions_draw_for_each_synapse():
 
 def test_mask_of_those_that_go():
     synapses, _group = connected()
-    assert remove_synapses(synapses, where=W > 0) == np.count_nonzero(W > 0)
+    assert remove_synapses(synapses, W > 0) == np.count_nonzero(W > 0)
     np.testing.assert_array_equal(synapses.w_[:], W[W <= 0])
 
 
@@ -126,8 +126,8 @@ limit = 0 * mV
         ({"where": "w > 0*mV", "namespace": 3}, "namespace must be a dictionary of names and values, got int"),
         ({"where": W > 0, "namespace": {}}, "a namespace belongs to a condition"),
         ({"where": [True]}, r"where must be a boolean mask with one entry per synapse \(12\), got 1 entries"),
-        ({"where": "w > 0*mV", "keep": W > 0}, "give either keep"),
-        ({}, "give either keep"),
+        ({"where": "w > 0*mV", "keep": W > 0}, "give either where"),
+        ({}, "give either where"),
     ],
 )
 def test_bad_conditions_change_nothing(choice: dict[str, Any], message: str):

@@ -47,10 +47,10 @@ def test_sum_over_no_synapses_is_zero(target: str, part: slice):
     start = part.start or 0
     net.run(0.1 * ms, namespace={})
     assert group.x[start : start + 2].tolist() == [2, 3]
-    remove_synapses(synapses, [False, True])
+    remove_synapses(synapses, keep=[False, True])
     net.run(0.1 * ms, namespace={})
     assert group.x[start : start + 2].tolist() == [0, 3]
-    remove_synapses(synapses, [False])
+    remove_synapses(synapses, keep=[False])
     net.run(0.1 * ms, namespace={})
     assert group.x[:].tolist() == [0, 0, 0, 0]
 
@@ -124,7 +124,7 @@ def test_inner_synapses_take_the_outer_ones_along(target: str):
     keep_onto = keep_outer[zeroed.onto_outer.j[:]]
     keep_from = keep[zeroed.from_inner.i[:]]
     keep_within = keep[zeroed.within.i[:]] & keep[zeroed.within.j[:]]
-    assert remove_synapses(removed.synapses, keep) == np.count_nonzero(~keep)
+    assert remove_synapses(removed.synapses, keep=keep) == np.count_nonzero(~keep)
     s.w[np.flatnonzero(~keep)] = 0
     new = np.cumsum(keep) - 1
     new_outer = np.cumsum(keep_outer) - 1
@@ -218,7 +218,7 @@ def test_outer_objects_that_are_not_connected_yet():
     inner = Synapses(group, group, "w : 1", on_pre="v_post += w")
     inner.connect(i=[0, 1, 2], j=[1, 2, 0])
     outer = Synapses(group, inner, "a : 1", on_pre="w_post += a")
-    remove_synapses(inner, [True, False, True])
+    remove_synapses(inner, keep=[True, False, True])
     add_synapses(inner, [0, 0], [0, 2])
     outer.connect(i=[0, 1], j=[3, 1])
     assert_counts(outer)
@@ -234,13 +234,13 @@ def test_refusals_of_outer_synapses_hold_for_the_inner_ones():
     keep = np.ones(len(system.synapses), bool)
     keep[system.outer.j[3]] = False
     with pytest.raises(InvalidInput, match="'watched' records synapse 3 of 'outer', which is to go"):
-        remove_synapses(system.synapses, keep)
+        remove_synapses(system.synapses, keep=keep)
     assert_same_state(before, full_state(system))
     # A recorded synapse that stays is followed through both renumberings.
     keep[:] = True
     keep[[k for k in range(3) if k != system.outer.j[3]]] = False
     value = system.outer.a[3]
-    remove_synapses(system.synapses, keep)
+    remove_synapses(system.synapses, keep=keep)
     assert system.outer.a[monitor.record[0]] == value
     run(system, 0.1)
     assert monitor.a[0, -1] == value
@@ -256,16 +256,16 @@ def test_links_into_synapses():
     synapses.connect(i=[0, 1, 2], j=[1, 2, 0])
     readers = NeuronGroup(3, "x : 1 (linked)\nz : 1 (linked)", name="readers")  # Brian2 cannot link to parameters
     readers.z = linked_var(synapses, "c")
-    assert remove_synapses(synapses, [True, True, True]) == 0
+    assert remove_synapses(synapses, keep=[True, True, True]) == 0
     readers.x = linked_var(synapses, "twice")
     before = synapses._full_state()
     with pytest.raises(InvalidInput, match="'readers' is linked to 'w' of synapses 's3' by their numbers"):
-        remove_synapses(synapses, [True, True, False])
+        remove_synapses(synapses, keep=[True, True, False])
     assert_same_state(before, synapses._full_state())
     add_synapses(synapses, [0], [2], w=3)  # the old ones keep their numbers
     Network(readers)
     del readers
-    assert remove_synapses(synapses, [True, True, False, True]) == 1
+    assert remove_synapses(synapses, keep=[True, True, False, True]) == 1
 
 
 def watched(seed: int) -> SimpleNamespace:
@@ -318,7 +318,7 @@ def test_monitors_events_and_counts_in_equations():
             delays[60:] = np.array(delays)[:60] * second
         run(system, 9)
     keep = np.arange(120) < 60
-    remove_synapses(removed.synapses, keep)
+    remove_synapses(removed.synapses, keep=keep)
     removed.synapses.w = np.array(removed.synapses.w) / 2
     assert edges(removed.synapses) == edges(zeroed.synapses)[:60]
     run(removed, 11)

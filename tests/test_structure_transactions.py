@@ -77,7 +77,7 @@ def prepared() -> SimpleNamespace:
 def remove(system: SimpleNamespace) -> None:
     keep = np.arange(len(system.synapses)) % 3 > 0
     keep[system.outer.j[[2, 4]]] = True  # recorded
-    remove_synapses(system.synapses, keep)
+    remove_synapses(system.synapses, keep=keep)
 
 
 def add(system: SimpleNamespace) -> None:
