@@ -34,6 +34,8 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/bench_steps.py
 	$(BIN)/python benchmarks/bench_spectrum.py
 	$(BIN)/python benchmarks/bench_lnp.py
+	$(BIN)/python benchmarks/bench_structure.py
+	$(BIN)/python benchmarks/bench_devices.py
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "lnpbrian needs Python 3.12 or newer on the PATH (tried python3.12, python3, python3.13)" >&2; exit 2; }

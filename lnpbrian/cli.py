@@ -27,7 +27,7 @@ from lnpbrian.device import DeviceReport, devices, find_gpu
 from lnpbrian.jobs import ENCODERS, MODELS, TASKS, PruneJob
 from lnpbrian.network import NetworkSpec
 from lnpbrian.noise import EXCITABILITIES, RESCALES, STRENGTHS
-from lnpbrian.options import EXPONENTS
+from lnpbrian.options import EXPONENTS, RUN_DEVICES
 from lnpbrian.records import versions, write_json
 from lnpbrian.simulate import noise_drive
 from lnpbrian.spectrum import number_of_exponents
@@ -74,6 +74,7 @@ def prune(
     sample_time: Annotated[float, typer.Option(help="Time each sample is shown, in ms.")] = PruneJob.sample_time,
     edge_strength: Annotated[str, _choices("What makes a synapse strong", STRENGTHS)] = PruneJob.edge_strength,
     exponents: Annotated[str, _choices("Where a neuron's exponent comes from", EXPONENTS)] = PruneJob.exponents,
+    device: Annotated[str, _choices("Where the network runs to be measured", RUN_DEVICES)] = PruneJob.device,
     rescale: Annotated[str, _choices("How kept weights are rescaled", RESCALES)] = PruneJob.rescale,
     cap: Annotated[float | None, typer.Option(help="Largest rescaling factor.")] = PruneJob.cap,
     excitability: Annotated[str, _choices("Biases after pruning", EXCITABILITIES)] = PruneJob.excitability,

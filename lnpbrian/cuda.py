@@ -32,9 +32,9 @@ from lnpbrian.toolkit import (
 
 __all__ = ["CudaProject", "require_tools", "write_cuda_project"]
 
-# In lower case, with everything that follows from it: brian2cuda 1.0b1 turns the values of run_args, names of files
-# included, into lower case, and keeps the old values where it does not find a file.
-NAME = "lnpbrian"
+# Not the name of networks in runtime mode, beside which Brian2 would number it. In lower case: brian2cuda 1.0b1 makes
+# lower case of the values of run_args, and keeps the old values where it then finds no file.
+NAME = "lnpbrian_cuda"
 DESCRIPTION = "project.json"
 NETWORK = "network.npz"
 LOG = "make.log"
@@ -233,7 +233,7 @@ def write_cuda_project(
     spec : NetworkSpec
         The network, pruned or not.
     directory : path
-        Where to write; a project that is there is replaced.
+        Where to write, a new or empty folder; a project that is there is replaced.
     duration : Quantity
         Simulated time, whole steps.
     drive : Drive, optional
@@ -263,6 +263,8 @@ def write_cuda_project(
     toolkit = _toolkit_here()
     capability = _capability(compute_capability, toolkit)
     folder = checks.writable_directory("directory", directory).resolve()
+    if any(folder.iterdir()) and not (folder / DESCRIPTION).is_file():
+        raise InvalidInput(f"{str(folder)!r} holds other files than a CUDA project; name a new folder")
     timed = None if drive is None else _timed_array(drive, spec, length)
     with brian2cuda_preferences(toolkit, capability):
         from brian2cuda.device import CUDAStandaloneDevice
@@ -341,7 +343,7 @@ def _generate(
     device: Device, spec: NetworkSpec, folder: Path, length: float, timed: TimedArray | None, plastic: bool
 ) -> dict[str, str]:
     """Let a standalone device write its sources for a network, and return the files that will hold its results."""
-    # Brian2 numbers the names of objects while others of the same name are alive, as those of a project before.
+    # Brian2 numbers names while objects of the same name are alive, such as those of a project written before.
     gc.collect()
     set_device(device, build_on_run=False)
     try:

@@ -19,10 +19,11 @@ from pathlib import Path
 import brian2
 import numpy as np
 
+from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.toolkit import CudaToolkit, find_toolkit
 
-__all__ = ["DeviceReport", "Gpu", "Part", "devices", "find_gpu", "require_brian2cuda"]
+__all__ = ["DeviceReport", "Gpu", "Part", "devices", "find_gpu", "require_brian2cuda", "require_device"]
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,19 @@ def devices() -> tuple[DeviceReport, ...]:
         DeviceReport("cpp_standalone", (_program_compiler(), _make())),
         DeviceReport("cuda_standalone", _cuda()),
     )
+
+
+def require_device(name: str) -> None:
+    """Refuse a standalone device that does not work here, naming the first thing that is missing.
+
+    Raises
+    ------
+    InvalidInput
+        With the remedy that `devices` gives.
+    """
+    needs = {"cpp_standalone": lambda: (_program_compiler(), _make()), "cuda_standalone": _cuda}
+    for part in DeviceReport(name, needs[checks.choice("device", name, needs)]()).missing:
+        raise InvalidInput(f"{name} does not work here: {part.remedy}")
 
 
 def _cython() -> Part:

@@ -17,7 +17,7 @@ from brian2 import Clock, NeuronGroup, Quantity, StateMonitor, Synapses, linked_
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov import DIRECTIONS, Growth, TwinExponents, _plan, _state_names
+from lnpbrian.lyapunov import DIRECTIONS, Growth, TwinExponents, state_names, twin_plan
 from lnpbrian.network import NetworkSpec
 from lnpbrian.program import NAME, Description, Program, describe
 from lnpbrian.project import DEVICES, Project, verify
@@ -59,23 +59,24 @@ class TwinProgram(Program):
         """Return the names and shapes of the arrays that a run reads."""
         return super().shapes() | {"twin_perturbation": (self.events, self.copies * self.n_neurons)}
 
-    def draw(self, rng: np.random.Generator) -> np.ndarray:
-        """Return the perturbations of every renormalisation, zero for the reference."""
+    def draw(self, rng: np.random.Generator, alive: np.ndarray) -> np.ndarray:
+        """Return the perturbations of every renormalisation, zero for the reference and for silent neurons."""
         drawn = np.zeros((self.events, self.copies, self.n_neurons))
         # Fresh twins stay with the reference until the transient is over; kept ones turn from the start.
         first = self.settle if self.directions == "fresh" else 0
-        drawn[first:, 1:] = self.perturbation * rng.standard_normal(drawn[first:, 1:].shape)
+        size = (self.events - first, self.copies - 1, int(alive.sum()))
+        drawn[first:, 1:, alive] = self.perturbation * rng.standard_normal(size)
         return drawn.reshape(self.events, -1)
 
-    def exponents(self, results: dict[str, np.ndarray]) -> TwinExponents:
-        """Return the statistics of what a run recorded."""
+    def exponents(self, results: dict[str, np.ndarray], alive: np.ndarray) -> TwinExponents:
+        """Return the statistics of what a run recorded, of the neurons that are alive."""
         twins = (self.events, self.copies - 1, self.n_neurons)
-        start, end = results["gap_start"].reshape(twins), results["gap_end"].reshape(twins)
-        reference = results["reference"].reshape(self.events, self.n_neurons)
+        start, end = (results[name].reshape(twins)[..., alive] for name in ("gap_start", "gap_end"))
+        reference = results["reference"].reshape(self.events, self.n_neurons)[:, alive]
         growth = Growth(self.window)
         for k in range(self.settle + 1, self.events):
             growth.add(start[k - 1], end[k], reference[k])
-        counts = np.bincount(results["i"], minlength=self.n_neurons * self.copies)[: self.n_neurons]
+        counts = np.bincount(results["i"], minlength=self.n_neurons * self.copies)[: self.n_neurons][alive]
         return growth.result(counts / self.duration, self.directions)
 
 
@@ -84,7 +85,7 @@ def describe_twins(program: TwinProgram, values: dict[str, np.ndarray] | None = 
     n, spec = program.n_neurons, program.blank()
     types = {name: "second" for name in ("lastspike", "release", "overshoot")}
     types |= {"not_refractory": "boolean", "slope": "Hz"}
-    state = {name: types.get(name, "1") for name in _state_names(spec)}
+    state = {name: types.get(name, "1") for name in state_names(spec)}
     # What the reference has is copied before it is used: no statement reads an array that it writes.
     extra = "".join(f"{name}_there : {kind} (linked)\n{name}_of_reference : {kind}\n" for name, kind in state.items())
     extra += "compared : 1\ncompared_there : 1 (linked)\ngap_start : 1\ngap_end : 1\n"
@@ -214,6 +215,8 @@ class CompiledTwins:
     ) -> TwinExponents:
         """Measure the exponents of a network; without one, of that from which the program was built.
 
+        Silent neurons are left out of the result.
+
         Raises
         ------
         InvalidInput
@@ -272,12 +275,13 @@ def device_twin_exponents(
     Returns
     -------
     TwinExponents
-        With the same `rng`, those of `block_twin_exponents`, to rounding errors and what the network makes of them.
+        Of the neurons that are alive. With the same `rng`, those of `block_twin_exponents` of ``spec.compacted()``, to
+        rounding errors and what the network makes of them.
 
     Raises
     ------
     InvalidInput
-        If a value is out of range, or the network has silent neurons or delays.
+        If a value is out of range, or the network has delays.
     DeviceError
         If a standalone program cannot be compiled or did not use the numbers that it was handed.
 
@@ -316,12 +320,12 @@ def _measure(
 ) -> TwinExponents:
     _require_twins(spec)
     values = program.values(spec, drive)
-    values["twin_perturbation"] = program.draw(rng)
+    values["twin_perturbation"] = program.draw(rng, spec.alive)
     results, used = run(values)
     sums = np.cumsum(values["twin_perturbation"], axis=0)
     drawn = {"twin_sum": sums[-1], "twin_sum_of_sums": np.cumsum(sums, axis=0)[-1]}
     verify(program.echoes(spec, values) | drawn, used)
-    return program.exponents(results)
+    return program.exponents(results, spec.alive)
 
 
 def _run_here(
@@ -335,8 +339,6 @@ def _run_here(
 
 
 def _require_twins(spec: NetworkSpec) -> None:
-    if not spec.alive.all():
-        raise InvalidInput("the network has silent neurons, whose exponents mean nothing; use spec.compacted()")
     if spec.delays is not None and spec.delays.any():
         raise InvalidInput(
             "twins in one program cannot copy spikes in flight, and the network has delays; use block_twin_exponents"
@@ -355,7 +357,7 @@ def _twin_program(
     capacity: int | None,
 ) -> TwinProgram:
     _require_twins(spec)
-    plan = _plan(duration, transient, renormalise_every, realisations, spec.dt)
+    plan = twin_plan(duration, transient, renormalise_every, realisations, spec.dt)
     # The last window ends at the start of the step after it.
     length = plan.transient + plan.n_windows * plan.window + spec.dt
     base = Program.of(spec, length * second, drive=drive, capacity=capacity, copies=plan.realisations + 1)

@@ -65,6 +65,7 @@ class PruneJob:
     sample_time: float = 100.0
     edge_strength: str = "lyapunov"
     exponents: str = "auto"
+    device: str = "runtime"
     rescale: str = NoisePruneOptions.rescale
     cap: float | None = None
     excitability: str = NoisePruneOptions.excitability
@@ -89,7 +90,13 @@ class PruneJob:
         """Options of the loop."""
         if self.fidelity:
             paper = PruneOptions.fidelity(self.synapse_sparsity, self.neuron_sparsity, self.iterations)
-            return dataclasses.replace(paper, steps=self._steps, delocalise=self._delocalise(None), tuning=self._tuning)
+            return dataclasses.replace(
+                paper,
+                steps=self._steps,
+                delocalise=self._delocalise(None),
+                tuning=self._tuning,
+                device=self.device,
+            )
         return PruneOptions(
             self.synapse_sparsity,
             self.neuron_sparsity,
@@ -99,6 +106,7 @@ class PruneJob:
             ),
             steps=self._steps,
             exponents=self.exponents,
+            device=self.device,
             delocalise=self._delocalise(DelocaliseOptions.edges_per_neuron),
             tuning=self._tuning,
         )

@@ -25,13 +25,14 @@ from lnpbrian import checks
 from lnpbrian.checkpoint import Checkpoint, CheckpointFolder, fingerprint
 from lnpbrian.checks import InvalidInput
 from lnpbrian.delocalise import DelocalisationReport
+from lnpbrian.device import require_device
 from lnpbrian.edits import rehearse
 from lnpbrian.laws import Laws
 from lnpbrian.live import LiveNetwork, Per, Snapshot
 from lnpbrian.lyapunov import TwinExponents
 from lnpbrian.model_structure import adopt
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
-from lnpbrian.observation import Observation, observe_model, observe_network
+from lnpbrian.observation import ModelObserver, Observation, observe_network
 from lnpbrian.options import PruneOptions, schedule
 from lnpbrian.simulate import RATE_RANGE_HZ, Drive, noise_drive
 from lnpbrian.spectrum import Spectrum, number_of_exponents
@@ -307,6 +308,8 @@ def _check(
     if live.n_synapses == 0:
         raise InvalidInput(f"{' and '.join(s.name for s in live.connections)} has no synapses to prune")
     if isinstance(live, RecurrentNetwork):
+        if options.device != "runtime":
+            require_device(options.device)
         if options.exponents == "spectrum":
             number_of_exponents(live.spec, "all")
         if options.exponents == "tangent" and live.spec.delays is not None:
@@ -328,6 +331,8 @@ def _check(
         raise InvalidInput(f"excitability='compensate' {own}; use 'keep'")
     if options.exponents not in ("auto", "twins"):
         raise InvalidInput(f"exponents={options.exponents!r} {own}; use 'twins'")
+    if options.device != "runtime":
+        raise InvalidInput(f"device={options.device!r} {own}; use 'runtime'")
     if options.steps is not None and "IV" in options.steps:
         raise InvalidInput(f"step IV {own}; leave it out")
     if checkpoint is not None:
@@ -367,9 +372,21 @@ class _Loop:
         self.seconds: dict[str, float] = {}
         self.history: list[Record] = []
         self.unstable = 0
+        self.observer = (
+            ModelObserver(self.live.spec, steps.drive, steps.options, steps.streams)
+            if isinstance(self.live, RecurrentNetwork)
+            else None
+        )
 
     def run(self) -> PruneResult:
         """Do all iterations that are left."""
+        try:
+            return self._run()
+        finally:
+            if self.observer is not None:
+                self.observer.close()
+
+    def _run(self) -> PruneResult:
         saved = None if self.folder is None else self.folder.load()
         first = now = self._observe(0)
         if not now.rates.any():
@@ -429,8 +446,9 @@ class _Loop:
 
         def measure() -> Observation:
             live, options, streams = self.live, self.options, self.steps.streams
-            if isinstance(live, RecurrentNetwork):
-                return observe_model(live.spec, self.steps.drive, options, streams, report=tell)
+            if self.observer is not None:
+                assert isinstance(live, RecurrentNetwork)
+                return self.observer.observe(live.spec, report=tell)
             return observe_network(live, options, streams, report=tell)
 
         return self._timed("observation", measure)

@@ -92,7 +92,8 @@ _GRID_STATE = ("I_syn", *_DELTA_STATE)
 _OFF_GRID_STATE = ("v", "I_syn", "active", "release", "overshoot", "rise", "slope")
 
 
-def _state_names(spec: NetworkSpec) -> tuple[str, ...]:
+def state_names(spec: NetworkSpec) -> tuple[str, ...]:
+    """Return the variables of a neuron that a renormalised twin takes from its reference."""
     if spec.has_delta_synapses:
         return _DELTA_STATE
     return _GRID_STATE if spec.spike_timing == "grid" else _OFF_GRID_STATE
@@ -151,7 +152,7 @@ def _status(floored: np.ndarray, n_windows: int, realisations: int) -> str:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class TwinPlan:
     """Checked lengths of a twin measurement, in seconds."""
 
     transient: float
@@ -160,7 +161,10 @@ class _Plan:
     realisations: int
 
 
-def _plan(duration: Quantity, transient: Quantity, renormalise_every: Quantity, realisations: int, dt: float) -> _Plan:
+def twin_plan(
+    duration: Quantity, transient: Quantity, renormalise_every: Quantity, realisations: int, dt: float
+) -> TwinPlan:
+    """Check the lengths of a twin measurement with a step of `dt` seconds."""
     window = checks.seconds("renormalise_every", renormalise_every)
     steps = round(window / dt)
     if steps < 1 or abs(steps * dt - window) > 1e-6 * dt:
@@ -174,7 +178,7 @@ def _plan(duration: Quantity, transient: Quantity, renormalise_every: Quantity, 
     settle = checks.seconds("transient", transient, at_least=0)
     # Windows start on multiples of their length, so the transient is rounded up to one.
     settle = float(np.ceil(settle / window - 1e-9) * window)
-    return _Plan(settle, window, n_windows, checks.count("realisations", realisations))
+    return TwinPlan(settle, window, n_windows, checks.count("realisations", realisations))
 
 
 def block_twin_exponents(
@@ -251,14 +255,14 @@ def block_twin_exponents(
     """
     if not spec.alive.all():
         raise InvalidInput("the network has silent neurons, whose exponents mean nothing; use spec.compacted()")
-    plan = _plan(duration, transient, renormalise_every, realisations, spec.dt)
+    plan = twin_plan(duration, transient, renormalise_every, realisations, spec.dt)
     eps = checks.real("perturbation", perturbation, above=0, below=1)
     checks.choice("directions", directions, DIRECTIONS)
     copies = plan.realisations + 1
     twins = RecurrentNetwork(spec.replicated(copies), plastic=False)
     counter = spike_counter(twins.neurons)
     growth = Growth(plan.window)
-    state = {name: twins.neurons.variables[name] for name in _state_names(spec)}
+    state = {name: twins.neurons.variables[name] for name in state_names(spec)}
     size = eps * np.sqrt(spec.n_neurons)
     start: np.ndarray | None = None
 
@@ -349,7 +353,7 @@ def restored_twin_exponents(
     InvalidInput
         If a value is out of range, or no neuron has a state.
     """
-    plan = _plan(duration, transient, renormalise_every, realisations, live.dt)
+    plan = twin_plan(duration, transient, renormalise_every, realisations, live.dt)
     eps = checks.real("perturbation", perturbation, above=0, below=1)
     chosen = np.flatnonzero(live.measured)
     growth = Growth(plan.window)

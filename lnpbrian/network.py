@@ -114,7 +114,8 @@ slope_post += w*kappa_post*(exp(-lead_/tau_m_post)/tau_m_post - exp(-lead_/tau_s
 PRECISE_ON_PRE = """
 since_ = overshoot_pre + advance_pre
 I_syn_post += w*exp(-since_/tau_syn)
-felt_ = clip(t + dt - release_post + advance_post, 0*second, since_)
+free_ = t + dt - release_post + advance_post
+felt_ = clip(free_, -2*dt, since_)*int(free_ > 0*second)
 v_post += w*kappa_post*(exp(-since_/tau_syn) - exp(-(since_ - felt_)/tau_syn - felt_/tau_m_post))
 """
 

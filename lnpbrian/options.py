@@ -17,6 +17,7 @@ __all__ = ["DelocaliseOptions", "PruneOptions", "TuningOptions", "schedule"]
 
 STEPS = ("I", "II", "III", "IV")
 EXPONENTS = ("auto", "tangent", "twins", "spectrum")
+RUN_DEVICES = ("runtime", "cpp_standalone", "cuda_standalone")
 EDGE_RULES = ("variance", "random")
 
 
@@ -115,6 +116,9 @@ class PruneOptions:
         Where the exponent of a neuron comes from: tangent vectors along one run, which are infinitely close twins;
         twins that are run (the paper's); or its share of the complete spectrum, in a time that grows with the cube of
         the neurons. All but twins take a model of `lnpbrian.models` without delays. "auto": "tangent" where possible.
+    device : {"runtime", "cpp_standalone", "cuda_standalone"}
+        Where a model runs to be measured: in this process, or as a program that is compiled once and handed the
+        synapses of every iteration. Networks of your own run in this process.
     exponent_duration : Quantity
         Time over which exponents are measured.
     realisations : int
@@ -142,6 +146,7 @@ class PruneOptions:
     minimum_neurons: int = 10
     observation: Quantity = field(default_factory=lambda: 1 * second)
     exponents: str = "auto"
+    device: str = "runtime"
     exponent_duration: Quantity = field(default_factory=lambda: 500 * ms)
     realisations: int = 4
     perturbation: float = 1e-8
@@ -155,6 +160,7 @@ class PruneOptions:
         checks.count("minimum_neurons", self.minimum_neurons)
         checks.seconds("observation", self.observation)
         checks.choice("exponents", self.exponents, EXPONENTS)
+        checks.choice("device", self.device, RUN_DEVICES)
         checks.choice("centrality", self.centrality, CENTRALITIES)
         checks.seconds("exponent_duration", self.exponent_duration)
         checks.count("realisations", self.realisations)

@@ -150,7 +150,7 @@ class Program:
             )
         if _has_delays(spec) and not self.delays:
             raise InvalidInput("the program was compiled without delays; compile it from a network that has them")
-        if self.form == "dense" and np.unique(self.cells(spec)).size < spec.n_synapses:
+        if self.form == "dense" and not np.diff(np.sort(self.cells(spec), kind="stable")).all():
             raise InvalidInput("form='dense' has one synapse per pair of neurons; use form='csr'")
         if (drive is None) != (self.drive_hold == 0):
             built = "without a drive" if self.drive_hold == 0 else "with a drive"

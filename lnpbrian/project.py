@@ -262,6 +262,8 @@ def _tail(log: Path, lines: int) -> str:
 
 
 def _require_tools(device: str) -> None:
+    if device == "cuda_standalone":
+        importlib.import_module("lnpbrian.cuda").require_tools()
     if os.name != "posix":
         raise DeviceError(f"compiled networks need Linux or macOS, not {sys.platform}; use Brian2's runtime mode")
     compiler = os.environ.get("CXX", "g++").split()[0]

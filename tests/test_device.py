@@ -175,9 +175,9 @@ def test_with_a_compiler_that_does_not_work(bare, monkeypatch):
     executable(bare / "bin" / "c++", 'echo "probe.cpp:1:10: fatal error: Python.h: No such file" >&2; exit 1')
     assert "apt install python3-dev" in parts("cython")["C++ compiler"].remedy
     # What it builds must run.
-    executable(
-        bare / "bin" / "c++", 'for last; do :; done; printf "#!/bin/sh\\nexit 1\\n" > "$last"; /bin/chmod +x "$last"'
-    )
+    output = 'for last; do :; done; [ "$last" = --version ] && exit'
+    program = 'printf "#!/bin/sh\\nexit 1\\n" > "$last"; /bin/chmod +x "$last"'
+    executable(bare / "bin" / "c++", f"{output}; {program}")
     assert parts("cpp_standalone")["C++ compiler"].remedy == "programs built by c++ -O2 do not run"
 
 

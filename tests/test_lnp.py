@@ -346,15 +346,15 @@ def test_all_four_steps_repeat_with_the_seed(model):
 
 def grown(monkeypatch, growth):
     """Let the largest exponent be `growth[k]` above that of the unpruned network after iteration k."""
-    measure, calls = lnp.observe_model, []
+    measure, calls = lnp.ModelObserver.observe, []
 
-    def observe_model(*arguments, **options):
+    def observe(*arguments, **options):
         found = measure(*arguments, **options)
         calls.append(found)
         value = 1000.0 + growth[len(calls) - 1]
         return replace(found, largest=replace(found.largest, largest=value, standard_error=2.0))
 
-    monkeypatch.setattr(lnp, "observe_model", observe_model)
+    monkeypatch.setattr(lnp.ModelObserver, "observe", observe)
 
 
 @pytest.mark.parametrize(
