@@ -8,7 +8,7 @@ OUT ?= runs/prune
 # brian2cuda needs one version of Brian2, so it has an environment of its own.
 CUDA := $(VENV)/cuda
 
-.PHONY: prune test test-cuda test-gpu lint bench clean
+.PHONY: prune test test-cuda test-gpu lint bench bench-cuda clean
 
 prune: $(VENV)/.base
 	$(BIN)/lnpbrian prune --out $(OUT) $(ARGS)
@@ -23,6 +23,9 @@ test-cuda: $(CUDA)/.cuda
 # ... and run, where a GPU is.
 test-gpu: $(CUDA)/.cuda
 	OPENBLAS_NUM_THREADS=1 $(CUDA)/bin/python -m pytest -m gpu $(ARGS)
+
+bench-cuda: $(CUDA)/.cuda
+	$(CUDA)/bin/python benchmarks/bench_cuda.py $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The Python of the README and of docs/structure.md runs as it stands, on smaller networks."""
+"""The Python of the README and of the pages of docs/ runs as it stands, on smaller networks."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-STRUCTURE = (ROOT / "docs" / "structure.md").read_text()
+STRUCTURE, OWN_NETWORK, DEVICES = (
+    (ROOT / "docs" / f"{name}.md").read_text() for name in ("structure", "own_network", "devices")
+)
 
 
 def blocks(page: str) -> list[str]:
@@ -31,6 +33,21 @@ def test_page_on_structure_runs_from_top_to_bottom():
     assert names["removed"] > 0
     assert len(names["synapses"]) > 100
     assert names["gates"].j[:].tolist() == [0, 1]
+
+
+def test_page_on_networks_of_your_own():
+    (code,) = blocks(OWN_NETWORK)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["result"].history[-1].neurons == 108
+
+
+@pytest.mark.standalone
+def test_page_on_devices():
+    (code,) = blocks(DEVICES)
+    names: dict[str, Any] = {}
+    exec(code.replace("1000", "100"), names)
+    assert names["before"].activity.indices.size > 0
 
 
 def test_there_are_examples():
