@@ -2,7 +2,7 @@
 
     make bench-cuda
 
-prints a table and writes ``benchmarks/results/cuda.json``: seconds to build, for new synapses, and per simulated second,
+prints a table and writes ``benchmarks/results/cuda.json``: seconds to build, for new synapses, per simulated second,
 of N = 5000 with 2.5 million and N = 100,000 with 100 million synapses, unpruned and with 5 % kept. It needs a GPU; with
 ``--device cpp_standalone --neurons 200`` it compares C++ with itself.
 """

@@ -17,12 +17,14 @@ from lnpbrian.records import versions, write_json
 
 
 def timed(action: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
-    """Return the shortest time of `repeats` calls in seconds, and the last result."""
+    """Return the shortest time of `repeats` calls in seconds, and the result of that call."""
     best, result = np.inf, None
     for _ in range(repeats):
         start = time.perf_counter()
-        result = action()
-        best = min(best, time.perf_counter() - start)
+        found = action()
+        seconds = time.perf_counter() - start
+        if seconds < best:
+            best, result = seconds, found
     return best, result
 
 

@@ -268,7 +268,7 @@ def require_brian2cuda() -> str:
         found = metadata.distribution("brian2cuda")
     except metadata.PackageNotFoundError:
         raise InvalidInput(
-            f"brian2cuda is not installed; {install} (brian2cuda 1.0b1 brings Brian2 2.10.1, here is {here})"
+            f"brian2cuda is not installed; {install} (brian2cuda 1.0b1 needs Brian2 2.10.1, here is {here})"
         ) from None
     needed = re.search(r"brian2\s*==\s*([\w.]+)", " ".join(found.requires or ()), re.IGNORECASE)
     if needed and needed[1] != here:

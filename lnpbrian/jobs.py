@@ -16,6 +16,7 @@ from brian2 import ms
 from lnpbrian import checks
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
+from lnpbrian.device import require_device
 from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder, Encoder, PoissonEncoder
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN
 from lnpbrian.models.parts import LIFParameters
@@ -133,7 +134,9 @@ class PruneJob:
         return short_protocol(lorenz63(), name="lorenz63", n_windows=self.windows, lyapunov_time=LORENZ_LYAPUNOV_STEPS)
 
     def build(self) -> Model:
-        """Build the network, and refuse targets that it cannot reach."""
+        """Build the network, and refuse targets that it cannot reach, and a device that does not work here."""
+        if self.device != "runtime":
+            require_device(self.device)
         live = MODELS[self.model](
             self.neurons, self.connection_probability, parameters=LIFParameters.forecasting(), seed=self.seed
         )

@@ -113,6 +113,7 @@ def test_other_models_and_encoders(tmp_path, model, encoder):
         (["--model", "esn"], "--model must be one of hrsnn, chrsnn, mrsnn; got 'esn'"),
         (["--task", "weather"], "--task must be one of lorenz63"),
         (["--encoder", "morse"], "--encoder must be one of current, poisson"),
+        (["--device", "gpu"], "device must be one of runtime, cpp_standalone, cuda_standalone; got 'gpu'"),
         (["--rescale", "double"], "rescale must be one of"),
         (["--rescale", "capped"], "needs cap"),
         (["--seed", "-1"], "seed"),
