@@ -119,7 +119,10 @@ class LiveNetwork:
         sizes = [len(group) for group in self.groups]
         self._begin = dict(zip((g.name for g in self.groups), np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
         self.n_neurons = sum(sizes)
-        self.namespace = dict(get_local_namespace(1) if namespace is None else namespace)
+        if namespace is None:
+            namespace = get_local_namespace(1)
+        checks.instance("namespace", namespace, Mapping, "give a dictionary of names and values")
+        self.namespace = dict(namespace)
         self._weight = _weights(self.connections, weight)
         inhibiting = _listed("inhibitory", inhibitory, Synapses)
         for s in inhibiting:
@@ -415,9 +418,17 @@ def _weights(connections: tuple[Synapses, ...], given: Any) -> list[Per]:
             owner = getattr(variable.owner, "name", None)
             if owner != s.name or weight in ("i", "j", "N") or not np.issubdtype(variable.dtype, np.floating):
                 raise InvalidInput(f"weight must name a floating-point variable of '{s.name}', got '{weight}'")
-        elif np.ndim(weight) != 0 or not np.isfinite(float(weight)) or float(weight) == 0:
+        elif not _is_number(weight):
             raise InvalidInput(f"weight of '{s.name}' must be a name, or one number other than 0, got {weight!r}")
     return weights
+
+
+def _is_number(value: object) -> bool:
+    """Whether this is one finite number other than 0, with or without a unit."""
+    if not isinstance(value, (int, float, np.number, Quantity)) or np.ndim(value) != 0:
+        return False
+    number = float(value)
+    return bool(np.isfinite(number)) and number != 0
 
 
 def _state(group: NeuronGroup, given: str | Mapping[str, str]) -> str:
@@ -441,7 +452,10 @@ def _inputs(groups: Iterable[Group], given: Any) -> dict[str, dict[str, Any]]:
     elif isinstance(given, Mapping):
         values = dict(given)
     else:
-        values = dict.fromkeys((given,) if isinstance(given, str) else given)
+        names = (given,) if isinstance(given, str) or not isinstance(given, Sequence) else given
+        for name in names:
+            checks.instance("input", name, str, "name variables of the neurons, or give a mapping of names to values")
+        values = dict.fromkeys(names)
     neurons = [g for g in groups if isinstance(g, NeuronGroup)]
     found: dict[str, dict[str, Any]] = {g.name: {} for g in neurons}
     for name, value in values.items():

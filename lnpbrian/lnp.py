@@ -236,6 +236,8 @@ def prune(
         checks.instance("drive", drive, Drive, "use noise_drive(...) or Drive(values, hold)")
     if reference is not None:
         checks.instance("reference", reference, NetworkSpec, "use the spec that the model had")
+    if report is not None and not callable(report):
+        raise InvalidInput(f"report must be a function that takes a Progress, got {report!r}")
     description: dict[str, Any] = {
         "weight": weight,
         "inhibitory": inhibitory,
@@ -257,6 +259,12 @@ def prune(
         live = LiveNetwork(network, synapses, **description)
     _check(live, options, drive, reference, checkpoint)
     targets = schedule(live.n_alive, live.n_synapses, options)
+    protected = int((live.is_protected & live.measured).sum())
+    if options.neuron_sparsity > 0 and targets[-1][0] < protected:
+        raise InvalidInput(
+            f"neuron_sparsity {options.neuron_sparsity:g} would leave {targets[-1][0]} neurons, but {protected} are "
+            "protected; lower it or protect fewer"
+        )
     streams = Streams(seed).child("prune")
     if not isinstance(live, RecurrentNetwork):
         return _prune_in_place(live, targets, options, streams, report)

@@ -380,6 +380,10 @@ BAD_DESCRIPTIONS = [
     ({"weight": "double"}, "weight 'double' of 'mine' is computed from other variables; name the one that is stored"),
     ({"weight": "i"}, "weight must name a floating-point variable of 'mine', got 'i'"),
     ({"weight": 0.0}, "weight of 'mine' must be a name, or one number other than 0, got 0.0"),
+    ({"weight": None}, "weight of 'mine' must be a name, or one number other than 0, got None"),
+    ({"weight": {"mine": 2}}, "weight of 'mine' must be a name, or one number other than 0, got {'mine': 2}"),
+    ({"input": 3}, "input must be a str, got int; name variables of the neurons"),
+    ({"namespace": 3}, "namespace must be a Mapping, got int"),
     ({"weight": ["w", "w"]}, "weight must be one or 1, one for each of the synapses, got 2"),
     ({"time_constant": 20 * mV}, "time_constant must be times such as 20*ms"),
     ({"time_constant": 0 * ms}, "time_constant must be positive, one or 3 of them"),
@@ -442,6 +446,9 @@ def test_what_pruning_refuses_before_anything_changes():
     scaled = replace(QUICK, noise=NoisePruneOptions(rescale="homeostatic"))
     refused("the weight of 'e_to_e' is the constant 1.0; use NoisePruneOptions", synapses, weight=1.0, options=scaled)
     refused("cannot be kept with neuron_sparsity", synapses, options=replace(QUICK, synapse_sparsity=0.1))
+    everyone = [network["cells_e"], network["cells_i"]]
+    refused("would leave 32 neurons, but 40 are protected; lower it or protect fewer", synapses, protect=everyone)
+    refused("report must be a function that takes a Progress, got 3", synapses, report=3)
     monitor = StateMonitor(synapses[0], "w", record=[0], name="watch")
     network.add(monitor)
     states = full_state(network)
