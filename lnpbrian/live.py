@@ -15,7 +15,7 @@ from brian2.units.fundamentalunits import DIMENSIONLESS, have_same_dimensions
 from numpy.typing import ArrayLike
 
 from lnpbrian import checks
-from lnpbrian.brian2_internals import forget_state, whole_group
+from lnpbrian.brian2_internals import check_runtime, forget_state, whole_group
 from lnpbrian.checks import InvalidInput
 
 __all__ = ["LiveNetwork", "Snapshot"]
@@ -115,6 +115,8 @@ class LiveNetwork:
         checks.instance("network", network, Network, "use the brian2.Network that you run")
         self.network = network
         self.connections = _connections(network, synapses)
+        for s in self.connections:
+            check_runtime(f"synapses '{s.name}'", s)
         self.groups = _groups(network, self.connections)
         sizes = [len(group) for group in self.groups]
         self._begin = dict(zip((g.name for g in self.groups), np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))

@@ -20,6 +20,7 @@ from brian2 import (
     ms,
     mV,
     seed,
+    set_device,
     siemens,
 )
 from numpy.testing import assert_array_equal
@@ -463,3 +464,17 @@ def test_donors_in_one_object_are_those_of_the_pure_function():
     weights = single.weights()[donors]
     add_like(single, pre, post, signs=single.signs(), rng=np.random.default_rng(2))
     assert_array_equal(only.w_[-3:], weights)
+
+
+def test_standalone_devices_are_refused(tmp_path):
+    previous = get_device()
+    set_device("cpp_standalone", build_on_run=False, directory=str(tmp_path / "program"))
+    try:
+        cells = cells_of(name="cells")
+        only = between(cells, cells, name="only")
+        network = Network(cells, only)
+        with pytest.raises(InvalidInput, match="synapses 'only' belong to CPPStandaloneDevice"):
+            prune(network, only, options=QUICK, namespace={})
+    finally:
+        get_device().reinit()
+        set_device(previous)
