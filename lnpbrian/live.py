@@ -15,7 +15,7 @@ from brian2.units.fundamentalunits import DIMENSIONLESS, have_same_dimensions
 from numpy.typing import ArrayLike
 
 from lnpbrian import checks
-from lnpbrian.brian2_internals import check_runtime, forget_state, whole_group
+from lnpbrian.brian2_internals import ALIVE, check_runtime, forget_state, is_guarded, whole_group
 from lnpbrian.checks import InvalidInput
 
 __all__ = ["LiveNetwork", "Snapshot"]
@@ -136,6 +136,10 @@ class LiveNetwork:
         self.time_constants = self._time_constants(time_constant)
         self._alive = np.ones(self.n_neurons, dtype=bool)
         self.is_neuron = self._mask(g for g in self.groups if isinstance(g, NeuronGroup))
+        for group in self.groups:
+            if isinstance(group, NeuronGroup) and is_guarded(group):
+                # Pruned before, or muted by hand.
+                self._alive[self._numbers(group)] = group.variables[ALIVE].get_value()
         self.is_protected = ~self.is_neuron | self._mask(_listed("protect", protect, (NeuronGroup, Subgroup)))
 
     def __repr__(self) -> str:

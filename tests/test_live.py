@@ -267,6 +267,15 @@ def test_pruning_in_place_leaves_time_monitors_and_random_numbers():
     assert result.live.alive_in(network["cells_e"])[fired].all()
 
 
+def test_a_second_pruning_goes_on_with_what_is_left():
+    network, synapses = two_groups()
+    first = prune(network, synapses, input="drive", options=QUICK)
+    second = prune(network, synapses, input="drive", options=QUICK)
+    assert second.history[0].neurons == first.history[-1].neurons == 32
+    assert second.history[-1].neurons == second.live.n_alive == 26
+    assert not (second.live.alive & ~first.live.alive).any()
+
+
 def test_pruned_is_zeroed():
     """Without steps II and III, what is left fires as the same network with the pruned weights set to zero."""
     options = replace(QUICK, steps=("I",), neuron_sparsity=0.0)
