@@ -300,7 +300,8 @@ def mute_neurons(neurons: NeuronGroup | Subgroup, indices: ArrayLike) -> None:
     -----
     * The group gets a boolean variable ``lnpbrian_alive``, and the condition of its threshold and of all its other
       events becomes ``(<condition>) and lnpbrian_alive``. Potentials and input currents go on as before; the neuron
-      is not reset. Nothing else is changed: a threshold that draws random numbers draws the same ones.
+      is not reset, so in a model that blows up above threshold (quadratic, exponential) it must lose its input as well.
+      Nothing else is changed: a threshold that draws random numbers draws the same ones.
     * ``neurons.lnpbrian_alive[3] = True`` lets neuron 3 fire again.
     * `Network.store` and `Network.restore` take it along; restoring a state from before brings all neurons back. To
       restore a file in a new process, prepare the group by ``mute_neurons(neurons, [])`` first.
