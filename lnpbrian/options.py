@@ -12,12 +12,13 @@ from lnpbrian import checks
 from lnpbrian.betweenness import CENTRALITIES
 from lnpbrian.checks import InvalidInput
 from lnpbrian.noise import NoisePruneOptions
+from lnpbrian.project import DEVICES
 
 __all__ = ["DelocaliseOptions", "PruneOptions", "TuningOptions", "schedule"]
 
 STEPS = ("I", "II", "III", "IV")
 EXPONENTS = ("auto", "tangent", "twins", "spectrum")
-RUN_DEVICES = ("runtime", "cpp_standalone", "cuda_standalone")
+RUN_DEVICES = ("runtime", *DEVICES)
 EDGE_RULES = ("variance", "random")
 
 
