@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from brian2 import Quantity, SpikeMonitor, TimedArray, second
+from brian2 import Network, Quantity, SpikeMonitor, TimedArray, second
 from brian2.devices.device import Device, reset_device, set_device
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.device import find_gpu, require_brian2cuda
-from lnpbrian.network import NetworkSpec, RecurrentNetwork
+from lnpbrian.network import NetworkSpec, build_objects
 from lnpbrian.records import versions, write_json
 from lnpbrian.simulate import Activity, Drive
 from lnpbrian.toolkit import (
@@ -347,24 +347,23 @@ def _generate(
     gc.collect()
     set_device(device, build_on_run=False)
     try:
-        live = RecurrentNetwork(spec, plastic=plastic, name=NAME)
-        spikes = SpikeMonitor(live.neurons, name=f"{NAME}_spikes")
-        live.network.add(spikes)
+        neurons, synapses = build_objects(spec, plastic=plastic, name=NAME)
+        spikes = SpikeMonitor(neurons, name=f"{NAME}_spikes")
+        network = Network(neurons, synapses, spikes, name=f"{NAME}_network")
         namespace = {}
         if timed is not None:
             # On the clock of the neurons: a second clock, off by rounding, would add steps, and brian2cuda counts
             # the age of spikes in steps of any clock.
-            live.neurons.run_regularly(f"I_ext = {timed.name}(t, i)", name=f"{NAME}_drive_update")
+            neurons.run_regularly(f"I_ext = {timed.name}(t, i)", name=f"{NAME}_drive_update")
             namespace[timed.name] = timed
-        live.network.run(length * second, namespace=namespace)
+        network.run(length * second, namespace=namespace)
         device.build(directory=str(folder), compile=False, run=False)
-        synapses = live.synapses.variables
         variables = {
             "indices": spikes.variables["i"],
             "times": spikes.variables["t"],
-            "pre": synapses["_synaptic_pre"],
-            "post": synapses["_synaptic_post"],
-            "weights": synapses["w"],
+            "pre": synapses.variables["_synaptic_pre"],
+            "post": synapses.variables["_synaptic_post"],
+            "weights": synapses.variables["w"],
         }
         return {name: Path(device.get_array_filename(variable)).name for name, variable in variables.items()}
     finally:

@@ -459,8 +459,7 @@ class RecurrentNetwork(LiveNetwork):
     """
 
     def __init__(self, spec: NetworkSpec, *, plastic: bool = True, name: str = "lnpbrian") -> None:
-        neurons = _build_neurons(spec, name)
-        synapses = _build_synapses(spec, neurons, name, plastic)
+        neurons, synapses = build_objects(spec, plastic=plastic, name=name)
         super().__init__(
             Network(neurons, synapses, name=f"{name}_network"),
             synapses,
@@ -522,6 +521,12 @@ class RecurrentNetwork(LiveNetwork):
 
 def _dynamics(spec: NetworkSpec) -> _Dynamics:
     return _DYNAMICS["delta" if spec.has_delta_synapses else "exponential", spec.spike_timing]
+
+
+def build_objects(spec: NetworkSpec, *, plastic: bool, name: str) -> tuple[NeuronGroup, Synapses]:
+    """Return the Brian2 objects of `spec` on whatever device is set; standalone ones can be run, but not edited."""
+    neurons = _build_neurons(spec, name)
+    return neurons, _build_synapses(spec, neurons, name, plastic)
 
 
 def neuron_group(spec: NetworkSpec, name: str, *, extra: str = "") -> NeuronGroup:
