@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from lnpbrian import checks
 from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder
 from lnpbrian.experiments.common import compute_parts, output_directory, part, write_results
-from lnpbrian.jobs import LORENZ_LYAPUNOV_STEPS
+from lnpbrian.forecasting import forecast
 from lnpbrian.lnp import prune
 from lnpbrian.models import HRSNN
 from lnpbrian.models.parts import LIFParameters
@@ -34,12 +34,11 @@ from lnpbrian.network import NetworkSpec, RecurrentNetwork
 from lnpbrian.noise import keep_probability, sample_edges
 from lnpbrian.observation import observe_model
 from lnpbrian.options import DelocaliseOptions, PruneOptions
-from lnpbrian.readout import forecast
 from lnpbrian.simulate import noise_drive
 from lnpbrian.steps import PruningSteps
 from lnpbrian.streams import Streams
 from lnpbrian.structure import remove_synapses
-from lnpbrian.tasks import lorenz63, short_protocol
+from lnpbrian.tasks import forecast_task
 
 # Point: the point it is made of, and the step that makes it.
 PATHS = {
@@ -154,9 +153,9 @@ def _random_network(spec: NetworkSpec, seed: int) -> NetworkSpec:
 def _row(point: str, networks: dict[str, NetworkSpec], options: Options, seed: int) -> dict[str, Any]:
     spec = _network(point, networks, options, seed)
     streams = Streams(seed).child("ablation")
-    task = short_protocol(lorenz63(), name="lorenz63", n_windows=options.windows, lyapunov_time=LORENZ_LYAPUNOV_STEPS)
+    task = forecast_task("lorenz63", n_windows=options.windows)
     weights = CurrentEncoder.draw(
-        options.neurons, task.windows.shape[-1], scale=INPUT_SCALE, rng=streams.rng("encoder")
+        options.neurons, task.dimensions, scale=INPUT_SCALE, rng=streams.rng("encoder")
     )
     # A network drawn anew has inputs of its own: those of the first neurons.
     alive = spec.alive if spec.n_neurons == options.neurons else np.arange(options.neurons) < spec.n_neurons

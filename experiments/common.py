@@ -16,7 +16,14 @@ from lnpbrian import checks, files
 from lnpbrian.parallel import run_parts
 from lnpbrian.records import versions, write_json
 
-__all__ = ["compute_parts", "output_directory", "part", "write_results"]
+__all__ = [
+    "compute_parts",
+    "median_and_quartiles",
+    "output_directory",
+    "part",
+    "plus_minus",
+    "write_results",
+]
 
 
 def output_directory(arguments: argparse.Namespace) -> Path:
@@ -49,3 +56,14 @@ def write_results(directory: Path, name: str, content: Mapping[str, Any], draw: 
     write_json(directory / f"{name}.json", {"versions": versions(), **content})
     with files.replacing(directory / f"{name}.png") as temporary:
         draw(json.loads((directory / f"{name}.json").read_text())).savefig(temporary, dpi=150)
+
+
+def plus_minus(values: Mapping[str, float], unit: float = 1.0, *, digits: int = 1) -> str:
+    """Return mean and standard deviation as text."""
+    return f"{values['mean'] * unit:.{digits}f} ± {values['sd'] * unit:.{digits}f}"
+
+
+def median_and_quartiles(values: Mapping[str, float], digits: int = 2) -> str:
+    """Return the median and the quartiles as text."""
+    low, median, high = (values[name] for name in ("quartile_1", "median", "quartile_3"))
+    return f"{median:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"

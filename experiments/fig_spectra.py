@@ -27,13 +27,14 @@ from lnpbrian.encoding import CurrentEncoder
 from lnpbrian.experiments.common import compute_parts, output_directory, part, write_results
 from lnpbrian.lnp import prune
 from lnpbrian.models import HRSNN
+from lnpbrian.models.parts import LIFParameters
 from lnpbrian.noise import NoisePruneOptions
 from lnpbrian.options import PruneOptions
+from lnpbrian.series import lorenz63
 from lnpbrian.simulate import Drive, observe
 from lnpbrian.spectrum import interpolate_spectrum
 from lnpbrian.stability import SpectrumOptions, stability_record
 from lnpbrian.streams import Streams
-from lnpbrian.tasks import lorenz63
 
 STAGES = ("unpruned", "pruned", "trained")
 # Synaptic scaling happens this often, in s.
@@ -83,7 +84,9 @@ def _measure(p: float, seed: int, options: Options, report: Callable[[float], No
             | {"stage": stage, "p": p, "seed": seed}
         )
 
-    model = HRSNN(options.neurons, p, plastic=True, check_rate=False, seed=seed)
+    # Weights drift, and are scaled back, as in the rule of the paper.
+    parameters = LIFParameters(depression="independent")
+    model = HRSNN(options.neurons, p, parameters=parameters, plastic=True, check_rate=False, seed=seed)
     record("unpruned")
     # A random network of the lowest density may fire faster than pruning would otherwise accept.
     pruning = PruneOptions(
@@ -105,7 +108,7 @@ def _measure(p: float, seed: int, options: Options, report: Callable[[float], No
 
 def train(model: HRSNN, options: Options, rng: np.random.Generator) -> None:
     """Let `model` learn by STDP while it is shown a series, with synaptic scaling."""
-    series = lorenz63()
+    series = lorenz63().values
     hold = options.sample_ms * 1e-3
     z = ((series - series.mean(axis=0)) / series.std(axis=0))[: round(options.training_s / hold)]
     current = z @ CurrentEncoder.draw(options.neurons, z.shape[1], scale=0.5, rng=rng).weights.T

@@ -24,15 +24,17 @@ from lnpbrian.betweenness import betweenness_centrality
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cuda import require_tools, write_cuda_project
 from lnpbrian.device import DeviceReport, devices, find_gpu
-from lnpbrian.jobs import ENCODERS, MODELS, TASKS, PruneJob
+from lnpbrian.jobs import ENCODERS, MODELS, PruneJob
 from lnpbrian.network import NetworkSpec
 from lnpbrian.noise import EXCITABILITIES, RESCALES, STRENGTHS
 from lnpbrian.options import EXPONENTS, RUN_DEVICES
+from lnpbrian.readout import READOUTS
 from lnpbrian.records import versions, write_json
 from lnpbrian.simulate import noise_drive
 from lnpbrian.spectrum import number_of_exponents
 from lnpbrian.stability import SpectrumOptions, stability_record
 from lnpbrian.study import Study
+from lnpbrian.tasks import PROTOCOLS, SERIES
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 console = Console()
@@ -68,7 +70,10 @@ def prune(
         ),
     ] = PruneJob.steps,
     fidelity: Annotated[bool, typer.Option("--fidelity", help="Read every step as the paper has it.")] = False,
-    task: Annotated[str, _choices("Series to forecast", TASKS)] = PruneJob.task,
+    task: Annotated[str, _choices("Series to forecast", SERIES)] = PruneJob.task,
+    data: Annotated[str | None, typer.Option(help="File of stock prices or wind, for --task google or wind.")] = None,
+    protocol: Annotated[str, _choices("How the series is cut", PROTOCOLS)] = PruneJob.protocol,
+    readout_kind: Annotated[str, _choices("Readout", READOUTS)] = PruneJob.readout_kind,
     encoder: Annotated[str, _choices("How samples become input", ENCODERS)] = PruneJob.encoder,
     windows: Annotated[int, typer.Option(help="Forecast windows.")] = PruneJob.windows,
     sample_time: Annotated[float, typer.Option(help="Time each sample is shown, in ms.")] = PruneJob.sample_time,

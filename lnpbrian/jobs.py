@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,20 +24,17 @@ from lnpbrian.models.parts import LIFParameters
 from lnpbrian.network import RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions
 from lnpbrian.options import DelocaliseOptions, PruneOptions, TuningOptions, schedule
-from lnpbrian.readout import ReadoutOptions
+from lnpbrian.readout import READOUTS, ReadoutOptions
 from lnpbrian.records import write_json
 from lnpbrian.streams import Streams
 from lnpbrian.study import Report, Study, prune_and_forecast
-from lnpbrian.tasks import ForecastTask, lorenz63, short_protocol
+from lnpbrian.tasks import PROTOCOLS, SERIES, ForecastTask, forecast_task
 
-__all__ = ["ENCODERS", "MODELS", "TASKS", "Model", "PruneJob"]
+__all__ = ["ENCODERS", "MODELS", "Model", "PruneJob"]
 
 Model = HRSNN | CHRSNN | MRSNN
 MODELS: dict[str, type[Model]] = {"hrsnn": HRSNN, "chrsnn": CHRSNN, "mrsnn": MRSNN}
-TASKS = ("lorenz63",)
 ENCODERS = ("current", "poisson")
-# 1/0.9056 time units of 0.01 each (Viswanath 1998 for the exponent).
-LORENZ_LYAPUNOV_STEPS = 110.4
 
 CHECKPOINT = "checkpoint"
 COMMAND = "command.json"
@@ -61,6 +59,9 @@ class PruneJob:
     steps: str | None = None
     fidelity: bool = False
     task: str = "lorenz63"
+    data: str | None = None
+    protocol: str = "short"
+    readout_kind: str = "ridge"
     encoder: str = "current"
     windows: int = 20
     sample_time: float = 100.0
@@ -76,8 +77,15 @@ class PruneJob:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, known in (("model", MODELS), ("task", TASKS), ("encoder", ENCODERS)):
-            checks.choice(f"--{name}", getattr(self, name), known)
+        choices: dict[str, Iterable[str]] = {
+            "model": MODELS,
+            "task": SERIES,
+            "protocol": PROTOCOLS,
+            "encoder": ENCODERS,
+            "readout_kind": READOUTS,
+        }
+        for name, known in choices.items():
+            checks.choice(f"--{name.replace('_', '-')}", getattr(self, name), known)
         checks.count("neurons", self.neurons, minimum=2)
         checks.count("seed", self.seed, minimum=0)
         checks.probability("connection_probability", self.connection_probability)
@@ -126,12 +134,14 @@ class PruneJob:
     @property
     def readout(self) -> ReadoutOptions:
         """Options of the readout."""
-        return ReadoutOptions(sample_time=checks.real("sample_time", self.sample_time, above=0) * ms)
+        return ReadoutOptions(
+            sample_time=checks.real("sample_time", self.sample_time, above=0) * ms, kind=self.readout_kind
+        )
 
     @cached_property
     def series(self) -> ForecastTask:
         """The windows to forecast."""
-        return short_protocol(lorenz63(), name="lorenz63", n_windows=self.windows, lyapunov_time=LORENZ_LYAPUNOV_STEPS)
+        return forecast_task(self.task, data=self.data, protocol=self.protocol, n_windows=self.windows)
 
     def build(self) -> Model:
         """Build the network, and refuse targets that it cannot reach, and a device that does not work here."""
@@ -146,7 +156,7 @@ class PruneJob:
     def input(self) -> Encoder:
         """Draw the encoder."""
         rng = Streams(self.seed).child("encoder").rng(self.encoder)
-        dimensions = self.series.windows.shape[-1]
+        dimensions = self.series.dimensions
         if self.encoder == "current":
             return CurrentEncoder.draw(self.neurons, dimensions, scale=INPUT_SCALE, rng=rng)
         return PoissonEncoder.draw(self.neurons, dimensions, rng=rng)

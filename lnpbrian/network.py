@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -188,7 +189,8 @@ class STDP:
     -----
     At a postsynaptic spike ``|w| += eta_plus (w_max - |w|) trace_plus``, at a presynaptic one
     ``|w| -= eta_minus (|w| - w_min) trace_minus``; the sign of a weight is that of its presynaptic neuron and stays
-    (Chakraborty and Mukhopadhyay 2023, doi:10.3389/fnins.2023.994517).
+    (Chakraborty and Mukhopadhyay 2023, doi:10.3389/fnins.2023.994517). Learning sees a spike at the end of the time
+    step in which it occurs.
     """
 
     tau_plus: np.ndarray
@@ -200,6 +202,24 @@ class STDP:
 
     def __repr__(self) -> str:
         return f"STDP({self.tau_plus.size} synapses, |w| in [{self.w_min:g}, {self.w_max:g}])"
+
+    def balanced(self, weights: np.ndarray) -> STDP:
+        """Return the constants with other rates of depression, at which the given weights (S,) do not drift.
+
+        Of uncorrelated spikes at rates r and s, potentiation makes ``r s eta_plus tau_plus (w_max - |w|)`` per unit of
+        time and depression ``r s eta_minus tau_minus (|w| - w_min)``. The two are made equal, with `eta_minus` at
+        most 1, so that only correlations move a weight.
+
+        Examples
+        --------
+        >>> one = np.ones(1)
+        >>> STDP(0.01 * one, 0.02 * one, 0.1 * one, 0.1 * one, w_min=0, w_max=4).balanced(one).eta_minus
+        array([0.15])
+        """
+        size = np.abs(weights)
+        above = np.maximum(size - self.w_min, 1e-300)
+        rates = self.eta_plus * self.tau_plus * np.maximum(self.w_max - size, 0) / (self.tau_minus * above)
+        return replace(self, eta_minus=np.minimum(rates, 1.0))
 
     def of_synapses(self, index: np.ndarray) -> STDP:
         """Return the constants of the synapses `index` (a mask or an index array)."""
@@ -389,6 +409,24 @@ class NetworkSpec:
         grown: dict[str, Any] = {name: np.tile(getattr(self, name), copies) for name in _NEURON_ARRAYS}
         return replace(tiled, pre=tiled.pre + block, post=tiled.post + block, **grown)
 
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the network as named arrays, from which `from_arrays` makes it again."""
+        arrays: dict[str, np.ndarray] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, STDP):
+                arrays |= {f"stdp_{f.name}": np.asarray(getattr(value, f.name)) for f in fields(value)}
+            elif value is not None:
+                arrays[field.name] = np.asarray(value)
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Return the network that `to_arrays` was called on."""
+        values: dict[str, Any] = {name: value.item() if value.ndim == 0 else value for name, value in arrays.items()}
+        stdp = {name.removeprefix("stdp_"): values.pop(name) for name in list(values) if name.startswith("stdp_")}
+        return cls(**values, plasticity=STDP(**stdp) if stdp else None)
+
     def save(self, path: str | os.PathLike[str], *, compress: bool = True, note: str = "") -> None:
         """Write the network, and a note if there is one, to `path`, whole or not at all.
 
@@ -397,12 +435,7 @@ class NetworkSpec:
         content: dict[str, Any] = {"format": _FORMAT}
         if note:
             content["note"] = note
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, STDP):
-                content |= {f"stdp_{f.name}": getattr(value, f.name) for f in fields(value)}
-            elif value is not None:
-                content[field.name] = value
+        content |= self.to_arrays()
         with files.replacing(path) as temporary:
             (np.savez_compressed if compress else np.savez)(temporary, allow_pickle=False, **content)
 
@@ -431,11 +464,9 @@ class NetworkSpec:
             raise InvalidInput(f"{os.fspath(path)!r} cannot be read as a network file ({error})") from error
         if content.pop("format", np.array(-1)).tolist() != _FORMAT:
             raise InvalidInput(f"{os.fspath(path)!r} is not an lnpbrian network of format {_FORMAT}; save it again")
-        values = {name: value.item() if value.ndim == 0 else value for name, value in content.items()}
-        note = str(values.pop("note", ""))
-        stdp = {name.removeprefix("stdp_"): values.pop(name) for name in list(values) if name.startswith("stdp_")}
+        note = str(content.pop("note", ""))
         try:
-            return cls(**values, plasticity=STDP(**stdp) if stdp else None), note
+            return cls.from_arrays(content), note
         except (TypeError, AttributeError) as error:
             raise InvalidInput(f"{os.fspath(path)!r} lacks a part of a network ({error})") from error
 
@@ -576,8 +607,8 @@ def synapse_group(spec: NetworkSpec, neurons: NeuronGroup, name: str, *, plastic
     on_pre = _dynamics(spec).on_pre
     namespace = {"tau_syn": spec.synaptic_time_constant * second, "t_ref": spec.refractory_period * second}
     if plastic:
-        if spec.spike_timing != "grid":
-            raise InvalidInput("plastic synapses need spike_timing='grid'; build the network with plastic=False")
+        if spec.spike_timing == "precise":
+            raise InvalidInput("plastic synapses need spike_timing 'grid' or 'interpolated'; use plastic=False")
         equations, on_pre, on_post = STDP_EQUATIONS, f"\n{on_pre}{STDP_ON_PRE}", STDP_ON_POST
     synapses = Synapses(
         neurons,

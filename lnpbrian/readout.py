@@ -1,33 +1,24 @@
-"""Forecast a series with a network: filtered spike trains, a ridge readout, and the loop closed inside Brian2.
-
-All windows of a task run side by side as copies of one network, each with its own input and its own readout.
-"""
+"""Readouts: from the filtered spike trains of a few neurons to the next step of a series."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+import warnings
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
-from brian2 import NetworkOperation, NeuronGroup, Quantity, Synapses, ms, second
+from brian2 import Quantity, ms
 
-from lnpbrian import checks, metrics
+from lnpbrian import checks
 from lnpbrian.betweenness import betweenness_centrality
-from lnpbrian.checks import InvalidInput
-from lnpbrian.encoding import Encoder
-from lnpbrian.network import NetworkSpec, RecurrentNetwork
-from lnpbrian.parallel import run_parts
-from lnpbrian.simulate import spike_counter
-from lnpbrian.tasks import ForecastTask
+from lnpbrian.network import NetworkSpec
 
-__all__ = ["Forecast", "ReadoutOptions", "RidgeReadout", "forecast", "readout_neurons"]
+__all__ = ["MLPReadout", "Readout", "ReadoutOptions", "RidgeReadout", "fit_readout", "readout_neurons"]
 
 
 # In closed loop a standardised feature is held within this many standard deviations of its training values.
 FEATURE_LIMIT = 5.0
-THRESHOLDS = (0.1, 0.3, 0.5)
+READOUTS = ("ridge", "mlp")
 
 
 @dataclass(frozen=True)
@@ -47,6 +38,12 @@ class ReadoutOptions:
         Fraction of the surviving neurons that is read, in (0, 1].
     ridge : float
         Penalty of the squared weights of the standardised features, above 0; the current sample is not penalised.
+    kind : {"ridge", "mlp"}
+        Linear readout, or the paper's perceptron with one hidden layer.
+    hidden : int
+        Hidden neurons of the perceptron.
+    weight_decay : float
+        Penalty of the squared weights of the perceptron, above 0.
 
     Raises
     ------
@@ -59,6 +56,9 @@ class ReadoutOptions:
     order: int = 5
     fraction: float = 0.1
     ridge: float = 0.01
+    kind: str = "ridge"
+    hidden: int = 20
+    weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
         checks.seconds("sample_time", self.sample_time)
@@ -66,6 +66,26 @@ class ReadoutOptions:
         checks.count("order", self.order)
         checks.probability("fraction", self.fraction)
         checks.real("ridge", self.ridge, above=0)
+        checks.choice("kind", self.kind, READOUTS)
+        checks.count("hidden", self.hidden)
+        checks.real("weight_decay", self.weight_decay, above=0)
+
+    def fan_out(self, dimensions: int) -> int:
+        """Return the number of synapses that a neuron which is read has onto the readout of D outputs."""
+        return dimensions if self.kind == "ridge" else self.hidden
+
+    def synapses(self, neurons: int, dimensions: int) -> int:
+        """Return the number of synapses of the readout of `neurons`, without those of the current sample."""
+        behind = 0 if self.kind == "ridge" else self.hidden * dimensions
+        return neurons * self.fan_out(dimensions) + behind
+
+
+class Readout(Protocol):
+    """What predicts the increments (..., D) to the next sample from features (..., F) and current samples (..., D)."""
+
+    def __call__(self, features: np.ndarray, current: np.ndarray) -> np.ndarray:
+        """Predict."""
+        ...
 
 
 @dataclass(frozen=True, repr=False)
@@ -105,9 +125,7 @@ class RidgeReadout:
         >>> bool(np.allclose(RidgeReadout.fit(x, z, y, ridge=1e-9)(x, z), y))
         True
         """
-        mean, scale = features.mean(axis=0), features.std(axis=0)
-        # A read neuron that never fired in training has no scale; its feature stays at zero.
-        scale = np.where(scale > 1e-12, scale, np.inf)
+        mean, scale = _moments(features)
         centre = current.mean(axis=0)
         x = np.concatenate([(features - mean) / scale, current - centre], axis=1)
         y = increments - increments.mean(axis=0)
@@ -125,56 +143,88 @@ class RidgeReadout:
 
 
 @dataclass(frozen=True, repr=False)
-class Forecast:
-    """Closed-loop forecasts of all windows of a task, and what they cost.
+class MLPReadout:
+    """Perceptron with one hidden layer of tanh units (arXiv 2403.03409, A.6), trained by L-BFGS.
 
-    Attributes
+    Parameters
     ----------
-    prediction, truth : ndarray, shape (W, horizon, D)
-        In the z-scored unit of the task, clipped to twice the range of each dimension in its window's training part.
-    nrmse : ndarray, shape (W,)
-        Root mean square of NRMSE(t) over the horizon.
-    vpt_steps : dict of float to ndarray of int, shape (W,)
-        Valid prediction time in steps, for each threshold.
-    one_step_nrmse : ndarray, shape (W,)
-        Error of the one-step forecast on the training samples (not a test).
-    synaptic_operations : int
-        Of the recurrent synapses, over all windows, training and forecast.
-    mean_rate : float
-        In Hz, over neurons and windows.
-    readout : ndarray of int, shape (n_read,)
-        Neurons that were read.
-    seconds : float
-        Simulated time of each window.
+    mean, scale : ndarray, shape (F,)
+        Of the features in training.
+    hidden_weights : ndarray, shape (F + D, H)
+        Of the standardised features and the current sample.
+    hidden_intercept : ndarray, shape (H,)
+    output_weights : ndarray, shape (H, D)
+    output_intercept : ndarray, shape (D,)
+    unit : ndarray, shape (D,)
+        Standard deviation of the increments in training, in which the outputs are.
     """
 
-    prediction: np.ndarray
-    truth: np.ndarray
-    nrmse: np.ndarray
-    vpt_steps: dict[float, np.ndarray]
-    one_step_nrmse: np.ndarray
-    synaptic_operations: int
-    mean_rate: float
-    readout: np.ndarray
-    seconds: float
-
-    def __repr__(self) -> str:
-        return (
-            f"Forecast(NRMSE {self.nrmse.mean():.3f}, VPT {self.vpt_steps[0.1].mean():.1f} steps, mean of "
-            f"{len(self.nrmse)} windows; {self.synaptic_operations:.3g} synaptic operations)"
-        )
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return the forecast as named arrays, for a file."""
-        arrays = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self) if f.name != "vpt_steps"}
-        return arrays | {f"vpt_{eps:g}": steps for eps, steps in self.vpt_steps.items()}
+    mean: np.ndarray
+    scale: np.ndarray
+    hidden_weights: np.ndarray
+    hidden_intercept: np.ndarray
+    output_weights: np.ndarray
+    output_intercept: np.ndarray
+    unit: np.ndarray
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Forecast:
-        """Return the forecast that `to_arrays` was made of."""
-        values: dict[str, Any] = {name: value.item() if value.ndim == 0 else value for name, value in arrays.items()}
-        vpt = {float(name.removeprefix("vpt_")): values.pop(name) for name in list(values) if name.startswith("vpt_")}
-        return cls(**values, vpt_steps=vpt)
+    def fit(
+        cls,
+        features: np.ndarray,
+        current: np.ndarray,
+        increments: np.ndarray,
+        *,
+        hidden: int,
+        weight_decay: float,
+        seed: int,
+    ) -> MLPReadout:
+        """Minimise ``(|errors|^2 + weight_decay |weights|^2)/(2 T)`` from weights drawn by `seed`.
+
+        Features (T, F), current samples (T, D) and increments (T, D) are as for `RidgeReadout.fit`.
+        """
+        from sklearn.neural_network import MLPRegressor
+
+        mean, scale = _moments(features)
+        unit = increments.std(axis=0)
+        unit = np.where(unit > 0, unit, 1.0)
+        x = np.concatenate([(features - mean) / scale, current], axis=1)
+        network = MLPRegressor(
+            hidden_layer_sizes=(hidden,),
+            activation="tanh",
+            solver="lbfgs",
+            alpha=weight_decay,
+            max_iter=500,
+            random_state=seed,
+        )
+        with warnings.catch_warnings():
+            # The number of iterations is the bound of the work, not a failure.
+            warnings.simplefilter("ignore")
+            network.fit(x, (increments / unit).squeeze())
+        (hidden_weights, output_weights), (b, c) = network.coefs_, network.intercepts_
+        return cls(mean, scale, hidden_weights, b, output_weights, c, unit)
+
+    def __call__(self, features: np.ndarray, current: np.ndarray) -> np.ndarray:
+        """Return the increments (..., D) for features (..., F) and current samples (..., D)."""
+        x = np.clip((features - self.mean) / self.scale, -FEATURE_LIMIT, FEATURE_LIMIT)
+        h = np.tanh(np.concatenate([x, current], axis=-1) @ self.hidden_weights + self.hidden_intercept)
+        return (h @ self.output_weights + self.output_intercept) * self.unit
+
+
+def fit_readout(
+    features: np.ndarray, current: np.ndarray, increments: np.ndarray, *, options: ReadoutOptions, seed: int = 0
+) -> Readout:
+    """Fit the kind of readout that `options` name; features (T, F), current samples and increments (T, D)."""
+    if options.kind == "ridge":
+        return RidgeReadout.fit(features, current, increments, ridge=options.ridge)
+    return MLPReadout.fit(
+        features, current, increments, hidden=options.hidden, weight_decay=options.weight_decay, seed=seed
+    )
+
+
+def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and scale of the features; a neuron that never fired has no scale, so that its feature stays zero."""
+    scale = features.std(axis=0)
+    return features.mean(axis=0), np.where(scale > 1e-12, scale, np.inf)
 
 
 def readout_neurons(spec: NetworkSpec, fraction: float = 0.1) -> np.ndarray:
@@ -184,225 +234,3 @@ def readout_neurons(spec: NetworkSpec, fraction: float = 0.1) -> np.ndarray:
     count = max(1, round(fraction * spec.n_neurons))
     # Stable: of equals the lower index is read.
     return np.sort(np.argsort(-centrality, kind="stable")[:count])
-
-
-def forecast(
-    spec: NetworkSpec,
-    encoder: Encoder,
-    task: ForecastTask,
-    *,
-    options: ReadoutOptions | None = None,
-    rng: np.random.Generator,
-    jobs: int = 1,
-    report: Callable[[float], None] | None = None,
-) -> Forecast:
-    """Train a readout on every window of a task, and let the network forecast the rest of it in closed loop.
-
-    Parameters
-    ----------
-    spec : NetworkSpec
-        The network, without silent neurons (`spec.compacted()`); weights are held fixed.
-    encoder : Encoder
-        Input of its N neurons.
-    task : ForecastTask
-        W windows.
-    options : ReadoutOptions, optional
-        Sample time, filters, readout.
-    rng : numpy.random.Generator
-        Source of the encoder's randomness.
-    jobs : int
-        Number of processes that share the windows; the result does not depend on it. More than one needs the guard
-        ``if __name__ == "__main__":`` in a script.
-    report : callable, optional
-        Called with the completed fraction as the samples go by.
-
-    Returns
-    -------
-    Forecast
-
-    Raises
-    ------
-    InvalidInput
-        If the network has silent neurons, or the sample time is not a whole number of steps.
-
-    Notes
-    -----
-    A feature is a neuron's filtered spike train at the end of sample n. From the features and the sample itself the
-    readout predicts ``z(n+1) - z(n)``. It is fitted on samples `warm_up` .. `train` - 2; the forecast starts from
-    sample `train` - 1.
-    """
-    options = options or ReadoutOptions()
-    if not spec.alive.all():
-        raise InvalidInput(
-            "the network has silent neurons; forecast with spec.compacted() and encoder.of_neurons(alive)"
-        )
-    hold = checks.seconds("sample_time", options.sample_time)
-    if abs(hold / spec.dt - round(hold / spec.dt)) > 1e-6:
-        raise InvalidInput(
-            f"sample_time must be a whole number of steps of {1e3 * spec.dt:g} ms, got {1e3 * hold:g} ms"
-        )
-    read = readout_neurons(spec, options.fraction)
-    # Every window has a stream of its own, so that the result does not depend on how the windows are shared out.
-    rngs = rng.spawn(task.n_windows)
-    shares = np.array_split(np.arange(task.n_windows), min(checks.count("jobs", jobs), task.n_windows))
-    parts = [
-        (spec, encoder, replace(task, windows=task.windows[share]), options, read, [rngs[w] for w in share])
-        for share in shares
-    ]
-    blocks = run_parts(_forecast_windows, parts, jobs=jobs, report=report)
-    prediction = np.concatenate([block.prediction for block in blocks])
-    trace = metrics.nrmse_trace(prediction, task.truth, task.sigma)
-    counts = np.sum([block.counts for block in blocks], axis=0)
-    return Forecast(
-        prediction=prediction,
-        truth=task.truth,
-        nrmse=metrics.nrmse(prediction, task.truth, task.sigma),
-        vpt_steps={eps: metrics.valid_prediction_time(trace, threshold=eps) for eps in THRESHOLDS},
-        one_step_nrmse=np.concatenate([block.one_step_nrmse for block in blocks]),
-        synaptic_operations=metrics.synaptic_operations(counts, spec.pre),
-        mean_rate=float(counts.mean() / task.n_windows / blocks[0].seconds),
-        readout=read,
-        seconds=blocks[0].seconds,
-    )
-
-
-@dataclass(frozen=True)
-class _Block:
-    """What some of the windows gave, with the spike counts (N,) summed over them."""
-
-    prediction: np.ndarray
-    one_step_nrmse: np.ndarray
-    counts: np.ndarray
-    seconds: float
-
-
-def _forecast_windows(
-    spec: NetworkSpec,
-    encoder: Encoder,
-    task: ForecastTask,
-    options: ReadoutOptions,
-    read: np.ndarray,
-    rngs: list[np.random.Generator],
-    *,
-    report: Callable[[float], None],
-) -> _Block:
-    """Run all windows of `task` side by side."""
-    hold, copies = float(options.sample_time), task.n_windows
-    live = RecurrentNetwork(spec.replicated(copies), plastic=False)
-    traces = _Traces(live, read, options, copies)
-    source = encoder.attach(live, rngs=rngs, duration=(task.train + task.horizon) * hold)
-    loop = _ClosedLoop(task, options.ridge, traces, source.write, report)
-    operation = NetworkOperation(loop.next_sample, dt=hold * second, when="start", name="lnpbrian_forecast_loop")
-    spikes = spike_counter(live.neurons)
-    live.network.add(*source.objects, *traces.objects, operation, spikes)
-    # The last prediction is read at the start of the step after its sample.
-    simulated = (task.train + task.horizon - 1) * hold + spec.dt
-    live.run(simulated * second)
-    counts = np.array(spikes.count[:]).reshape(copies, -1).sum(axis=0)
-    return _Block(loop.prediction, loop.one_step_nrmse, counts, simulated)
-
-
-class _Traces:
-    """Filtered spike trains of the read neurons of every copy, worked out spike by spike.
-
-    With x = u/tau and u the time from a spike to the end of the sample, moment k gathers ``x^k/k! exp(-x)``; between
-    the ends of two samples the moments follow from each other in closed form.
-    """
-
-    def __init__(self, live: RecurrentNetwork, read: np.ndarray, options: ReadoutOptions, copies: int) -> None:
-        n = len(live.neurons) // copies
-        self.tau, self.order, self.hold = float(options.filter_time), options.order, float(options.sample_time)
-        names = [f"s{k}" for k in range(self.order)]
-        since = "" if "overshoot" not in live.neurons.variables else " + overshoot_pre"
-        on_pre = [f"x_ = (sample_end - t - dt{since})/tau_filter", "decayed_ = exp(-x_)"]
-        on_pre += [f"{name}_post += x_**{k}*decayed_/{math.factorial(k)}" for k, name in enumerate(names)]
-        self.group = NeuronGroup(
-            read.size * copies,
-            "\n".join(f"{name} : 1" for name in names),
-            dt=live.dt * second,
-            name=f"{live.neurons.name}_traces",
-        )
-        self.taps = Synapses(
-            live.neurons,
-            self.group,
-            "sample_end : second (shared)",
-            on_pre="\n".join(on_pre),
-            dt=live.dt * second,
-            namespace={"tau_filter": options.filter_time},
-            name=f"{live.neurons.name}_taps",
-        )
-        sources = (read + n * np.arange(copies)[:, np.newaxis]).ravel()
-        self.taps.connect(i=sources, j=np.arange(sources.size))
-        self.taps.sample_end = self.hold * second
-        self.objects = (self.group, self.taps)
-        self._moments = [self.group.variables[name] for name in names]
-        self._copies = copies
-
-    def next_sample(self) -> np.ndarray:
-        """Return the features at the end of the sample, shape (copies, n_read), and turn to the next one."""
-        moments = [variable.get_value() for variable in self._moments]
-        features = moments[-1].reshape(self._copies, -1).copy()
-        x = self.hold / self.tau
-        shift = [np.exp(-x) * x**k / math.factorial(k) for k in range(self.order)]
-        for k in reversed(range(self.order)):
-            moments[k][:] = sum(shift[k - j] * moments[j] for j in range(k + 1))
-        self.taps.sample_end = self.taps.sample_end + self.hold * second
-        return features
-
-
-class _ClosedLoop:
-    """What happens at the end of each sample: read the features, choose the next sample, show it."""
-
-    def __init__(
-        self,
-        task: ForecastTask,
-        ridge: float,
-        traces: _Traces,
-        show: Callable[[np.ndarray], None],
-        report: Callable[[float], None],
-    ) -> None:
-        self.task = task
-        self.ridge = ridge
-        self.traces = traces
-        self.show = show
-        self.report = report
-        self.sample = -1
-        self.features: list[np.ndarray] = []
-        self.prediction = np.full(task.truth.shape, np.inf)
-        self.readouts: list[RidgeReadout] = []
-        self.one_step_nrmse = np.full(task.n_windows, np.nan)
-        self.current = task.windows[:, 0]
-        # A lost forecast is held near what was seen in training, where its error stays finite and comparable.
-        seen = task.windows[:, : task.train]
-        low, high = seen.min(axis=1), seen.max(axis=1)
-        self.range = (1.5 * low - 0.5 * high, 1.5 * high - 0.5 * low)
-
-    def next_sample(self) -> None:
-        task = self.task
-        if self.sample >= 0:
-            self.current = self._following(self.traces.next_sample())
-        self.sample += 1
-        self.show(self.current)
-        self.report(self.sample / (task.train + task.horizon - 1))
-
-    def _following(self, features: np.ndarray) -> np.ndarray:
-        task, n = self.task, self.sample
-        if n < task.train - 1:
-            self.features.append(features)
-            return task.windows[:, n + 1]
-        if not self.readouts:
-            self._fit()
-        increments = [r(x, z) for r, x, z in zip(self.readouts, features, self.current, strict=True)]
-        forecast = np.clip(self.current + increments, *self.range)
-        self.prediction[:, n + 1 - task.train] = forecast
-        return forecast
-
-    def _fit(self) -> None:
-        """Fit a readout for every window."""
-        task = self.task
-        seen = slice(task.warm_up, task.train - 1)
-        for w, (x, window) in enumerate(zip(np.stack(self.features, axis=1), task.windows, strict=True)):
-            current, increments = window[seen], np.diff(window[: task.train], axis=0)[seen]
-            readout = RidgeReadout.fit(x[seen], current, increments, ridge=self.ridge)
-            self.readouts.append(readout)
-            self.one_step_nrmse[w] = metrics.nrmse(readout(x[seen], current), increments, task.sigma)

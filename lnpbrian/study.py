@@ -15,10 +15,11 @@ from brian2 import ms
 
 from lnpbrian.checkpoint import CheckpointFolder, fingerprint
 from lnpbrian.encoding import Encoder
+from lnpbrian.forecasting import Forecast, forecast
 from lnpbrian.lnp import Progress, PruneResult, prune
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
 from lnpbrian.options import PruneOptions
-from lnpbrian.readout import Forecast, ReadoutOptions, forecast
+from lnpbrian.readout import ReadoutOptions
 from lnpbrian.records import plain, versions, write_json
 from lnpbrian.simulate import Activity, Drive, noise_drive, observe
 from lnpbrian.streams import Streams
@@ -137,7 +138,7 @@ def prune_and_forecast(
     seed : int
         Seed of everything random.
     jobs : int
-        Number of processes that share the windows of a forecast; see `lnpbrian.readout.forecast`. With more than one
+        Number of processes that share the windows of a forecast; see `lnpbrian.forecasting.forecast`. With more than one
         the network is pruned while the unpruned one forecasts.
     checkpoint : path-like, optional
         Folder in which the first forecast and every iteration are kept; the same call goes on where it was interrupted.
@@ -269,6 +270,8 @@ def _state(record: Any, result: Forecast) -> dict[str, Any]:
         "synaptic_operations": result.synaptic_operations,
         "readout_neurons": int(result.readout.size),
         "nrmse": float(np.mean(result.nrmse)),
+        "one_step_nrmse": float(np.mean(result.one_step_nrmse)),
+        "readout_operations": result.readout_operations,
         "nrmse_median": float(np.median(result.nrmse)),
         "vpt_steps": float(np.mean(result.vpt_steps[0.1])),
         "vpt_steps_by_threshold": {f"{eps:g}": float(np.mean(v)) for eps, v in result.vpt_steps.items()},

@@ -16,6 +16,7 @@ from lnpbrian.streams import Streams
 __all__ = ["LIFParameters"]
 
 _MAX_TIME_CONSTANT = 0.2
+DEPRESSIONS = ("balanced", "independent")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ class LIFParameters:
         t_ref and the simulation step.
     spike_timing : {"grid", "interpolated", "precise"}
         See `lnpbrian.network.NetworkSpec`.
+    depression : {"balanced", "independent"}
+        Learning rates of depression in plastic networks: such that pairs of uncorrelated spikes leave each weight where
+        it is on average, see `lnpbrian.network.STDP.balanced`; or drawn by the law of those of potentiation, by which
+        weights drift to the middle of their range whatever the input, and rates with them.
 
     Raises
     ------
@@ -59,6 +64,7 @@ class LIFParameters:
     refractory_period: Quantity = field(default_factory=lambda: 2 * ms)
     dt: Quantity = field(default_factory=lambda: 0.5 * ms)
     spike_timing: str = "grid"
+    depression: str = "balanced"
 
     @classmethod
     def forecasting(cls) -> LIFParameters:
@@ -88,6 +94,7 @@ class LIFParameters:
         checks.seconds("refractory_period", self.refractory_period, at_least=0)
         checks.seconds("dt", self.dt)
         check_timing(self.spike_timing, tau_syn)
+        checks.choice("depression", self.depression, DEPRESSIONS)
 
 
 def gamma_time_constants(n: int, *, shape: float, mean: float, dt: float, rng: np.random.Generator) -> np.ndarray:
@@ -158,7 +165,7 @@ def assemble(
         refractory_period=float(parameters.refractory_period),
         dt=float(parameters.dt),
         spike_timing=parameters.spike_timing,
-        plasticity=_stdp(weights, streams.child("stdp")) if plastic else None,
+        plasticity=_stdp(weights, parameters.depression, streams.child("stdp")) if plastic else None,
     )
 
 
@@ -168,14 +175,14 @@ def checked_mean_rate(spec: NetworkSpec, streams: Streams) -> float:
     return float(require_active(spec, drive).rates.mean())
 
 
-def _stdp(weights: np.ndarray, streams: Streams) -> STDP:
+def _stdp(weights: np.ndarray, depression: str, streams: Streams) -> STDP:
     def gamma(name: str) -> np.ndarray:
         return np.clip(streams.rng(name).gamma(3.0, 20e-3 / 3.0, weights.size), 1e-3, _MAX_TIME_CONSTANT)
 
     def lognormal(name: str) -> np.ndarray:
         return np.minimum(1e-3 * np.exp(0.5 * streams.rng(name).standard_normal(weights.size)), 1.0)
 
-    return STDP(
+    stdp = STDP(
         tau_plus=gamma("tau_plus"),
         tau_minus=gamma("tau_minus"),
         eta_plus=lognormal("eta_plus"),
@@ -183,3 +190,4 @@ def _stdp(weights: np.ndarray, streams: Streams) -> STDP:
         w_min=0.0,
         w_max=float(np.abs(weights).max()),
     )
+    return stdp.balanced(weights) if depression == "balanced" else stdp

@@ -19,8 +19,10 @@ from lnpbrian.experiments import (
 from lnpbrian.metrics import nrmse, nrmse_trace, valid_prediction_time
 from lnpbrian.models.parts import LIFParameters
 from lnpbrian.options import PruneOptions, TuningOptions
-from lnpbrian.readout import ReadoutOptions, forecast
-from lnpbrian.tasks import ForecastTask, lorenz63
+from lnpbrian.forecasting import forecast
+from lnpbrian.readout import ReadoutOptions
+from lnpbrian.series import lorenz63
+from lnpbrian.tasks import ForecastTask
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,11 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.encoding import CurrentEncoder, PoissonEncoder
 from lnpbrian.models import HRSNN, uncoupled
 from lnpbrian.network import RecurrentNetwork
-from lnpbrian.readout import ReadoutOptions, RidgeReadout, forecast, readout_neurons
+from lnpbrian.forecasting import forecast
+from lnpbrian.readout import ReadoutOptions, RidgeReadout, readout_neurons
 from lnpbrian.simulate import Drive, drive_operation
-from lnpbrian.tasks import ForecastTask, lorenz63, short_protocol
+from lnpbrian.series import lorenz63
+from lnpbrian.tasks import ForecastTask, short_protocol
 
 QUICK = ReadoutOptions(sample_time=5 * ms, filter_time=20 * ms, order=1, fraction=0.3, ridge=1.0)
 
@@ -99,9 +101,12 @@ def test_features_are_filtered_spike_trains_and_the_loop_feeds_back(order, timin
     readout = RidgeReadout.fit(features[seen], shown[seen], np.diff(task.windows[0, :60], axis=0)[seen], ridge=1.0)
     expected = shown[59:] + readout(features[59:], shown[59:])
     np.testing.assert_allclose(result.prediction[0], expected, rtol=1e-6, atol=1e-9)
-    # The last features are read at the start of one more step, which the forecast counts.
     counts, degree = np.array(monitor.count[:]), np.bincount(spec.pre, minlength=50)
-    assert 0 <= result.synaptic_operations - int(counts @ degree) <= degree.sum()
+    assert result.synaptic_operations == counts @ degree
+    assert result.readout_operations == 3 * counts[read].sum()
+    # One step ahead the features are those of the true series, so the first forecast is that of the closed loop.
+    one_step = result.one_step_nrmse
+    assert one_step < result.nrmse
 
 
 def test_windows_do_not_touch_each_other():

@@ -6,7 +6,8 @@ from scipy.integrate import solve_ivp
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.metrics import nrmse, nrmse_trace, synaptic_operations, valid_prediction_time
-from lnpbrian.tasks import lorenz63, runge_kutta, short_protocol
+from lnpbrian.series import Series, lorenz63, runge_kutta
+from lnpbrian.tasks import short_protocol
 
 
 def test_runge_kutta_is_of_fourth_order():
@@ -20,17 +21,17 @@ def test_runge_kutta_is_of_fourth_order():
 def test_lorenz_starts_as_published():
     # Rows 1..3 of the series of Nasiri and Ebadzadeh 2022, made with another solver: RK4 is within 1e-5 of row 1.
     published = [(-6.5810226, 6.81474524, 25.79314903), (-5.31713021, 6.58540809, 24.72176645)]
-    assert np.abs(lorenz63(3)[1:] - published).max() < 2e-5
+    assert np.abs(lorenz63(3).values[1:] - published).max() < 2e-5
 
 
 def test_lorenz_is_on_its_attractor():
     # Published long-term standard deviations 7.92, 9.00, 8.62; 20,000 samples give them within 2 %.
-    np.testing.assert_allclose(lorenz63(20000)[1000:].std(axis=0), (7.92, 9.00, 8.62), rtol=0.02)
+    np.testing.assert_allclose(lorenz63(20000).values[1000:].std(axis=0), (7.92, 9.00, 8.62), rtol=0.02)
 
 
 def test_truth_outlasts_the_horizon():
     # Two accurate solvers agree far beyond 100 steps, so no valid prediction time is limited by the truth itself.
-    series = lorenz63(1300)
+    series = lorenz63(1300).values
     task = short_protocol(lorenz63(20000))
 
     def rhs(_, s):
@@ -44,8 +45,8 @@ def test_truth_outlasts_the_horizon():
 
 
 def test_short_protocol():
-    series = lorenz63(20000)
-    task = short_protocol(series, n_windows=20)
+    series = lorenz63(20000).values
+    task = short_protocol(lorenz63(20000), n_windows=20)
     assert task.windows.shape == (20, 600, 3)
     assert task.horizon == 100
     # First window at sample 1000, the last one ends with the series; z-scored by the first 11250 samples.
@@ -56,15 +57,16 @@ def test_short_protocol():
 
 
 @pytest.mark.parametrize(
-    ("series", "message"),
+    ("values", "message"),
     [
-        (np.zeros((2000, 2)), "dimension 0 of the series is constant"),
-        (np.ones(5000), "must have shape"),
-        (np.random.default_rng(0).random((1200, 1)), "has 1200 samples, but windows need 1600"),
-        (np.where(np.arange(4000)[:, None] == 7, np.nan, np.arange(4000.0)[:, None]), r"got nan at index \(7, 0\)"),
+        (np.zeros((2000, 2)), r"column 0 \(x0\) of flat is constant in training"),
+        (np.random.default_rng(0).random((520, 1)), "flat has 520 samples, but windows need 600"),
+        (np.random.default_rng(0).random((610, 1)), "n_windows must be at most 6 for distinct windows, got 20"),
     ],
 )
-def test_bad_series(series, message):
+def test_bad_series(values, message):
+    columns = tuple(f"x{k}" for k in range(values.shape[1]))
+    series = Series(name="flat", values=values, columns=columns, training_part=len(values))
     with pytest.raises(InvalidInput, match=message):
         short_protocol(series)
 

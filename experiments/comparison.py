@@ -1,0 +1,588 @@
+"""Units of work of the comparisons: prune a network, train it, forecast with it; each a function of plain options.
+
+`lnpbrian.sweep` runs them in any order on any machine: a unit gets its options and the results of the units it needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from brian2 import ms, second
+
+from lnpbrian import checks
+from lnpbrian.baselines import (
+    activity_pruning,
+    magnitude_pruning,
+    noise_pruning_without_lyapunov,
+    random_network,
+    uncoupled,
+)
+from lnpbrian.bptt import BPOptions, train_bp
+from lnpbrian.checks import InvalidInput
+from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder
+from lnpbrian.forecasting import forecast
+from lnpbrian.lnp import Progress, prune
+from lnpbrian.models import CHRSNN, HRSNN
+from lnpbrian.models.parts import LIFParameters
+from lnpbrian.network import NetworkSpec, RecurrentNetwork
+from lnpbrian.options import PruneOptions
+from lnpbrian.readout import ReadoutOptions
+from lnpbrian.simulate import Drive, noise_drive, observe
+from lnpbrian.streams import Streams
+from lnpbrian.sweep import Result, Task
+from lnpbrian.tasks import ForecastTask, forecast_task
+from lnpbrian.training import train_stdp
+
+__all__ = ["SCALES", "Plan", "Scale"]
+
+Report = Callable[[float, str], None]
+
+MODELS = {"HRSNN": HRSNN, "CHRSNN": CHRSNN}
+METHODS = ("unpruned", "AP", "LNP", "random")
+CONTROLS = ("magnitude", "noise without Lyapunov", "uncoupled")
+TRAININGS = ("BP", "STDP")
+# Samples on which activity pruning trains in an iteration.
+RETRAINING = 60
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large a comparison is.
+
+    Attributes
+    ----------
+    neurons, connection_probability, iterations
+        Of the unpruned networks, and of pruning.
+    neuron_sparsity, synapse_sparsity
+        What LNP removes; the second for each model.
+    seeds, windows
+        Networks, and forecast windows of each.
+    step_ms, sample_ms, filter_ms, order, ridge
+        Time step, time a sample is shown, readout.
+    phase
+        Samples on which recurrent weights are trained.
+    epochs
+        Passes of BP over them.
+    prune_rate
+        Fraction of the neurons that an iteration of activity pruning removes.
+    path_iterations
+        Iterations of figure 3.
+    """
+
+    neurons: int
+    seeds: int
+    windows: int
+    iterations: int = 10
+    connection_probability: float = 0.1
+    neuron_sparsity: float = 0.3
+    synapse_sparsity: Mapping[str, float] = None  # type: ignore[assignment]
+    step_ms: float = 2.5
+    sample_ms: float = 60.0
+    filter_ms: float = 20.0
+    order: int = 5
+    ridge: float = 0.01
+    phase: int = 500
+    epochs: int = 6
+    prune_rate: float = 0.25
+    path_iterations: int = 100
+
+    def __post_init__(self) -> None:
+        if self.synapse_sparsity is None:
+            object.__setattr__(self, "synapse_sparsity", {"HRSNN": 0.974, "CHRSNN": 0.972})
+
+    @property
+    def readout(self) -> ReadoutOptions:
+        """The readout."""
+        return ReadoutOptions(
+            sample_time=self.sample_ms * ms, filter_time=self.filter_ms * ms, order=self.order, ridge=self.ridge
+        )
+
+
+SCALES = {
+    "smoke": Scale(
+        neurons=120,
+        seeds=2,
+        windows=2,
+        iterations=2,
+        connection_probability=0.15,
+        neuron_sparsity=0.3,
+        synapse_sparsity={"HRSNN": 0.8, "CHRSNN": 0.8},
+        sample_ms=20.0,
+        phase=60,
+        epochs=1,
+        path_iterations=5,
+    ),
+    "medium": Scale(neurons=1000, seeds=10, windows=20),
+    "paper": Scale(neurons=5000, seeds=5, windows=20, iterations=100),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Makes the tasks of a comparison, so that equal work has one name and is done once.
+
+    Parameters
+    ----------
+    scale : Scale
+    data : Mapping of str to str
+        Files of the series that need one.
+    """
+
+    scale: Scale
+    data: Mapping[str, str]
+
+    def network(self, model: str, method: str, seed: int) -> Task:
+        """The task of building a network and pruning it without a look at any series."""
+        s = self.scale
+        options = {
+            "model": model,
+            "method": method,
+            "seed": seed,
+            "neurons": s.neurons,
+            "connection_probability": s.connection_probability,
+            "step_ms": s.step_ms,
+        }
+        needs: tuple[Task, ...] = ()
+        if method in ("LNP", "noise without Lyapunov"):
+            options |= {
+                "iterations": s.iterations,
+                "neuron_sparsity": s.neuron_sparsity,
+                "synapse_sparsity": s.synapse_sparsity[model],
+            }
+        elif method in ("random", "magnitude"):
+            needs = (self.network(model, "LNP", seed),)
+        return Task(
+            f"{method} {model}, seed {seed}",
+            f"{__name__}:pruned",
+            options,
+            needs,
+            cost=5 if method in ("LNP", "noise without Lyapunov") else 0.2,
+        )
+
+    def trained(self, model: str, method: str, training: str, series: str, seed: int) -> Task:
+        """The task of training a network on a series; activity pruning trains as it prunes."""
+        s = self.scale
+        options = {
+            **self._series(series),
+            "training": training,
+            "seed": seed,
+            "phase": s.phase,
+            "sample_ms": s.sample_ms,
+            "filter_ms": s.filter_ms,
+            "order": s.order,
+            "ridge": s.ridge,
+            "epochs": s.epochs,
+        }
+        if method == "AP":
+            # Down to the operations that LNP has left.
+            needs = (self.network(model, "unpruned", seed), self.trained(model, "LNP", training, series, seed))
+            name, options["prune_rate"] = "activity_pruned", s.prune_rate
+        else:
+            needs, name = (self.network(model, method, seed),), "trained"
+        return Task(
+            f"{training} on {series}: {method} {model}, seed {seed}",
+            f"{__name__}:{name}",
+            options,
+            needs,
+            cost=3 if method in ("AP", "unpruned") else 1,
+        )
+
+    def forecast(
+        self, model: str, method: str, training: str, series: str, seed: int, *, snr: float | None = None
+    ) -> Task:
+        """The task of forecasting a series with a trained network."""
+        s = self.scale
+        options = {
+            **self._series(series),
+            "windows": s.windows,
+            "seed": seed,
+            "sample_ms": s.sample_ms,
+            "filter_ms": s.filter_ms,
+            "order": s.order,
+            "ridge": s.ridge,
+        }
+        if snr is not None:
+            options["snr_db"] = snr
+        return Task(
+            f"forecast of {series}: {training} {method} {model}, seed {seed}",
+            f"{__name__}:forecasted",
+            options,
+            (self.trained(model, method, training, series, seed),),
+            cost=6 if method == "unpruned" else 2,
+        )
+
+    def path(self, model: str, method: str, seed: int, stops: Sequence[int]) -> Task:
+        """The task of pruning in many iterations, whose networks at some `stops` are kept."""
+        s = self.scale
+        options = {
+            **self._series("lorenz63"),
+            "method": method,
+            "seed": seed,
+            "stops": list(stops),
+            "iterations": s.path_iterations,
+            "neuron_sparsity": s.neuron_sparsity,
+            "synapse_sparsity": s.synapse_sparsity[model],
+            "model": model,
+            "neurons": s.neurons,
+            "connection_probability": s.connection_probability,
+            "step_ms": s.step_ms,
+            "training": "STDP",
+            "phase": s.phase,
+            "sample_ms": s.sample_ms,
+        }
+        needs = () if method == "LNP" else (self.path(model, "LNP", seed, stops),)
+        return Task(f"{method} of {model} step by step, seed {seed}", f"{__name__}:path", options, needs, cost=20)
+
+    def forecast_on_path(self, model: str, method: str, seed: int, stop: int, stops: Sequence[int]) -> Task:
+        """The task of training and forecasting with a network at a stop of `path`."""
+        s = self.scale
+        options = {
+            **self._series("lorenz63"),
+            "method": method,
+            "stop": stop,
+            "seed": seed,
+            "training": "STDP",
+            "phase": s.phase,
+            "windows": s.windows,
+            "sample_ms": s.sample_ms,
+            "filter_ms": s.filter_ms,
+            "order": s.order,
+            "ridge": s.ridge,
+        }
+        needs: tuple[Task, ...] = (self.path(model, "LNP" if method == "random" else method, seed, stops),)
+        if method == "random":
+            needs += (self.network(model, "unpruned", seed),)
+        return Task(
+            f"forecast after {stop} iterations: {method} {model}, seed {seed}",
+            f"{__name__}:forecasted_on_path",
+            options,
+            needs,
+            cost=3,
+        )
+
+    def _series(self, name: str) -> dict[str, Any]:
+        path = self.data.get(name)
+        if path is None:
+            return {"series": name, "data": None}
+        # The content decides, wherever the file lies.
+        return {"series": name, "data": path, "data_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+
+    def describe(self) -> dict[str, Any]:
+        """Return the scale as JSON types."""
+        return asdict(self.scale) | {"synapse_sparsity": dict(self.scale.synapse_sparsity), "data": dict(self.data)}
+
+
+# ------------------------------------------------------------------------------------------------------------ the units
+
+
+def pruned(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
+    """Build a network, and prune it by a method that looks at no series."""
+    seed, method = options["seed"], options["method"]
+    report(0.0, "building")
+    model = _model(options)
+    spec, history = model.spec, []
+    if method in ("LNP", "noise without Lyapunov"):
+        pruning = _pruning(options)
+        if method != "LNP":
+            pruning = noise_pruning_without_lyapunov(pruning)
+        result = prune(model, options=pruning, seed=seed, report=lambda now: report(now.fraction, _step(now)))
+        spec, history = model.spec, [_short(record) for record in result.history]
+    elif method in ("random", "magnitude"):
+        like = NetworkSpec.from_arrays(needs[0].arrays)
+        if method == "random":
+            spec = _random_like(like, spec, seed)
+        else:
+            rates = _noise_rates(spec, seed)
+            spec = magnitude_pruning(spec, n_neurons=like.n_alive, n_synapses=like.n_synapses, rates=rates)
+    elif method == "uncoupled":
+        spec = uncoupled(spec)
+    elif method != "unpruned":
+        raise InvalidInput(f"unknown method {method!r}")
+    return Result({**_sizes(spec), "history": history}, spec.to_arrays())
+
+
+def trained(options: Mapping[str, Any], network: Result, *, report: Report) -> Result:
+    """Train a network on the samples before the first window."""
+    spec = NetworkSpec.from_arrays(network.arrays)
+    task, encoder = _task(options), _encoder(options, spec.n_neurons)
+    spec, record = _train(spec, encoder, _phase(options, task), options, report=report)
+    return Result(record | _operations(spec, encoder, task, options), spec.to_arrays())
+
+
+def activity_pruned(options: Mapping[str, Any], network: Result, goal: Result, *, report: Report) -> Result:
+    """Remove the least active neurons and train what is left, until it has the operations of another network."""
+    spec = NetworkSpec.from_arrays(network.arrays)
+    task, encoder = _task(options), _encoder(options, spec.n_neurons)
+    phase = _phase(options, task)
+    target = goal.record["operations_per_s"]
+    # Every iteration trains on the next stretch of the phase, and the last network on all of it.
+    stretches = np.array_split(phase, max(1, len(phase) // RETRAINING))
+    done = 0
+
+    def retrain(now: NetworkSpec) -> NetworkSpec:
+        nonlocal done
+        done += 1
+        report(min(done / 10, 0.9), f"{now.n_alive} neurons")
+        stretch = stretches[(done - 1) % len(stretches)]
+        return _train(now, encoder, stretch, options, report=lambda *_: None)[0]
+
+    def rates(now: NetworkSpec) -> np.ndarray:
+        return _rates(now, encoder, task, options)
+
+    result = activity_pruning(
+        spec,
+        operations=target,
+        prune_rate=options["prune_rate"],
+        activity=rates,
+        retrain=retrain,
+    )
+    spec, record = _train(result.spec, encoder, phase, options, report=report)
+    return Result(
+        record | {"iterations": len(result.history)} | _operations(spec, encoder, task, options), spec.to_arrays()
+    )
+
+
+def path(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
+    """Prune in many iterations, and keep the networks at some of them."""
+    kept: dict[str, np.ndarray] = {}
+    steps: dict[int, dict[str, int]] = {}
+
+    def note(k: int, spec: NetworkSpec) -> None:
+        steps[k] = _sizes(spec)
+        report(k / options["iterations"], f"iteration {k}, {spec.n_alive} neurons")
+        if k in options["stops"]:
+            kept.update({f"{k} {name}": array for name, array in spec.to_arrays().items()})
+
+    model = _model(options)
+    if options["method"] == "LNP":
+        # A report comes before every step, and at the end of the last iteration.
+        prune(
+            model,
+            options=_pruning(options),
+            seed=options["seed"],
+            report=lambda now: None if now.iteration - 1 in steps else note(now.iteration - 1, model.spec),
+        )
+        note(options["iterations"], model.spec)
+        return Result({"path": [steps[k] for k in sorted(steps)]}, kept)
+    # Down to the neurons at which the operations are those of LNP, in as many iterations.
+    start = model.spec
+    task, encoder = _task(options), _encoder(options, start.n_neurons)
+    (goal,) = needs
+    end = _network_at(goal, options["stops"][-1])
+    wanted = _operations(end, encoder, task, options)["operations_per_s"]
+    before = _operations(start, encoder, task, options)["operations_per_s"]
+    # Operations fall with the square of the neurons.
+    rate = 1 - (wanted / before) ** (0.5 / options["iterations"])
+    phase = _phase(options, task)
+    stretches = np.array_split(phase, max(1, len(phase) // RETRAINING))
+
+    def retrain(now: NetworkSpec) -> NetworkSpec:
+        return _train(now, encoder, stretches[len(steps) % len(stretches)], options, report=lambda *_: None)[0]
+
+    activity_pruning(
+        start,
+        activity=lambda now: _rates(now, encoder, task, options),
+        retrain=retrain,
+        prune_rate=rate,
+        iterations=options["iterations"],
+        each=note,
+    )
+    return Result({"path": [steps[k] for k in sorted(steps)]}, kept)
+
+
+def forecasted_on_path(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
+    """Train and forecast with a network at a stop of a path, or with a random one of its size."""
+    spec = _network_at(needs[0], options["stop"])
+    if options["method"] == "random":
+        full = NetworkSpec.from_arrays(needs[1].arrays)
+        spec = _random_like(spec, full, options["seed"])
+    result = trained(options, Result({}, spec.to_arrays()), report=report)
+    return forecasted(options, result, report=report)
+
+
+def forecasted(options: Mapping[str, Any], network: Result, *, report: Report) -> Result:
+    """Forecast the windows of a series."""
+    spec = NetworkSpec.from_arrays(network.arrays)
+    task, encoder = _task(options), _encoder(options, spec.n_neurons)
+    streams = Streams(options["seed"]).child("comparison")
+    if options.get("snr_db") is not None:
+        task = task.with_noise(options["snr_db"], streams.rng("noise of the input"))
+    result = forecast(
+        spec.compacted(),
+        encoder.of_neurons(spec.alive),
+        task,
+        options=_readout(options),
+        rng=streams.rng("input"),
+        report=lambda fraction: report(fraction, "forecasting"),
+    )
+    kept = ("rate_first_hz", "rate_last_hz", "weight_change", "history", "iterations", "losses")
+    return Result(
+        {
+            **_sizes(spec),
+            "readout_neurons": int(result.readout.size),
+            "synaptic_operations": result.synaptic_operations / task.n_windows,
+            "readout_operations": result.readout_operations / task.n_windows,
+            "readout_synapses": _readout(options).synapses(result.readout.size, task.dimensions),
+            "task_rate_hz": result.mean_rate,
+            "nrmse": result.nrmse.tolist(),
+            "one_step_nrmse": result.one_step_nrmse.tolist(),
+            "vpt_steps": {f"{eps:g}": steps.tolist() for eps, steps in result.vpt_steps.items()},
+            "training": {name: network.record[name] for name in kept if name in network.record},
+        }
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- their parts
+
+
+def _model(options: Mapping[str, Any]) -> RecurrentNetwork:
+    parameters = replace(LIFParameters.forecasting(), dt=options["step_ms"] * ms)
+    return MODELS[options["model"]](
+        options["neurons"],
+        options["connection_probability"],
+        parameters=parameters,
+        plastic=True,
+        seed=options["seed"],
+    )
+
+
+def _pruning(options: Mapping[str, Any]) -> PruneOptions:
+    return PruneOptions(options["synapse_sparsity"], options["neuron_sparsity"], options["iterations"])
+
+
+def _noise_rates(spec: NetworkSpec, seed: int) -> np.ndarray:
+    """Return the rates under noise, with which pruning makes up for lost input."""
+    rng = Streams(seed).child("comparison").rng("noise")
+    drive = noise_drive(spec.n_neurons, duration=1 * second, rng=rng)
+    return observe(RecurrentNetwork(spec, plastic=False), 1 * second, drive=drive).rates
+
+
+def _random_like(like: NetworkSpec, full: NetworkSpec, seed: int) -> NetworkSpec:
+    rng = Streams(seed).child("comparison").rng("random network")
+    rates = _noise_rates(full, seed)
+    return random_network(full, n_neurons=like.n_alive, n_synapses=like.n_synapses, rng=rng, rates=rates)
+
+
+def _network_at(path: Result, stop: int) -> NetworkSpec:
+    prefix = f"{stop} "
+    return NetworkSpec.from_arrays(
+        {name.removeprefix(prefix): array for name, array in path.arrays.items() if name.startswith(prefix)}
+    )
+
+
+def _train(
+    spec: NetworkSpec, encoder: CurrentEncoder, phase: np.ndarray, options: Mapping[str, Any], *, report: Report
+) -> tuple[NetworkSpec, dict[str, Any]]:
+    training = checks.choice("training", options["training"], (*TRAININGS, "none"))
+    streams = Streams(options["seed"]).child("comparison").child("training")
+    if training == "none" or spec.n_synapses == 0:
+        return spec, {}
+    if training == "STDP":
+        learnt = train_stdp(
+            spec,
+            encoder,
+            phase,
+            sample_time=options["sample_ms"] * ms,
+            rng=streams.rng("input"),
+            report=lambda fraction: report(fraction, "STDP"),
+        )
+        return learnt.spec, {
+            "rate_first_hz": learnt.rate_first,
+            "rate_last_hz": learnt.rate_last,
+            "weight_change": learnt.mean_change,
+        }
+    inner = spec.compacted()
+    result = train_bp(
+        inner,
+        encoder.of_neurons(spec.alive),
+        phase,
+        options=_bp_options(options, len(phase)),
+        readout=_readout(options),
+        rng=streams.rng("BP"),
+        report=lambda fraction: report(fraction, "BP"),
+    )
+    change = np.abs(result.spec.weights - inner.weights).mean() / np.abs(inner.weights).mean()
+    # Silent neurons have no synapses, so the order of the synapses is that of the compacted network.
+    return replace(spec, weights=result.spec.weights), {
+        "losses": [float(loss) for loss in result.losses],
+        "weight_change": float(change),
+    }
+
+
+def _bp_options(options: Mapping[str, Any], samples: int) -> BPOptions:
+    """Return the options of BP, with as many stretches as the samples allow, each of at least four truncations."""
+    default = BPOptions(epochs=options["epochs"])
+    fitting = (samples - 1 - default.warm_up) // (4 * default.truncation)
+    return replace(default, batch=min(max(fitting, 1), default.batch))
+
+
+def _task(options: Mapping[str, Any]) -> ForecastTask:
+    return forecast_task(options["series"], data=options["data"], n_windows=options.get("windows", 1))
+
+
+def _phase(options: Mapping[str, Any], task: ForecastTask) -> np.ndarray:
+    assert task.phase is not None
+    return task.phase[: options["phase"]]
+
+
+def _readout(options: Mapping[str, Any]) -> ReadoutOptions:
+    return ReadoutOptions(
+        sample_time=options["sample_ms"] * ms,
+        filter_time=options["filter_ms"] * ms,
+        order=options["order"],
+        ridge=options["ridge"],
+    )
+
+
+def _encoder(options: Mapping[str, Any], neurons: int) -> CurrentEncoder:
+    rng = Streams(options["seed"]).child("encoder").rng("current")
+    return CurrentEncoder.draw(neurons, _task(options).dimensions, scale=INPUT_SCALE, rng=rng)
+
+
+def _rates(spec: NetworkSpec, encoder: CurrentEncoder, task: ForecastTask, options: Mapping[str, Any]) -> np.ndarray:
+    """Return the rates of the neurons while the first samples of the phase are shown."""
+    phase = _phase(options, task)[:100]
+    drive = Drive(phase @ encoder.weights.T, options["sample_ms"] * 1e-3)
+    return observe(RecurrentNetwork(spec, plastic=False), drive.duration * second, drive=drive).rates
+
+
+def _operations(
+    spec: NetworkSpec, encoder: CurrentEncoder, task: ForecastTask, options: Mapping[str, Any]
+) -> dict[str, float]:
+    """Return how many synaptic operations a second the network makes while samples are shown."""
+    rates = _rates(spec, encoder, task, options)
+    return {"operations_per_s": float(rates @ np.bincount(spec.pre, minlength=spec.n_neurons)), **_sizes(spec)}
+
+
+def _sizes(spec: NetworkSpec) -> dict[str, int]:
+    return {"neurons": spec.n_alive, "synapses": spec.n_synapses}
+
+
+def _step(now: Progress) -> str:
+    return f"iteration {now.iteration} of {now.iterations}"
+
+
+def _short(record: Any) -> dict[str, Any]:
+    names = ("iteration", "neurons", "synapses", "mean_rate_hz", "largest_exponent_per_s", "time_constant_mean_ms")
+    return {name: getattr(record, name) for name in names}
+
+
+# ----------------------------------------------------------------------------------------------------------- statistics
+
+
+def spread(values: Iterable[float]) -> dict[str, float]:
+    """Return mean, standard deviation, median and quartiles."""
+    x = np.asarray(list(values), dtype=float)
+    low, median, high = np.quantile(x, (0.25, 0.5, 0.75))
+    return {
+        "mean": float(x.mean()),
+        "sd": float(x.std(ddof=1)) if x.size > 1 else 0.0,
+        "median": float(median),
+        "quartile_1": float(low),
+        "quartile_3": float(high),
+    }

@@ -1,0 +1,281 @@
+"""Table 2 of the paper: operations and forecasts of unpruned, activity-pruned, LNP-pruned and random networks.
+
+    lnpbrian sweep table2 --scale medium --out runs/table2
+
+Networks are trained by BP or STDP on samples before the first window; then every window fits a readout of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import wilcoxon
+
+from lnpbrian.baselines import autoregression, next_generation_reservoir
+from lnpbrian.experiments.common import median_and_quartiles, plus_minus
+from lnpbrian.experiments.comparison import METHODS, MODELS, TRAININGS, Plan, spread
+from lnpbrian.experiments.paper import PREDICTION
+from lnpbrian.metrics import nrmse, nrmse_trace, valid_prediction_time
+from lnpbrian.sweep import Result, Task
+from lnpbrian.tasks import forecast_task
+
+NAME = "table2"
+SERIES = ("lorenz63", "google")
+Key = tuple[str, str, str, str, int]
+
+# Goals for LNP: SOP ratio by model, Lorenz-63 NRMSE and VPT (the paper's values, rounded to what they support).
+RATIO = {"HRSNN": 35.0, "CHRSNN": 45.0}
+LARGEST_NRMSE = 0.68
+SMALLEST_VPT = 39.0
+
+
+def tasks(plan: Plan) -> dict[Key, Task]:
+    """Return the forecasts by method, model, training, series and seed."""
+    return {
+        (method, model, training, series, seed): plan.forecast(model, method, training, series, seed)
+        for seed in range(plan.scale.seeds)
+        for model in MODELS
+        for method in METHODS
+        for training in TRAININGS
+        for series in SERIES
+    }
+
+
+def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
+    """Return rows of single networks, rows of the table, controls without a network, and what became of the claims."""
+    rows = [
+        {"method": method, "model": model, "training": training, "series": series, "seed": seed, **result.record}
+        for (method, model, training, series, seed), result in results.items()
+    ]
+    found = Rows(rows)
+    return {
+        "table": [
+            row(found, method, model, training) for method in METHODS for model in MODELS for training in TRAININGS
+        ],
+        "without_a_network": [control(plan, series, *which) for series in SERIES for which in CONTROLS],
+        "claims": claims(found),
+        "rows": rows,
+    }
+
+
+class Rows:
+    """Records of single networks, looked up by method, model, training and series."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._rows = sorted(rows, key=lambda r: r["seed"])
+
+    def of(self, method: str, model: str, training: str | None = None, series: str | None = None) -> list[Mapping]:
+        """Return the records in the order of the seeds."""
+        return [
+            r
+            for r in self._rows
+            if (r["method"], r["model"]) == (method, model)
+            and training in (None, r["training"])
+            and series in (None, r["series"])
+        ]
+
+    def median(self, name: str, method: str, model: str, training: str | None, series: str) -> float:
+        """Return the median over seeds and windows."""
+        return float(np.median([windows(r, name) for r in self.of(method, model, training, series)]))
+
+    def by_seed(self, name: str, method: str, model: str, training: str, series: str) -> np.ndarray:
+        """Return the median over the windows of each seed."""
+        return np.array([np.median(windows(r, name)) for r in self.of(method, model, training, series)])
+
+    def ratios(self, method: str, model: str, training: str | None = None, series: str | None = None) -> np.ndarray:
+        """Return the operations of the unpruned network over those of each network."""
+        pairs = zip(self.of("unpruned", model, training, series), self.of(method, model, training, series), strict=True)
+        return np.array([before["synaptic_operations"] / max(after["synaptic_operations"], 1) for before, after in pairs])
+
+
+def windows(record: Mapping[str, Any], name: str) -> list[float]:
+    """Return the NRMSE or VPT of each window."""
+    return record["vpt_steps"]["0.1"] if name == "vpt" else record[name]
+
+
+def row(found: Rows, method: str, model: str, training: str) -> dict[str, Any]:
+    """Return a line of the table: spreads over seeds and windows, the paper's values beside them."""
+    reported = PREDICTION.get((method, model, training), {})
+    mine = found.of(method, model, training)
+    line: dict[str, Any] = {
+        "method": method,
+        "model": model,
+        "training": training,
+        "neurons": spread(r["neurons"] for r in mine),
+        "synapses": spread(r["synapses"] for r in mine),
+        "operations_per_window": spread(r["synaptic_operations"] for r in mine),
+        "operation_ratio": spread(found.ratios(method, model, training)),
+        "operation_ratio_with_readout": spread(
+            (a["synaptic_operations"] + a["readout_operations"]) / (b["synaptic_operations"] + b["readout_operations"])
+            for a, b in zip(found.of("unpruned", model, training), mine, strict=True)
+        ),
+        "task_rate_hz": spread(r["task_rate_hz"] for r in mine),
+        "paper": {
+            "operations_per_window": reported.get("operations"),
+            "operation_ratio": paper_ratio(method, model, training),
+        },
+    }
+    for series in SERIES:
+        records = found.of(method, model, training, series)
+        for name in ("nrmse", "vpt", "one_step_nrmse"):
+            line[f"{series} {name}"] = spread(x for r in records for x in windows(r, name))
+            # Over the networks, as the paper has it: of each the mean over its windows.
+            line[f"{series} {name} of networks"] = spread(float(np.mean(windows(r, name))) for r in records)
+            line["paper"][f"{series} {name}"] = reported.get(f"{series} {name}")
+    return line
+
+
+def paper_ratio(method: str, model: str, training: str) -> float | None:
+    """Return the paper's operations of the unpruned model over those of the pruned one."""
+    before, after = (PREDICTION.get((m, model, training), {}).get("operations") for m in ("unpruned", method))
+    return None if before is None or after is None else before[0] / after[0]
+
+
+CONTROLS: tuple[tuple[str, Callable], ...] = (
+    ("linear autoregression, 1 lag", lambda task: autoregression(task, 1)),
+    ("linear autoregression, 10 lags", lambda task: autoregression(task, 10)),
+    ("next-generation reservoir", next_generation_reservoir),
+)
+
+
+def control(plan: Plan, series: str, name: str, predict: Callable) -> dict[str, Any]:
+    """Return the error of a forecaster without a network on the same windows."""
+    task = forecast_task(series, data=plan.data.get(series), n_windows=plan.scale.windows)
+    judged = task.judged
+    prediction, truth, sigma = predict(task)[..., judged], task.truth[..., judged], task.sigma[judged]
+    steps = valid_prediction_time(nrmse_trace(prediction, truth, sigma))
+    return {
+        "name": name,
+        "series": series,
+        "nrmse": spread(nrmse(prediction, truth, sigma)),
+        "vpt": spread(steps),
+    }
+
+
+def claims(found: Rows) -> list[dict[str, Any]]:
+    """State what the paper says of its table and what was aimed at, with our numbers and whether they bear it out."""
+    made = []
+
+    def claim(text: str, parts: list[tuple[str, bool]]) -> None:
+        held = [good for _, good in parts]
+        verdict = "held" if all(held) else "not held" if not any(held) else f"held in {sum(held)} of {len(held)}"
+        made.append({"claim": text, "verdict": verdict, "parts": [{"found": t, "held": g} for t, g in parts]})
+
+    for model, goal in RATIO.items():
+        parts = []
+        for training in TRAININGS:
+            ratio = float(np.median(found.ratios("LNP", model, training)))
+            parts.append((f"{training}: {ratio:.1f}", ratio >= goal))
+        claim(f"{model}: LNP needs at least {goal:g} times fewer synaptic operations", parts)
+    for text, name, good in (
+        (f"LNP forecasts Lorenz-63 with a median NRMSE of at most {LARGEST_NRMSE:g}", "nrmse", np.less_equal),
+        (f"LNP forecasts Lorenz-63 with a median VPT of at least {SMALLEST_VPT:g} steps", "vpt", np.greater_equal),
+    ):
+        goal = LARGEST_NRMSE if name == "nrmse" else SMALLEST_VPT
+        parts = []
+        for model in MODELS:
+            for training in TRAININGS:
+                value = found.median(name, "LNP", model, training, "lorenz63")
+                parts.append((f"{model}, {training}: {value:.3g}", bool(good(value, goal))))
+        claim(text, parts)
+    for other, text in (
+        ("AP", "LNP forecasts better than activity pruning at equal operations"),
+        ("random", "LNP forecasts better than random networks of the same size"),
+        ("unpruned", "LNP forecasts about as well as the unpruned network (median NRMSE at most 10 % larger)"),
+    ):
+        parts = []
+        for series in SERIES:
+            for model in MODELS:
+                for training in TRAININGS:
+                    parts.append(_against(found, other, model, training, series))
+        claim(text, parts)
+    parts = []
+    for method in METHODS[:-1]:
+        for training in TRAININGS:
+            a, b = (found.median("nrmse", method, model, training, "lorenz63") for model in ("CHRSNN", "HRSNN"))
+            parts.append((f"{method}, {training}: {a:.3g} against {b:.3g}", a < b))
+    claim("CHRSNN forecasts Lorenz-63 better than HRSNN (median NRMSE)", parts)
+    parts = []
+    for method in METHODS[:-1]:
+        for model in MODELS:
+            a, b = (found.median("nrmse", method, model, training, "lorenz63") for training in ("BP", "STDP"))
+            parts.append((f"{method} {model}: {a:.3g} against {b:.3g}", a < b))
+    claim("BP trains better than STDP (median NRMSE on Lorenz-63)", parts)
+    return made
+
+
+def _against(found: Rows, other: str, model: str, training: str, series: str) -> tuple[str, bool]:
+    mine, theirs = (found.by_seed("nrmse", method, model, training, series) for method in ("LNP", other))
+    a, b = (found.median("nrmse", method, model, training, series) for method in ("LNP", other))
+    margin = 1.1 if other == "unpruned" else 1.0
+    p = wilcoxon(mine, theirs).pvalue if len(mine) > 1 and (mine != theirs).any() else 1.0
+    operations = "" if other == "unpruned" else f", operations x {_share(found, other, model, training, series):.2f}"
+    return f"{series}, {model}, {training}: {a:.3g} against {b:.3g} (p = {p:.2g}{operations})", bool(a < margin * b)
+
+
+def _share(found: Rows, other: str, model: str, training: str, series: str) -> float:
+    """Return the operations of another method over those of LNP."""
+    ratios = found.ratios("LNP", model, training, series) / found.ratios(other, model, training, series)
+    return float(np.median(ratios))
+
+
+# ------------------------------------------------------------------------------------------------- from the JSON alone
+
+
+def table(content: Mapping[str, Any]) -> list[list[str]]:
+    """Return the table as rows of text, its head first."""
+    head = ["pruning", "model", "training", "SOPs (M)", "ratio", "paper"]
+    for series in ("Lorenz-63", "Google"):
+        head += [f"{series} NRMSE", "mean ± sd", "paper", "VPT", "mean ± sd", "paper"]
+    lines = [head]
+    for r in content["table"]:
+        paper = r["paper"]
+        line = [r["method"], r["model"], r["training"], plus_minus(r["operations_per_window"], 1e-6)]
+        line += [f"{r['operation_ratio']['median']:.1f}", _or_dash(paper["operation_ratio"], "{:.1f}")]
+        for series in SERIES:
+            for name, digits in (("nrmse", 3), ("vpt", 1)):
+                line.append(median_and_quartiles(r[f"{series} {name}"], digits))
+                line.append(plus_minus(r[f"{series} {name} of networks"], digits=digits))
+                line.append(_or_dash(paper[f"{series} {name}"], "{0[0]:g} ± {0[1]:g}"))
+        lines.append(line)
+    return lines
+
+
+def _or_dash(value: Any, form: str) -> str:
+    return "–" if value is None else form.format(value)
+
+
+COLORS = {"unpruned": "black", "AP": "tab:orange", "LNP": "tab:blue", "random": "tab:green"}
+MARKERS = {("HRSNN", "BP"): "o", ("HRSNN", "STDP"): "s", ("CHRSNN", "BP"): "^", ("CHRSNN", "STDP"): "D"}
+
+
+def draw(content: Mapping[str, Any]) -> Figure:
+    """Draw error and valid prediction time over operations, ours full and the paper's hollow."""
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    axes = figure.subplots(2, 2, sharex=True)
+    for column, (series, title) in enumerate(zip(SERIES, ("Lorenz-63", "Google stock"), strict=True)):
+        for axis, name in zip(axes[:, column], ("nrmse", "vpt"), strict=True):
+            for r in content["table"]:
+                color, marker = COLORS[r["method"]], MARKERS[r["model"], r["training"]]
+                x, y = 1 / r["operation_ratio"]["median"], r[f"{series} {name}"]
+                error = [[y["median"] - y["quartile_1"]], [y["quartile_3"] - y["median"]]]
+                axis.errorbar(x, y["median"], error, color=color, marker=marker, markersize=6, linewidth=0.8, capsize=2)
+                reported, ratio = r["paper"][f"{series} {name}"], r["paper"]["operation_ratio"]
+                if reported is not None and ratio is not None:
+                    axis.plot(1 / ratio, reported[0], marker, color=color, markersize=6, fillstyle="none", alpha=0.7)
+            axis.set_xscale("log")
+            axis.spines[["top", "right"]].set_visible(False)
+        axes[0, column].set(title=title, yscale="log")
+        axes[1, column].set_xlabel("synaptic operations over those of the unpruned network")
+    axes[0, 0].set_ylabel("NRMSE, median and quartiles")
+    axes[1, 0].set_ylabel("VPT (steps), median and quartiles")
+    entries = [figure.axes[0].plot([], [], "o", color=color, label=name)[0] for name, color in COLORS.items()]
+    entries += [
+        figure.axes[0].plot([], [], marker, color="grey", label=", ".join(which))[0] for which, marker in MARKERS.items()
+    ]
+    entries.append(figure.axes[0].plot([], [], "o", color="grey", fillstyle="none", label="the paper's")[0])
+    figure.legend(handles=entries, frameon=False, ncols=5, loc="outside lower center")
+    return figure

@@ -1,0 +1,128 @@
+"""Table 6 of the paper: unpruned, activity-pruned and LNP-pruned networks on four series.
+
+    lnpbrian sweep table6 --scale medium --data wind=FILE --out runs/table6
+
+The paper's numbers of this table are lost in the sources at hand; those of Lorenz-63 and Google are in `table2`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lnpbrian.experiments.common import median_and_quartiles, plus_minus
+from lnpbrian.experiments.comparison import MODELS, Plan, spread
+from lnpbrian.experiments.paper import PREDICTION
+from lnpbrian.experiments.table2 import COLORS, Rows, windows
+from lnpbrian.sweep import Result, Task
+
+NAME = "table6"
+METHODS = ("unpruned", "AP", "LNP")
+TITLES = {"lorenz63": "Lorenz-63", "roessler": "Roessler", "google": "Google stock", "wind": "Wind"}
+TRAINING = "STDP"
+Key = tuple[str, str, str, int]
+
+
+def series(plan: Plan) -> list[str]:
+    """Return the series: wind only if there is a file of it."""
+    return [name for name in TITLES if name != "wind" or "wind" in plan.data]
+
+
+def tasks(plan: Plan) -> dict[Key, Task]:
+    """Return the forecasts by method, model, series and seed."""
+    return {
+        (method, model, name, seed): plan.forecast(model, method, TRAINING, name, seed)
+        for seed in range(plan.scale.seeds)
+        for model in MODELS
+        for method in METHODS
+        for name in series(plan)
+    }
+
+
+def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
+    """Return rows of single networks, and rows of the table."""
+    rows = [
+        {"method": method, "model": model, "training": TRAINING, "series": name, "seed": seed, **result.record}
+        for (method, model, name, seed), result in results.items()
+    ]
+    found = Rows(rows)
+    table = []
+    for method in METHODS:
+        for model in MODELS:
+            mine = found.of(method, model)
+            line: dict[str, Any] = {
+                "method": method,
+                "model": model,
+                "operations_per_window": spread(r["synaptic_operations"] for r in mine),
+                "operation_ratio": spread(found.ratios(method, model)),
+                "paper": {},
+            }
+            for name in series(plan):
+                for error in ("nrmse", "vpt", "one_step_nrmse"):
+                    records = found.of(method, model, TRAINING, name)
+                    line[f"{name} {error}"] = spread(x for r in records for x in windows(r, error))
+                # Figure 8: valid prediction time per operation.
+                line[f"{name} efficiency"] = spread(
+                    float(np.mean(windows(r, "vpt"))) / (1e-6 * r["synaptic_operations"]) for r in records
+                )
+                line["paper"][name] = PREDICTION.get((method, model, TRAINING), {}).get(f"{name} nrmse")
+            table.append(line)
+    return {"series": series(plan), "table": table, "rows": rows}
+
+
+def table(content: Mapping[str, Any]) -> list[list[str]]:
+    """Return the table as rows of text, its head first."""
+    head = ["pruning", "model", "SOPs (M)", "ratio"]
+    for name in content["series"]:
+        head += [f"{TITLES[name]} NRMSE", "paper", "VPT", "one step"]
+    lines = [head]
+    for r in content["table"]:
+        line = [r["method"], r["model"], plus_minus(r["operations_per_window"], 1e-6)]
+        line.append(f"{r['operation_ratio']['median']:.1f}")
+        for name in content["series"]:
+            paper = r["paper"][name]
+            line += [
+                median_and_quartiles(r[f"{name} nrmse"], 3),
+                "–" if paper is None else f"{paper[0]:g} ± {paper[1]:g}",
+                median_and_quartiles(r[f"{name} vpt"], 1),
+                median_and_quartiles(r[f"{name} one_step_nrmse"], 3),
+            ]
+        lines.append(line)
+    return lines
+
+
+def draw(content: Mapping[str, Any]) -> Figure:
+    """Draw error and efficiency (VPT per million operations, the paper's figure 8) by series."""
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    axes = figure.subplots(2, 1, sharex=True)
+    names, bars = content["series"], content["table"]
+    width = 0.8 / len(bars)
+    for k, r in enumerate(bars):
+        x = np.arange(len(names)) + (k - (len(bars) - 1) / 2) * width
+        for axis, error in zip(axes, ("nrmse", "efficiency"), strict=True):
+            values = [r[f"{name} {error}"] for name in names]
+            middle = [v["median"] for v in values]
+            whiskers = [
+                [v["median"] - v["quartile_1"] for v in values],
+                [v["quartile_3"] - v["median"] for v in values],
+            ]
+            axis.bar(
+                x,
+                middle,
+                0.9 * width,
+                yerr=whiskers,
+                color=COLORS[r["method"]],
+                hatch="//" if r["model"] == "CHRSNN" else None,
+                edgecolor="white",
+                error_kw={"linewidth": 0.8},
+                label=f"{r['method']} {r['model']}",
+            )
+    for axis, label in zip(axes, ("NRMSE", "VPT per million operations"), strict=True):
+        axis.set(ylabel=label, yscale="log")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[1].set_xticks(range(len(names)), [TITLES[name] for name in names])
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=3, loc="outside lower center")
+    return figure

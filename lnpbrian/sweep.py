@@ -1,0 +1,527 @@
+"""Many tasks on a Dask cluster, whose results are kept by what they are results of.
+
+A sweep knows nothing of networks: a task is the name of a function, plain options, and the tasks whose results it
+needs. The process that runs the sweep hands out tasks one by one and writes every result the moment it arrives, so that a
+worker that dies costs its running task only, and a sweep that is killed goes on with what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import importlib
+import json
+import math
+import os
+import queue
+import time
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lnpbrian import checks, files
+from lnpbrian._version import __version__
+from lnpbrian.checks import InvalidInput
+from lnpbrian.cluster import ClusterOptions, open_client
+from lnpbrian.records import versions, write_json
+
+__all__ = ["Result", "ResultStore", "SweepProgress", "Task", "run_sweep"]
+
+TOPIC = "lnpbrian-progress"
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A piece of work that can be done anywhere. Tasks are equal if their results are, whatever their name and cost.
+
+    Parameters
+    ----------
+    name : str
+        For people.
+    function : str
+        ``"package.module:function"``. It is called as ``function(options, *results_of_needs, report=report)``, where
+        ``report(fraction, what)`` tells how far it is, and returns a `Result`.
+    options : Mapping
+        JSON types; kept as what JSON makes of them.
+    needs : tuple of Task
+        Tasks whose results it gets.
+    cost : float
+        Expected time relative to other tasks, positive; of tasks that could begin, that with the longest way to the end
+        does.
+
+    Attributes
+    ----------
+    key : str
+        Digest of what decides the result: function, options, needs and the version of this package.
+
+    Raises
+    ------
+    InvalidInput
+        If the function is not named as above, options are not plain JSON, or the cost is not positive.
+
+    Examples
+    --------
+    >>> one, other = Task("one", "m:f", {"a": 1, "b": (2, 3)}), Task("other", "m:f", {"b": [2, 3], "a": 1}, cost=2)
+    >>> one == other, one.options
+    (True, {'a': 1, 'b': [2, 3]})
+    """
+
+    name: str
+    function: str
+    options: Mapping[str, Any]
+    needs: tuple[Task, ...] = ()
+    cost: float = 1.0
+    key: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        module, _, function = self.function.partition(":")
+        if not module or not function.isidentifier():
+            raise InvalidInput(f'function of {self.name!r} must be "package.module:function", got {self.function!r}')
+        checks.real(f"cost of {self.name!r}", self.cost, above=0)
+        try:
+            text = json.dumps(dict(self.options), sort_keys=True, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"options of {self.name!r} must be plain JSON values: {error}") from error
+        # What the function gets is what the key was made of, and cannot change afterwards.
+        object.__setattr__(self, "options", json.loads(text))
+        object.__setattr__(self, "needs", tuple(self.needs))
+        content = [__version__, self.function, self.options, [need.key for need in self.needs]]
+        text = json.dumps(content, sort_keys=True, allow_nan=False)
+        object.__setattr__(self, "key", hashlib.sha256(text.encode()).hexdigest())
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Task) and self.key == other.key
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """What a task gives: a record of JSON types, and arrays.
+
+    `seconds` is the time that the task took; it is set by who runs it.
+    """
+
+    record: dict[str, Any]
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"Result({', '.join([*self.record, *self.arrays])})"
+
+
+@dataclass(frozen=True)
+class SweepProgress:
+    """How far a sweep is.
+
+    Attributes
+    ----------
+    done, total : int
+        Tasks, those that were there from the start included.
+    found : int
+        Tasks that were there from the start.
+    running : dict of str to (float, str)
+        Fraction and present work of the tasks that run, by name.
+    remaining_seconds : float or None
+        Estimate from the costs; None before the first task is done.
+    dashboard : str
+        Address of Dask's dashboard.
+    notes : tuple of str
+        What went wrong so far.
+    """
+
+    done: int
+    total: int
+    found: int
+    running: dict[str, tuple[float, str]]
+    remaining_seconds: float | None
+    dashboard: str
+    notes: tuple[str, ...]
+
+
+class ResultStore:
+    """A folder of results, each in files named after the key of its task and written whole or not at all.
+
+    Parameters
+    ----------
+    folder : path-like
+        Made if it does not exist.
+
+    Attributes
+    ----------
+    damaged : list of str
+        Files that could not be read, and were taken as missing.
+
+    Raises
+    ------
+    InvalidInput
+        If the folder cannot be written to, or holds other files or results of another version.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = checks.writable_directory("store", folder)
+        self.damaged: list[str] = []
+        note = self.folder / "store.json"
+        try:
+            version = json.loads(note.read_text())["lnpbrian"]
+        except FileNotFoundError:
+            if any(not path.name.startswith(".") for path in self.folder.iterdir()):
+                raise InvalidInput(f"{str(self.folder)!r} holds other files; choose an empty folder") from None
+            write_json(note, {"lnpbrian": __version__})
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InvalidInput(f"{str(note)!r} cannot be read ({error}); choose another folder") from error
+        if version != __version__:
+            raise InvalidInput(
+                f"{str(self.folder)!r} was written by lnpbrian {version}, this is {__version__}; "
+                "choose another folder, or delete it to compute everything anew"
+            )
+
+    def __repr__(self) -> str:
+        return f"ResultStore({str(self.folder)!r})"
+
+    def __contains__(self, task: Task) -> bool:
+        return self.get(task) is not None
+
+    def get(self, task: Task) -> Result | None:
+        """Return the result of a task, None if there is none, or none that can be read."""
+        path = self._path(task, ".json")
+        try:
+            content = json.loads(path.read_text())
+            record, seconds, names = content["record"], float(content["seconds"]), content["arrays"]
+            if content["key"] != task.key or not isinstance(record, dict):
+                raise ValueError("not the result of this task")
+            arrays = {}
+            if names:
+                path = self._path(task, ".npz")
+                with np.load(path, allow_pickle=False) as stored:
+                    arrays = {name: stored[name] for name in names}
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            if not (isinstance(error, FileNotFoundError) and path.suffix == ".json") and str(path) not in self.damaged:
+                self.damaged.append(str(path))
+            return None
+        return Result(record, arrays, seconds)
+
+    def put(self, task: Task, result: Result) -> None:
+        """Keep the result of a task.
+
+        Raises
+        ------
+        InvalidInput
+            If the result is not made of JSON types and of arrays of numbers or text.
+        OSError
+            If it cannot be written, on a full disk for example; nothing of it is left then.
+        """
+        path = self._path(task, ".json")
+        content = {
+            "name": task.name,
+            "key": task.key,
+            "function": task.function,
+            "options": task.options,
+            "needs": [need.key for need in task.needs],
+            "versions": versions(),
+            "seconds": result.seconds,
+            "arrays": sorted(result.arrays),
+            "record": result.record,
+        }
+        path.parent.mkdir(exist_ok=True)
+        try:
+            if result.arrays:
+                with files.replacing(self._path(task, ".npz")) as temporary:
+                    np.savez_compressed(temporary, allow_pickle=False, **result.arrays)
+            # Last, since it says that all is there.
+            write_json(path, content)
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"the result is not made of plain JSON values and arrays: {error}") from error
+
+    def _path(self, task: Task, suffix: str) -> Path:
+        return self.folder / task.key[:2] / f"{task.key}{suffix}"
+
+
+def run_sweep(
+    tasks: Sequence[Task],
+    store: ResultStore,
+    *,
+    cluster: ClusterOptions | None = None,
+    report: Callable[[SweepProgress], None] | None = None,
+) -> dict[Task, Result]:
+    """Compute the results of tasks, and of what they need, that are not in the store.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        Equal ones are computed once.
+    store : ResultStore
+        Keeps every result.
+    cluster : ClusterOptions, optional
+        Where tasks run; by default one process for each core of this machine.
+    report : callable, optional
+        Called about once a second, and when a task has ended, with a `SweepProgress`.
+
+    Returns
+    -------
+    dict of Task to Result
+
+    Raises
+    ------
+    InvalidInput
+        If tasks failed: with an error, by killing three workers, or because something they need failed. All others are
+        done and kept; the first error of a task is the cause of this one. Or if the cluster cannot be used, or is lost.
+    KeyboardInterrupt
+        On Ctrl-C, when the workers that were started here have ended.
+
+    Notes
+    -----
+    Worker processes are spawned: a script needs the guard ``if __name__ == "__main__":``. Workers of a running
+    scheduler end the task they are at when a sweep is interrupted, but its result is not kept.
+    """
+    run = _Sweep(tasks, store, report)
+    if run.missing:
+        try:
+            with open_client(cluster or ClusterOptions()) as client:
+                run.compute(client)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the sweep was stopped; the same call goes on with what is missing") from None
+    run.tell(force=True)
+    if run.failed:
+        shown = "; ".join(f"{task.name}: {why}" for task, why in list(run.failed.items())[:3])
+        more = f"; and {len(run.failed) - 3} more" if len(run.failed) > 3 else ""
+        raise InvalidInput(
+            f"{len(run.failed)} of {run.total} tasks failed ({shown}{more}); what is finished is kept, "
+            "the same call tries the others again"
+        ) from run.first_error
+    found = {}
+    for task in tasks:
+        found[task] = _read(store, task)
+    return found
+
+
+def _read(store: ResultStore, task: Task) -> Result:
+    result = store.get(task)
+    if result is None:
+        raise InvalidInput(f"the result of {task.name!r} in {str(store.folder)!r} is gone; run the sweep again")
+    return result
+
+
+class _Sweep:
+    """Who needs whom, what is done, and what runs."""
+
+    def __init__(
+        self, tasks: Iterable[Task], store: ResultStore, report: Callable[[SweepProgress], None] | None
+    ) -> None:
+        self.store = store
+        self.report = report
+        self.missing: dict[str, Task] = {}
+        self.found = 0
+        seen: set[str] = set()
+        waiting = list(tasks)
+        while waiting:
+            task = waiting.pop()
+            if task.key in seen:
+                continue
+            seen.add(task.key)
+            if task in store:
+                self.found += 1
+            else:
+                self.missing[task.key] = task
+                waiting.extend(task.needs)
+        self.total = self.found + len(self.missing)
+        self.failed: dict[Task, str] = {}
+        self.first_error: BaseException | None = None
+        self.running: dict[str, tuple[float, str]] = {}
+        self.futures: dict[str, Any] = {}
+        self.workers = 0
+        self.dashboard = ""
+        self._ended: set[str] = set()
+        self._start = time.perf_counter()
+        self._told = 0.0
+        # What each task still waits for, and who waits for it.
+        self.waits_for = {
+            key: {need.key for need in task.needs if need.key in self.missing} for key, task in self.missing.items()
+        }
+        self.needed_by: dict[str, list[str]] = {key: [] for key in self.missing}
+        for key, needs in self.waits_for.items():
+            for need in needs:
+                self.needed_by[need].append(key)
+        self.urgency = self._urgencies()
+        self.ready = [(-self.urgency[key], key) for key, needs in self.waits_for.items() if not needs]
+        heapq.heapify(self.ready)
+
+    def _urgencies(self) -> dict[str, float]:
+        """Return the longest way from each task to the end."""
+        left = {key: len(others) for key, others in self.needed_by.items()}
+        ends = [key for key, others in left.items() if not others]
+        urgency: dict[str, float] = {}
+        while ends:
+            key = ends.pop()
+            after = max((urgency[other] for other in self.needed_by[key]), default=0.0)
+            urgency[key] = self.missing[key].cost + after
+            for need in self.waits_for[key]:
+                left[need] -= 1
+                if not left[need]:
+                    ends.append(need)
+        return urgency
+
+    def compute(self, client: Any) -> None:
+        """Hand out what is missing, and keep what comes back."""
+        self._start = time.perf_counter()
+        self.dashboard = client.dashboard_link or ""
+        client.subscribe_topic(TOPIC, self._heard)
+        ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        while self.ready or self.futures:
+            self._hand_out(client, ended)
+            try:
+                key = ended.get(timeout=1.0)
+            except queue.Empty:
+                self.tell()
+                continue
+            future = self.futures.pop(key)
+            outcome = _outcome(future)
+            future.release()
+            if isinstance(outcome, BaseException) and _lost(client, outcome):
+                raise _LOST from outcome
+            self.running.pop(key, None)
+            # Before the result is written: no worker waits for the disk.
+            self._hand_out(client, ended)
+            self._end(key, outcome)
+            self.tell(force=True)
+
+    def _hand_out(self, client: Any, ended: queue.SimpleQueue[str]) -> None:
+        """Submit one task for each worker: a second one would be blamed for what the first does to the worker."""
+        try:
+            self.workers = len(client.scheduler_info()["workers"])
+            while self.ready and len(self.futures) < self.workers:
+                _, key = heapq.heappop(self.ready)
+                self.futures[key] = future = self._submit(client, self.missing[key])
+                future.add_done_callback(lambda _, key=key: ended.put(key))
+        except (OSError, RuntimeError, TimeoutError) as error:
+            if _lost(client, error):
+                raise _LOST from error
+            raise
+
+    def _submit(self, client: Any, task: Task) -> Any:
+        needs = [_read(self.store, need) for need in task.needs]
+        with warnings.catch_warnings():
+            # Arguments are sent whole on purpose: data that lived on a worker would die with it.
+            warnings.filterwarnings("ignore", message="Sending large graph")
+            return client.submit(
+                _execute, task.function, task.options, needs, task.key, key=f"lnpbrian-{task.key}", pure=False
+            )
+
+    def _end(self, key: str, outcome: Result | BaseException) -> None:
+        """Write a result, or note why there is none."""
+        self._ended.add(key)
+        if isinstance(outcome, Result):
+            try:
+                self.store.put(self.missing[key], outcome)
+            except InvalidInput as error:
+                outcome = error
+            except OSError as error:
+                raise InvalidInput(
+                    f"results cannot be written to {str(self.store.folder)!r} ({error.strerror or error}); "
+                    "the same call goes on when they can"
+                ) from error
+            else:
+                for other in self.needed_by[key]:
+                    self.waits_for[other].discard(key)
+                    if not self.waits_for[other]:
+                        heapq.heappush(self.ready, (-self.urgency[other], other))
+                return
+        self.first_error = self.first_error or outcome
+        self.failed[self.missing[key]] = _reason(outcome)
+        cut_off = [(other, key) for other in self.needed_by[key]]
+        while cut_off:
+            other, need = cut_off.pop()
+            if other not in self._ended:
+                self._ended.add(other)
+                self.failed[self.missing[other]] = f"needs {self.missing[need].name!r}"
+                cut_off += [(further, other) for further in self.needed_by[other]]
+
+    def _heard(self, event: Any) -> None:
+        _, message = event
+        if message["key"] in self.futures:
+            self.running[message["key"]] = (message["fraction"], message["what"])
+
+    def tell(self, *, force: bool = False) -> None:
+        """Report, at most once a second unless forced."""
+        now = time.perf_counter()
+        if self.report is None or (now - self._told < 1 and not force):
+            return
+        self._told = now
+        running = {key: state for key, state in list(self.running.items()) if key in self.futures}
+        done = sum(self.missing[key].cost for key in self._ended)
+        left = sum(task.cost for task in self.missing.values()) - done
+        begun = sum(self.missing[key].cost * min(max(fraction, 0.0), 1.0) for key, (fraction, _) in running.items())
+        remaining = (now - self._start) * (left - begun) / (done + begun) if self._ended else None
+        notes = [f"{path} was damaged and is computed again" for path in self.store.damaged]
+        notes += [f"{task.name} failed: {why}" for task, why in self.failed.items()]
+        if (self.ready or self.futures) and not self.workers:
+            notes.append("no workers; waiting for some")
+        self.report(
+            SweepProgress(
+                done=self.found + len(self._ended),
+                total=self.total,
+                found=self.found,
+                running={self.missing[key].name: state for key, state in running.items()},
+                remaining_seconds=remaining,
+                dashboard=self.dashboard,
+                notes=tuple(notes),
+            )
+        )
+
+
+_LOST = InvalidInput("the scheduler is gone; what is finished is kept, the same call goes on with what is missing")
+
+
+def _lost(client: Any, error: BaseException) -> bool:
+    return client.status != "running" or isinstance(error, CancelledError)
+
+
+def _outcome(future: Any) -> Result | BaseException:
+    """Return the result of a task, or what it raised."""
+    try:
+        return future.result()
+    except (Exception, CancelledError) as error:
+        # Whatever a task raises is its own failure; the others go on.
+        return error
+
+
+def _reason(error: BaseException) -> str:
+    kind = type(error).__name__
+    if kind == "KilledWorker":
+        return "its workers died again and again, probably for lack of memory"
+    lines = str(error).strip().splitlines()
+    if isinstance(error, InvalidInput) and lines:
+        return lines[0]
+    return f"{kind}: {lines[0]}" if lines else kind
+
+
+def _execute(function: str, options: Mapping[str, Any], needs: Sequence[Result], key: str) -> Result:
+    """Do a task on a worker."""
+    from distributed import get_worker
+
+    worker, told = get_worker(), -math.inf
+
+    def report(fraction: float, what: str) -> None:
+        nonlocal told
+        now = time.perf_counter()
+        if now - told > 1:
+            told = now
+            worker.log_event(TOPIC, {"key": key, "fraction": float(fraction), "what": str(what)})
+
+    report(0.0, "starting")
+    module, _, name = function.partition(":")
+    work = getattr(importlib.import_module(module), name)
+    start = time.perf_counter()
+    result = work(options, *needs, report=report)
+    if not isinstance(result, Result):
+        raise InvalidInput(f"{function} must return a Result, got {type(result).__name__}")
+    return replace(result, seconds=time.perf_counter() - start)

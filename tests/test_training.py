@@ -1,0 +1,136 @@
+"""STDP on a stream of samples: by hand for two neurons, balance, and what a network keeps."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from brian2 import SpikeMonitor, ms, second
+
+from lnpbrian.checks import InvalidInput
+from lnpbrian.encoding import CurrentEncoder
+from lnpbrian.models import HRSNN, uncoupled
+from lnpbrian.models.parts import LIFParameters
+from lnpbrian.network import STDP, RecurrentNetwork
+from lnpbrian.simulate import Drive, drive_operation
+from lnpbrian.training import train_stdp
+
+
+def pair(**changes):
+    """Two neurons that fire by their bias, and one weak synapse from 0 to 1."""
+    spec = uncoupled([20 * ms, 31 * ms], bias=1.5)
+    constants = STDP(*(np.array([x]) for x in (0.017, 0.023, 0.03, 0.02)), w_min=0.0, w_max=0.5)
+    arrays = {"pre": np.array([0]), "post": np.array([1]), "weights": np.array([0.1])}
+    return replace(spec, **{**arrays, "plasticity": constants, **changes})
+
+
+def by_hand(spec, times, ids, weight, sign=1):
+    """Follow one weight spike by spike: traces decay, then the spike acts, presynaptic ones first."""
+    c = spec.plasticity
+    tau_plus, tau_minus, eta_plus, eta_minus = (
+        float(x[0]) for x in (c.tau_plus, c.tau_minus, c.eta_plus, c.eta_minus)
+    )
+    plus = minus = last = 0.0
+    for t, i in sorted(zip(times, ids, strict=True)):
+        plus, minus, last = plus * np.exp(-(t - last) / tau_plus), minus * np.exp(-(t - last) / tau_minus), t
+        if i == 0:
+            plus += 1
+            weight -= eta_minus * (weight - c.w_min) * minus
+        else:
+            minus += 1
+            weight += eta_plus * (c.w_max - weight) * plus
+        weight = min(max(weight, c.w_min), c.w_max)
+    return sign * weight
+
+
+@pytest.mark.parametrize("timing", ["grid", "interpolated"])
+def test_two_neurons_by_hand(timing):
+    spec = pair(spike_timing=timing)
+    z = np.random.default_rng(0).uniform(-0.4, 0.4, (30, 1))
+    encoder = CurrentEncoder(np.array([[1.0], [-0.5]]))
+    learnt = train_stdp(spec, encoder, z, sample_time=10 * ms, rng=np.random.default_rng(0))
+    # The spikes themselves: the same run, whose weights are followed at the steps in which spikes occur.
+    live = RecurrentNetwork(spec)
+    spikes = SpikeMonitor(live.neurons)
+    live.network.add(spikes, drive_operation(live.neurons, Drive(z @ encoder.weights.T, 10e-3)))
+    live.run(0.3 * second)
+    assert spikes.count[0] > 5
+    assert spikes.count[1] > 5
+    expected = by_hand(spec, spikes.t_[:], spikes.i[:], 0.1)
+    np.testing.assert_allclose(learnt.spec.weights, expected, rtol=1e-12)
+    assert learnt.mean_change == pytest.approx(abs(expected - 0.1) / 0.1)
+
+
+def test_an_inhibitory_synapse_learns_its_magnitude():
+    spec = pair()
+    spec = replace(spec, weights=-spec.weights, excitatory=np.array([False, True]))
+    learnt = train_stdp(
+        spec, CurrentEncoder(np.zeros((2, 1))), np.zeros((30, 1)), sample_time=10 * ms, rng=np.random.default_rng(0)
+    )
+    live = RecurrentNetwork(spec)
+    spikes = SpikeMonitor(live.neurons)
+    live.network.add(spikes)
+    live.run(0.3 * second)
+    np.testing.assert_allclose(learnt.spec.weights, by_hand(spec, spikes.t_[:], spikes.i[:], 0.1, sign=-1), rtol=1e-12)
+
+
+def test_balanced_depression_has_no_drift_at_the_given_weights():
+    # Two independent Poisson trains at 20 Hz, in closed form: the expected change per time of either side.
+    rng = np.random.default_rng(0)
+    weights = rng.lognormal(0, 0.5, 50)
+    constants = STDP(*(rng.uniform(0.01, 0.03, 50) for _ in range(2)), *np.full((2, 50), 1e-3), w_min=0.0, w_max=6.0)
+    balanced = constants.balanced(weights)
+    up = balanced.eta_plus * balanced.tau_plus * (6.0 - weights)
+    down = balanced.eta_minus * balanced.tau_minus * weights
+    np.testing.assert_allclose(up, down, rtol=1e-12)
+    np.testing.assert_array_equal(balanced.eta_plus, constants.eta_plus)
+    at_zero = constants.balanced(np.zeros(50))
+    assert (at_zero.eta_minus == 1).all()
+
+
+def test_balance_keeps_the_rate_where_independent_rates_of_learning_raise_it():
+    z = np.random.default_rng(1).standard_normal((40, 1))
+    encoder = CurrentEncoder.draw(150, 1, scale=0.5, rng=np.random.default_rng(0))
+
+    def learnt(depression):
+        parameters = LIFParameters(depression=depression, dt=1 * ms)
+        spec = HRSNN(150, 0.2, plastic=True, parameters=parameters, check_rate=False).spec
+        return train_stdp(spec, encoder, z, sample_time=50 * ms, rng=np.random.default_rng(0))
+
+    balanced, independent = learnt("balanced"), learnt("independent")
+    assert balanced.rate_last / balanced.rate_first < 1.2
+    assert independent.rate_last / independent.rate_first > 1.5
+    assert balanced.mean_change < 0.3 < independent.mean_change
+
+
+def test_the_graph_and_the_constants_stay():
+    spec = HRSNN(60, 0.2, plastic=True, check_rate=False).spec
+    encoder = CurrentEncoder.draw(60, 2, scale=0.5, rng=np.random.default_rng(0))
+    fractions = []
+    learnt = train_stdp(
+        spec, encoder, np.ones((10, 2)), sample_time=20 * ms, rng=np.random.default_rng(0), report=fractions.append
+    )
+    assert (learnt.spec.weights != spec.weights).any()
+    np.testing.assert_array_equal(learnt.spec.pre, spec.pre)
+    np.testing.assert_array_equal(learnt.spec.plasticity.eta_minus, spec.plasticity.eta_minus)
+    assert (learnt.spec.weights * spec.weights >= 0).all()
+    assert fractions[-1] == 1
+    assert "Hz" in repr(learnt)
+
+
+@pytest.mark.parametrize(
+    ("change", "samples", "message"),
+    [
+        ({"plasticity": None}, 10, "no constants of plasticity; build the model with plastic=True"),
+        ({"spike_timing": "precise"}, 10, "plastic synapses need spike_timing 'grid' or 'interpolated'"),
+        ({}, 3, "at least five samples, got 3"),
+    ],
+)
+def test_refusals(change, samples, message):
+    with pytest.raises(InvalidInput, match=message):
+        train_stdp(
+            pair(**change),
+            CurrentEncoder(np.zeros((2, 1))),
+            np.zeros((samples, 1)),
+            sample_time=10 * ms,
+            rng=np.random.default_rng(0),
+        )
