@@ -154,9 +154,7 @@ def _row(point: str, networks: dict[str, NetworkSpec], options: Options, seed: i
     spec = _network(point, networks, options, seed)
     streams = Streams(seed).child("ablation")
     task = forecast_task("lorenz63", n_windows=options.windows)
-    weights = CurrentEncoder.draw(
-        options.neurons, task.dimensions, scale=INPUT_SCALE, rng=streams.rng("encoder")
-    )
+    weights = CurrentEncoder.draw(options.neurons, task.dimensions, scale=INPUT_SCALE, rng=streams.rng("encoder"))
     # A network drawn anew has inputs of its own: those of the first neurons.
     alive = spec.alive if spec.n_neurons == options.neurons else np.arange(options.neurons) < spec.n_neurons
     drive = noise_drive(options.neurons, duration=1 * second, rng=streams.rng("drive")).of_neurons(

@@ -86,9 +86,9 @@ class Scale:
     filter_ms: float = 20.0
     order: int = 5
     ridge: float = 0.01
-    phase: int = 500
+    phase: int = 300
     epochs: int = 6
-    prune_rate: float = 0.25
+    prune_rate: float = 0.4
     path_iterations: int = 100
 
     def __post_init__(self) -> None:
@@ -178,6 +178,7 @@ class Plan:
             "ridge": s.ridge,
             "epochs": s.epochs,
         }
+        needs: tuple[Task, ...]
         if method == "AP":
             # Down to the operations that LNP has left.
             needs = (self.network(model, "unpruned", seed), self.trained(model, "LNP", training, series, seed))
@@ -360,13 +361,13 @@ def path(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
 
     model = _model(options)
     if options["method"] == "LNP":
-        # A report comes before every step, and at the end of the last iteration.
-        prune(
-            model,
-            options=_pruning(options),
-            seed=options["seed"],
-            report=lambda now: None if now.iteration - 1 in steps else note(now.iteration - 1, model.spec),
-        )
+
+        def before(now: Progress) -> None:
+            # Reports come before every step of an iteration, and before the first one.
+            if now.iteration >= 1 and now.iteration - 1 not in steps:
+                note(now.iteration - 1, model.spec)
+
+        prune(model, options=_pruning(options), seed=options["seed"], report=before)
         note(options["iterations"], model.spec)
         return Result({"path": [steps[k] for k in sorted(steps)]}, kept)
     # Down to the neurons at which the operations are those of LNP, in as many iterations.

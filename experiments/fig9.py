@@ -62,7 +62,7 @@ def table(content: Mapping[str, Any]) -> list[list[str]]:
         for level in map(str, LEVELS):
             paper = r["paper"][level]
             line.append(median_and_quartiles(r["nrmse"][level], 3))
-            line.append("–" if paper is None else f"{paper[0]:g} ± {paper[1]:g}")
+            line.append("-" if paper is None else f"{paper[0]:g} ± {paper[1]:g}")
         lines.append(line)
     return lines
 
@@ -89,7 +89,8 @@ def draw(content: Mapping[str, Any]) -> Figure:
             )
             reported = [(level, r["paper"][str(level)]) for level in LEVELS if r["paper"][str(level)]]
             if reported:
-                axis.plot(*zip(*((level, p[0]) for level, p in reported), strict=True), "--", color=color, linewidth=0.8)
+                means = [p[0] for _, p in reported]
+                axis.plot([level for level, _ in reported], means, "--", color=color, linewidth=0.8)
         axis.set(title=model, xlabel="signal-to-noise ratio of the input (dB)", yscale="log", xlim=(52, 8))
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].plot([], [], "--", color="grey", label="the paper's")

@@ -12,49 +12,29 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lnpbrian.baselines import autoregression, next_generation_reservoir, uncoupled
 from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder
 from lnpbrian.experiments.common import output_directory
+from lnpbrian.forecasting import forecast
 from lnpbrian.metrics import nrmse, nrmse_trace, valid_prediction_time
 from lnpbrian.models import HRSNN
 from lnpbrian.models.parts import LIFParameters
-from lnpbrian.readout import forecast
 from lnpbrian.records import versions, write_json
+from lnpbrian.series import lorenz63
 from lnpbrian.streams import Streams
-from lnpbrian.tasks import ForecastTask, lorenz63, short_protocol
+from lnpbrian.tasks import ForecastTask, short_protocol
 
-Features = Callable[[np.ndarray], np.ndarray]
-
-
-def lagged(lags: int) -> Features:
-    """Return the function that maps the samples so far (T, D) to the last `lags` of them in one row."""
-    return lambda z: z[-lags:][::-1].ravel()
-
-
-def next_generation(z: np.ndarray) -> np.ndarray:
-    """Return the current and the previous sample and all products of two of them."""
-    linear = z[-2:][::-1].ravel()
-    return np.concatenate([linear, np.outer(linear, linear)[np.triu_indices(linear.size)]])
-
-
-def closed_loop(task: ForecastTask, features: Features, *, ridge: float = 1e-8) -> np.ndarray:
-    """Fit increments on features by ridge regression in every window, and return the forecasts (W, horizon, D)."""
-    predictions = []
-    for window in task.windows:
-        known = range(task.warm_up, task.train - 1)
-        x = np.array([np.append(features(window[: n + 1]), 1.0) for n in known])
-        y = np.diff(window[: task.train], axis=0)[task.warm_up :]
-        weights = np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ y)
-        series = list(window[: task.train])
-        for _ in range(task.horizon):
-            step = np.append(features(np.array(series[-20:])), 1.0) @ weights
-            series.append(np.clip(series[-1] + step, -10, 10))
-        predictions.append(series[task.train :])
-    return np.array(predictions)
+CONTROLS: dict[str, Callable[[ForecastTask], np.ndarray]] = {
+    "autoregression, 1 lag": partial(autoregression, lags=1),
+    "autoregression, 10 lags": partial(autoregression, lags=10),
+    "next-generation reservoir": next_generation_reservoir,
+}
 
 
 def row(name: str, seed: int | None, error: np.ndarray, steps: np.ndarray, operations: int | None) -> dict[str, Any]:
@@ -77,12 +57,8 @@ def row(name: str, seed: int | None, error: np.ndarray, steps: np.ndarray, opera
 def measure(task: ForecastTask, seeds: int, jobs: int) -> list[dict[str, Any]]:
     """Return a row for every forecaster and seed."""
     rows = []
-    for name, features in (
-        ("autoregression, 1 lag", lagged(1)),
-        ("autoregression, 10 lags", lagged(10)),
-        ("next-generation reservoir", next_generation),
-    ):
-        prediction = closed_loop(task, features)
+    for name, control in CONTROLS.items():
+        prediction = control(task)
         steps = valid_prediction_time(nrmse_trace(prediction, task.truth, task.sigma))
         rows.append(row(name, None, nrmse(prediction, task.truth, task.sigma), steps, None))
     for seed in range(seeds):
@@ -90,8 +66,7 @@ def measure(task: ForecastTask, seeds: int, jobs: int) -> list[dict[str, Any]]:
         spec = HRSNN(parameters=LIFParameters.forecasting(), check_rate=False, seed=seed).spec
         rng = streams.child("encoder").rng("current")
         encoder = CurrentEncoder.draw(spec.n_neurons, 3, scale=INPUT_SCALE, rng=rng)
-        uncoupled = spec.of_synapses(np.zeros(spec.n_synapses, dtype=bool))
-        for name, network in (("HRSNN, N = 1000", spec), ("the same, uncoupled", uncoupled)):
+        for name, network in (("HRSNN, N = 1000", spec), ("the same, uncoupled", uncoupled(spec))):
             result = forecast(network, encoder, task, rng=streams.rng("input"), jobs=jobs)
             rows.append(row(name, seed, result.nrmse, result.vpt_steps[0.1], result.synaptic_operations))
     return rows
@@ -106,7 +81,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/forecast_controls"))
     arguments = parser.parse_args()
     directory = output_directory(arguments)
-    task = short_protocol(lorenz63(), name="lorenz63", n_windows=arguments.windows)
+    task = short_protocol(lorenz63(), n_windows=arguments.windows)
     rows = measure(task, arguments.seeds, arguments.jobs)
     write_json(directory / "forecast_controls.json", {"versions": versions(), "rows": rows})
 

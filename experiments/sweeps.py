@@ -136,15 +136,17 @@ def page(lines: Sequence[Sequence[str]], content: Mapping[str, Any]) -> str:
     """Return the same as a page of HTML."""
 
     def rows(cells: Sequence[Sequence[str]]) -> str:
-        head, *body = (["".join(f"<td>{html.escape(cell)}</td>" for cell in line) for line in cells])
+        head, *body = ["".join(f"<td>{html.escape(cell)}</td>" for cell in line) for line in cells]
         return "\n".join(f"<tr>{line}</tr>" for line in [head.replace("td>", "th>"), *body])
 
     title = f"{content['experiment']}, {content['scale']} scale"
     tables = [lines]
     if content.get("claims"):
-        tables.append([["claim", "verdict", "found"], *([c["claim"], c["verdict"], _parts(c)] for c in content["claims"])])
+        rows_of_claims = [[c["claim"], c["verdict"], _parts(c)] for c in content["claims"]]
+        tables.append([["claim", "verdict", "found"], *rows_of_claims])
     body = "\n".join(f"<table>\n{rows(table)}\n</table>" for table in tables)
-    style = "body{font:14px sans-serif}table{border-collapse:collapse;margin:2em 0}td,th{padding:.3em .6em;border:1px solid #ccc}"
+    style = "body{font:14px sans-serif}table{border-collapse:collapse;margin:2em 0}"
+    style += "td,th{padding:.3em .6em;border:1px solid #ccc;text-align:left}"
     return (
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{style}</style>\n<h1>{html.escape(title)}</h1>\n{body}\n</html>\n"

@@ -87,8 +87,11 @@ class Rows:
 
     def ratios(self, method: str, model: str, training: str | None = None, series: str | None = None) -> np.ndarray:
         """Return the operations of the unpruned network over those of each network."""
-        pairs = zip(self.of("unpruned", model, training, series), self.of(method, model, training, series), strict=True)
-        return np.array([before["synaptic_operations"] / max(after["synaptic_operations"], 1) for before, after in pairs])
+        before, after = (
+            np.array([r["synaptic_operations"] for r in self.of(which, model, training, series)])
+            for which in ("unpruned", method)
+        )
+        return before / np.maximum(after, 1)
 
 
 def windows(record: Mapping[str, Any], name: str) -> list[float]:
@@ -245,7 +248,7 @@ def table(content: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _or_dash(value: Any, form: str) -> str:
-    return "–" if value is None else form.format(value)
+    return "-" if value is None else form.format(value)
 
 
 COLORS = {"unpruned": "black", "AP": "tab:orange", "LNP": "tab:blue", "random": "tab:green"}
@@ -274,7 +277,8 @@ def draw(content: Mapping[str, Any]) -> Figure:
     axes[1, 0].set_ylabel("VPT (steps), median and quartiles")
     entries = [figure.axes[0].plot([], [], "o", color=color, label=name)[0] for name, color in COLORS.items()]
     entries += [
-        figure.axes[0].plot([], [], marker, color="grey", label=", ".join(which))[0] for which, marker in MARKERS.items()
+        figure.axes[0].plot([], [], marker, color="grey", label=", ".join(which))[0]
+        for which, marker in MARKERS.items()
     ]
     entries.append(figure.axes[0].plot([], [], "o", color="grey", fillstyle="none", label="the paper's")[0])
     figure.legend(handles=entries, frameon=False, ncols=5, loc="outside lower center")

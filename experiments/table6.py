@@ -86,7 +86,7 @@ def table(content: Mapping[str, Any]) -> list[list[str]]:
             paper = r["paper"][name]
             line += [
                 median_and_quartiles(r[f"{name} nrmse"], 3),
-                "–" if paper is None else f"{paper[0]:g} ± {paper[1]:g}",
+                "-" if paper is None else f"{paper[0]:g} ± {paper[1]:g}",
                 median_and_quartiles(r[f"{name} vpt"], 1),
                 median_and_quartiles(r[f"{name} one_step_nrmse"], 3),
             ]

@@ -9,16 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.metrics import nrmse
 from lnpbrian.network import NetworkSpec
-from lnpbrian.noise import NoisePruneOptions, excitability_shift
+from lnpbrian.noise import excitability_shift
 from lnpbrian.options import PruneOptions
 from lnpbrian.tasks import ForecastTask
 
 __all__ = [
     "ActivityPruning",
+    "ActivityStep",
     "activity_pruning",
     "autoregression",
     "iterative_magnitude_pruning",
@@ -32,14 +35,43 @@ __all__ = [
 
 
 def silence(spec: NetworkSpec, neurons: np.ndarray) -> NetworkSpec:
-    """Return the network with some neurons silent and without synapses; `neurons` is a mask (N,) or indices."""
+    """Return the network with some neurons silent and without synapses.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    neurons : ndarray
+        Mask of shape (N,), or indices in 0..N-1.
+
+    Raises
+    ------
+    InvalidInput
+        If `neurons` is neither.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> spec = silence(HRSNN(20, 0.5, check_rate=False).spec, [3, 4])
+    >>> np.flatnonzero(~spec.alive), bool(np.isin([3, 4], [spec.pre, spec.post]).any())
+    (array([3, 4]), False)
+    """
+    chosen = np.asarray(neurons)
+    if chosen.dtype == bool:
+        chosen = np.flatnonzero(checks.array("neurons", chosen, shape=(spec.n_neurons,), dtype=bool))
+    elif chosen.size == 0:
+        chosen = np.zeros(0, dtype=np.intp)
+    elif not np.issubdtype(chosen.dtype, np.integer) or chosen.min() < 0 or chosen.max() >= spec.n_neurons:
+        raise InvalidInput(
+            f"neurons must be a mask ({spec.n_neurons},) or indices in 0..{spec.n_neurons - 1}, got "
+            f"{chosen.min()}..{chosen.max()} of type {chosen.dtype}"
+        )
     alive = spec.alive.copy()
-    alive[neurons] = False
+    alive[chosen] = False
     return replace(spec.of_synapses(alive[spec.pre] & alive[spec.post]), alive=alive)
 
 
 def uncoupled(spec: NetworkSpec) -> NetworkSpec:
-    """Return the same neurons without any synapse."""
+    """Return the same neurons without any synapse, as a reservoir whose only memory is that of its neurons."""
     return spec.of_synapses(np.zeros(spec.n_synapses, dtype=bool))
 
 
@@ -122,13 +154,26 @@ def magnitude_pruning(
 
     Parameters
     ----------
-    spec, n_neurons, n_synapses, rates
+    spec : NetworkSpec
+        The unpruned network.
+    n_neurons, n_synapses : int
+        Surviving neurons and synapses.
+    rates : ndarray, shape (N,), optional
         As for `random_network`.
+
+    Returns
+    -------
+    NetworkSpec
 
     Raises
     ------
     InvalidInput
         If there are not as many neurons, or not as many synapses between those that are kept.
+
+    Notes
+    -----
+    The sum of a neuron goes over its synapses in both directions. Of equal sums the neuron with fewer synapses goes,
+    then the first; of equal weights the later one.
     """
     _check_sizes(spec, n_neurons, n_synapses, edges=spec.n_synapses)
     size = np.abs(spec.weights)
@@ -146,9 +191,33 @@ def magnitude_pruning(
 
 
 def noise_pruning_without_lyapunov(options: PruneOptions) -> PruneOptions:
-    """Return the options with weights in place of Lyapunov exponents in step I (Moore and Chaudhuri 2020)."""
-    weights = {"edge_strength": "weight"}
-    return replace(options, noise=NoisePruneOptions(**{**vars(options.noise), **weights}))
+    """Return the options with weights in place of Lyapunov exponents in step I (Moore and Chaudhuri 2020).
+
+    >>> noise_pruning_without_lyapunov(PruneOptions()).noise.edge_strength
+    'weight'
+    """
+    return replace(options, noise=replace(options.noise, edge_strength="weight"))
+
+
+@dataclass(frozen=True)
+class ActivityStep:
+    """The network after an iteration of `activity_pruning`; iteration 0 is the network as it came.
+
+    Attributes
+    ----------
+    iteration, neurons, synapses : int
+        Survivors.
+    operations : float
+        Synaptic operations a second.
+    performance : float or None
+        None where none is measured.
+    """
+
+    iteration: int
+    neurons: int
+    synapses: int
+    operations: float
+    performance: float | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -159,14 +228,14 @@ class ActivityPruning:
     ----------
     spec : NetworkSpec
         What is left.
-    history : tuple of dict
-        Neurons, synapses and synaptic operations per second after each iteration.
+    history : tuple of ActivityStep
+        One entry per iteration, the start included.
     status : str
         How it ended.
     """
 
     spec: NetworkSpec
-    history: tuple[dict[str, float], ...]
+    history: tuple[ActivityStep, ...]
     status: str
 
     def __repr__(self) -> str:
@@ -183,6 +252,7 @@ def activity_pruning(
     operations: float | None = None,
     performance: Callable[[NetworkSpec], float] | None = None,
     minimum_neurons: int = 10,
+    compensate: bool = False,
     each: Callable[[int, NetworkSpec], None] | None = None,
 ) -> ActivityPruning:
     """Remove the least active neurons and train what is left, again and again.
@@ -194,18 +264,21 @@ def activity_pruning(
     activity : callable
         Returns the rates of the neurons (N,) in Hz.
     retrain : callable
-        Returns the network after training; neurons and synapses are to stay the same.
+        Returns the network after training, with the same neurons alive and at most the same synapses.
     prune_rate : float
         Fraction of the surviving neurons that an iteration removes, in (0, 1).
     iterations : int
         Largest number of iterations.
     operations : float, optional
         Stop with the first network that makes at most so many synaptic operations a second. The last iteration removes
-        no more neurons than that takes.
+        no more neurons than that takes at the rates before it.
     performance : callable, optional
-        The larger the better. Pruning stops before a network that has less than a tenth of that of the first one.
+        The larger the better, positive for the unpruned network. Pruning stops before a network that has less than a
+        tenth of that.
     minimum_neurons : int
         Pruning never leaves fewer.
+    compensate : bool
+        Before training, let the bias make up for the mean input that the neurons have lost, as in `lnpbrian.noise`.
     each : callable, optional
         Called with the number of the iteration and the network, the start included.
 
@@ -213,43 +286,48 @@ def activity_pruning(
     -------
     ActivityPruning
 
+    Raises
+    ------
+    InvalidInput
+        If a number is out of range, or a callable returns something else than is described here.
+
     Notes
     -----
     arXiv 2403.03409, algorithm 4. Of equally active neurons those with fewer synapses go first, then the first ones.
     """
-    rate = checks.probability("prune_rate", prune_rate)
-    first = None if performance is None else performance(spec)
-    history: list[dict[str, float]] = []
-    rates = activity(spec)
+    rate = checks.real("prune_rate", prune_rate, above=0, below=1)
+    iterations = checks.count("iterations", iterations)
+    fewest = checks.count("minimum_neurons", minimum_neurons)
+    goal = -1.0 if operations is None else checks.real("operations", operations, at_least=0)
+    score = first = None if performance is None else checks.real("performance", performance(spec), above=0)
+    rates = _measured(activity, spec)
+    history: list[ActivityStep] = []
 
-    def note(k: int) -> None:
-        sizes = {"neurons": spec.n_alive, "synapses": spec.n_synapses}
-        history.append({"iteration": k, **sizes, "operations": _operations(spec, rates)})
+    def ended(status: str) -> ActivityPruning:
+        return ActivityPruning(spec, tuple(history), status)
+
+    for k in range(iterations + 1):
+        history.append(ActivityStep(k, spec.n_alive, spec.n_synapses, _operations(spec, rates), score))
         if each is not None:
             each(k, spec)
-
-    note(0)
-    for k in range(1, checks.count("iterations", iterations) + 1):
-        if operations is not None and history[-1]["operations"] <= operations:
-            return ActivityPruning(spec, tuple(history), "as few operations as were asked for")
-        number = min(max(1, round(rate * spec.n_alive)), spec.n_alive - minimum_neurons)
+        if history[-1].operations <= goal:
+            return ended("as few operations as were asked for")
+        number = min(max(1, round(rate * spec.n_alive)), spec.n_alive - fewest)
         if number <= 0:
-            return ActivityPruning(spec, tuple(history), f"no more than {minimum_neurons} neurons were left")
+            return ended(f"no more than {fewest} neurons were left")
+        if k == iterations:
+            break
         order = _lowest(rates, spec, number)
-        if operations is not None and _operations(silence(spec, order), rates) <= operations:
-            # Bisection: the operations fall with every neuron that goes.
-            few, enough = 0, number
-            while enough - few > 1:
-                middle = (few + enough) // 2
-                reached = _operations(silence(spec, order[:middle]), rates) <= operations
-                few, enough = (few, middle) if reached else (middle, enough)
-            order = order[:enough]
-        smaller = retrain(silence(spec, order))
-        if performance is not None and first is not None and performance(smaller) < 0.1 * first:
-            return ActivityPruning(spec, tuple(history), "the next network would perform less than a tenth as well")
-        spec, rates = smaller, activity(smaller)
-        note(k)
-    return ActivityPruning(spec, tuple(history), "all iterations were done")
+        if _operations(silence(spec, order), rates) <= goal:
+            order = order[: _enough(spec, order, rates, goal)]
+        smaller = silence(spec, order)
+        smaller = _retrained(retrain, _compensated(smaller, spec, rates) if compensate else smaller)
+        if performance is not None and first is not None:
+            score = checks.real("performance", performance(smaller))
+            if score < 0.1 * first:
+                return ended("the next network would perform less than a tenth as well")
+        spec, rates = smaller, _measured(activity, smaller)
+    return ended("all iterations were done")
 
 
 def iterative_magnitude_pruning(
@@ -258,6 +336,7 @@ def iterative_magnitude_pruning(
     n_synapses: int,
     retrain: Callable[[NetworkSpec], NetworkSpec],
     iterations: int = 10,
+    activity: Callable[[NetworkSpec], np.ndarray] | None = None,
 ) -> NetworkSpec:
     """Remove the smallest weights in equal ratios and train what is left, again and again; neurons stay.
 
@@ -267,18 +346,50 @@ def iterative_magnitude_pruning(
     n_synapses : int
         Number of synapses at the end.
     retrain : callable
-        Returns the network after training.
+        Returns the network after training, with the same neurons alive and the same number of synapses.
     iterations : int
+    activity : callable, optional
+        Returns the rates of the neurons (N,) in Hz. With it the bias makes up for lost input before training.
 
     Returns
     -------
     NetworkSpec
+
+    Raises
+    ------
+    InvalidInput
+        If the network has fewer synapses, or a callable returns something else than is described here.
     """
+    checks.count("n_synapses", n_synapses)
     _check_sizes(spec, spec.n_alive, n_synapses, edges=spec.n_synapses)
     targets = np.geomspace(spec.n_synapses, n_synapses, checks.count("iterations", iterations) + 1)[1:]
     for target in targets.round().astype(int):
-        spec = retrain(magnitude_pruning(spec, n_neurons=spec.n_alive, n_synapses=int(target)))
+        rates = None if activity is None else _measured(activity, spec)
+        smaller = magnitude_pruning(spec, n_neurons=spec.n_alive, n_synapses=int(target), rates=rates)
+        spec = _retrained(retrain, smaller)
     return spec
+
+
+def _measured(activity: Callable[[NetworkSpec], np.ndarray], spec: NetworkSpec) -> np.ndarray:
+    return checks.array("rates from activity", activity(spec), shape=(spec.n_neurons,))
+
+
+def _retrained(retrain: Callable[[NetworkSpec], NetworkSpec], spec: NetworkSpec) -> NetworkSpec:
+    trained = retrain(spec)
+    checks.instance("the result of retrain", trained, NetworkSpec, "return the network after training")
+    if not np.array_equal(trained.alive, spec.alive) or trained.n_synapses > spec.n_synapses:
+        raise InvalidInput(f"retrain must leave neurons and synapses as they are, got {trained!r} of {spec!r}")
+    return trained
+
+
+def _enough(spec: NetworkSpec, order: np.ndarray, rates: np.ndarray, goal: float) -> int:
+    """Return how many of the neurons in `order` must go for the goal, by bisection: operations only fall."""
+    few, enough = 0, len(order)
+    while enough - few > 1:
+        middle = (few + enough) // 2
+        reached = _operations(silence(spec, order[:middle]), rates) <= goal
+        few, enough = (few, middle) if reached else (middle, enough)
+    return enough
 
 
 def _check_sizes(spec: NetworkSpec, n_neurons: int, n_synapses: int, *, edges: int) -> None:
@@ -298,7 +409,7 @@ def _lowest(values: np.ndarray, spec: NetworkSpec, number: int) -> np.ndarray:
 
 
 def _operations(spec: NetworkSpec, rates: np.ndarray) -> float:
-    return float((rates * spec.alive) @ np.bincount(spec.pre, minlength=spec.n_neurons))
+    return float(rates @ np.bincount(spec.pre, minlength=spec.n_neurons))
 
 
 def _compensated(pruned: NetworkSpec, spec: NetworkSpec, rates: np.ndarray | None) -> NetworkSpec:
@@ -308,70 +419,142 @@ def _compensated(pruned: NetworkSpec, spec: NetworkSpec, rates: np.ndarray | Non
     # A spike brings a current of w tau_syn in total, or moves the potential of its target by w.
     gain = spec.synaptic_time_constant or spec.time_constants
 
-    def taken(network: NetworkSpec) -> np.ndarray:
+    def without(network: NetworkSpec) -> np.ndarray:
+        """Return the shift of the mean input if all synapses went."""
         nothing = np.zeros(network.n_synapses)
         return excitability_shift(
             network.pre, network.post, network.weights, pruned_weights=nothing, rates=rates, gain=gain
         )
 
-    return replace(pruned, bias=pruned.bias - np.where(pruned.alive, taken(spec) - taken(pruned), 0.0))
+    return replace(pruned, bias=pruned.bias - np.where(pruned.alive, without(spec) - without(pruned), 0.0))
 
 
 # ------------------------------------------------------------------------------------------------- without a network
 
 
-def autoregression(task: ForecastTask, lags: int, *, ridge: float = 1e-8) -> np.ndarray:
-    """Forecast every window with a linear law of the last samples, fitted on its training part.
+def autoregression(task: ForecastTask, lags: int, *, ridge: float | None = None) -> np.ndarray:
+    """Forecast every window with a linear law of the last samples.
 
     Parameters
     ----------
     task : ForecastTask
-        Windows with training parts of their own.
+        W windows. The law is fitted on the training part of each, or on the stretches `fit` of a task that has them.
     lags : int
-        Number of samples in the law.
-    ridge : float
-        Penalty of its squared weights.
+        Number of samples in the law, at most `task.warm_up` + 1.
+    ridge : float, optional
+        Penalty of its squared coefficients, above 0. By default 1e-8, or the one of a few decades that forecasts the
+        validation part of the task best.
 
     Returns
     -------
     ndarray, shape (W, horizon, D)
+        z-scored as the task.
+
+    Raises
+    ------
+    InvalidInput
+        If the warm-up is too short for the lags.
+
+    Notes
+    -----
+    What predicts one step best may not be stable when it is fed back, as explicit multistep methods of the highest
+    order are not (Dahlquist 1956, doi:10.7146/math.scand.a-10454); the penalty is then what keeps the forecast bounded.
+
+    Examples
+    --------
+    A line goes on:
+
+    >>> z = np.arange(30.0).reshape(1, 30, 1) / 10
+    >>> task = ForecastTask("line", z, 26, 2, np.zeros(1), np.ones(1), np.ones(1))
+    >>> autoregression(task, 2).ravel().round(6)
+    array([2.6, 2.7, 2.8, 2.9])
     """
-    lags = checks.count("lags", lags)
-    return _closed_loop(task, lambda z: z[-lags:][::-1].ravel(), lags, ridge)
+    return _closed_loop(task, lambda past: past, checks.count("lags", lags), ridge)
 
 
-def next_generation_reservoir(task: ForecastTask, *, ridge: float = 1e-8) -> np.ndarray:
+def next_generation_reservoir(task: ForecastTask, *, ridge: float | None = None) -> np.ndarray:
     """Forecast every window with a linear law of the last two samples and all products of two of their values.
 
-    Parameters and result are those of `autoregression`.
+    Parameters
+    ----------
+    task, ridge
+        As for `autoregression`.
+
+    Returns
+    -------
+    ndarray, shape (W, horizon, D)
+
+    Raises
+    ------
+    InvalidInput
+        If the task has no warm-up.
 
     Notes
     -----
     Gauthier et al. 2021, doi:10.1038/s41467-021-25801-2.
     """
 
-    def features(z: np.ndarray) -> np.ndarray:
-        linear = z[-2:][::-1].ravel()
-        return np.concatenate([linear, np.outer(linear, linear)[np.triu_indices(linear.size)]])
+    def features(past: np.ndarray) -> np.ndarray:
+        i, j = np.triu_indices(past.shape[-1])
+        return np.concatenate([past, past[..., i] * past[..., j]], axis=-1)
 
     return _closed_loop(task, features, 2, ridge)
 
 
+# Forecasts are held within this many standard deviations, so that a law that runs away stays finite.
+LIMIT = 10.0
+RIDGE = 1e-8
+RIDGES = tuple(10.0**k for k in range(-8, 1))
+
+
 def _closed_loop(
-    task: ForecastTask, features: Callable[[np.ndarray], np.ndarray], lags: int, ridge: float
+    task: ForecastTask, features: Callable[[np.ndarray], np.ndarray], lags: int, ridge: float | None
 ) -> np.ndarray:
-    if task.warm_up < lags - 1 or task.fit is not None:
-        raise InvalidInput(f"the windows need training parts of their own and a warm-up of at least {lags - 1} samples")
-    checks.real("ridge", ridge, above=0)
-    predictions = []
-    for window in task.windows:
-        known = range(task.warm_up, task.train - 1)
-        x = np.array([np.append(features(window[: n + 1]), 1.0) for n in known])
-        y = np.diff(window[: task.train], axis=0)[task.warm_up :]
-        weights = np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ y)
-        series = list(window[: task.train])
-        for _ in range(task.horizon):
-            step = np.append(features(np.array(series[-lags:])), 1.0) @ weights
-            series.append(np.clip(series[-1] + step, -10, 10))
-        predictions.append(series[task.train :])
-    return np.array(predictions)
+    """Fit increments on features of the last samples (..., lags D), newest first, and feed forecasts back."""
+    checks.instance("task", task, ForecastTask, "make one with short_protocol(...)")
+    if task.warm_up < lags - 1:
+        raise InvalidInput(f"{lags} lags need a warm-up of at least {lags - 1} samples, got {task.warm_up}; lower lags")
+
+    if ridge is not None:
+        checks.real("ridge", ridge, above=0)
+    elif task.fit is None or task.validation is None:
+        ridge = RIDGE
+    else:
+        ridge = _best_ridge(task, features, lags)
+
+    def rows(past: np.ndarray) -> np.ndarray:
+        x = features(past.reshape(*past.shape[:-2], -1))
+        return np.concatenate([x, np.ones((*x.shape[:-1], 1))], axis=-1)
+
+    def law(parts: np.ndarray) -> np.ndarray:
+        """Return the coefficients (F, D) fitted on stretches (M, T, D)."""
+        past = np.moveaxis(sliding_window_view(parts[:, :-1], lags, axis=1), -1, 2)[:, task.warm_up - lags + 1 :, ::-1]
+        x = rows(past).reshape(-1, rows(past[0, 0]).size)
+        y = np.diff(parts, axis=1)[:, task.warm_up :].reshape(len(x), -1)
+        return np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ y)
+
+    if task.fit is not None:
+        laws = np.repeat(law(task.fit)[np.newaxis], task.n_windows, axis=0)
+    else:
+        laws = np.array([law(window[np.newaxis, : task.train]) for window in task.windows])
+    past = task.windows[:, task.train - lags : task.train][:, ::-1]
+    prediction = np.empty(task.truth.shape)
+    for n in range(task.horizon):
+        step = np.einsum("wf,wfd->wd", rows(past), laws)
+        prediction[:, n] = np.clip(past[:, 0] + step, -LIMIT, LIMIT)
+        past = np.concatenate([prediction[:, n : n + 1], past[:, :-1]], axis=1)
+    return prediction
+
+
+def _best_ridge(task: ForecastTask, features: Callable[[np.ndarray], np.ndarray], lags: int) -> float:
+    """Return the penalty whose closed-loop forecasts of the validation part are best."""
+    assert task.validation is not None
+    shown = task.validation[:, : task.warm_up + task.horizon]
+    trial = replace(task, windows=shown, train=task.warm_up, validation=None)
+    d = trial.judged
+
+    def error(ridge: float) -> float:
+        forecast = _closed_loop(trial, features, lags, ridge)
+        return float(nrmse(forecast[..., d], trial.truth[..., d], trial.sigma[d]).mean())
+
+    return min(RIDGES, key=error)

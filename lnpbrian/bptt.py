@@ -91,21 +91,23 @@ class BPResult:
         The network with its new weights, and time constants if they were trained; its synapses are the same.
     losses : ndarray, shape (epochs,)
         Mean squared error of the one-step forecast in each epoch, in units of the variance of the increments.
+    before, after : float
+        The same error of the untrained and of the trained network, each with a readout that was solved for it.
     seconds : float
         Wall-clock time, compilation included.
     note : str
-        "trained", or why training stopped.
+        "trained", or why the network was given back as it was.
     """
 
     spec: NetworkSpec
     losses: np.ndarray
+    before: float
+    after: float
     seconds: float
     note: str
 
     def __repr__(self) -> str:
-        if not self.losses.size:
-            return f"BPResult({self.note})"
-        return f"BPResult(loss {self.losses[0]:.4g} -> {self.losses[-1]:.4g} in {self.losses.size} epochs, {self.note})"
+        return f"BPResult(error {self.before:.4g} -> {self.after:.4g} in {self.losses.size} epochs, {self.note})"
 
 
 class _Static(NamedTuple):
@@ -356,7 +358,15 @@ def _sample(fixed: _Static, neurons: _Neurons, weights: Any, read: Any, carry: A
 
 
 def _loss(
-    fixed: _Static, extra: Any, tau_m: Any, neurons: _Neurons, weights: Any, read: Any, carry: Any, chunk: _Chunk, linear: _Linear
+    fixed: _Static,
+    extra: Any,
+    tau_m: Any,
+    neurons: _Neurons,
+    weights: Any,
+    read: Any,
+    carry: Any,
+    chunk: _Chunk,
+    linear: _Linear,
 ) -> Any:
     """Return the mean squared one-step error, and the carry, the features and what the spikes gave to I_syn."""
     jax = _jax()
@@ -476,21 +486,18 @@ def train_bp(
     options, readout = options or BPOptions(), readout or ReadoutOptions()
     start = time.perf_counter()
     training = _Training(spec, encoder, z, options, readout, rng)
-    losses: list[float] = []
-    training.epoch(0.0)
-    best = training.snapshot()
-    note = "trained"
+    before = training.error()
+    losses = []
     for epoch in range(options.epochs):
         # The steps shrink like a cosine, so that the last epoch settles.
-        loss = training.epoch(0.5 + 0.5 * math.cos(math.pi * epoch / options.epochs))
-        if not math.isfinite(loss):
-            note = f"diverged in epoch {epoch + 1}, went back to epoch {epoch}; lower learning_rate"
-            break
-        losses.append(loss)
-        best = training.snapshot()
+        losses.append(training.epoch(0.5 + 0.5 * math.cos(math.pi * epoch / options.epochs)))
         if report is not None:
             report((epoch + 1) / options.epochs)
-    return BPResult(best, np.array(losses), time.perf_counter() - start, note)
+    after = training.error()
+    trained, note = training.snapshot(), "trained"
+    if not after < before:
+        trained, note = spec, "unchanged, since training did not lower the error; lower learning_rate"
+    return BPResult(trained, np.array(losses), before, after, time.perf_counter() - start, note)
 
 
 class _Training:
@@ -541,6 +548,8 @@ class _Training:
         self._sign = np.where(spec.weights != 0, np.sign(spec.weights), np.where(spec.excitatory, 1, -1)[spec.pre])
         self._size = np.abs(spec.weights)
         self._tau = spec.time_constants.copy()
+        # The range of the models, or that of the network where it is wider.
+        self._tau_range = min(2 * spec.dt, self._tau.min()), max(0.2, self._tau.max())
         self._adam = _Adam(self._size.size, options.learning_rate * self._size.mean())
         self._adam_tau = _Adam(self._tau.size, options.learning_rate)
         self._linear: RidgeReadout | None = None
@@ -551,52 +560,61 @@ class _Training:
         """Return the network as it is now."""
         return replace(self._spec, weights=self._sign * self._size, time_constants=self._tau)
 
+    def error(self) -> float:
+        """Return the mean squared error of the network as it is, with a readout that is solved for it."""
+        self._show(0.0)
+        return self._solve()
+
     def epoch(self, rate: float) -> float:
-        """Show the series once, change the weights after every chunk, and return the mean loss.
+        """Show the series once, change weights and readout after every chunk, and return the mean loss."""
+        return float(np.mean(self._show(rate)))
 
-        With a `rate` of zero nothing is changed but the readout, which is solved.
-        """
+    def _show(self, rate: float) -> list[float]:
         with self._jax.enable_x64(self._dtype == "float64"):
-            return self._epoch(rate)
+            return self._show_stretches(rate)
 
-    def _epoch(self, rate: float) -> float:
-        options, z = self._options, self._z
-        begin = int(self._rng.integers(self._slack + 1)) + self._length * np.arange(options.batch)
-        first = begin + options.warm_up
-        spec = self.snapshot()
-        state = _initial(spec, options.batch, self._dtype)
+    def _show_stretches(self, rate: float) -> list[float]:
+        options = self._options
+        learning = rate > 0
+        offset = int(self._rng.integers(self._slack + 1)) if learning else 0
+        begin = offset + self._length * np.arange(options.batch)[:, np.newaxis]
+        constants, weights = self._arguments()
+        state = _initial(self._spec, options.batch, self._dtype)
         moments = [np.zeros((options.batch, self._read.size), self._dtype)] * self._fixed.order
-        carry: Any = (state, moments)
-        forward = _compiled_forward(self._fixed)
-        weights = _dense(spec, spec.weights, self._dtype)
-        constants = _constants(spec, self._dtype)
-        carry, _ = forward(constants, weights, self._read, carry, self._external(begin[:, np.newaxis] + np.arange(options.warm_up)))
+        forward, gradient = _compiled_forward(self._fixed), _compiled_gradient(self._fixed)
+        settling = self._external(begin + np.arange(options.warm_up))
+        carry, _ = forward(constants, weights, self._read, (state, moments), settling)
         losses = []
-        for k in range(0, self._length, options.truncation):
-            samples = first[:, np.newaxis] + np.arange(k, k + options.truncation)
-            if rate == 0:
-                carry, features = forward(constants, weights, self._read, carry, self._external(samples))
-            else:
-                loss, by_weights, by_tau, carry, features = _compiled_gradient(self._fixed)(
-                    constants, weights, self._read, carry, self._chunk(samples), self._readout_arguments()
+        for k in range(options.warm_up, options.warm_up + self._length, options.truncation):
+            samples = begin + np.arange(k, k + options.truncation)
+            if learning:
+                linear = self._readout_arguments()
+                loss, by_weights, by_tau, carry, features = gradient(
+                    constants, weights, self._read, carry, self._chunk(samples), linear
                 )
                 losses.append(float(loss))
-                if not math.isfinite(losses[-1]):
-                    return math.nan
                 self._change(np.asarray(by_weights), by_tau, rate)
-                spec = self.snapshot()
-                weights, constants = _dense(spec, spec.weights, self._dtype), _constants(spec, self._dtype)
+                constants, weights = self._arguments()
+            else:
+                carry, features = forward(constants, weights, self._read, carry, self._external(samples))
             self._seen.append((np.asarray(features, float).reshape(-1, self._read.size), samples.T.ravel()))
-            if rate > 0 or k + options.truncation == self._length:
+            if learning:
                 self._solve()
-        return float(np.mean(losses)) if losses else 0.0
+        return losses
 
-    def _solve(self) -> None:
-        """Solve the readout for the features of the last chunks, as many as an epoch has."""
+    def _solve(self) -> float:
+        """Solve the readout for the features of the last chunks, as many as an epoch has, and return its error there."""
         z = self._z
         x = np.concatenate([features for features, _ in self._seen])
         rows = np.concatenate([samples for _, samples in self._seen])
-        self._linear = RidgeReadout.fit(x, z[rows], z[rows + 1] - z[rows], ridge=self._ridge)
+        increments = z[rows + 1] - z[rows]
+        self._linear = RidgeReadout.fit(x, z[rows], increments, ridge=self._ridge)
+        return float(np.mean(((self._linear(x, z[rows]) - increments) / self._unit) ** 2))
+
+    def _arguments(self) -> tuple[_Neurons, np.ndarray]:
+        """Return the constants of the neurons and the weights (N, N) as they are now."""
+        neurons = _constants(replace(self._spec, time_constants=self._tau), self._dtype)
+        return neurons, _dense(self._spec, self._sign * self._size, self._dtype)
 
     def _external(self, samples: np.ndarray) -> np.ndarray:
         """Return the input (L, B, N) of samples (B, L)."""
@@ -625,6 +643,7 @@ class _Training:
         gradient = self._sign * by_weights[spec.pre, spec.post]
         self._size = np.maximum(self._size + self._adam.step(gradient, rate), 0)
         if by_tau:
-            # Relative steps, within the range of `lnpbrian.models` and away from the synaptic time constant.
             step = self._adam_tau.step(np.asarray(by_tau[0], float) * self._tau, rate)
-            self._tau = np.clip(self._tau * np.exp(step), 2 * spec.dt, 0.2)
+            tau, tau_syn = np.clip(self._tau * np.exp(step), *self._tau_range), spec.synaptic_time_constant
+            # The exact integration is singular where the two time constants are equal.
+            self._tau = np.where(abs(tau - tau_syn) < 1e-4 * tau_syn, 1.0001 * tau_syn, tau)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -22,8 +23,12 @@ from lnpbrian import checks, figures, files, study
 from lnpbrian._version import __version__
 from lnpbrian.betweenness import betweenness_centrality
 from lnpbrian.checks import InvalidInput
+from lnpbrian.cluster import ClusterOptions
 from lnpbrian.cuda import require_tools, write_cuda_project
 from lnpbrian.device import DeviceReport, devices, find_gpu
+from lnpbrian.experiments.comparison import SCALES, Plan
+from lnpbrian.experiments.sweeps import EXPERIMENTS, run_experiment
+from lnpbrian.experiments.sweeps import redraw as redraw_sweep
 from lnpbrian.jobs import ENCODERS, MODELS, PruneJob
 from lnpbrian.network import NetworkSpec
 from lnpbrian.noise import EXCITABILITIES, RESCALES, STRENGTHS
@@ -34,7 +39,8 @@ from lnpbrian.simulate import noise_drive
 from lnpbrian.spectrum import number_of_exponents
 from lnpbrian.stability import SpectrumOptions, stability_record
 from lnpbrian.study import Study
-from lnpbrian.tasks import PROTOCOLS, SERIES
+from lnpbrian.sweep import SweepProgress
+from lnpbrian.tasks import PROTOCOLS, SERIES, forecast_task
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 console = Console()
@@ -330,6 +336,132 @@ def cuda(
         console.print(
             f"{activity.indices.size} spikes in {duration:g} ms on {find_gpu().name}, {rate:.1f} Hz per neuron"
         )
+
+
+@app.command()
+def sweep(
+    experiment: Annotated[str, typer.Argument(help=f"One of {', '.join(EXPERIMENTS)}.")],
+    scale: Annotated[str, _choices("How large", SCALES)] = "smoke",
+    seeds: Annotated[int | None, typer.Option(help="Number of networks of each kind. Default: of the scale.")] = None,
+    windows: Annotated[int | None, typer.Option(help="Forecast windows. Default: of the scale.")] = None,
+    neurons: Annotated[
+        int | None, typer.Option(help="Neurons of the unpruned networks. Default: of the scale.")
+    ] = None,
+    data: Annotated[
+        list[str] | None, typer.Option(help="File of a series, as google=FILE or wind=FILE; can be repeated.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes on this machine. Default: one per core.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Use the workers of a running Dask scheduler, tcp://host:port.")
+    ] = None,
+    slurm: Annotated[
+        Path | None, typer.Option(help="Submit workers to SLURM; JSON file with arguments of dask-jobqueue's cluster.")
+    ] = None,
+    memory_limit: Annotated[str | None, typer.Option(help="Of each worker, such as 8GiB.")] = None,
+    dashboard: Annotated[str, typer.Option(help="Address of Dask's dashboard; none for no dashboard.")] = str(
+        ClusterOptions.dashboard
+    ),
+    store: Annotated[
+        Path, typer.Option(help="Folder of the results of single tasks, which sweeps share and go on from.")
+    ] = Path("runs/store"),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for JSON, figure and tables. Default: runs/EXPERIMENT.")
+    ] = None,
+    redraw: Annotated[
+        bool, typer.Option("--redraw", help="Compute nothing: draw figure and tables again from the JSON in --out.")
+    ] = False,
+) -> None:
+    """Run an experiment of many networks on this machine or a cluster, and write its table and figure.
+
+    What was computed before is not computed again: a sweep that was stopped or killed goes on.
+    """
+    name = checks.choice("experiment", experiment, EXPERIMENTS)
+    directory = out or Path("runs") / name
+    if redraw:
+        _show_sweep(redraw_sweep(directory / f"{name}.json"))
+        return
+    size = SCALES[checks.choice("--scale", scale, SCALES)]
+    given: dict[str, Any] = {"seeds": seeds, "windows": windows, "neurons": neurons}
+    size = dataclasses.replace(
+        size, **{option: checks.count(f"--{option}", value) for option, value in given.items() if value is not None}
+    )
+    plan = Plan(size, _data_files(data or []))
+    options = ClusterOptions(
+        workers=workers,
+        scheduler=scheduler,
+        slurm=None if slurm is None else _json_file("--slurm", slurm),
+        memory_limit=memory_limit,
+        dashboard=None if dashboard == "none" else dashboard,
+    )
+    try:
+        with _sweep_bars() as report:
+            run_experiment(name, plan, directory, scale=scale, store=store, cluster=options, report=report)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on with what is missing", 130)
+    _show_sweep(redraw_sweep(directory / f"{name}.json"))
+    console.print(f"Wrote {name}.json, .png, .md and .html to {directory}", soft_wrap=True, markup=False)
+
+
+def _show_sweep(lines: list[list[str]]) -> None:
+    """Print the table of an experiment."""
+    head, *body = lines
+    table = Table(*head)
+    for line in body:
+        table.add_row(*line)
+    console.print(table)
+
+
+def _data_files(given: Iterable[str]) -> dict[str, str]:
+    files = {}
+    for entry in given:
+        name, _, path = entry.partition("=")
+        if name not in ("google", "wind") or not path:
+            raise InvalidInput(f"--data must be google=FILE or wind=FILE, got {entry!r}")
+        # Read now: what is wrong with it shows before any work.
+        forecast_task(name, data=path, n_windows=1)
+        files[name] = path
+    return files
+
+
+def _json_file(option: str, path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{option} {str(path)!r} cannot be read as JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise InvalidInput(f"{option} {str(path)!r} must hold an object with the arguments of the cluster")
+    return content
+
+
+@contextmanager
+def _sweep_bars() -> Iterator[Callable[[SweepProgress], None]]:
+    """Show how many tasks are done, and what runs."""
+    columns = (TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[what]}"), console=console) as bars:
+        whole = bars.add_task("all tasks", total=1.0, what="starting workers")
+        running: dict[str, Any] = {}
+        told: set[str] = set()
+
+        def report(now: SweepProgress) -> None:
+            left = "" if now.remaining_seconds is None else f", about {_duration(now.remaining_seconds)} left"
+            bars.update(whole, completed=now.done, total=now.total, what=f"{now.done} of {now.total}{left}")
+            for note in (now.dashboard and f"Dask's dashboard: {now.dashboard}", *now.notes):
+                if note and note not in told:
+                    told.add(note)
+                    bars.console.print(note, soft_wrap=True, markup=False)
+            for name in set(running) - set(now.running):
+                bars.remove_task(running.pop(name))
+            for name, (fraction, what) in now.running.items():
+                if name not in running:
+                    running[name] = bars.add_task(f"  {name}", total=1.0, what="")
+                bars.update(running[name], completed=fraction, what=what)
+
+        yield report
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes} min" if minutes < 90 else f"{seconds / 3600:.1f} h"
 
 
 @contextmanager

@@ -33,9 +33,11 @@ CONNECT_TIMEOUT = "10s"
 # A task may kill this many workers before it is given up.
 DEATHS = 3
 
+# Who hands out the tasks counts deaths, and chooses the worker of the next attempt.
+SCHEDULER_CONFIG = {"distributed.scheduler.allowed-failures": 0}
 LOCAL_CONFIG = {
+    **SCHEDULER_CONFIG,
     "distributed.worker.multiprocessing-method": "spawn",
-    "distributed.scheduler.allowed-failures": DEATHS - 1,
     # Compiled code may hold the interpreter for long; a process that ended is noticed without a heartbeat.
     "distributed.scheduler.worker-ttl": None,
     # A worker that is paused for its memory would never be asked again, since nothing of it can be spilt to disk.
@@ -62,7 +64,7 @@ class ClusterOptions:
         Of each worker started here, such as "8GiB"; a worker beyond it is started again, and its task too. By default
         the memory of the machine, shared out.
     dashboard : str, optional
-        Address of Dask's dashboard; another free port is taken if this one is in use. None: no dashboard.
+        Address of Dask's dashboard; another free port is taken if this one is in use, or with None.
     caches : path-like, optional
         Folder of the workers' caches of compiled code, each in a folder of its own, which stay for the next sweep. By
         default in ``$XDG_CACHE_HOME/lnpbrian`` (or ``~/.cache/lnpbrian``) of the machine of the worker.
@@ -133,23 +135,25 @@ def _started(options: ClusterOptions) -> Iterator[Any]:
     import dask
 
     if options.slurm is not None:
-        with _slurm(options.slurm) as cluster:
+        with dask.config.set(SCHEDULER_CONFIG), _slurm(options.slurm) as cluster:
             cluster.scale(jobs=options.workers or 1)
             yield cluster
         return
     from distributed import LocalCluster
+    from distributed.system import MEMORY_LIMIT
 
+    workers = options.workers or os.cpu_count() or 1
     with _environment(SINGLE_THREAD), dask.config.set(LOCAL_CONFIG):
         try:
             with warnings.catch_warnings():
                 # The dashboard takes another port; its address is told.
                 warnings.filterwarnings("ignore", message=".*Port .* is already in use")
                 cluster = LocalCluster(
-                    n_workers=options.workers or os.cpu_count() or 1,
+                    n_workers=workers,
                     threads_per_worker=1,
                     processes=True,
-                    memory_limit=options.memory_limit or "auto",
-                    dashboard_address=options.dashboard,
+                    memory_limit=options.memory_limit or MEMORY_LIMIT // workers,
+                    dashboard_address=options.dashboard or "127.0.0.1:0",
                     silence_logs=50,
                 )
         except (RuntimeError, OSError, ValueError) as error:
@@ -189,6 +193,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 def _prepare(client: Any, options: ClusterOptions) -> None:
     from distributed import WorkerPlugin
+    from distributed.comm import CommClosedError
 
     class Preparation(WorkerPlugin):
         """Prepares every worker, those too that come or are started again later."""
@@ -201,24 +206,28 @@ def _prepare(client: Any, options: ClusterOptions) -> None:
         def setup(self, worker: Any) -> None:
             prepare_worker(threads=worker.state.nthreads, **self.arguments)
 
-    try:
-        found = set(client.run(about).values())
-    except Exception as error:
-        raise InvalidInput(f"the workers cannot load lnpbrian {__version__} ({_first_line(error)})") from error
-    for other in sorted(found - {about()}):
-        raise InvalidInput(f"workers have {other}, this is {about()}; install the same versions")
-    try:
-        client.register_plugin(
-            Preparation(
-                client_has=about(),
-                caches=None if options.caches is None else str(Path(options.caches).absolute()),
-                target=brian2.prefs.codegen.target,
-                # Ctrl-C reaches all processes of a terminal; who ends workers that were started here is their parent.
-                ignore_interrupts=options.scheduler is None,
-            )
-        )
-    except OSError as error:
-        raise InvalidInput(f"a worker cannot keep its cache ({error}); choose another folder for caches") from error
+    plugin = Preparation(
+        client_has=about(),
+        caches=None if options.caches is None else str(Path(options.caches).absolute()),
+        target=brian2.prefs.codegen.target,
+        # Ctrl-C reaches all processes of a terminal; who ends workers that were started here is their parent.
+        ignore_interrupts=options.scheduler is None,
+    )
+    for attempt in range(DEATHS):
+        try:
+            found = set(client.run(about).values())
+            for other in sorted(found - {about()}):
+                raise InvalidInput(f"workers have {other}, this is {about()}; install the same versions")
+            client.register_plugin(plugin)
+            return
+        except InvalidInput:
+            raise
+        except CommClosedError as error:
+            # A worker died; another one takes its place.
+            if attempt == DEATHS - 1:
+                raise InvalidInput(f"workers die when they load lnpbrian ({_first_line(error)})") from error
+        except Exception as error:
+            raise InvalidInput(f"the workers cannot be prepared for lnpbrian ({_first_line(error)})") from error
 
 
 def about() -> str:

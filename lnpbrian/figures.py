@@ -122,7 +122,7 @@ def forecast(study: Study) -> Figure:
         axis.plot(steps, physical[0], color=TRUTH, linewidth=2.2, label="truth")
         axis.plot(steps, physical[1], color=BEFORE, label=f"unpruned, NRMSE {before.nrmse[window]:.2f}")
         axis.plot(steps, physical[2], color=AFTER, label=f"pruned, NRMSE {after.nrmse[window]:.2f}")
-        axis.set(ylabel="xyz"[d] if dimensions == 3 else f"dimension {d}", ylim=(low - margin, high + margin))
+        axis.set(ylabel=task.columns[d] if task.columns else f"dimension {d}", ylim=(low - margin, high + margin))
     top, bottom = np.ravel(axes)[0], np.ravel(axes)[-1]
     top.set_title(
         f"{task.name}: window {window + 1} of {task.n_windows} (median error of the pruned network)", fontsize=10

@@ -138,8 +138,8 @@ def prune_and_forecast(
     seed : int
         Seed of everything random.
     jobs : int
-        Number of processes that share the windows of a forecast; see `lnpbrian.forecasting.forecast`. With more than one
-        the network is pruned while the unpruned one forecasts.
+        Number of processes that share the windows of a forecast; see `lnpbrian.forecasting.forecast`. With more than
+        one the network is pruned while the unpruned one forecasts.
     checkpoint : path-like, optional
         Folder in which the first forecast and every iteration are kept; the same call goes on where it was interrupted.
     report : callable, optional

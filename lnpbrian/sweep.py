@@ -1,8 +1,8 @@
 """Many tasks on a Dask cluster, whose results are kept by what they are results of.
 
 A sweep knows nothing of networks: a task is the name of a function, plain options, and the tasks whose results it
-needs. The process that runs the sweep hands out tasks one by one and writes every result the moment it arrives, so that a
-worker that dies costs its running task only, and a sweep that is killed goes on with what is missing.
+needs. The process that runs the sweep hands out tasks one by one and writes every result the moment it arrives, so
+that a worker that dies costs its running task only, and a sweep that is killed goes on with what is missing.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ import numpy as np
 from lnpbrian import checks, files
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
-from lnpbrian.cluster import ClusterOptions, open_client
+from lnpbrian.cluster import DEATHS, ClusterOptions, open_client
 from lnpbrian.records import versions, write_json
 
 __all__ = ["Result", "ResultStore", "SweepProgress", "Task", "run_sweep"]
 
 TOPIC = "lnpbrian-progress"
+# Seconds in which a scheduler tells by itself that a worker has died.
+GRACE = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,6 +313,15 @@ def _read(store: ResultStore, task: Task) -> Result:
     return result
 
 
+@dataclass
+class _HandedOut:
+    """A task at a worker, and when that was last seen."""
+
+    future: Any
+    worker: str
+    seen: float
+
+
 class _Sweep:
     """Who needs whom, what is done, and what runs."""
 
@@ -337,7 +348,9 @@ class _Sweep:
         self.failed: dict[Task, str] = {}
         self.first_error: BaseException | None = None
         self.running: dict[str, tuple[float, str]] = {}
-        self.futures: dict[str, Any] = {}
+        self.handed_out: dict[str, _HandedOut] = {}
+        self.answers: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+        self.deaths: dict[str, int] = {}
         self.workers = 0
         self.dashboard = ""
         self._ended: set[str] = set()
@@ -375,46 +388,79 @@ class _Sweep:
         self._start = time.perf_counter()
         self.dashboard = client.dashboard_link or ""
         client.subscribe_topic(TOPIC, self._heard)
-        ended: queue.SimpleQueue[str] = queue.SimpleQueue()
-        while self.ready or self.futures:
-            self._hand_out(client, ended)
+        while self.ready or self.handed_out:
+            self._hand_out(client)
             try:
-                key = ended.get(timeout=1.0)
+                key, attempt = self.answers.get(timeout=1.0)
             except queue.Empty:
                 self.tell()
                 continue
-            future = self.futures.pop(key)
+            if key not in self.handed_out or attempt != self.deaths[key]:
+                continue
+            future = self.handed_out.pop(key).future
             outcome = _outcome(future)
             future.release()
             if isinstance(outcome, BaseException) and _lost(client, outcome):
                 raise _LOST from outcome
             self.running.pop(key, None)
+            if type(outcome).__name__ == "KilledWorker":
+                self._worker_died(key)
+                continue
             # Before the result is written: no worker waits for the disk.
-            self._hand_out(client, ended)
+            self._hand_out(client)
             self._end(key, outcome)
             self.tell(force=True)
 
-    def _hand_out(self, client: Any, ended: queue.SimpleQueue[str]) -> None:
-        """Submit one task for each worker: a second one would be blamed for what the first does to the worker."""
+    def _hand_out(self, client: Any) -> None:
+        """Give every free worker one task: a second one would be blamed if the first killed the worker."""
         try:
-            self.workers = len(client.scheduler_info()["workers"])
-            while self.ready and len(self.futures) < self.workers:
-                _, key = heapq.heappop(self.ready)
-                self.futures[key] = future = self._submit(client, self.missing[key])
-                future.add_done_callback(lambda _, key=key: ended.put(key))
-        except (OSError, RuntimeError, TimeoutError) as error:
+            workers = client.scheduler_info()["workers"]
+            self.workers = len(workers)
+            now = time.perf_counter()
+            for key, given in list(self.handed_out.items()):
+                if given.worker in workers:
+                    given.seen = now
+                elif now - given.seen > GRACE and not given.future.done():
+                    # The task waits for a worker that is gone, and the scheduler is content with that.
+                    self.handed_out.pop(key).future.release()
+                    self._worker_died(key)
+            busy = {given.worker for given in self.handed_out.values()}
+            for worker, state in workers.items():
+                if self.ready and worker not in busy and state["status"] == "running":
+                    _, key = heapq.heappop(self.ready)
+                    attempt = self.deaths.setdefault(key, 0)
+                    future = self._submit(client, self.missing[key], worker, attempt)
+                    self.handed_out[key] = _HandedOut(future, worker, now)
+                    future.add_done_callback(lambda _, answer=(key, attempt): self.answers.put(answer))
+        except (OSError, RuntimeError) as error:
             if _lost(client, error):
                 raise _LOST from error
             raise
 
-    def _submit(self, client: Any, task: Task) -> Any:
+    def _submit(self, client: Any, task: Task, worker: str, attempt: int) -> Any:
         needs = [_read(self.store, need) for need in task.needs]
         with warnings.catch_warnings():
             # Arguments are sent whole on purpose: data that lived on a worker would die with it.
             warnings.filterwarnings("ignore", message="Sending large graph")
             return client.submit(
-                _execute, task.function, task.options, needs, task.key, key=f"lnpbrian-{task.key}", pure=False
+                _execute,
+                task.function,
+                task.options,
+                needs,
+                task.key,
+                key=f"lnpbrian-{task.key}-{attempt}",
+                workers=[worker],
+                pure=False,
             )
+
+    def _worker_died(self, key: str) -> None:
+        """Put a task back whose worker died, unless that was so too often."""
+        self.deaths[key] += 1
+        if self.deaths[key] < DEATHS:
+            heapq.heappush(self.ready, (-self.urgency[key], key))
+        else:
+            self._end(key, InvalidInput(f"{DEATHS} of its workers died, probably for lack of memory"))
+        self.tell(force=True)
 
     def _end(self, key: str, outcome: Result | BaseException) -> None:
         """Write a result, or note why there is none."""
@@ -447,7 +493,7 @@ class _Sweep:
 
     def _heard(self, event: Any) -> None:
         _, message = event
-        if message["key"] in self.futures:
+        if message["key"] in self.handed_out:
             self.running[message["key"]] = (message["fraction"], message["what"])
 
     def tell(self, *, force: bool = False) -> None:
@@ -456,14 +502,14 @@ class _Sweep:
         if self.report is None or (now - self._told < 1 and not force):
             return
         self._told = now
-        running = {key: state for key, state in list(self.running.items()) if key in self.futures}
+        running = {key: state for key, state in list(self.running.items()) if key in self.handed_out}
         done = sum(self.missing[key].cost for key in self._ended)
         left = sum(task.cost for task in self.missing.values()) - done
         begun = sum(self.missing[key].cost * min(max(fraction, 0.0), 1.0) for key, (fraction, _) in running.items())
         remaining = (now - self._start) * (left - begun) / (done + begun) if self._ended else None
         notes = [f"{path} was damaged and is computed again" for path in self.store.damaged]
         notes += [f"{task.name} failed: {why}" for task, why in self.failed.items()]
-        if (self.ready or self.futures) and not self.workers:
+        if (self.ready or self.handed_out) and not self.workers:
             notes.append("no workers; waiting for some")
         self.report(
             SweepProgress(
@@ -496,8 +542,6 @@ def _outcome(future: Any) -> Result | BaseException:
 
 def _reason(error: BaseException) -> str:
     kind = type(error).__name__
-    if kind == "KilledWorker":
-        return "its workers died again and again, probably for lack of memory"
     lines = str(error).strip().splitlines()
     if isinstance(error, InvalidInput) and lines:
         return lines[0]

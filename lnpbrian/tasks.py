@@ -40,6 +40,8 @@ class ForecastTask:
         Long-term standard deviation of z, which normalises errors.
     lyapunov_time : float or None
         In samples.
+    columns : tuple of str
+        Names of the dimensions.
     scored : tuple of int
         Dimensions whose forecast is judged; the others are only fed back. Empty for all.
     fit, validation : ndarray, shape (M, warm_up + L, D), optional
@@ -57,6 +59,7 @@ class ForecastTask:
     scale: np.ndarray
     sigma: np.ndarray
     lyapunov_time: float | None = None
+    columns: tuple[str, ...] = ()
     scored: tuple[int, ...] = ()
     fit: np.ndarray | None = None
     validation: np.ndarray | None = None
@@ -172,9 +175,7 @@ def forecast_task(
         return long_protocol(series, train=train, validation=validation, test=test, n_windows=n_windows)
     if name == "mackey_glass":
         starts = (37.5 * np.arange(checks.count("n_windows", n_windows))).astype(int)
-        return short_protocol(
-            series, n_windows=n_windows, train=750, horizon=750, warm_up=45, discard=0, starts=starts
-        )
+        return short_protocol(series, n_windows=n_windows, train=750, horizon=750, warm_up=45, discard=0, starts=starts)
     return short_protocol(series, n_windows=n_windows)
 
 
@@ -337,7 +338,7 @@ def _check_warm_up(warm_up: int, train: int) -> None:
 
 def _standardised(series: Series, x: np.ndarray) -> ForecastTask:
     """Return a task whose only window is the whole series, z-scored by its training part."""
-    basis = x[: series.training_part]
+    basis = x[: series.training_part or len(x)]
     mean, scale = basis.mean(axis=0), basis.std(axis=0)
     if not (scale > 0).all():
         k = int(np.argmin(scale))
@@ -352,5 +353,6 @@ def _standardised(series: Series, x: np.ndarray) -> ForecastTask:
         scale=scale,
         sigma=z.std(axis=0),
         lyapunov_time=series.lyapunov_time,
+        columns=series.columns,
         scored=series.scored,
     )

@@ -11,51 +11,14 @@ from brian2 import ms
 from lnpbrian.experiments import (
     ablation,
     covariance_accuracy,
-    forecast_controls,
     study_rescale,
     twin_perturbation,
     twins_and_tangents,
 )
-from lnpbrian.metrics import nrmse, nrmse_trace, valid_prediction_time
+from lnpbrian.forecasting import forecast
 from lnpbrian.models.parts import LIFParameters
 from lnpbrian.options import PruneOptions, TuningOptions
-from lnpbrian.forecasting import forecast
 from lnpbrian.readout import ReadoutOptions
-from lnpbrian.series import lorenz63
-from lnpbrian.tasks import ForecastTask
-
-
-@pytest.fixture(scope="module")
-def reference_windows():
-    # Ten windows of 500 + 100 samples at 1000, 2500, ... of the series from (12, 2, 9), z-scored as a whole.
-    series = lorenz63(20000, start=(12.0, 2.0, 9.0))
-    z = (series - series.mean(axis=0)) / series.std(axis=0)
-    windows = np.stack([z[s : s + 600] for s in range(1000, 16000, 1500)])
-    return ForecastTask("lorenz63", windows, 500, 50, series.mean(axis=0), series.std(axis=0), z.std(axis=0))
-
-
-@pytest.mark.parametrize(
-    ("features", "vpt", "error"),
-    [
-        # Computed independently on these windows: VPT 1.9 and 15.4, mean NRMSE 1.22 and 0.81.
-        (forecast_controls.lagged(1), 1.9, 1.22),
-        (forecast_controls.lagged(10), 15.4, 0.81),
-    ],
-    ids=["1 lag", "10 lags"],
-)
-def test_linear_controls_reach_their_known_forecasts(reference_windows, features, vpt, error):
-    task = reference_windows
-    prediction = forecast_controls.closed_loop(task, features)
-    steps = valid_prediction_time(nrmse_trace(prediction, task.truth, task.sigma))
-    assert steps.mean() == pytest.approx(vpt, rel=0.1)
-    assert nrmse(prediction, task.truth, task.sigma).mean() == pytest.approx(error, rel=0.15)
-
-
-def test_quadratic_control_is_nearly_exact_on_a_quadratic_system(reference_windows):
-    # An independent one, which predicts values instead of increments, has VPT 71.0 and NRMSE 0.068 here.
-    task = reference_windows
-    prediction = forecast_controls.closed_loop(task, forecast_controls.next_generation)
-    assert nrmse(prediction, task.truth, task.sigma).mean() < 0.068
 
 
 def test_twin_perturbation_runs(tmp_path, monkeypatch):

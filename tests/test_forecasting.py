@@ -1,4 +1,4 @@
-"""Forecasts beyond the closed loop: one step ahead, long protocol, noise, perceptron, dimensions that are not judged."""
+"""Forecasts one step ahead, by the long protocol, of noisy series, with a perceptron, of dimensions not judged."""
 
 from dataclasses import replace
 

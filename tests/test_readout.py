@@ -9,12 +9,12 @@ from brian2 import SpikeMonitor, ms, mV, second
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.encoding import CurrentEncoder, PoissonEncoder
+from lnpbrian.forecasting import forecast
 from lnpbrian.models import HRSNN, uncoupled
 from lnpbrian.network import RecurrentNetwork
-from lnpbrian.forecasting import forecast
 from lnpbrian.readout import ReadoutOptions, RidgeReadout, readout_neurons
-from lnpbrian.simulate import Drive, drive_operation
 from lnpbrian.series import lorenz63
+from lnpbrian.simulate import Drive, drive_operation
 from lnpbrian.tasks import ForecastTask, short_protocol
 
 QUICK = ReadoutOptions(sample_time=5 * ms, filter_time=20 * ms, order=1, fraction=0.3, ridge=1.0)

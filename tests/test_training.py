@@ -26,9 +26,7 @@ def pair(**changes):
 def by_hand(spec, times, ids, weight, sign=1):
     """Follow one weight spike by spike: traces decay, then the spike acts, presynaptic ones first."""
     c = spec.plasticity
-    tau_plus, tau_minus, eta_plus, eta_minus = (
-        float(x[0]) for x in (c.tau_plus, c.tau_minus, c.eta_plus, c.eta_minus)
-    )
+    tau_plus, tau_minus, eta_plus, eta_minus = (float(x[0]) for x in (c.tau_plus, c.tau_minus, c.eta_plus, c.eta_minus))
     plus = minus = last = 0.0
     for t, i in sorted(zip(times, ids, strict=True)):
         plus, minus, last = plus * np.exp(-(t - last) / tau_plus), minus * np.exp(-(t - last) / tau_minus), t

@@ -1,0 +1,557 @@
+"""Sweeps: what is computed, what is computed again after any kind of death, and what users read then."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import brian2
+import numpy as np
+import pytest
+
+from lnpbrian import cluster, sweep
+from lnpbrian.checks import InvalidInput
+from lnpbrian.cluster import ClusterOptions, open_client
+from lnpbrian.sweep import Result, ResultStore, Task, run_sweep
+
+HERE = Path(__file__).parent
+NOWHERE = ClusterOptions(scheduler="tcp://127.0.0.1:1")
+PATIENCE = 60
+
+# ------------------------------------------------------------------------------------------- functions that workers run
+
+
+def note(options):
+    """Leave a file for every execution, so that they can be counted."""
+    path = Path(options["log"]) / f"{options['id']}.{time.time_ns()}.{os.getpid()}"
+    path.touch()
+
+
+def add(options, *needs, report):
+    note(options)
+    report(0.5, "adding")
+    total = options["value"] + sum(need.record["total"] for need in needs)
+    rng = np.random.default_rng(total)
+    return Result({"total": total}, {"noise": rng.standard_normal(3)})
+
+
+def wait_for_go(options, *needs, report):
+    note(options)
+    while not (Path(options["log"]) / "go").exists():
+        time.sleep(0.02)
+    return Result({"total": options["value"]})
+
+
+def die_once(options, *needs, report):
+    note(options)
+    if len(list(Path(options["log"]).glob(f"{options['id']}.*"))) == 1:
+        time.sleep(PATIENCE)
+    return Result({"total": options["value"]})
+
+
+def die(options, *needs, report):
+    note(options)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(options, *needs, report):
+    note(options)
+    if not (Path(options["log"]) / "go").exists():
+        raise ArithmeticError("no luck\nsecond line")
+    return Result({"total": 0})
+
+
+def no_result(options, *needs, report):
+    return {"total": 0}
+
+
+def no_json(options, *needs, report):
+    return Result({"total": {1, 2}})
+
+
+def surroundings(options, *needs, report):
+    from threadpoolctl import threadpool_info
+
+    # So long that every worker gets one.
+    time.sleep(1)
+    return Result(
+        {
+            "pid": os.getpid(),
+            "cache": brian2.prefs.codegen.runtime.cython.cache_dir,
+            "target": brian2.prefs.codegen.target,
+            "threads": max((pool["num_threads"] for pool in threadpool_info()), default=1),
+            "environment": {name: os.environ.get(name) for name in cluster.SINGLE_THREAD},
+            "interrupts_ignored": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
+        }
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- helpers
+
+
+def executions(log):
+    return Counter(path.name.split(".")[0] for path in Path(log).glob("*.*.*"))
+
+
+def make(log, name, value=0, *, function="add", needs=(), cost=1.0):
+    options = {"log": str(log), "id": name, "value": value}
+    return Task(name, f"test_sweep:{function}", options, tuple(needs), cost)
+
+
+def until(condition, what):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE} s"
+        time.sleep(0.05)
+
+
+def alive(pid):
+    # A process that ended but was not waited for is still there as a zombie.
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def killer_of(log):
+    """Return a report that kills the worker of the first execution of the task "victim"."""
+
+    def kill(progress):
+        started = list(log.glob("victim.*"))
+        if len(started) == 1 and (pid := int(started[0].name.split(".")[2])) not in killed:
+            killed.add(pid)
+            os.kill(pid, signal.SIGKILL)
+
+    killed: set[int] = set()
+    return kill
+
+
+def no_half_files(store):
+    return not [path for path in store.folder.rglob("*") if path.is_file() and path.name.startswith(".")]
+
+
+@pytest.fixture
+def log(tmp_path):
+    (tmp_path / "log").mkdir()
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ResultStore(tmp_path / "store")
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """Three workers on this machine, started once: importing this package takes each of them seconds."""
+    with open_client(ClusterOptions(workers=3, dashboard=None, caches=tmp_path_factory.mktemp("caches"))) as client:
+        yield client
+
+
+@pytest.fixture
+def workers(three, monkeypatch):
+    @contextmanager
+    def opened(options):
+        yield three
+
+    until(lambda: len(three.scheduler_info()["workers"]) == 3, "workers are back")
+    monkeypatch.setattr(sweep, "open_client", opened)
+    return three
+
+
+# --------------------------------------------------------------------------------------------------------------- tasks
+
+
+def test_key_is_made_of_what_decides_the_result(monkeypatch):
+    need = Task("need", "m:f", {})
+    task = Task("a", "m:f", {"x": 1, "y": [1, 2]}, (need,))
+    assert Task("b", "m:f", {"y": (1, 2), "x": 1}, (Task("other", "m:f", {}, cost=3),), cost=2) == task
+    others = [
+        Task("a", "m:g", {"x": 1, "y": [1, 2]}, (need,)),
+        Task("a", "m:f", {"x": 2, "y": [1, 2]}, (need,)),
+        Task("a", "m:f", {"x": 1, "y": [1, 2]}),
+        Task("a", "m:f", {"x": 1, "y": [1, 2]}, (need, need)),
+        Task("a", "m:f", {"x": 1, "y": [1, 2]}, (Task("need", "m:f", {"z": 0}),)),
+    ]
+    monkeypatch.setattr(sweep, "__version__", "0.0.1")
+    others.append(Task("a", "m:f", {"x": 1, "y": [1, 2]}, (need,)))
+    assert len({task, *others}) == 1 + len(others)
+
+
+def test_options_cannot_change_after_the_key_was_made():
+    options = {"x": [1]}
+    task = Task("a", "m:f", options)
+    options["x"].append(2)
+    assert task.options == {"x": [1]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a", "module.function", {}), "package.module:function"),
+        (("a", "m:f", {"x": np.arange(2)}), "plain JSON"),
+        (("a", "m:f", {"x": float("nan")}), "plain JSON"),
+        (("a", "m:f", {}, (), 0), "cost"),
+    ],
+)
+def test_tasks_that_cannot_be(arguments, message):
+    with pytest.raises(InvalidInput, match=message) as caught:
+        Task(*arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_longest_way_to_the_end_goes_first(log, store):
+    #   a(1) -> b(5),  c(2) -> d(3) -> b,  e(7):  ways 6, 10, 8, 5, 7
+    a, c, e = make(log, "a"), make(log, "c", cost=2), make(log, "e", cost=7)
+    d = make(log, "d", needs=[c], cost=3)
+    b = make(log, "b", needs=[a, d], cost=5)
+    run = sweep._Sweep([b, e], store, None)
+    assert {run.missing[key].name: way for key, way in run.urgency.items()} == {"a": 6, "c": 10, "d": 8, "b": 5, "e": 7}
+    assert [run.missing[key].name for _, key in sorted(run.ready)] == ["c", "e", "a"]
+
+
+def test_a_chain_may_be_longer_than_the_stack(log, store):
+    task = make(log, "0")
+    for k in range(3000):
+        task = make(log, str(k + 1), needs=[task])
+    run = sweep._Sweep([task], store, None)
+    assert max(run.urgency.values()) == 3001
+    run._end(run.ready[0][1], ValueError("no"))
+    assert len(run.failed) == 3001
+
+
+# --------------------------------------------------------------------------------------------------------------- store
+
+
+def test_what_is_kept_comes_back(log, store):
+    task = make(log, "a")
+    assert task not in store
+    arrays = {"x": np.linspace(0, 1, 5), "flags": np.array([True, False])}
+    store.put(task, Result({"deep": {"list": [1, 2.5, None, "x"]}}, arrays, 3.0))
+    found = ResultStore(store.folder).get(task)
+    assert found.record == {"deep": {"list": [1, 2.5, None, "x"]}}
+    assert found.seconds == 3.0
+    assert all(np.array_equal(found.arrays[name], arrays[name]) for name in arrays)
+    assert found.arrays["flags"].dtype == bool
+
+
+def halve(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [
+        (".json", halve),
+        (".json", lambda path: path.write_text("[]")),
+        (".json", lambda path: path.write_text(path.read_text().replace('"key": "', '"key": "x'))),
+        (".json", lambda path: path.write_bytes(b"\xff\xfe")),
+        (".npz", halve),
+        (".npz", flip),
+        (".npz", lambda path: path.write_bytes(b"")),
+        (".npz", lambda path: path.unlink()),
+    ],
+    ids=["half", "list", "other task", "binary", "half npz", "flipped npz", "empty npz", "no npz"],
+)
+def test_damaged_files_are_missing_and_named(log, store, suffix, damage):
+    task = make(log, "a")
+    store.put(task, Result({"total": 1}, {"x": np.random.default_rng(0).standard_normal(100)}))
+    assert task in store
+    (path,) = store.folder.rglob(f"*/*{suffix}")
+    damage(path)
+    assert store.get(task) is None
+    assert store.damaged == [str(path)]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [Result({"x": np.arange(2)}), Result({"x": float("inf")}), Result({}, {"x": np.array([{}], dtype=object)})],
+    ids=["array", "infinite", "objects"],
+)
+def test_results_that_cannot_be_kept(log, store, result):
+    task = make(log, "a")
+    with pytest.raises(InvalidInput, match="plain JSON") as caught:
+        store.put(task, result)
+    assert "\n" not in str(caught.value)
+    assert task not in store
+    assert not store.damaged
+    assert no_half_files(store)
+
+
+def test_a_store_of_another_version_is_left_alone(store):
+    note = store.folder / "store.json"
+    note.write_text('{"lnpbrian": "0.0.7"}')
+    with pytest.raises(InvalidInput, match=r"written by lnpbrian 0\.0\.7, .* choose another folder, or delete"):
+        ResultStore(store.folder)
+    assert note.read_text() == '{"lnpbrian": "0.0.7"}'
+
+
+def test_a_folder_of_something_else_is_no_store(tmp_path):
+    (tmp_path / "letters.txt").touch()
+    with pytest.raises(InvalidInput, match="holds other files"):
+        ResultStore(tmp_path)
+
+
+# -------------------------------------------------------------------------------------------------------------- sweeps
+
+
+def diamond(log):
+    #        a = 1
+    #   b = a + 10    c = a + 100    d = b + c + a = 113
+    a = make(log, "a", 1)
+    b, c = make(log, "b", 10, needs=[a]), make(log, "c", 100, needs=[a])
+    return [a, b, c, make(log, "d", 0, needs=[b, c, a])]
+
+
+def test_needs_go_along_and_equal_tasks_are_computed_once(log, store, workers):
+    tasks = diamond(log)
+    again = diamond(log)[3]
+    seen = []
+    results = run_sweep([again, tasks[3], tasks[1]], store, report=seen.append)
+    assert [results[task].record["total"] for task in (tasks[3], tasks[1])] == [113, 11]
+    assert executions(log) == dict.fromkeys("abcd", 1)
+    assert (seen[-1].done, seen[-1].total, seen[-1].found, seen[-1].running) == (4, 4, 0, {})
+    assert [s.done for s in seen] == sorted(s.done for s in seen)
+    assert all(result.seconds > 0 for result in results.values())
+    # What is there needs no cluster.
+    assert run_sweep(tasks, store, cluster=NOWHERE)[tasks[3]].record == {"total": 113}
+    assert executions(log) == dict.fromkeys("abcd", 1)
+
+
+def test_a_damaged_result_is_computed_again(log, store, workers):
+    tasks = diamond(log)
+    before = run_sweep(tasks, store)
+    path = store.folder / tasks[1].key[:2] / f"{tasks[1].key}.npz"
+    halve(path)
+    seen = []
+    after = run_sweep(tasks, ResultStore(store.folder), report=seen.append)
+    assert executions(log) == {"a": 1, "b": 2, "c": 1, "d": 1}
+    assert seen[-1].notes == (f"{path} was damaged and is computed again",)
+    assert np.array_equal(before[tasks[1]].arrays["noise"], after[tasks[1]].arrays["noise"])
+
+
+def test_failures_are_listed_and_the_others_go_on(log, store, workers):
+    bad = make(log, "bad", function="fail")
+    after = make(log, "after", needs=[make(log, "between", needs=[bad])])
+    good = [make(log, f"good{k}", k) for k in range(4)]
+    odd = [make(log, name, function=name) for name in ("no_result", "no_json", "nothing")]
+    seen = []
+    with pytest.raises(InvalidInput, match=r"^6 of 10 tasks failed \(.*; and 3 more\); .* is kept") as caught:
+        run_sweep([bad, after, *odd, *good], store, report=seen.append)
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value.__cause__, Exception)
+    assert executions(log) == {"bad": 1, **{f"good{k}": 1 for k in range(4)}}
+    notes = "\n".join(seen[-1].notes)
+    assert "bad failed: ArithmeticError: no luck\n" in notes
+    assert "between failed: needs 'bad'" in notes
+    assert "after failed: needs 'between'" in notes
+    assert "no_result failed: test_sweep:no_result must return a Result, got dict" in notes
+    assert "no_json failed: the result is not made of plain JSON" in notes
+    assert "nothing failed: AttributeError" in notes
+    (log / "go").touch()
+    assert run_sweep([bad, after, *good], store)[after].record["total"] == 0
+    assert executions(log) == {"bad": 2, "between": 1, "after": 1, **{f"good{k}": 1 for k in range(4)}}
+
+
+def test_workers_do_not_get_into_each_others_way(log, store, workers):
+    tasks = [make(log, str(k), k, function="surroundings") for k in range(3)]
+    records = [result.record for result in run_sweep(tasks, store).values()]
+    assert len({record["pid"] for record in records}) == len({record["cache"] for record in records}) == 3
+    for record in records:
+        assert record["threads"] == 1
+        assert record["environment"] == cluster.SINGLE_THREAD
+        assert record["target"] == brian2.prefs.codegen.target
+        assert record["interrupts_ignored"]
+
+
+def test_a_killed_worker_costs_its_running_task(log, store, workers):
+    victim = make(log, "victim", function="die_once", cost=9)
+    tasks = [victim, *(make(log, f"t{k}", k) for k in range(6))]
+    results = run_sweep(tasks, store, report=killer_of(log))
+    assert [results[task].record["total"] for task in tasks] == [0, *range(6)]
+    assert executions(log) == {"victim": 2, **{f"t{k}": 1 for k in range(6)}}
+
+
+def test_a_task_that_kills_its_workers_is_given_up(log, store, workers):
+    killer = make(log, "killer", function="die", cost=9)
+    tasks = [make(log, f"t{k}", k) for k in range(6)]
+    with pytest.raises(InvalidInput, match=r"^1 of 7 tasks failed \(killer: 3 of its workers died"):
+        run_sweep([killer, *tasks], store)
+    assert executions(log)["killer"] == cluster.DEATHS
+    assert all(task in store for task in tasks)
+
+
+# ------------------------------------------------------------------------------------------------ deaths of the client
+
+
+def script(log, folder):
+    """Run a sweep of two tasks that end, and two that wait until they are let go, on one worker."""
+    tasks = interrupted(log)
+    try:
+        run_sweep(tasks, ResultStore(folder), cluster=ClusterOptions(workers=1, dashboard=None))
+    except KeyboardInterrupt as stop:
+        print(f"stopped: {stop}", flush=True)
+
+
+def interrupted(log):
+    quick = [make(log, f"quick{k}", k, cost=2) for k in range(2)]
+    slow = [make(log, f"slow{k}", k, function="wait_for_go", needs=quick, cost=2 - k) for k in range(2)]
+    return [*quick, *slow]
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks processes up in /proc")
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
+def test_a_stopped_sweep_goes_on_with_what_is_missing(log, store, workers, kill):
+    process = subprocess.Popen(
+        [sys.executable, HERE / "test_sweep.py", log, store.folder],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    until(lambda: executions(log)["slow0"], "a slow task runs")
+    if kill == signal.SIGINT:
+        # As a terminal does it: to all processes.
+        os.killpg(process.pid, kill)
+    else:
+        process.send_signal(kill)
+    output, _ = process.communicate(timeout=PATIENCE)
+    until(lambda: not any(alive(path.name.split(".")[2]) for path in log.glob("*.*.*")), "workers have ended")
+    if kill == signal.SIGINT:
+        assert output == "stopped: the sweep was stopped; the same call goes on with what is missing\n"
+    tasks = interrupted(log)
+    assert [task in store for task in tasks] == [True, True, False, False]
+    assert not store.damaged
+    assert no_half_files(store)
+    (log / "go").touch()
+    results = run_sweep(tasks, store)
+    assert [results[task].record["total"] for task in tasks] == [0, 1, 0, 1]
+    assert executions(log) == {"quick0": 1, "quick1": 1, "slow0": 2, "slow1": 1}
+
+
+# ---------------------------------------------------------------------------------------------------- other schedulers
+
+
+@contextmanager
+def dask(*arguments):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dask", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(HERE)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def test_a_running_scheduler_is_used_and_its_end_is_told(log, store, workers, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "open_client", open_client)
+    file = tmp_path / "scheduler.json"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    options = ClusterOptions(scheduler=address, caches=tmp_path / "caches")
+    with dask(
+        "scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard", "--scheduler-file", file
+    ) as process:
+        until(file.exists, "scheduler")
+        with pytest.raises(InvalidInput, match="has no workers; start some with: dask worker"):
+            run_sweep(diamond(log), store, cluster=options)
+        with dask("worker", address, "--nthreads", 2, "--no-dashboard", "--local-directory", tmp_path):
+            until_it_has_workers(address)
+            with pytest.raises(InvalidInput, match="a worker has 2 threads"):
+                run_sweep(diamond(log), store, cluster=options)
+        until_it_has_workers(address, 0)
+        with dask("worker", address, "--nthreads", 1, "--no-dashboard", "--local-directory", tmp_path):
+            until_it_has_workers(address)
+            one = run_sweep(diamond(log), store, cluster=options)
+            # ... and one worker gives what three give.
+            monkeypatch.undo()
+            with monkeypatch.context() as patched:
+                patched.setattr(sweep, "open_client", lambda _: shared(workers))
+                three = run_sweep(diamond(log), ResultStore(tmp_path / "three"))
+            for task in diamond(log):
+                assert one[task].record == three[task].record
+                assert np.array_equal(one[task].arrays["noise"], three[task].arrays["noise"])
+
+            # This scheduler would try again by itself.
+            monkeypatch.setattr(sweep, "GRACE", 0.5)
+            victim = make(log, "victim", 7, function="die_once")
+            assert run_sweep([victim], store, cluster=options, report=killer_of(log))[victim].record["total"] == 7
+            assert executions(log)["victim"] == 2
+
+            waiting = make(log, "waiting", function="wait_for_go")
+
+            def kill(progress):
+                if executions(log)["waiting"]:
+                    process.kill()
+
+            with pytest.raises(InvalidInput, match="the scheduler is gone; what is finished is kept"):
+                run_sweep([waiting], store, cluster=options, report=kill)
+            (log / "go").touch()
+
+
+@contextmanager
+def shared(client):
+    yield client
+
+
+def until_it_has_workers(address, number=1):
+    from distributed import Client
+
+    with Client(address, set_as_default=False) as client:
+        until(lambda: len(client.scheduler_info()["workers"]) == number, f"{number} workers")
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://127.0.0.1:1", "127.0.0.1", "nonsense://x:1", "tcp://no.such.host.invalid:8786"]
+)
+def test_a_scheduler_that_does_not_answer(log, store, monkeypatch, address):
+    monkeypatch.setattr(cluster, "CONNECT_TIMEOUT", "1s")
+    start = time.monotonic()
+    with pytest.raises(InvalidInput, match=r"no scheduler answers at .*; start one with: dask scheduler$") as caught:
+        run_sweep(diamond(log), store, cluster=ClusterOptions(scheduler=address))
+    assert "\n" not in str(caught.value)
+    assert time.monotonic() - start < 10
+
+
+def test_workers_of_another_version_are_refused(workers, monkeypatch):
+    monkeypatch.setattr(cluster, "__version__", "9.9")
+    with pytest.raises(InvalidInput, match=r"^workers have lnpbrian .*, this is lnpbrian 9\.9 on Python .*; install"):
+        cluster._prepare(workers, ClusterOptions())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 0}, "workers must be a whole number of at least 1, got 0"),
+        ({"scheduler": "tcp://a:1", "workers": 2}, "leave out either scheduler or workers"),
+        ({"scheduler": "tcp://a:1", "slurm": {}}, "leave out either scheduler or slurm"),
+        ({"slurm": {}, "memory_limit": "1GiB"}, "give slurm="),
+    ],
+)
+def test_options_that_exclude_each_other(options, message):
+    with pytest.raises(InvalidInput, match=message):
+        ClusterOptions(**options)
+
+
+if __name__ == "__main__":
+    # Functions are found by the name of this file as a module.
+    import test_sweep
+
+    test_sweep.script(*sys.argv[1:])
