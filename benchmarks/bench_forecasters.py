@@ -13,6 +13,8 @@ are this package's own forecasters without a network.
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -159,10 +161,9 @@ def main() -> None:
         figures = (r[k] for k in ("nrmse", "nrmse_median", "vpt_steps", "vpt_steps_median", "seconds"))
         table.add_row(r["series"], r["forecaster"], *(f"{x:.3g}" for x in figures))
     console.print(table)
-    write_json(
-        arguments.out,
-        {"versions": versions() | {"reservoirpy": version("reservoirpy")}, "rows": rows},
-    )
+    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+    found = {"versions": versions() | {"reservoirpy": version("reservoirpy")}, "machine": machine, "rows": rows}
+    write_json(arguments.out, found)
 
 
 if __name__ == "__main__":

@@ -433,7 +433,7 @@ def forecasted(options: Mapping[str, Any], network: Result, *, report: Report) -
             "nrmse": result.nrmse.tolist(),
             "one_step_nrmse": result.one_step_nrmse.tolist(),
             "vpt_steps": {f"{eps:g}": steps.tolist() for eps, steps in result.vpt_steps.items()},
-            "training": {name: network.record[name] for name in kept if name in network.record},
+            "learning": {name: network.record[name] for name in kept if name in network.record},
         }
     )
 

@@ -80,7 +80,7 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
     return {"paths": paths, "errors": errors, "rows": rows}
 
 
-def table(content: Mapping[str, Any]) -> list[list[str]]:
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     """Return the table as rows of text, its head first."""
     lines = [["pruning", "iteration", "neurons", "synapses", "NRMSE", "VPT"]]
     for method in METHODS:
@@ -97,7 +97,7 @@ def table(content: Mapping[str, Any]) -> list[list[str]]:
                     median_and_quartiles(point["vpt"], 1),
                 ]
             )
-    return lines
+    return {"Over the iterations": lines}
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
@@ -112,7 +112,7 @@ def draw(content: Mapping[str, Any]) -> Figure:
             axis.plot(path["iteration"], mean, color=COLORS[method], label=method)
             axis.fill_between(path["iteration"], mean - sd, mean + sd, color=COLORS[method], alpha=0.25, linewidth=0)
         axis.set(ylabel=size, xlabel="iteration", ylim=(0, None))
-        inset = axis.inset_axes((0.55, 0.5, 0.42, 0.42))
+        inset = axis.inset_axes((0.62, 0.66, 0.36, 0.3))
         ends = [content["paths"][method][size][-1] for method in ("AP", "LNP")]
         inset.bar((0, 1), [end["sd"] for end in ends], color=[COLORS["AP"], COLORS["LNP"]])
         inset.set_xticks((0, 1), ("AP", "LNP"), fontsize=7)

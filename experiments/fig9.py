@@ -54,7 +54,7 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
     return {"table": table, "rows": rows}
 
 
-def table(content: Mapping[str, Any]) -> list[list[str]]:
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     """Return the table as rows of text, its head first."""
     lines = [["pruning", "model", *(cell for level in LEVELS for cell in (f"{level} dB", "paper"))]]
     for r in content["table"]:
@@ -64,7 +64,7 @@ def table(content: Mapping[str, Any]) -> list[list[str]]:
             line.append(median_and_quartiles(r["nrmse"][level], 3))
             line.append("-" if paper is None else f"{paper[0]:g} ± {paper[1]:g}")
         lines.append(line)
-    return lines
+    return {"NRMSE by signal-to-noise ratio of the input": lines}
 
 
 def draw(content: Mapping[str, Any]) -> Figure:

@@ -6,7 +6,7 @@ import html
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,8 @@ from lnpbrian.experiments import fig3, fig9, table2, table6
 from lnpbrian.experiments.comparison import Plan
 from lnpbrian.records import versions, write_json
 from lnpbrian.sweep import Result, ResultStore, SweepProgress, Task, run_sweep
+
+Tables = dict[str, list[list[str]]]
 
 __all__ = ["EXPERIMENTS", "Experiment", "redraw", "run_experiment"]
 
@@ -36,8 +38,8 @@ class Experiment(Protocol):
         """Return everything that figure and table show."""
         ...
 
-    def table(self, content: Mapping[str, Any]) -> list[list[str]]:
-        """Return the table as rows of text, its head first."""
+    def tables(self, content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+        """Return tables as rows of text, heads first, by title."""
         ...
 
     def draw(self, content: Mapping[str, Any]) -> Figure:
@@ -104,48 +106,47 @@ def run_experiment(
     return content
 
 
-def redraw(path: str | os.PathLike[str]) -> list[list[str]]:
-    """Draw the figure and write the tables of an experiment beside its JSON, from that alone; return the table."""
+def redraw(path: str | os.PathLike[str]) -> Tables:
+    """Draw the figure and write the tables of an experiment beside its JSON, from that alone; return the tables."""
     source = Path(path)
     try:
         content = json.loads(source.read_text())
         experiment = EXPERIMENTS[content["experiment"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"{str(source)!r} holds no results of a sweep ({error!r})") from error
-    lines = experiment.table(content)
+    tables = experiment.tables(content)
+    if content.get("claims"):
+        rows = [[c["claim"], c["verdict"], _parts(c)] for c in content["claims"]]
+        tables["Claims"] = [["claim", "verdict", "found"], *rows]
     with files.replacing(source.with_suffix(".png")) as temporary:
         experiment.draw(content).savefig(temporary, dpi=150)
-    for suffix, text in ((".md", markdown(lines, content)), (".html", page(lines, content))):
+    for suffix, text in ((".md", markdown(tables)), (".html", page(tables, content))):
         with files.replacing(source.with_suffix(suffix)) as temporary:
             temporary.write_text(text)
-    return lines
+    return tables
 
 
-def markdown(lines: Sequence[Sequence[str]], content: Mapping[str, Any]) -> str:
-    """Return a table, and what became of the claims, as Markdown."""
-    head, *body = lines
-    text = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    text += ["| " + " | ".join(line) + " |" for line in body]
-    if content.get("claims"):
-        text += ["", "| claim | verdict | found |", "|---|---|---|"]
-        text += [f"| {c['claim']} | {c['verdict']} | {_parts(c)} |" for c in content["claims"]]
-    return "\n".join(text) + "\n"
+def markdown(tables: Tables) -> str:
+    """Return tables as Markdown."""
+
+    def text(lines: list[list[str]]) -> str:
+        head, *body = ("| " + " | ".join(line) + " |" for line in lines)
+        return "\n".join([head, "|" + "---|" * len(lines[0]), *body])
+
+    return "\n\n".join(f"**{title}**\n\n{text(lines)}" for title, lines in tables.items()) + "\n"
 
 
-def page(lines: Sequence[Sequence[str]], content: Mapping[str, Any]) -> str:
+def page(tables: Tables, content: Mapping[str, Any]) -> str:
     """Return the same as a page of HTML."""
 
-    def rows(cells: Sequence[Sequence[str]]) -> str:
-        head, *body = ["".join(f"<td>{html.escape(cell)}</td>" for cell in line) for line in cells]
-        return "\n".join(f"<tr>{line}</tr>" for line in [head.replace("td>", "th>"), *body])
+    def text(lines: list[list[str]]) -> str:
+        head, *body = ("".join(f"<td>{html.escape(cell)}</td>" for cell in line) for line in lines)
+        rows = "\n".join(f"<tr>{line}</tr>" for line in [head.replace("td>", "th>"), *body])
+        return f"<table>\n{rows}\n</table>"
 
     title = f"{content['experiment']}, {content['scale']} scale"
-    tables = [lines]
-    if content.get("claims"):
-        rows_of_claims = [[c["claim"], c["verdict"], _parts(c)] for c in content["claims"]]
-        tables.append([["claim", "verdict", "found"], *rows_of_claims])
-    body = "\n".join(f"<table>\n{rows(table)}\n</table>" for table in tables)
-    style = "body{font:14px sans-serif}table{border-collapse:collapse;margin:2em 0}"
+    body = "\n".join(f"<h2>{html.escape(name)}</h2>\n{text(lines)}" for name, lines in tables.items())
+    style = "body{font:14px sans-serif}table{border-collapse:collapse;margin:1em 0 2em}"
     style += "td,th{padding:.3em .6em;border:1px solid #ccc;text-align:left}"
     return (
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'

@@ -19,6 +19,7 @@ from lnpbrian.experiments.common import median_and_quartiles, plus_minus
 from lnpbrian.experiments.comparison import METHODS, MODELS, TRAININGS, Plan, spread
 from lnpbrian.experiments.paper import PREDICTION
 from lnpbrian.metrics import nrmse, nrmse_trace, valid_prediction_time
+from lnpbrian.readout import ReadoutOptions
 from lnpbrian.sweep import Result, Task
 from lnpbrian.tasks import forecast_task
 
@@ -56,6 +57,7 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
             row(found, method, model, training) for method in METHODS for model in MODELS for training in TRAININGS
         ],
         "without_a_network": [control(plan, series, *which) for series in SERIES for which in CONTROLS],
+        "with_readout": [with_readout(found, method, model) for method in METHODS[1:] for model in MODELS],
         "claims": claims(found),
         "rows": rows,
     }
@@ -111,10 +113,6 @@ def row(found: Rows, method: str, model: str, training: str) -> dict[str, Any]:
         "synapses": spread(r["synapses"] for r in mine),
         "operations_per_window": spread(r["synaptic_operations"] for r in mine),
         "operation_ratio": spread(found.ratios(method, model, training)),
-        "operation_ratio_with_readout": spread(
-            (a["synaptic_operations"] + a["readout_operations"]) / (b["synaptic_operations"] + b["readout_operations"])
-            for a, b in zip(found.of("unpruned", model, training), mine, strict=True)
-        ),
         "task_rate_hz": spread(r["task_rate_hz"] for r in mine),
         "paper": {
             "operations_per_window": reported.get("operations"),
@@ -129,6 +127,32 @@ def row(found: Rows, method: str, model: str, training: str) -> dict[str, Any]:
             line[f"{series} {name} of networks"] = spread(float(np.mean(windows(r, name))) for r in records)
             line["paper"][f"{series} {name}"] = reported.get(f"{series} {name}")
     return line
+
+
+def with_readout(found: Rows, method: str, model: str) -> dict[str, Any]:
+    """Return sparsity and operations without and with the readout of Lorenz-63 (table 5 of the paper)."""
+    dimensions = 3
+    before, after = (found.of(which, model, "STDP", "lorenz63") for which in ("unpruned", method))
+
+    def synapses(records: list[Mapping], kind: str | None) -> float:
+        options = None if kind is None else ReadoutOptions(kind=kind)
+        readout = (0 if options is None else options.synapses(r["readout_neurons"], dimensions) for r in records)
+        return float(np.mean([r["synapses"] + more for r, more in zip(records, readout, strict=True)]))
+
+    def operations(records: list[Mapping], *, readout: bool) -> np.ndarray:
+        return np.array([r["synaptic_operations"] + readout * r["readout_operations"] for r in records])
+
+    return {
+        "method": method,
+        "model": model,
+        "recurrent": 1 - synapses(after, None) / synapses(before, None),
+        "with_ridge": 1 - synapses(after, "ridge") / synapses(before, "ridge"),
+        "with_perceptron": 1 - synapses(after, "mlp") / synapses(before, "mlp"),
+        "operation_ratio": float(np.median(operations(before, readout=False) / operations(after, readout=False))),
+        "operation_ratio_with_readout": float(
+            np.median(operations(before, readout=True) / operations(after, readout=True))
+        ),
+    }
 
 
 def paper_ratio(method: str, model: str, training: str) -> float | None:
@@ -228,8 +252,34 @@ def _share(found: Rows, other: str, model: str, training: str, series: str) -> f
 # ------------------------------------------------------------------------------------------------- from the JSON alone
 
 
-def table(content: Mapping[str, Any]) -> list[list[str]]:
-    """Return the table as rows of text, its head first."""
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return tables as rows of text, heads first: table 2, controls, and what the readout adds (table 5)."""
+    return {
+        "Networks": _networks(content),
+        "Without a network": [
+            ["series", "forecaster", "NRMSE", "VPT"],
+            *(
+                [r["series"], r["name"], median_and_quartiles(r["nrmse"], 3), median_and_quartiles(r["vpt"], 1)]
+                for r in content["without_a_network"]
+            ),
+        ],
+        "With the readout": [
+            ["pruning", "model", "synapse sparsity (%)", "with ridge", "with perceptron", "SOP ratio", "with ridge"],
+            *(
+                [
+                    r["method"],
+                    r["model"],
+                    *(f"{100 * r[name]:.2f}" for name in ("recurrent", "with_ridge", "with_perceptron")),
+                    f"{r['operation_ratio']:.1f}",
+                    f"{r['operation_ratio_with_readout']:.1f}",
+                ]
+                for r in content["with_readout"]
+            ),
+        ],
+    }
+
+
+def _networks(content: Mapping[str, Any]) -> list[list[str]]:
     head = ["pruning", "model", "training", "SOPs (M)", "ratio", "paper"]
     for series in ("Lorenz-63", "Google"):
         head += [f"{series} NRMSE", "mean ± sd", "paper", "VPT", "mean ± sd", "paper"]
@@ -256,30 +306,35 @@ MARKERS = {("HRSNN", "BP"): "o", ("HRSNN", "STDP"): "s", ("CHRSNN", "BP"): "^", 
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
-    """Draw error and valid prediction time over operations, ours full and the paper's hollow."""
-    figure = Figure(figsize=(9, 7), layout="constrained")
+    """Draw error and valid prediction time by kind of pruning, ours full and the paper's hollow."""
+    figure = Figure(figsize=(10, 7), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True)
+    kinds = list(MARKERS)
     for column, (series, title) in enumerate(zip(SERIES, ("Lorenz-63", "Google stock"), strict=True)):
         for axis, name in zip(axes[:, column], ("nrmse", "vpt"), strict=True):
             for r in content["table"]:
-                color, marker = COLORS[r["method"]], MARKERS[r["model"], r["training"]]
-                x, y = 1 / r["operation_ratio"]["median"], r[f"{series} {name}"]
+                kind = (r["model"], r["training"])
+                style = {"color": COLORS[r["method"]], "marker": MARKERS[kind], "markersize": 6}
+                x = METHODS.index(r["method"]) + 0.2 * (kinds.index(kind) - 1.5)
+                y, reported = r[f"{series} {name}"], r["paper"][f"{series} {name}"]
                 error = [[y["median"] - y["quartile_1"]], [y["quartile_3"] - y["median"]]]
-                axis.errorbar(x, y["median"], error, color=color, marker=marker, markersize=6, linewidth=0.8, capsize=2)
-                reported, ratio = r["paper"][f"{series} {name}"], r["paper"]["operation_ratio"]
-                if reported is not None and ratio is not None:
-                    axis.plot(1 / ratio, reported[0], marker, color=color, markersize=6, fillstyle="none", alpha=0.7)
-            axis.set_xscale("log")
+                axis.errorbar(x, y["median"], error, linewidth=0.8, capsize=2, **style)
+                if reported is not None:
+                    axis.plot(x + 0.08, reported[0], fillstyle="none", alpha=0.7, **style)
             axis.spines[["top", "right"]].set_visible(False)
         axes[0, column].set(title=title, yscale="log")
-        axes[1, column].set_xlabel("synaptic operations over those of the unpruned network")
+        axes[1, column].set_xticks(range(len(METHODS)), [_labelled(content, method) for method in METHODS])
     axes[0, 0].set_ylabel("NRMSE, median and quartiles")
     axes[1, 0].set_ylabel("VPT (steps), median and quartiles")
-    entries = [figure.axes[0].plot([], [], "o", color=color, label=name)[0] for name, color in COLORS.items()]
-    entries += [
-        figure.axes[0].plot([], [], marker, color="grey", label=", ".join(which))[0]
-        for which, marker in MARKERS.items()
+    entries = [
+        axes[0, 0].plot([], [], marker, color="grey", label=", ".join(which))[0] for which, marker in MARKERS.items()
     ]
-    entries.append(figure.axes[0].plot([], [], "o", color="grey", fillstyle="none", label="the paper's")[0])
+    entries.append(axes[0, 0].plot([], [], "o", color="grey", fillstyle="none", label="the paper's")[0])
     figure.legend(handles=entries, frameon=False, ncols=5, loc="outside lower center")
     return figure
+
+
+def _labelled(content: Mapping[str, Any], method: str) -> str:
+    """Return the method with the range of its savings."""
+    ratios = [r["operation_ratio"]["median"] for r in content["table"] if r["method"] == method]
+    return method if method == "unpruned" else f"{method}\nSOPs / {min(ratios):.0f}..{max(ratios):.0f}"

@@ -73,7 +73,7 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
     return {"series": series(plan), "table": table, "rows": rows}
 
 
-def table(content: Mapping[str, Any]) -> list[list[str]]:
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     """Return the table as rows of text, its head first."""
     head = ["pruning", "model", "SOPs (M)", "ratio"]
     for name in content["series"]:
@@ -91,7 +91,7 @@ def table(content: Mapping[str, Any]) -> list[list[str]]:
                 median_and_quartiles(r[f"{name} one_step_nrmse"], 3),
             ]
         lines.append(line)
-    return lines
+    return {"Networks": lines}
 
 
 def draw(content: Mapping[str, Any]) -> Figure:

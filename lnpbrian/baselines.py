@@ -119,7 +119,8 @@ def random_network(
     >>> small.n_alive, small.n_synapses, int(small.excitatory[small.alive].sum())
     (20, 30, 16)
     """
-    _check_sizes(spec, n_neurons, n_synapses, edges=n_neurons * (n_neurons - 1))
+    checks.generator("rng", rng)
+    n_neurons, n_synapses = _sizes(spec, n_neurons, n_synapses, edges=n_neurons * (n_neurons - 1))
     living = np.flatnonzero(spec.alive)
     excitatory = living[spec.excitatory[living]]
     inhibitory = living[~spec.excitatory[living]]
@@ -175,7 +176,7 @@ def magnitude_pruning(
     The sum of a neuron goes over its synapses in both directions. Of equal sums the neuron with fewer synapses goes,
     then the first; of equal weights the later one.
     """
-    _check_sizes(spec, n_neurons, n_synapses, edges=spec.n_synapses)
+    n_neurons, n_synapses = _sizes(spec, n_neurons, n_synapses, edges=spec.n_synapses)
     size = np.abs(spec.weights)
     n = spec.n_neurons
     strength = np.bincount(spec.pre, size, minlength=n) + np.bincount(spec.post, size, minlength=n)
@@ -361,7 +362,7 @@ def iterative_magnitude_pruning(
         If the network has fewer synapses, or a callable returns something else than is described here.
     """
     checks.count("n_synapses", n_synapses)
-    _check_sizes(spec, spec.n_alive, n_synapses, edges=spec.n_synapses)
+    _sizes(spec, spec.n_alive, n_synapses, edges=spec.n_synapses)
     targets = np.geomspace(spec.n_synapses, n_synapses, checks.count("iterations", iterations) + 1)[1:]
     for target in targets.round().astype(int):
         rates = None if activity is None else _measured(activity, spec)
@@ -392,13 +393,13 @@ def _enough(spec: NetworkSpec, order: np.ndarray, rates: np.ndarray, goal: float
     return enough
 
 
-def _check_sizes(spec: NetworkSpec, n_neurons: int, n_synapses: int, *, edges: int) -> None:
-    checks.count("n_neurons", n_neurons)
-    checks.count("n_synapses", n_synapses, minimum=0)
-    if n_neurons > spec.n_alive:
-        raise InvalidInput(f"n_neurons must be at most {spec.n_alive}, the neurons of the network; got {n_neurons}")
-    if n_synapses > edges:
-        raise InvalidInput(f"n_synapses must be at most {edges} here, got {n_synapses}")
+def _sizes(spec: NetworkSpec, n_neurons: int, n_synapses: int, *, edges: int) -> tuple[int, int]:
+    n, m = checks.count("n_neurons", n_neurons), checks.count("n_synapses", n_synapses, minimum=0)
+    if n > spec.n_alive:
+        raise InvalidInput(f"n_neurons must be at most {spec.n_alive}, the neurons of the network; got {n}")
+    if m > edges:
+        raise InvalidInput(f"n_synapses must be at most {edges} here, got {m}")
+    return n, m
 
 
 def _lowest(values: np.ndarray, spec: NetworkSpec, number: int) -> np.ndarray:
@@ -416,6 +417,7 @@ def _compensated(pruned: NetworkSpec, spec: NetworkSpec, rates: np.ndarray | Non
     """Return the network with the mean input that its neurons have lost added to their bias."""
     if rates is None:
         return pruned
+    checks.array("rates", rates, shape=(spec.n_neurons,))
     # A spike brings a current of w tau_syn in total, or moves the potential of its target by w.
     gain = spec.synaptic_time_constant or spec.time_constants
 

@@ -213,7 +213,7 @@ def _step(fixed: _Static, neurons: _Neurons, weights: Any, state: _State, extern
     `extra` is added to the synaptic currents with the spikes of the step.
     """
     jax = _jax()
-    jnp, still = jax.numpy, jax.lax.stop_gradient
+    jnp = jax.numpy
     x, y = fixed.dt / fixed.tau_syn, fixed.dt / neurons.tau_m
     b = neurons.bias + external
     # The part of the step in which the neuron is free. Its potential feels I_syn by y (e^-x - e^-y)/(y - x).
@@ -603,7 +603,7 @@ class _Training:
         return losses
 
     def _solve(self) -> float:
-        """Solve the readout for the features of the last chunks, as many as an epoch has, and return its error there."""
+        """Solve the readout for the features of the last chunks, as many as an epoch has; return its error there."""
         z = self._z
         x = np.concatenate([features for features, _ in self._seen])
         rows = np.concatenate([samples for _, samples in self._seen])

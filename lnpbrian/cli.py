@@ -402,13 +402,13 @@ def sweep(
     console.print(f"Wrote {name}.json, .png, .md and .html to {directory}", soft_wrap=True, markup=False)
 
 
-def _show_sweep(lines: list[list[str]]) -> None:
-    """Print the table of an experiment."""
-    head, *body = lines
-    table = Table(*head)
-    for line in body:
-        table.add_row(*line)
-    console.print(table)
+def _show_sweep(tables: dict[str, list[list[str]]]) -> None:
+    """Print the tables of an experiment."""
+    for title, (head, *body) in tables.items():
+        table = Table(*head, title=title)
+        for line in body:
+            table.add_row(*line)
+        console.print(table)
 
 
 def _data_files(given: Iterable[str]) -> dict[str, str]:

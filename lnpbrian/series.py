@@ -384,8 +384,8 @@ def mackey_glass(
     >>> mackey_glass(17, samples=5, start=1.0).values.ravel().tolist()
     [1.0, 1.0, 1.0, 1.0, 1.0]
     """
-    if tau not in MACKEY_GLASS:
-        raise InvalidInput(f"tau must be one of {', '.join(map(str, MACKEY_GLASS))}, got {tau!r}")
+    if not isinstance(tau, (int, np.integer)) or tau not in MACKEY_GLASS:
+        raise InvalidInput(f"tau must be a whole number in {min(MACKEY_GLASS)}..{max(MACKEY_GLASS)}, got {tau!r}")
     checks.count("samples", samples, minimum=3)
     checks.count("steps_per_delay", steps_per_delay)
     lyapunov_time, past = MACKEY_GLASS[tau]

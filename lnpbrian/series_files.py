@@ -340,8 +340,9 @@ def _recognised(values: np.ndarray) -> tuple[str, float | None]:
     for velocity, step, exponent in known:
         near = 0
         for n in rows:
-            move = _step(velocity, values[n], step) - values[n]
-            near += bool(np.abs(values[n] + move - values[n + 1]).max() <= 1e-3 * np.abs(move).max())
+            after = _step(velocity, values[n], step)
+            moved, missed = np.abs(after - values[n]).max(), np.abs(after - values[n + 1]).max()
+            near += bool(np.isfinite(moved) and missed <= 1e-3 * moved)
         # Not all: some rows may have been interpolated.
         if near > 0.8 * len(rows):
             return f"{step:g} time units", 1 / (exponent * step)
@@ -389,9 +390,10 @@ def _wind(file: Path, times: np.ndarray | None, direction: np.ndarray, speed: np
     if not kept.any():
         raise InvalidInput(f"{file} has no wind speed in its {len(metres)} rows; choose a station that reports wind")
     data = np.column_stack([metres, direction])[kept]
-    if times is None:
-        index = np.flatnonzero(kept)
-    else:
+    index, grid = np.flatnonzero(kept), (_HOUR, 0.0)
+    if times is not None:
+        # Rows without a value tell the rhythm too.
+        grid = _rhythm(np.unique(times))
         times, data = _in_order(file, times[kept], data, notes)
     metres, direction = data.T
     bogus = (direction < 0) | (direction > 360)
@@ -405,15 +407,15 @@ def _wind(file: Path, times: np.ndarray | None, direction: np.ndarray, speed: np
     notes.add(np.sum(~pointing & ~calm), "observation{s} without a direction {was} given the direction (0, 0)")
     angle = np.deg2rad(np.where(pointing, direction, 0))
     weight = np.where(pointing & ~calm, 1.0, 0.0)
-    values = np.column_stack([metres, weight * np.sin(angle), weight * np.cos(angle)])
-    step = _HOUR
+    # Rounded, for the sine of 360 degrees is not quite 0, and a column of such zeros would be scaled up.
+    values = np.column_stack([metres, *np.round([weight * np.sin(angle), weight * np.cos(angle)], 12)])
     if times is not None:
-        index, values, step = _on_grid(times, values, notes)
+        index, values = _on_grid(times, values, grid, notes)
     values = _filled(index, values, notes)
     columns: tuple[str, ...] = ("speed (m/s)", "sine of direction", "cosine of direction")
     if not pointing.any():
         values, columns = values[:, :1], columns[:1]
-    return _series(file, values, columns, scored=(0,), step=_duration(step), notes=notes)
+    return _series(file, values, columns, scored=(0,), step=_duration(max(grid[0], _HOUR)), notes=notes)
 
 
 def _in_order(file: Path, times: np.ndarray, data: np.ndarray, notes: _Notes) -> tuple[np.ndarray, np.ndarray]:
@@ -431,24 +433,32 @@ def _in_order(file: Path, times: np.ndarray, data: np.ndarray, notes: _Notes) ->
     return times[~again], data[~again]
 
 
-def _on_grid(times: np.ndarray, values: np.ndarray, notes: _Notes) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return numbers of samples, their values (n, D) and their distance in seconds, an hour or more.
-
-    The distance is the most frequent one between observations. What is observed more often is averaged over full
-    hours; what is observed between the regular times is averaged with the nearest of them.
-    """
+def _rhythm(times: np.ndarray) -> tuple[float, float]:
+    """Return the most frequent distance of distinct, increasing times, and their most frequent place within it."""
     step = _most_frequent(np.diff(times)) if len(times) > 1 else _HOUR
+    return step, _most_frequent(times % step)
+
+
+def _on_grid(
+    times: np.ndarray, values: np.ndarray, grid: tuple[float, float], notes: _Notes
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return numbers of samples and their values (n, D).
+
+    What is observed more often than hourly is averaged over full hours; what is observed between the regular times is
+    averaged with the nearest of them.
+    """
+    step, place = grid
     if step < _HOUR:
-        bins, step = np.floor(times / _HOUR), _HOUR
-        words = "observation{s} {was} averaged over full hours"
+        bins = np.floor(times / _HOUR)
     else:
-        bins = np.floor((times - _most_frequent(times % step)) / step + 0.5)
-        words = "observation{s} beside the regular ones {was} averaged with them"
+        bins = np.floor((times - place) / step + 0.5)
     numbers, inverse, counts = np.unique(bins.astype(np.int64), return_inverse=True, return_counts=True)
     means = np.column_stack([np.bincount(inverse, column) for column in values.T]) / counts[:, np.newaxis]
-    if len(numbers) < len(times):
-        notes.add(len(times) if words.endswith("hours") else len(times) - len(numbers), words)
-    return numbers, means, step
+    if step < _HOUR:
+        notes.add(len(times), "observation{s} {was} averaged over full hours")
+    else:
+        notes.add(len(times) - len(numbers), "observation{s} beside the regular ones {was} averaged with them")
+    return numbers, means
 
 
 def _most_frequent(values: np.ndarray) -> float:
@@ -500,10 +510,12 @@ def _series(
         raise InvalidInput(
             f"{file} has {len(values)} usable samples in a row, at least 3 are needed; give a longer file"
         )
-    moving = np.ptp(values, axis=0) > 0
+    moving = np.ptp(values, axis=0) > 1e-9 * np.abs(values).max(axis=0)  # means of equal values differ by rounding
     for k in scored or range(len(columns)):
         if not moving[k]:
-            raise InvalidInput(f"{file} is constant ({columns[k]} is always {values[0, k]:g}); give another file")
+            raise InvalidInput(
+                f"{file} is constant ({columns[k]} is always {values[0, k]:g}); leave that out, or give another file"
+            )
     for k in np.flatnonzero(~moving).tolist():
         notes.sentences.append(f"The column {columns[k]} is constant and was left out.")
     # A scored column comes first, so its number stays.

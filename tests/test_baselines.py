@@ -140,6 +140,19 @@ def test_random_networks_that_do_not_exist_are_refused(sizes, message):
         random_network(FULL, n_neurons=sizes[0], n_synapses=sizes[1], rng=np.random.default_rng(0))
 
 
+def test_weights_that_no_synapse_has_are_not_invented():
+    # Both synapses of the full network come from excitatory neurons, neuron 2 is inhibitory.
+    full = replace(network([(0, 1), (1, 0)], [1, 1], 3), excitatory=np.array([True, True, False]))
+    with pytest.raises(InvalidInput, match=r"^the network has no synapse of one sign[^\n]+$"):
+        random_network(full, n_neurons=3, n_synapses=6, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("rates", [np.ones(59), np.full(60, -1.0)], ids=["59", "negative"])
+def test_rates_of_other_neurons_are_refused(rates):
+    with pytest.raises(InvalidInput, match=r"^rates must [^\n]+$"):
+        magnitude_pruning(FULL, n_neurons=60, n_synapses=10, rates=rates)
+
+
 # ---------------------------------------------------------------------------------------------------- by magnitude
 
 

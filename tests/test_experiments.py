@@ -11,6 +11,7 @@ from brian2 import ms
 from lnpbrian.experiments import (
     ablation,
     covariance_accuracy,
+    forecast_controls,
     study_rescale,
     twin_perturbation,
     twins_and_tangents,
@@ -19,6 +20,15 @@ from lnpbrian.forecasting import forecast
 from lnpbrian.models.parts import LIFParameters
 from lnpbrian.options import PruneOptions, TuningOptions
 from lnpbrian.readout import ReadoutOptions
+
+
+def test_forecast_controls_run(tmp_path, monkeypatch):
+    options = ["--seeds", "0", "--windows", "2", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["forecast_controls", *options])
+    forecast_controls.main()
+    rows = json.loads((tmp_path / "forecast_controls.json").read_text())["rows"]
+    assert [row["forecaster"] for row in rows] == list(forecast_controls.CONTROLS)
+    assert all(len(row["nrmse_windows"]) == 2 for row in rows)
 
 
 def test_twin_perturbation_runs(tmp_path, monkeypatch):

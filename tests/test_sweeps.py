@@ -64,7 +64,7 @@ def record(operations, nrmse, vpt, *, neurons=10):
             "nrmse": [nrmse, nrmse],
             "one_step_nrmse": [nrmse / 10, nrmse / 10],
             "vpt_steps": {"0.1": [vpt, vpt], "0.3": [vpt, vpt], "0.5": [vpt, vpt]},
-            "training": {},
+            "learning": {},
         }
     )
 
@@ -127,7 +127,7 @@ def test_backpropagation_is_a_unit_as_well():
     pytest.importorskip("jax")
     plan, done = Plan(replace(TINY, phase=60), {}), {}
     result = compute(plan.forecast("CHRSNN", "LNP", "BP", "lorenz63", 0), done)
-    assert np.isfinite(result.record["training"]["losses"]).all()
+    assert np.isfinite(result.record["learning"]["losses"]).all()
     trained = done[plan.trained("CHRSNN", "LNP", "BP", "lorenz63", 0)]
     before = NetworkSpec.from_arrays(done[plan.network("CHRSNN", "LNP", 0)].arrays)
     after = NetworkSpec.from_arrays(trained.arrays)
@@ -163,19 +163,24 @@ def test_table_of_made_up_results():
     content = table2.summarise(plan, made_up(table2.tasks(plan)))
     line = next(r for r in content["table"] if (r["method"], r["model"], r["training"]) == ("LNP", "HRSNN", "BP"))
     assert line["operation_ratio"]["median"] == 50
+    beside = next(r for r in content["with_readout"] if (r["method"], r["model"]) == ("LNP", "HRSNN"))
     # (1000 + 10)/(20 + 10): the readout is not pruned.
-    assert line["operation_ratio_with_readout"]["median"] == pytest.approx(1010 / 30)
+    assert beside["operation_ratio_with_readout"] == pytest.approx(1010 / 30)
+    # 100 synapses of 100, and 2 neurons that are read by 3 outputs, or by 20 hidden neurons and these by 3 outputs.
+    assert beside["recurrent"] == 0
     assert line["paper"]["operation_ratio"] == pytest.approx(815.77 / 22.87)
     verdicts = {c["claim"]: c["verdict"] for c in content["claims"]}
     assert verdicts["HRSNN: LNP needs at least 35 times fewer synaptic operations"] == "held"
     assert verdicts["LNP forecasts better than activity pruning at equal operations"] == "held"
     assert verdicts["LNP forecasts better than random networks of the same size"] == "not held"
     assert verdicts["BP trains better than STDP (median NRMSE on Lorenz-63)"] == "not held"
-    lines = table2.table(json.loads(json.dumps(content)))
+    tables = table2.tables(json.loads(json.dumps(content)))
+    lines = tables["Networks"]
     assert {len(line) for line in lines} == {len(lines[0])}
     assert len(lines) == 1 + 4 * 2 * 2
     assert lines[-1][5] == "-"
-    assert len(content["without_a_network"]) == 6
+    assert len(tables["Without a network"]) == 1 + 6
+    assert len(tables["With the readout"]) == 1 + 6
 
 
 @pytest.mark.parametrize("module", [table2, table6, fig3, fig9])
@@ -189,11 +194,11 @@ def test_figures_and_tables_come_from_the_json_alone(module, tmp_path):
     content = {"experiment": module.NAME, "scale": "tiny", **module.summarise(plan, results)}
     path = tmp_path / f"{module.NAME}.json"
     path.write_text(json.dumps(content))
-    lines = sweeps.redraw(path)
+    rows = sum(map(len, sweeps.redraw(path).values()))
     assert path.with_suffix(".png").stat().st_size > 10_000
     markdown, page = (path.with_suffix(suffix).read_text() for suffix in (".md", ".html"))
-    assert markdown.count("\n") >= len(lines) + 1
-    assert page.count("<tr>") >= len(lines)
+    assert markdown.count("\n|") == rows + len(page.split("<table>")) - 1
+    assert page.count("<tr>") == rows
     assert "LNP" in page
 
 
@@ -217,7 +222,8 @@ def test_command_from_start_to_table_and_on(tmp_path, monkeypatch, capsys):
         for s in table2.SERIES
     }
     monkeypatch.setattr(table2, "tasks", lambda plan: keys)
-    monkeypatch.setattr(table2, "summarise", lambda plan, results: {"table": [], "found": len(results)})
+    monkeypatch.setattr(table2, "summarise", lambda plan, results: {"found": len(results)})
+    monkeypatch.setattr(table2, "tables", lambda content: {"Found": [["found"], [str(content["found"])]]})
     monkeypatch.setattr(table2, "draw", lambda content: __import__("matplotlib.figure").figure.Figure())
     arguments = ["sweep", "table2", "--workers", "2", "--dashboard", "none"]
     arguments += ["--store", str(tmp_path / "store"), "--out", str(tmp_path / "out")]
