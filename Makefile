@@ -39,6 +39,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/bench_lnp.py
 	$(BIN)/python benchmarks/bench_structure.py
 	$(BIN)/python benchmarks/bench_devices.py
+	$(BIN)/python benchmarks/bench_forecasters.py
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "lnpbrian needs Python 3.12 or newer on the PATH (tried python3.12, python3, python3.13)" >&2; exit 2; }
@@ -49,7 +50,7 @@ $(VENV)/.base: $(PACKAGING) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: $(PACKAGING) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,bp]'
 	@touch $@ $(VENV)/.base
 
 $(VENV)/.lint: $(PACKAGING) | $(BIN)/python

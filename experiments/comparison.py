@@ -376,9 +376,9 @@ def path(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
     (goal,) = needs
     end = _network_at(goal, options["stops"][-1])
     wanted = _operations(end, encoder, task, options)["operations_per_s"]
-    before = _operations(start, encoder, task, options)["operations_per_s"]
+    at_first = _operations(start, encoder, task, options)["operations_per_s"]
     # Operations fall with the square of the neurons.
-    rate = 1 - (wanted / before) ** (0.5 / options["iterations"])
+    rate = 1 - (wanted / at_first) ** (0.5 / options["iterations"])
     phase = _phase(options, task)
     stretches = np.array_split(phase, max(1, len(phase) // RETRAINING))
 

@@ -19,6 +19,7 @@ from lnpbrian.experiments import fig3, fig9, table2, table6
 from lnpbrian.experiments.comparison import Plan
 from lnpbrian.records import versions, write_json
 from lnpbrian.sweep import Result, ResultStore, SweepProgress, Task, run_sweep
+from lnpbrian.tasks import forecast_task
 
 Tables = dict[str, list[list[str]]]
 
@@ -89,11 +90,13 @@ def run_experiment(
     start = time.perf_counter()
     tasks = experiment.tasks(plan)
     results = run_sweep(list(tasks.values()), ResultStore(store), cluster=cluster, report=report)
+    data = plan.data.items()
     content = {
         "experiment": name,
         "scale": scale,
         "plan": plan.describe(),
         "seeds": list(range(plan.scale.seeds)),
+        "data_notes": {series: list(forecast_task(series, data=path, n_windows=1).notes) for series, path in data},
         "versions": versions(),
         "seconds": {
             "of_this_run": time.perf_counter() - start,

@@ -207,6 +207,42 @@ def _overshoot(fixed: _Static, b: Any, c: Any, d: Any, y: Any, x: float, spike: 
     return jnp.where(spike, s - (value - still(value)) / still(derivative), 0)
 
 
+def _propagate(out: Any, weights: Any) -> Any:
+    """Return ``out @ weights``; in single precision the gradient by `out` is made of bfloat16, twice as fast or more.
+
+    The forward pass stays as it is. The gradient sums many synapses, with relative errors of 0.4 % at most in each.
+    There is no gradient by the weights, see `_compiled_gradient`.
+    """
+    jax = _jax()
+    dtype = jax.numpy.bfloat16 if weights.dtype == np.float32 else weights.dtype
+
+    @jax.custom_vjp
+    def product(out: Any, weights: Any, back: Any) -> Any:
+        return out @ weights
+
+    def forward(out: Any, weights: Any, back: Any) -> Any:
+        return out @ weights, back
+
+    def backward(back: Any, gradient: Any) -> Any:
+        by_out = jax.lax.dot(gradient.astype(dtype), back, preferred_element_type=gradient.dtype)
+        return by_out, None, None
+
+    product.defvjp(forward, backward)
+    return product(out, weights, weights.T.astype(dtype))
+
+
+def _felt(ya: Any, x: float, decay_m: Any) -> Any:
+    """Return ``ya (e^-x - e^-ya)/(ya - x)``, what the potential feels of I_syn, with its derivative by `ya`."""
+    jnp, still = _jax().numpy, _jax().lax.stop_gradient
+    y, e, decay_s = still(ya), still(decay_m), math.exp(-x)
+    z = y - x
+    near = abs(z) < 1e-3
+    far = jnp.where(near, 1, z)
+    phi = jnp.where(near, decay_s * (1 - z / 2 * (1 - z / 3 * (1 - z / 4 * (1 - z / 5)))), (decay_s - e) / far)
+    by_z = jnp.where(near, decay_s * (z / 3 - 0.5), (e - phi) / far)
+    return y * phi + (phi + y * by_z) * (ya - y)
+
+
 def _step(fixed: _Static, neurons: _Neurons, weights: Any, state: _State, external: Any, extra: Any) -> Any:
     """Return the state after one step, and its spikes and overshoots in steps, each of shape (B, N).
 
@@ -216,15 +252,10 @@ def _step(fixed: _Static, neurons: _Neurons, weights: Any, state: _State, extern
     jnp = jax.numpy
     x, y = fixed.dt / fixed.tau_syn, fixed.dt / neurons.tau_m
     b = neurons.bias + external
-    # The part of the step in which the neuron is free. Its potential feels I_syn by y (e^-x - e^-y)/(y - x).
+    # The part of the step in which the neuron is free.
     ya = y * jnp.clip(1 - state.left, 0, 1)
     decay_m, decay_s = jnp.exp(-ya), math.exp(-x)
-    z = ya - x
-    near = abs(z) < 1e-3
-    ratio = (decay_s - decay_m) / jnp.where(near, 1, z)
-    series = decay_s * (1 - z / 2 * (1 - z / 3 * (1 - z / 4 * (1 - z / 5))))
-    felt = ya * jnp.where(near, series, ratio)
-    v = state.v * decay_m + b * (1 - decay_m) + felt * state.current
+    v = state.v * decay_m + b * (1 - decay_m) + _felt(ya, x, decay_m) * state.current
     current = state.current * decay_s
     spike = (v >= 1) & neurons.alive
     left = jnp.maximum(state.left - 1, 0)
@@ -237,7 +268,7 @@ def _step(fixed: _Static, neurons: _Neurons, weights: Any, state: _State, extern
         overshoot = jnp.zeros_like(v)
         fired = out = surrogate_spike(v - 1, fixed.slope) * neurons.alive
     left = jnp.where(spike, fixed.refractory - overshoot, left)
-    return _State(jnp.where(spike, 0, v), current + out @ weights + extra, left), (fired, overshoot)
+    return _State(jnp.where(spike, 0, v), current + _propagate(out, weights) + extra, left), (fired, overshoot)
 
 
 def _initial(spec: NetworkSpec, batch: int, dtype: str) -> _State:

@@ -122,6 +122,7 @@ def prune(
             )
         chosen = {name: context.params[name] for name in PruneJob.__dataclass_fields__}
         job, directory = PruneJob(**chosen), checks.writable_directory("--out", out)
+    _show_notes(job.task, job.series.notes)
     going_on = job.begin(directory)
     try:
         with console.status("building the network and checking its rate (compiles on first use)"):
@@ -381,10 +382,11 @@ def sweep(
         _show_sweep(redraw_sweep(directory / f"{name}.json"))
         return
     size = SCALES[checks.choice("--scale", scale, SCALES)]
-    given: dict[str, Any] = {"seeds": seeds, "windows": windows, "neurons": neurons}
-    size = dataclasses.replace(
-        size, **{option: checks.count(f"--{option}", value) for option, value in given.items() if value is not None}
-    )
+    given = {"seeds": seeds, "windows": windows, "neurons": neurons}
+    changes: dict[str, Any] = {
+        option: checks.count(f"--{option}", value) for option, value in given.items() if value is not None
+    }
+    size = dataclasses.replace(size, **changes)
     plan = Plan(size, _data_files(data or []))
     options = ClusterOptions(
         workers=workers,
@@ -411,6 +413,12 @@ def _show_sweep(tables: dict[str, list[list[str]]]) -> None:
         console.print(table)
 
 
+def _show_notes(name: str, notes: Iterable[str]) -> None:
+    """Print what was done to the data of a series."""
+    for note in notes:
+        console.print(f"{name}: {note}", soft_wrap=True, markup=False)
+
+
 def _data_files(given: Iterable[str]) -> dict[str, str]:
     files = {}
     for entry in given:
@@ -418,7 +426,7 @@ def _data_files(given: Iterable[str]) -> dict[str, str]:
         if name not in ("google", "wind") or not path:
             raise InvalidInput(f"--data must be google=FILE or wind=FILE, got {entry!r}")
         # Read now: what is wrong with it shows before any work.
-        forecast_task(name, data=path, n_windows=1)
+        _show_notes(name, forecast_task(name, data=path, n_windows=1).notes)
         files[name] = path
     return files
 

@@ -27,7 +27,7 @@ __all__ = [
 
 # Largest Lyapunov exponents a time unit, of the published parameters.
 LORENZ63_EXPONENT = 0.9056
-ROESSLER_EXPONENT = 0.0901
+ROESSLER_EXPONENT = 0.0888
 
 # Of a series without published parts; that of Lorenz-63, 11250 of 20000.
 TRAINING_FRACTION = 0.5625
@@ -286,9 +286,10 @@ def roessler(
 
     Notes
     -----
-    dx/dt = -y - z, dy/dt = x + a y, dz/dt = b + z (x - c). The largest Lyapunov exponent is LAMBDA for the defaults
-    (`lnpbrian.spectrum.flow_spectrum`); with other parameters no Lyapunov time is given. Start, step, the 7700 samples
-    and the training part of 3000 are those of arXiv 2403.03409, table 5.
+    dx/dt = -y - z, dy/dt = x + a y, dz/dt = b + z (x - c). The largest Lyapunov exponent is 0.0888 +- 0.0005 for
+    the defaults, by `lnpbrian.spectrum.flow_spectrum` over 60,000 units of time; Wolf et al. (1985,
+    doi:10.1016/0167-2789(85)90011-9) have 0.13 bits, which is 0.090. With other parameters no Lyapunov time is given.
+    Start, step, the 7700 samples and the training part of 3000 are those of arXiv 2403.03409, table 5.
 
     Examples
     --------

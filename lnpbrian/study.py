@@ -88,6 +88,8 @@ class Study:
                     "warm_up": self.task.warm_up,
                     "horizon": self.task.horizon,
                     "lyapunov_time_steps": self.task.lyapunov_time,
+                    "columns": list(self.task.columns),
+                    "notes": list(self.task.notes),
                 },
                 "readout": plain(self.readout),
                 "pruning": plain(self.pruning.options),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,8 @@ __all__ = ["PROTOCOLS", "SERIES", "ForecastTask", "forecast_task", "long_protoco
 
 SERIES = ("lorenz63", "roessler", "mackey_glass", "google", "wind")
 PROTOCOLS = ("short", "long")
+# What a file must hold.
+_KINDS = {"google": "stock", "wind": "wind"}
 # Training, validation and test samples (arXiv 2403.03409, tables 3 and 4).
 _LONG = {"lorenz63": (11250, 3750, 5000), "roessler": (3000, 1000, 1000)}
 
@@ -42,6 +45,8 @@ class ForecastTask:
         In samples.
     columns : tuple of str
         Names of the dimensions.
+    notes : tuple of str
+        What was done to the data before they became a series.
     scored : tuple of int
         Dimensions whose forecast is judged; the others are only fed back. Empty for all.
     fit, validation : ndarray, shape (M, warm_up + L, D), optional
@@ -60,6 +65,7 @@ class ForecastTask:
     sigma: np.ndarray
     lyapunov_time: float | None = None
     columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     scored: tuple[int, ...] = ()
     fit: np.ndarray | None = None
     validation: np.ndarray | None = None
@@ -129,12 +135,17 @@ def named_series(name: str, data: str | os.PathLike[str] | None = None) -> Serie
     """
     checks.choice("series", name, SERIES)
     if data is not None:
-        if name not in ("google", "wind"):
+        if name not in _KINDS:
             raise InvalidInput(f"{name} is generated and takes no data file; use google or wind with one")
-        return read_series(data)
+        return read_series(data, kind=_KINDS[name], name=name)
     if name == "wind":
         raise InvalidInput(wind_help())
-    generated = {"lorenz63": lorenz63, "roessler": roessler, "mackey_glass": mackey_glass, "google": google_stock}
+    generated: dict[str, Callable[[], Series]] = {
+        "lorenz63": lorenz63,
+        "roessler": roessler,
+        "mackey_glass": mackey_glass,
+        "google": google_stock,
+    }
     return generated[name]()
 
 
@@ -354,5 +365,6 @@ def _standardised(series: Series, x: np.ndarray) -> ForecastTask:
         sigma=z.std(axis=0),
         lyapunov_time=series.lyapunov_time,
         columns=series.columns,
+        notes=series.notes,
         scored=series.scored,
     )

@@ -272,6 +272,19 @@ def test_activity_pruning_removes_the_least_active_neurons_first():
     assert result.status == "no more than 3 neurons were left"
 
 
+def test_activity_is_measured_again_after_training():
+    full = network([], [], 6)
+
+    def activity(spec):
+        return np.arange(6.0) if spec.n_alive == 6 else np.arange(6.0)[::-1]
+
+    result = activity_pruning(
+        full, activity=activity, retrain=untrained, prune_rate=0.01, iterations=2, minimum_neurons=1
+    )
+    assert np.flatnonzero(~result.spec.alive).tolist() == [0, 5]
+    assert result.status == "all iterations were done"
+
+
 def test_of_equally_active_neurons_those_with_fewer_synapses_go_first():
     full = network([(0, 1), (0, 2), (1, 2), (3, 0)], np.ones(4), 4)  # degrees 3, 2, 2, 1
     order = []

@@ -137,8 +137,8 @@ def test_gradient_on_the_grid_is_that_of_the_surrogate():
 
 
 def test_surrogate_gradient_of_one_spike_in_closed_form():
-    # Neuron 0 drives neuron 1, held below threshold by its bias, which is read; one step after the spike of neuron 0
-    # the potential of neuron 1 rises by w (e^-x - e^-y) y/(y - x), and its surrogate spikes are the only gradient.
+    # Neuron 0 fires at once; its spike makes I_syn of neuron 1 jump by w, whose potential 0.5 then rises by
+    # w (e^-x - e^-y) y/(y - x) in the next step. The derivative by w is that by the jump, since out = 1.
     spec = NetworkSpec(
         "pair",
         time_constants=np.array([0.02, 0.02]),
@@ -157,14 +157,16 @@ def test_surrogate_gradient_of_one_spike_in_closed_form():
     fixed = bptt._static(spec, "float64", 4.0)
     external = np.array([[100.0, 0.0]])
 
-    def last(w):
-        state, weights = bptt._initial(spec, 1, "float64"), jax.numpy.zeros((2, 2)).at[0, 1].set(w)
-        state, (first, _) = bptt._step(fixed, bptt._constants(spec, "float64"), weights, state, external, 0)
-        state, (second_, _) = bptt._step(fixed, bptt._constants(spec, "float64"), weights, state, external, 0)
-        return second_[0, 1], first[0, 0]
+    def last(jump):
+        """Return the surrogate spike of neuron 1, one step after its current jumped by `jump`."""
+        state, weights = bptt._initial(spec, 1, "float64"), jax.numpy.zeros((2, 2))
+        extra = jax.numpy.zeros((1, 2)).at[0, 1].set(jump)
+        state, (first, _) = bptt._step(fixed, bptt._constants(spec, "float64"), weights, state, external, extra)
+        state, (second, _) = bptt._step(fixed, bptt._constants(spec, "float64"), weights, state, external, 0)
+        return second[0, 1], first[0, 0]
 
     with jax.enable_x64(True):
-        slope, fired = jax.grad(last, has_aux=True)(1e-9)
+        slope, fired = jax.grad(last, has_aux=True)(0.0)
     x, y = 0.001 / 0.005, 0.001 / 0.02
     rise = y * (np.exp(-x) - np.exp(-y)) / (y - x)
     assert fired == 1

@@ -51,7 +51,7 @@ def test_google_prices():
     ("name", "rows", "lyapunov_time", "step"),
     [
         ("Lorenz20000", 20001, 110.42, "0.01 time units"),
-        ("Rossler12700", 12734, 1 / (0.03 * 0.0885), "0.03 time units"),
+        ("Rossler12700", 12734, 375.4, "0.03 time units"),
     ],
 )
 def test_published_systems_are_recognised(name, rows, lyapunov_time, step):
@@ -167,6 +167,13 @@ def test_frequent_observations_are_averaged_over_full_hours(write):
     assert "24 observations were averaged over full hours." in series.notes
 
 
+def test_an_observation_between_hours_goes_to_the_nearest(write):
+    rows = ["01 00:53,90,1", "01 01:53,80,2", "01 02:20,70,4", "01 02:30,60,8", "01 02:53,50,9", "01 03:53,40,5"]
+    series = read_series(write(asos(*rows)))
+    # 02:20 is 27 minutes after 01:53, 02:30 is 23 before 02:53.
+    np.testing.assert_allclose(series.values[:, 0], np.array([1, 3, 8.5, 5]) * KNOT, rtol=1e-5)
+
+
 def test_three_hourly_observations_stay_so(write):
     series = read_series(write(asos(*(f"{d:02} {h:02}:00,90,{h}" for d in (1, 2) for h in range(0, 24, 3)))))
     assert (len(series), series.step) == (16, "3 h")
@@ -212,6 +219,11 @@ def test_prices_by_row(write):
         "1 repeated row was left out.",
         "2 missing samples were filled by linear interpolation.",
     )
+
+
+def test_prices_with_a_byte_order_mark(write):
+    series = read_series(write("\ufeffDate,Close\n2024-01-02,10\n2024-01-03,11\n2024-01-04,12\n"))
+    assert series.values[:, 0].tolist() == [10, 11, 12]
 
 
 def test_a_long_rest_of_trade_cuts_prices(write):
