@@ -63,7 +63,7 @@ $(CUDA)/.cuda: $(PACKAGING) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.bench: $(PACKAGING) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . igraph
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]' igraph
 	@touch $@
 
 clean:
