@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import platform
 import signal
 import threading
+import urllib.parse
 import warnings
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +32,8 @@ SINGLE_THREAD = {
     "MKL_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
-CONNECT_TIMEOUT = "10s"
+# Seconds.
+CONNECT_TIMEOUT = 10.0
 # A task may kill this many workers before it is given up.
 DEATHS = 3
 
@@ -38,6 +42,8 @@ SCHEDULER_CONFIG = {"distributed.scheduler.allowed-failures": 0}
 LOCAL_CONFIG = {
     **SCHEDULER_CONFIG,
     "distributed.worker.multiprocessing-method": "spawn",
+    # A worker that is started again imports for long on a busy machine; it would be given up meanwhile.
+    "distributed.deploy.lost-worker-timeout": "1 day",
     # Compiled code may hold the interpreter for long; a process that ended is noticed without a heartbeat.
     "distributed.scheduler.worker-ttl": None,
     # A worker that is paused for its memory would never be asked again, since nothing of it can be spilt to disk.
@@ -86,6 +92,8 @@ class ClusterOptions:
         if self.workers is not None:
             object.__setattr__(self, "workers", checks.count("workers", self.workers))
         given = [name for name in ("workers", "slurm", "memory_limit") if getattr(self, name) is not None]
+        if self.scheduler is not None:
+            _require_address(self.scheduler)
         if self.scheduler is not None and given:
             raise InvalidInput(f"a running scheduler has workers of its own; leave out either scheduler or {given[0]}")
         if self.slurm is not None and self.memory_limit is not None:
@@ -109,13 +117,7 @@ def open_client(options: ClusterOptions) -> Iterator[Any]:
             _prepare(client, options)
             yield client
         return
-    try:
-        client = Client(options.scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
-    except (OSError, ValueError, TypeError, ImportError) as error:
-        raise InvalidInput(
-            f"no scheduler answers at {options.scheduler!r} ({_first_line(error)}); start one with: dask scheduler"
-        ) from error
-    with client:
+    with _connected(options.scheduler) as client:
         if not client.scheduler_info()["workers"]:
             raise InvalidInput(
                 f"the scheduler at {options.scheduler!r} has no workers; "
@@ -123,6 +125,35 @@ def open_client(options: ClusterOptions) -> Iterator[Any]:
             )
         _prepare(client, options)
         yield client
+
+
+def _connected(address: str) -> Any:
+    from distributed import Client
+    from distributed.comm import connect
+
+    async def greet() -> None:
+        comm = await asyncio.wait_for(connect(address, timeout=CONNECT_TIMEOUT), 1.5 * CONNECT_TIMEOUT)
+        comm.abort()
+
+    try:
+        # Before Dask's client, which may wait for ever where no scheduler is.
+        with ThreadPoolExecutor(1) as thread:  # a notebook has a running loop
+            thread.submit(lambda: asyncio.run(greet())).result()
+        return Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
+    except OSError as error:
+        raise InvalidInput(
+            f"no scheduler answers at {address!r} ({_first_line(error)}); start one with: dask scheduler"
+        ) from error
+
+
+def _require_address(address: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(address)
+        complete = parts.scheme == "tcp" and parts.hostname and parts.port
+    except ValueError:
+        complete = False
+    if not complete:
+        raise InvalidInput(f"scheduler must be an address such as tcp://host:8786, got {address!r}")
 
 
 def _first_line(error: BaseException) -> str:
@@ -136,7 +167,8 @@ def _started(options: ClusterOptions) -> Iterator[Any]:
 
     if options.slurm is not None:
         with dask.config.set(SCHEDULER_CONFIG), _slurm(options.slurm) as cluster:
-            cluster.scale(jobs=options.workers or 1)
+            # Jobs that end at their time limit are submitted again.
+            cluster.adapt(minimum_jobs=options.workers or 1, maximum_jobs=options.workers or 1)
             yield cluster
         return
     from distributed import LocalCluster
