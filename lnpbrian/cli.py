@@ -359,7 +359,7 @@ def sweep(
         Path | None, typer.Option(help="Submit workers to SLURM; JSON file with arguments of dask-jobqueue's cluster.")
     ] = None,
     memory_limit: Annotated[str | None, typer.Option(help="Of each worker, such as 8GiB.")] = None,
-    dashboard: Annotated[str, typer.Option(help="Address of Dask's dashboard; none for no dashboard.")] = str(
+    dashboard: Annotated[str, typer.Option(help="Address of Dask's dashboard; none for any free port.")] = str(
         ClusterOptions.dashboard
     ),
     store: Annotated[
