@@ -43,7 +43,7 @@ class BPOptions:
     epochs : int
         Passes over the samples.
     learning_rate : float
-        Step of Adam, in units of the mean size of the weights.
+        Step of Adam (Kingma and Ba 2015, arXiv 1412.6980), in units of the mean size of the weights.
     truncation : int
         Samples that a gradient reaches back at most; weights change after as many.
     batch : int
@@ -148,8 +148,9 @@ class _State(NamedTuple):
 def _jax() -> Any:
     try:
         import jax
+        import optax  # noqa: F401
     except ImportError:
-        raise InvalidInput("training by backpropagation needs JAX; pip install 'lnpbrian[bp]'") from None
+        raise InvalidInput("training by backpropagation needs JAX and Optax; pip install 'lnpbrian[bp]'") from None
     return jax
 
 
@@ -425,20 +426,13 @@ def _compiled_forward(fixed: _Static) -> Any:
     return jax.jit(forward)
 
 
-class _Adam:
-    """Adam (Kingma and Ba 2015, arXiv 1412.6980) on a vector."""
+@functools.cache
+def _compiled_adam() -> tuple[Any, Any]:
+    """Return Adam's initial state for, and its step on, a dict of vectors; steps are of size 1."""
+    import optax
 
-    def __init__(self, size: int, rate: float) -> None:
-        self._rate, self._count = rate, 0
-        self._mean, self._square = np.zeros(size), np.zeros(size)
-
-    def step(self, gradient: np.ndarray, rate: float) -> np.ndarray:
-        """Return what to add, for a `rate` relative to the first."""
-        self._count += 1
-        self._mean += 0.1 * (gradient - self._mean)
-        self._square += 0.01 * (gradient**2 - self._square)
-        mean, square = self._mean / (1 - 0.9**self._count), self._square / (1 - 0.99**self._count)
-        return -self._rate * rate * mean / (np.sqrt(square) + 1e-12)
+    adam = optax.scale_by_adam(b1=0.9, b2=0.99, eps=1e-12)
+    return adam.init, _jax().jit(adam.update)
 
 
 def train_bp(
@@ -478,8 +472,8 @@ def train_bp(
     Raises
     ------
     InvalidInput
-        If the network has silent neurons, delta synapses, delays or precise spikes, the series is too short, or JAX is
-        missing.
+        If the network has silent neurons, delta synapses, delays or precise spikes, the series is too short, or JAX or
+        Optax is missing.
 
     Notes
     -----
@@ -557,8 +551,8 @@ class _Training:
         self._tau = spec.time_constants.copy()
         # The range of the models, or that of the network where it is wider.
         self._tau_range = min(2 * spec.dt, self._tau.min()), max(0.2, self._tau.max())
-        self._adam = _Adam(self._size.size, options.learning_rate * self._size.mean())
-        self._adam_tau = _Adam(self._tau.size, options.learning_rate)
+        self._step_size = options.learning_rate * self._size.mean()
+        self._moments: Any = None
         self._linear: RidgeReadout | None = None
         self._seen: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=self._length // options.truncation)
         self._unit = np.diff(self._z, axis=0).std(axis=0)
@@ -647,10 +641,15 @@ class _Training:
 
     def _change(self, by_weights: np.ndarray, by_tau: Any, rate: float) -> None:
         spec = self._spec
-        gradient = self._sign * by_weights[spec.pre, spec.post]
-        self._size = np.maximum(self._size + self._adam.step(gradient, rate), 0)
+        gradients = {"size": (self._sign * by_weights[spec.pre, spec.post]).astype(self._dtype)}
         if by_tau:
-            step = self._adam_tau.step(np.asarray(by_tau[0], float) * self._tau, rate)
-            tau, tau_syn = np.clip(self._tau * np.exp(step), *self._tau_range), spec.synaptic_time_constant
+            gradients["log tau"] = (np.asarray(by_tau[0]) * self._tau).astype(self._dtype)
+        start, step = _compiled_adam()
+        moments = start(gradients) if self._moments is None else self._moments
+        directions, self._moments = step(gradients, moments)
+        self._size = np.maximum(self._size - self._step_size * rate * np.asarray(directions["size"]), 0)
+        if by_tau:
+            factor = np.exp(-self._options.learning_rate * rate * np.asarray(directions["log tau"], float))
+            tau, tau_syn = np.clip(self._tau * factor, *self._tau_range), spec.synaptic_time_constant
             # The exact integration is singular where the two time constants are equal.
             self._tau = np.where(abs(tau - tau_syn) < 1e-4 * tau_syn, 1.0001 * tau_syn, tau)
