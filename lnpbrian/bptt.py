@@ -18,7 +18,7 @@ from brian2 import Quantity
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.encoding import CurrentEncoder
+from lnpbrian.encoding import CurrentEncoder, require_fit
 from lnpbrian.network import NetworkSpec
 from lnpbrian.readout import ReadoutOptions, RidgeReadout, readout_neurons
 from lnpbrian.simulate import Activity, Drive
@@ -520,14 +520,9 @@ class _Training:
             raise InvalidInput("the network has silent neurons; train spec.compacted() with encoder.of_neurons(alive)")
         if spec.n_synapses == 0:
             raise InvalidInput("the network has no synapses, so there is nothing to train")
-        if encoder.weights.shape[0] != spec.n_neurons:
-            raise InvalidInput(f"an encoder of {encoder.weights.shape[0]} neurons does not fit {spec.n_neurons}")
-        self._z = checks.array("z", z, shape=(None, encoder.weights.shape[1]))
-        ratio = checks.seconds("sample_time", readout.sample_time) / spec.dt
-        if abs(ratio - round(ratio)) > 1e-6:
-            raise InvalidInput(
-                f"sample_time must be a whole number of steps of {1e3 * spec.dt:g} ms, got {readout.sample_time}"
-            )
+        self._z = checks.array("z", z, shape=(None, None))
+        require_fit(encoder, spec.n_neurons, self._z.shape[1])
+        steps = checks.steps("sample_time", readout.sample_time, spec.dt)
         # Every stretch learns from `length` samples; the last sample of all has no successor.
         usable = len(self._z) - 1 - options.warm_up
         self._length = usable // (options.batch * options.truncation) * options.truncation
@@ -539,7 +534,7 @@ class _Training:
         self._spec, self._encoder, self._options, self._ridge, self._rng = spec, encoder, options, readout.ridge, rng
         self._dtype = options.precision
         self._fixed = _static(spec, options.precision, options.surrogate_slope)._replace(
-            steps=round(ratio),
+            steps=steps,
             filter_time=float(readout.filter_time),
             order=readout.order,
             checkpointing=options.checkpointing,

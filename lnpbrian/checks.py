@@ -104,6 +104,21 @@ def seconds(name: str, value: object, *, above: float | None = 0.0, at_least: fl
     return real(f"{name} (in seconds)", float(value), above=None if at_least is not None else above, at_least=at_least)
 
 
+def steps(name: str, value: object, dt: float) -> int:
+    """Return how many steps of `dt` seconds a Brian2 time is, which must be a whole number.
+
+    >>> from brian2 import ms
+    >>> steps("sample_time", 5.2*ms, 0.0005)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: sample_time must be a whole number of steps of 0.5 ms, got 5.2 ms
+    """
+    length = seconds(name, value)
+    ratio = length / dt
+    if round(ratio) < 1 or abs(ratio - round(ratio)) > 1e-6:
+        raise InvalidInput(f"{name} must be a whole number of steps of {1e3 * dt:g} ms, got {1e3 * length:g} ms")
+    return round(ratio)
+
+
 def array(
     name: str,
     value: object,

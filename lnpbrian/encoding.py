@@ -14,12 +14,13 @@ import numpy as np
 from brian2 import BrianObject, Hz, NeuronGroup, Synapses, TimedArray, second
 
 from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
 from lnpbrian.network import RecurrentNetwork
 
 # Tuned together with `LIFParameters.forecasting`.
 INPUT_SCALE = 0.8
 
-__all__ = ["CurrentEncoder", "Encoder", "Input", "PoissonEncoder"]
+__all__ = ["CurrentEncoder", "Encoder", "Input", "PoissonEncoder", "require_fit"]
 
 
 def _project(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -41,6 +42,16 @@ class Input:
 class Encoder(Protocol):
     """What turns samples into input."""
 
+    @property
+    def n_neurons(self) -> int:
+        """Neurons that it gives input to."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Dimensions D of a sample."""
+        ...
+
     def of_neurons(self, kept: np.ndarray) -> Encoder:
         """Return the encoder of the neurons in the mask `kept`."""
         ...
@@ -48,6 +59,16 @@ class Encoder(Protocol):
     def attach(self, live: RecurrentNetwork, *, rngs: Sequence[np.random.Generator], duration: float) -> Input:
         """Connect to copies side by side, one for each of `rngs`, for a run of `duration` seconds."""
         ...
+
+
+def require_fit(encoder: Encoder, n_neurons: int, dimensions: int) -> None:
+    """Refuse an encoder that is not for so many neurons, or not for samples of so many dimensions."""
+    if encoder.n_neurons != n_neurons:
+        raise InvalidInput(
+            f"an encoder of {encoder.n_neurons} neurons does not fit {n_neurons}; draw one for them, or use of_neurons"
+        )
+    if encoder.dimensions != dimensions:
+        raise InvalidInput(f"an encoder of {encoder.dimensions} dimensions does not fit samples of {dimensions}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,8 +90,18 @@ class CurrentEncoder:
         scale = checks.real("scale", scale, above=0)
         return cls(rng.uniform(-scale, scale, shape))
 
+    @property
+    def n_neurons(self) -> int:
+        """Neurons that it gives input to."""
+        return self.weights.shape[0]
+
+    @property
+    def dimensions(self) -> int:
+        """Dimensions D of a sample."""
+        return self.weights.shape[1]
+
     def __repr__(self) -> str:
-        return f"CurrentEncoder({self.weights.shape[1]} dimensions to {self.weights.shape[0]} neurons)"
+        return f"CurrentEncoder({self.dimensions} dimensions to {self.n_neurons} neurons)"
 
     def of_neurons(self, kept: np.ndarray) -> CurrentEncoder:
         """Return the encoder of the neurons in the mask `kept`."""
@@ -92,6 +123,8 @@ class PoissonEncoder:
 
     Parameters
     ----------
+    n_neurons : int
+        Neurons that it gives input to.
     fields : ndarray, shape (M, D)
         Receptive field of each channel; its rate is ``max(0, base_rate (1 + fields @ z))``.
     base_rate : float
@@ -108,6 +141,7 @@ class PoissonEncoder:
     although the rates of a closed loop are not known beforehand. A channel fires at most once per time step.
     """
 
+    n_neurons: int
     fields: np.ndarray
     base_rate: float
     channel: np.ndarray
@@ -132,12 +166,18 @@ class PoissonEncoder:
         m = checks.count("channels", channels)
         k = checks.count("inputs_per_neuron", inputs_per_neuron)
         return cls(
+            n,
             fields=checks.real("field_scale", field_scale, above=0) * rng.standard_normal((m, d)),
             base_rate=checks.real("base_rate", base_rate, above=0),
             channel=rng.integers(m, size=n * k),
             neuron=np.repeat(np.arange(n), k),
             weights=checks.real("weight", weight, above=0) * rng.choice([-1.0, 1.0], n * k),
         )
+
+    @property
+    def dimensions(self) -> int:
+        """Dimensions D of a sample."""
+        return self.fields.shape[1]
 
     def __repr__(self) -> str:
         return f"PoissonEncoder({len(self.fields)} channels, {self.weights.size} connections)"
@@ -146,7 +186,11 @@ class PoissonEncoder:
         """Return the encoder of the neurons in the mask `kept`."""
         number, stays = np.cumsum(kept) - 1, kept[self.neuron]
         return replace(
-            self, channel=self.channel[stays], neuron=number[self.neuron[stays]], weights=self.weights[stays]
+            self,
+            n_neurons=int(np.sum(kept)),
+            channel=self.channel[stays],
+            neuron=number[self.neuron[stays]],
+            weights=self.weights[stays],
         )
 
     def attach(self, live: RecurrentNetwork, *, rngs: Sequence[np.random.Generator], duration: float) -> Input:

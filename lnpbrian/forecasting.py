@@ -15,7 +15,7 @@ from brian2 import NetworkOperation, NeuronGroup, Synapses, second
 
 from lnpbrian import checks, metrics
 from lnpbrian.checks import InvalidInput
-from lnpbrian.encoding import Encoder
+from lnpbrian.encoding import Encoder, require_fit
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
 from lnpbrian.parallel import run_parts
 from lnpbrian.readout import Readout, ReadoutOptions, fit_readout, readout_neurons
@@ -36,15 +36,18 @@ class Forecast:
     Attributes
     ----------
     prediction, truth : ndarray, shape (W, horizon, D)
-        In the z-scored unit of the task, clipped to twice the range of each dimension in its window's training part.
+        In the z-scored unit of the task. Forecasts, by one step too, are held within twice the range of each dimension
+        in what the readout was fitted on.
     nrmse : ndarray, shape (W,)
         Root mean square of NRMSE(t) over the horizon.
     vpt_steps : dict of float to ndarray of int, shape (W,)
         Valid prediction time in steps, for each threshold.
+    smape : ndarray, shape (W,)
+        Symmetric mean absolute percentage error over the horizon, in the unit of the series.
     one_step_nrmse : ndarray, shape (W,)
         Error over the horizon when every forecast starts from the true sample before it.
     training_nrmse : ndarray, shape (W,)
-        One-step error on the samples that the window's readout was fitted on.
+        One-step error on the samples that the window's readout was fitted on; NaN where all windows share one.
     penalty : float
         Penalty of the readout's weights.
     synaptic_operations : int
@@ -64,6 +67,7 @@ class Forecast:
     truth: np.ndarray
     nrmse: np.ndarray
     vpt_steps: dict[float, np.ndarray]
+    smape: np.ndarray
     one_step_nrmse: np.ndarray
     training_nrmse: np.ndarray
     penalty: float
@@ -129,7 +133,8 @@ def forecast(
     Raises
     ------
     InvalidInput
-        If the network has silent neurons, or the sample time is not a whole number of steps.
+        If the network has silent neurons, the encoder is for other numbers of neurons or dimensions, or the sample time
+        is not a whole number of steps.
 
     Notes
     -----
@@ -142,11 +147,11 @@ def forecast(
         raise InvalidInput(
             "the network has silent neurons; forecast with spec.compacted() and encoder.of_neurons(alive)"
         )
-    hold = checks.seconds("sample_time", options.sample_time)
-    if abs(hold / spec.dt - round(hold / spec.dt)) > 1e-6:
-        raise InvalidInput(
-            f"sample_time must be a whole number of steps of {1e3 * spec.dt:g} ms, got {1e3 * hold:g} ms"
-        )
+    checks.generator("rng", rng)
+    checks.instance("task", task, ForecastTask, "use forecast_task or short_protocol")
+    require_fit(encoder, spec.n_neurons, task.dimensions)
+    checks.steps("sample_time", options.sample_time, spec.dt)
+    hold = float(options.sample_time)
     read = readout_neurons(spec, options.fraction)
     # Every window and stretch has a stream of its own, so that nothing depends on how they are shared out.
     rngs = rng.spawn(task.n_windows + sum(len(part) for part in (task.fit, task.validation) if part is not None))
@@ -177,6 +182,7 @@ def forecast(
         truth=task.truth,
         nrmse=metrics.nrmse(prediction[..., judged], truth, sigma),
         vpt_steps={eps: metrics.valid_prediction_time(trace, threshold=eps) for eps in THRESHOLDS},
+        smape=metrics.smape(*(task.in_units(part)[..., judged] for part in (prediction, task.truth))),
         one_step_nrmse=metrics.nrmse(one_step[..., judged], truth, sigma),
         training_nrmse=np.concatenate([block.training_nrmse for block in blocks]),
         penalty=penalty,
@@ -212,7 +218,10 @@ def _shared_readout(
 ) -> tuple[Readout, float]:
     """Fit one readout on the stretches of a task, and return it with its penalty."""
     assert task.fit is not None
-    stretches = task.fit if task.validation is None else [*task.fit, *task.validation]
+    options = network.options
+    # Only a ridge readout has a penalty that is chosen.
+    validation = task.validation if options.kind == "ridge" else None
+    stretches = task.fit if validation is None else [*task.fit, *validation]
     shares = np.array_split(np.arange(len(stretches)), min(jobs, len(stretches)))
     parts = [(network, [stretches[k] for k in share], [rngs[k] for k in share]) for share in shares]
     features = [x for block in run_parts(_features, parts, jobs=jobs, report=report) for x in block]
@@ -223,14 +232,15 @@ def _shared_readout(
         z = np.concatenate([stretches[k][task.warm_up : -1] for k in chosen])
         return x, z, np.concatenate([np.diff(stretches[k], axis=0)[task.warm_up :] for k in chosen])
 
-    options, known = network.options, gathered(0, len(task.fit))
-    if task.validation is None or options.kind != "ridge":
+    known = gathered(0, len(task.fit))
+    if validation is None:
         return fit_readout(*known, options=options), options.ridge if options.kind == "ridge" else options.weight_decay
-    x, z, increments = gathered(len(task.fit), len(task.validation))
+    x, z, increments = gathered(len(task.fit), len(validation))
     found = []
     for ridge in RIDGES:
         readout = fit_readout(*known, options=replace(options, ridge=ridge))
-        found.append((float(np.mean(((readout(x, z) - increments) / task.sigma) ** 2)), ridge, readout))
+        error = ((readout(x, z) - increments) / task.sigma)[:, task.judged]
+        found.append((float(np.mean(error**2)), ridge, readout))
     _, ridge, readout = min(found, key=lambda entry: entry[0])
     return readout, ridge
 
@@ -402,7 +412,9 @@ class _Traces:
         n = len(live.neurons) // copies
         self.tau, self.order, self.hold = float(options.filter_time), options.order, float(options.sample_time)
         names = [f"s{k}" for k in range(self.order)]
-        since = "" if "overshoot" not in live.neurons.variables else " + overshoot_pre"
+        parts = [] if live.spec.spike_timing == "grid" else ["overshoot_pre"]
+        parts += ["advance_pre"] if live.spec.spike_timing == "precise" else []
+        since = "".join(f" + {part}" for part in parts)
         on_pre = [f"x_ = (sample_end - t - dt{since})/tau_filter", "decayed_ = exp(-x_)"]
         on_pre += [f"{name}_post += x_**{k}*decayed_/{math.factorial(k)}" for k, name in enumerate(names)]
         self.group = NeuronGroup(
@@ -420,6 +432,8 @@ class _Traces:
             namespace={"tau_filter": options.filter_time},
             name=f"{live.neurons.name}_taps",
         )
+        # After the recurrent synapses, which shift precise spikes.
+        self.taps.pre.order = 0
         sources = (read + n * np.arange(copies)[:, np.newaxis]).ravel()
         self.taps.connect(i=sources, j=np.arange(sources.size))
         self.taps.sample_end = self.hold * second

@@ -6,7 +6,7 @@ import numpy as np
 
 from lnpbrian import checks
 
-__all__ = ["nrmse", "nrmse_trace", "synaptic_operations", "valid_prediction_time"]
+__all__ = ["nrmse", "nrmse_trace", "smape", "synaptic_operations", "valid_prediction_time"]
 
 
 def nrmse_trace(forecast: np.ndarray, truth: np.ndarray, sigma: np.ndarray) -> np.ndarray:
@@ -62,6 +62,40 @@ def nrmse(forecast: np.ndarray, truth: np.ndarray, sigma: np.ndarray) -> np.ndar
     return np.sqrt(np.mean(nrmse_trace(forecast, truth, sigma) ** 2, axis=-1))
 
 
+def smape(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return the symmetric mean absolute percentage error over the horizon and the dimensions, 0..200.
+
+    Parameters
+    ----------
+    forecast, truth : ndarray, shape (..., T, D)
+        Series in their own unit, in which 0 means nothing; a z-scored series is the wrong argument.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        ``200 mean(|forecast - truth|/(|forecast| + |truth|))``, where 0/0 counts as 0.
+
+    Raises
+    ------
+    InvalidInput
+        If the shapes differ.
+
+    Notes
+    -----
+    The score of NeuroBench's Mackey-Glass task (Yik et al. 2025, doi:10.1038/s41467-025-56739-4).
+
+    Examples
+    --------
+    >>> float(smape(np.array([[3.0], [2.0]]), np.array([[1.0], [2.0]])))
+    50.0
+    """
+    forecast, truth = np.asarray(forecast, float), checks.array("truth", truth)
+    if forecast.shape != truth.shape:
+        raise checks.InvalidInput(f"forecast and truth must have one shape, got {forecast.shape} and {truth.shape}")
+    size = np.abs(forecast) + np.abs(truth)
+    return 200 * np.mean(np.abs(forecast - truth) / np.where(size > 0, size, 1), axis=(-2, -1))
+
+
 def valid_prediction_time(trace: np.ndarray, *, threshold: float = 0.1) -> np.ndarray:
     """Return the first step at which the error exceeds a threshold.
 
@@ -77,6 +111,11 @@ def valid_prediction_time(trace: np.ndarray, *, threshold: float = 0.1) -> np.nd
     ndarray of int, shape (...)
         Number of steps before the first error above `threshold`; T where there is none.
 
+    Raises
+    ------
+    InvalidInput
+        If there is no step, or the threshold is not positive.
+
     Examples
     --------
     >>> int(valid_prediction_time(np.array([0.01, 0.05, 0.2, 0.04])))
@@ -85,7 +124,10 @@ def valid_prediction_time(trace: np.ndarray, *, threshold: float = 0.1) -> np.nd
     2
     """
     trace = np.asarray(trace, dtype=float)
-    above = trace > checks.real("threshold", threshold, above=0)
+    if trace.ndim == 0 or trace.shape[-1] == 0:
+        raise checks.InvalidInput(f"trace must have at least one step, got shape {trace.shape}")
+    # What is not a number is no valid forecast.
+    above = ~(trace <= checks.real("threshold", threshold, above=0))
     return np.where(above.any(axis=-1), above.argmax(axis=-1), trace.shape[-1])
 
 

@@ -183,7 +183,12 @@ class STDP:
     eta_plus, eta_minus : ndarray, shape (S,)
         Learning rates of potentiation and depression, in [0, 1].
     w_min, w_max : float
-        Bounds of the magnitude of a weight.
+        Bounds of the magnitude of a weight, 0 <= w_min <= w_max.
+
+    Raises
+    ------
+    InvalidInput
+        If arrays differ in size, or a value is out of range.
 
     Notes
     -----
@@ -200,6 +205,18 @@ class STDP:
     w_min: float
     w_max: float
 
+    def __post_init__(self) -> None:
+        size = np.size(self.tau_plus)
+        for name in ("tau_plus", "tau_minus", "eta_plus", "eta_minus"):
+            values = checks.array(name, getattr(self, name), shape=(size,))
+            if name.startswith("tau") and not (values > 0).all():
+                raise InvalidInput(f"{name} must be positive, got {values.min():g} s")
+            if name.startswith("eta") and not ((values >= 0) & (values <= 1)).all():
+                raise InvalidInput(f"{name} must be in [0, 1], got {values.min():g}..{values.max():g}")
+            object.__setattr__(self, name, values)
+        low = checks.real("w_min", self.w_min, at_least=0)
+        checks.real("w_max", self.w_max, at_least=low)
+
     def __repr__(self) -> str:
         return f"STDP({self.tau_plus.size} synapses, |w| in [{self.w_min:g}, {self.w_max:g}])"
 
@@ -208,7 +225,8 @@ class STDP:
 
         Of uncorrelated spikes at rates r and s, potentiation makes ``r s eta_plus tau_plus (w_max - |w|)`` per unit of
         time and depression ``r s eta_minus tau_minus (|w| - w_min)``. The two are made equal, with `eta_minus` at
-        most 1, so that only correlations move a weight.
+        most 1, so that only correlations move a weight. It holds for these weights: whoever scales them afterwards
+        calls this again.
 
         Examples
         --------
@@ -311,6 +329,10 @@ class NetworkSpec:
                 fixed = checks.array(name, value, shape=(size,), dtype=dtype).copy()
                 fixed.flags.writeable = False
                 object.__setattr__(self, name, fixed)
+        if self.plasticity is not None and self.plasticity.tau_plus.size != n_synapses:
+            raise InvalidInput(
+                f"plasticity is of {self.plasticity.tau_plus.size} synapses, the network has {n_synapses}"
+            )
         checks.real("dt", self.dt, above=0)
         for name in ("synaptic_time_constant", "refractory_period"):
             checks.real(name, getattr(self, name), at_least=0)

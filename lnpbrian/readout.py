@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
+import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from brian2 import Quantity, ms
+from scipy.optimize import minimize
 
 from lnpbrian import checks
 from lnpbrian.betweenness import betweenness_centrality
@@ -182,25 +183,26 @@ class MLPReadout:
 
         Features (T, F), current samples (T, D) and increments (T, D) are as for `RidgeReadout.fit`.
         """
-        from sklearn.neural_network import MLPRegressor
-
         mean, scale = _moments(features)
         unit = increments.std(axis=0)
         unit = np.where(unit > 0, unit, 1.0)
-        x = np.concatenate([(features - mean) / scale, current], axis=1)
-        network = MLPRegressor(
-            hidden_layer_sizes=(hidden,),
-            activation="tanh",
-            solver="lbfgs",
-            alpha=weight_decay,
-            max_iter=500,
-            random_state=seed,
+        x, y = np.concatenate([(features - mean) / scale, current], axis=1), increments / unit
+        shapes = ((x.shape[1], hidden), (hidden,), (hidden, y.shape[1]), (y.shape[1],))
+        rng = np.random.default_rng(seed)
+        start = []
+        for shape in shapes:
+            # Uniform as Glorot and Bengio 2010 draw weights; intercepts start at zero.
+            bound = np.sqrt(6 / sum(shape)) if len(shape) == 2 else 0.0
+            start.append(rng.uniform(-bound, bound, shape).ravel())
+        found = minimize(
+            _perceptron_loss,
+            np.concatenate(start),
+            args=(shapes, x, y, weight_decay),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 500},
         )
-        with warnings.catch_warnings():
-            # The number of iterations is the bound of the work, not a failure.
-            warnings.simplefilter("ignore")
-            network.fit(x, (increments / unit).squeeze())
-        (hidden_weights, output_weights), (b, c) = network.coefs_, network.intercepts_
+        hidden_weights, b, output_weights, c = _unpacked(found.x, shapes)
         return cls(mean, scale, hidden_weights, b, output_weights, c, unit)
 
     def __call__(self, features: np.ndarray, current: np.ndarray) -> np.ndarray:
@@ -219,6 +221,29 @@ def fit_readout(
     return MLPReadout.fit(
         features, current, increments, hidden=options.hidden, weight_decay=options.weight_decay, seed=seed
     )
+
+
+def _unpacked(parameters: np.ndarray, shapes: tuple[tuple[int, ...], ...]) -> list[np.ndarray]:
+    parts = np.split(parameters, np.cumsum([math.prod(shape) for shape in shapes])[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _perceptron_loss(
+    parameters: np.ndarray, shapes: tuple[tuple[int, ...], ...], x: np.ndarray, y: np.ndarray, weight_decay: float
+) -> tuple[float, np.ndarray]:
+    """Return ``(|errors|^2 + weight_decay |weights|^2)/(2 T)`` of a perceptron, and its gradient."""
+    into, b, out, c = _unpacked(parameters, shapes)
+    h = np.tanh(x @ into + b)
+    error = h @ out + c - y
+    loss = np.sum(error**2) + weight_decay * (np.sum(into**2) + np.sum(out**2))
+    back = (error @ out.T) * (1 - h**2)
+    gradient = [
+        x.T @ back + weight_decay * into,
+        back.sum(axis=0),
+        h.T @ error + weight_decay * out,
+        error.sum(axis=0),
+    ]
+    return loss / (2 * len(x)), np.concatenate([part.ravel() for part in gradient]) / len(x)
 
 
 def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

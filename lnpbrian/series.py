@@ -101,9 +101,11 @@ class Series:
         n, dimensions = values.shape
         if n < 3 or dimensions < 1:
             raise InvalidInput(f"{self.name} must have at least 3 samples and a column, got values of {values.shape}")
-        columns, scored = tuple(self.columns), tuple(self.scored)
-        if isinstance(self.columns, str) or len(columns) != dimensions:
+        if np.ndim(self.columns) != 1 or len(self.columns) != dimensions:
             raise InvalidInput(f"columns must name the {dimensions} columns of values, got {self.columns!r}")
+        if np.ndim(self.scored) != 1:
+            raise InvalidInput(f"scored must be a tuple of columns, got {self.scored!r}")
+        columns, scored = tuple(self.columns), tuple(self.scored)
         if len(set(scored)) != len(scored) or not set(scored) <= set(range(dimensions)):
             raise InvalidInput(f"scored must hold distinct columns in 0..{dimensions - 1}, got {self.scored!r}")
         if self.lyapunov_time is not None:
@@ -289,7 +291,7 @@ def roessler(
     dx/dt = -y - z, dy/dt = x + a y, dz/dt = b + z (x - c). The largest Lyapunov exponent is 0.0888 +- 0.0005 for
     the defaults, by `lnpbrian.spectrum.flow_spectrum` over 60,000 units of time; Wolf et al. (1985,
     doi:10.1016/0167-2789(85)90011-9) have 0.13 bits, which is 0.090. With other parameters no Lyapunov time is given.
-    Start, step, the 7700 samples and the training part of 3000 are those of arXiv 2403.03409, table 5.
+    Start, step, the 7700 samples and the training part of 3000 are those of arXiv 2403.03409, table 4.
 
     Examples
     --------
@@ -325,8 +327,7 @@ def _flow(
     discard: int,
     training: int,
 ) -> Series:
-    checks.count("samples", samples, minimum=3)
-    checks.count("discard", discard, minimum=0)
+    samples, discard = checks.count("samples", samples, minimum=3), checks.count("discard", discard, minimum=0)
     state = checks.array("start", start, shape=(3,))
     values = runge_kutta(derivative, state, step=step, samples=discard + samples)[discard:]
     return Series(
@@ -387,8 +388,10 @@ def mackey_glass(
     """
     if not isinstance(tau, (int, np.integer)) or tau not in MACKEY_GLASS:
         raise InvalidInput(f"tau must be a whole number in {min(MACKEY_GLASS)}..{max(MACKEY_GLASS)}, got {tau!r}")
-    checks.count("samples", samples, minimum=3)
-    checks.count("steps_per_delay", steps_per_delay)
+    samples, steps_per_delay = (
+        checks.count("samples", samples, minimum=3),
+        checks.count("steps_per_delay", steps_per_delay),
+    )
     lyapunov_time, past = MACKEY_GLASS[tau]
     if start is not None:
         past = checks.real("start", start, at_least=0)

@@ -6,7 +6,7 @@ import csv
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -187,12 +187,15 @@ class _Table:
         return np.array(values)
 
     def times(self, words: Iterable[str]) -> np.ndarray:
-        """Return ISO dates, shape (rows,), in seconds; a time zone is dropped, so the clock on the wall counts."""
+        """Return ISO dates, shape (rows,), in seconds; those with an offset from UTC are times in UTC."""
         seconds = []
         start = datetime(1970, 1, 1)
         for line, word in zip(self.lines, words, strict=True):
             try:
-                seconds.append((datetime.fromisoformat(word).replace(tzinfo=None) - start).total_seconds())
+                date = datetime.fromisoformat(word)
+                if date.tzinfo is not None:
+                    date = date.astimezone(UTC).replace(tzinfo=None)
+                seconds.append((date - start).total_seconds())
             except ValueError:
                 raise InvalidInput(
                     f"{self.file}, line {line}: a date such as 2011-02-01 or 2011-02-01 00:53 is needed, "
@@ -326,18 +329,21 @@ def _from_matlab(file: Path) -> tuple[str, Series]:
     values = _filled(np.flatnonzero(known), values[known], notes)
     if values.shape[1] == 1:
         return "stock", _series(file, values, ("close",), step="1 trading day", notes=notes)
-    step, lyapunov_time = _recognised(values)
+    step, lyapunov_time = _recognised(values, notes)
     columns = ("x", "y", "z") if values.shape[1] == 3 else tuple(f"x{k}" for k in range(values.shape[1]))
     return "system", _series(file, values, columns, step=step, lyapunov_time=lyapunov_time, notes=notes)
 
 
-def _recognised(values: np.ndarray) -> tuple[str, float | None]:
+def _recognised(values: np.ndarray, notes: _Notes) -> tuple[str, float | None]:
     """Return step and Lyapunov time of states that follow Lorenz-63 or Roessler as published."""
-    known = ((lorenz63_velocity, 0.01, LORENZ63_EXPONENT), (roessler_velocity, 0.03, ROESSLER_EXPONENT))
+    known = (
+        ("Lorenz-63", lorenz63_velocity, 0.01, LORENZ63_EXPONENT),
+        ("Roessler", roessler_velocity, 0.03, ROESSLER_EXPONENT),
+    )
     if values.shape[1] != 3 or len(values) < 3:
         return "1 sample", None
     rows = np.linspace(0, len(values) - 2, 50).astype(int)
-    for velocity, step, exponent in known:
+    for name, velocity, step, exponent in known:
         near = 0
         for n in rows:
             after = _step(velocity, values[n], step)
@@ -345,6 +351,7 @@ def _recognised(values: np.ndarray) -> tuple[str, float | None]:
             near += bool(np.isfinite(moved) and missed <= 1e-3 * moved)
         # Not all: some rows may have been interpolated.
         if near > 0.8 * len(rows):
+            notes.sentences.append(f"The rows follow the {name} system with a step of {step:g}.")
             return f"{step:g} time units", 1 / (exponent * step)
     return "1 sample", None
 
@@ -514,7 +521,7 @@ def _series(
     for k in scored or range(len(columns)):
         if not moving[k]:
             raise InvalidInput(
-                f"{file} is constant ({columns[k]} is always {values[0, k]:g}); leave that out, or give another file"
+                f"{columns[k]} in {file} is constant, always {values[0, k]:g}; leave it out, or give another file"
             )
     for k in np.flatnonzero(~moving).tolist():
         notes.sentences.append(f"The column {columns[k]} is constant and was left out.")

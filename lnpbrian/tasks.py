@@ -50,8 +50,8 @@ class ForecastTask:
     scored : tuple of int
         Dimensions whose forecast is judged; the others are only fed back. Empty for all.
     fit, validation : ndarray, shape (M, warm_up + L, D), optional
-        Stretches of the series on which one readout for all windows is fitted, and its penalty is chosen. Without them
-        each window has a readout of its own, fitted on its training part.
+        Stretches of the series on which one readout for all windows is fitted, and the penalty of a ridge readout is
+        chosen. Without them each window has a readout of its own, fitted on its training part.
     phase : ndarray, shape (T, D), optional
         Samples in a row on which recurrent weights may be trained. They end before the first window begins.
     """
@@ -80,6 +80,10 @@ class ForecastTask:
     def horizon(self) -> int:
         """Number of steps to forecast."""
         return self.windows.shape[1] - self.train
+
+    def in_units(self, z: np.ndarray) -> np.ndarray:
+        """Return samples (..., D) in the unit of the series."""
+        return z * self.scale + self.mean
 
     @property
     def n_windows(self) -> int:
@@ -185,7 +189,11 @@ def forecast_task(
         train, validation, test = _LONG[name]
         return long_protocol(series, train=train, validation=validation, test=test, n_windows=n_windows)
     if name == "mackey_glass":
-        starts = (37.5 * np.arange(checks.count("n_windows", n_windows))).astype(int)
+        most = int((len(series) - 1500) / 37.5) + 1
+        n_windows = checks.count("n_windows", n_windows)
+        if n_windows > most:
+            raise InvalidInput(f"n_windows must be at most {most} for mackey_glass, got {n_windows}")
+        starts = (37.5 * np.arange(n_windows)).astype(int)
         return short_protocol(series, n_windows=n_windows, train=750, horizon=750, warm_up=45, discard=0, starts=starts)
     return short_protocol(series, n_windows=n_windows)
 
@@ -228,14 +236,15 @@ def short_protocol(
     arXiv 2403.03409, section 4.1: 500 samples train, the next 100 are forecast.
     """
     x = _values(series)
-    sizes = {"n_windows": n_windows, "train": train, "horizon": horizon}
-    for key, value in sizes.items():
-        checks.count(key, value)
-    _check_warm_up(warm_up, train)
+    n_windows, train = checks.count("n_windows", n_windows), checks.count("train", train)
+    horizon, warm_up = checks.count("horizon", horizon), checks.count("warm_up", warm_up, minimum=0)
+    if warm_up >= train - 1:
+        raise InvalidInput(f"warm_up must leave at least two of the {train} training samples, got {warm_up}")
     length = train + horizon
     last = len(x) - length
     if discard is None:
         discard = min(1000, last // 2) if last >= 0 else 0
+    discard = checks.count("discard", discard, minimum=0)
     if last < discard:
         raise InvalidInput(
             f"{series.name} has {len(x)} samples, but windows need {discard + length}; "
@@ -299,10 +308,11 @@ def long_protocol(
     arXiv 2403.03409, tables 3 and 4: Lorenz-63 11250, 3750, 5000; Roessler 3000, 1000, 1000.
     """
     x = _values(series)
-    sizes = {"train": train, "validation": validation, "test": test, "n_windows": n_windows, "horizon": horizon}
-    for key, value in {**sizes, "stretches": stretches}.items():
-        checks.count(key, value)
-    checks.count("warm_up", warm_up)
+    train, validation, test = (
+        checks.count(name, value) for name, value in (("train", train), ("validation", validation), ("test", test))
+    )
+    n_windows, horizon = checks.count("n_windows", n_windows), checks.count("horizon", horizon)
+    warm_up, stretches = checks.count("warm_up", warm_up), checks.count("stretches", stretches)
     if len(x) < train + validation + test:
         raise InvalidInput(
             f"{series.name} has {len(x)} samples, but its parts need {train + validation + test}; "
@@ -341,15 +351,9 @@ def _values(series: Series) -> np.ndarray:
     return series.values
 
 
-def _check_warm_up(warm_up: int, train: int) -> None:
-    checks.count("warm_up", warm_up, minimum=0)
-    if warm_up >= train - 1:
-        raise InvalidInput(f"warm_up must leave at least two of the {train} training samples, got {warm_up}")
-
-
 def _standardised(series: Series, x: np.ndarray) -> ForecastTask:
     """Return a task whose only window is the whole series, z-scored by its training part."""
-    basis = x[: series.training_part or len(x)]
+    basis = x[: series.training_part]
     mean, scale = basis.mean(axis=0), basis.std(axis=0)
     if not (scale > 0).all():
         k = int(np.argmin(scale))

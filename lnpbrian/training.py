@@ -11,7 +11,7 @@ from brian2 import NetworkOperation, Quantity, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.encoding import Encoder
+from lnpbrian.encoding import Encoder, require_fit
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
 from lnpbrian.simulate import spike_counter
 
@@ -80,7 +80,8 @@ def train_stdp(
     Raises
     ------
     InvalidInput
-        If the network has no constants of plasticity, or spikes between the steps of the grid with "precise" timing.
+        If the network has no constants of plasticity or precise spikes, there are too few samples, the encoder is for
+        other numbers of neurons or dimensions, or the sample time is not a whole number of steps.
 
     Notes
     -----
@@ -92,7 +93,10 @@ def train_stdp(
     z = checks.array("samples", samples, shape=(None, None))
     if len(z) < 5:
         raise InvalidInput(f"STDP needs at least five samples, got {len(z)}")
-    hold = checks.seconds("sample_time", sample_time)
+    checks.generator("rng", rng)
+    require_fit(encoder, spec.n_neurons, z.shape[1])
+    checks.steps("sample_time", sample_time, spec.dt)
+    hold = float(sample_time)
     start = time.perf_counter()
     live = RecurrentNetwork(spec)
     source = encoder.attach(live, rngs=[rng], duration=len(z) * hold)

@@ -304,7 +304,7 @@ def test_input_that_is_refused():
         ({"spec": spec.of_synapses(np.zeros(spec.n_synapses, bool))}, "no synapses"),
         ({"encoder": poisson}, "CurrentEncoder"),
         ({"encoder": encoder(network(30))}, "30 neurons"),
-        ({"z": z[:, :2]}, "z must have shape"),
+        ({"z": z[:, :2]}, "of 3 dimensions does not fit samples of 2"),
         ({"z": z[:10]}, "at least 12 samples"),
         ({"readout": ReadoutOptions(sample_time=21 * ms)}, "whole number of steps"),
         ({"rng": 3}, "generator"),

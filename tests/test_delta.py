@@ -117,6 +117,7 @@ def test_plastic_delta_synapses_by_hand():
 def test_input_spikes_are_delta_synapses_too():
     spec = uncoupled([20 * ms, 50 * ms], bias=0, synaptic_time_constant=0 * ms)
     encoder = PoissonEncoder(
+        n_neurons=2,
         fields=np.zeros((2, 1)),
         base_rate=100.0,
         channel=np.array([0, 1]),

@@ -100,6 +100,9 @@ def test_only_scored_dimensions_are_judged():
     result = forecast(network(), encoder(), task, options=QUICK, rng=np.random.default_rng(0))
     assert result.prediction.shape == (1, 5, 2)
     expected = nrmse(result.prediction[..., [1]], task.truth[..., [1]], task.sigma[[1]])
+    units = (task.in_units(part)[0, :, 1] for part in (result.prediction, task.truth))
+    guess, truth = units
+    assert result.smape[0] == pytest.approx(200 * np.mean(abs(guess - truth) / (abs(guess) + abs(truth))))
     np.testing.assert_allclose(result.nrmse, expected)
     assert nrmse(result.prediction, task.truth, task.sigma) != result.nrmse
 
@@ -134,6 +137,27 @@ def test_perceptron_learns_what_a_line_cannot():
     np.testing.assert_array_equal(mlp.hidden_weights, again.hidden_weights)
 
 
+def test_perceptron_minimises_what_it_says():
+    rng = np.random.default_rng(0)
+    x, z, y = rng.standard_normal((60, 4)), rng.standard_normal((60, 3)), rng.standard_normal((60, 3))
+    mlp = MLPReadout.fit(x, z, y, hidden=3, weight_decay=2.0, seed=0)
+    names = ("hidden_weights", "hidden_intercept", "output_weights", "output_intercept")
+
+    def loss(**parts):
+        moved = replace(mlp, **parts)
+        weights = sum(np.sum(getattr(moved, name) ** 2) for name in names if name.endswith("weights"))
+        return (np.sum(((moved(x, z) - y) / mlp.unit) ** 2) + 2.0 * weights) / 120
+
+    # At a minimum no direction goes down, and the slope along each is zero.
+    for name in names:
+        for _ in range(5):
+            value = getattr(mlp, name)
+            direction = rng.standard_normal(value.shape)
+            up, down = (loss(**{name: value + h * direction}) for h in (1e-4, -1e-4))
+            assert abs(up - down) / 2e-4 < 1e-3
+            assert min(up, down) > loss() - 1e-8
+
+
 def test_perceptron_forecasts_and_counts_its_operations():
     task = short_protocol(wave(), n_windows=2, train=60, horizon=5, warm_up=5, discard=100)
     result = forecast(
@@ -164,6 +188,11 @@ def test_named_tasks(name):
         assert forecast_task(name, protocol="long", n_windows=3).fit is not None
 
 
+def test_whole_numbers_may_be_floats():
+    one, other = (short_protocol(wave(), n_windows=n, train=t) for n, t in ((3, 100), (3.0, 100.0)))
+    np.testing.assert_array_equal(one.windows, other.windows)
+
+
 def test_mackey_glass_follows_neurobench():
     task = forecast_task("mackey_glass", n_windows=30)
     assert task.windows.shape == (30, 1500, 1)
@@ -181,6 +210,9 @@ def test_mackey_glass_follows_neurobench():
         (lambda: short_protocol(np.ones((900, 1))), "series must be a Series, got ndarray"),
         (lambda: short_protocol(wave(300)), "wave has 300 samples, but windows need 600"),
         (lambda: long_protocol(wave(300)), "wave has 300 samples, but its parts need 20000"),
+        (lambda: short_protocol(wave(900), discard=-5, n_windows=1), "discard must be a whole number of at least 0"),
+        (lambda: forecast_task("mackey_glass", n_windows=42), "n_windows must be at most 41 for mackey_glass"),
+        (lambda: replace(wave(), scored=0), "scored must be a tuple of columns"),
         (lambda: short_protocol(wave(900), starts=np.arange(20)), "windows must start at samples"),
         (
             lambda: long_protocol(wave(900), train=300, validation=100, test=160, n_windows=20, warm_up=50),

@@ -67,7 +67,7 @@ def test_closed_loop_copies_a_law_that_the_features_hold():
     assert result.synaptic_operations == 0
 
 
-@pytest.mark.parametrize(("order", "timing"), [(1, "grid"), (3, "grid"), (2, "interpolated")])
+@pytest.mark.parametrize(("order", "timing"), [(1, "grid"), (3, "grid"), (2, "interpolated"), (2, "precise")])
 def test_features_are_filtered_spike_trains_and_the_loop_feeds_back(order, timing):
     # The whole forecast again by hand, from spike times recorded in an open-loop run that is shown what the closed loop
     # predicted.
@@ -78,17 +78,13 @@ def test_features_are_filtered_spike_trains_and_the_loop_feeds_back(order, timin
     result = forecast(spec, encoder, task, options=options, rng=np.random.default_rng(0))
     shown = np.concatenate([task.windows[0, :60], result.prediction[0, :-1]])
     live = RecurrentNetwork(spec)
-    monitor = SpikeMonitor(live.neurons, variables=[] if timing == "grid" else ["overshoot"])
+    parts = {"grid": [], "interpolated": ["overshoot"], "precise": ["overshoot", "advance"]}[timing]
+    monitor = SpikeMonitor(live.neurons, variables=parts, when="after_resets")
     live.network.add(monitor)
     live.network.add(drive_operation(live.neurons, Drive(shown @ encoder.weights.T, 5e-3)))
     live.run(5 * ms * len(shown))
     # On the grid a spike in the step from t to t + dt enters at the end of that step.
-    times = monitor.t_[:] + spec.dt
-    if timing == "interpolated":
-        # The monitor sees a neuron before the overshoot is found: what it records belongs to the spike before.
-        for i in range(50):
-            mine = np.flatnonzero(monitor.i[:] == i)
-            times[mine] -= np.append(np.array(monitor.overshoot)[mine][1:], live.neurons.overshoot_[i])[: mine.size]
+    times = monitor.t_[:] + spec.dt - sum(getattr(monitor, f"{part}_")[:] for part in parts)
     read = readout_neurons(spec, 0.3)
 
     features = []
@@ -174,9 +170,22 @@ def test_bad_forecast_input():
         forecast(
             spec, encoder, small_task(), options=replace(QUICK, sample_time=5.2 * ms), rng=np.random.default_rng(0)
         )
+    with pytest.raises(InvalidInput, match="rng must be a generator"):
+        forecast(spec, encoder, small_task(), options=QUICK, rng=0)
+    with pytest.raises(InvalidInput, match="task must be a ForecastTask"):
+        forecast(spec, encoder, lorenz63(4000), options=QUICK, rng=np.random.default_rng(0))
     silent = replace(spec, alive=np.arange(20) > 3)
     with pytest.raises(InvalidInput, match="silent neurons"):
         forecast(silent, encoder, small_task(), options=QUICK, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("kind", [CurrentEncoder, PoissonEncoder])
+def test_an_encoder_fits_neurons_and_samples(kind):
+    spec, options = HRSNN(20, 0.5, check_rate=False).spec, {"scale": 0.5} if kind is CurrentEncoder else {}
+    for neurons, dimensions, message in ((10, 3, "of 10 neurons does not fit 20"), (20, 1, "of 1 dimensions does not")):
+        encoder = kind.draw(neurons, dimensions, rng=np.random.default_rng(0), **options)
+        with pytest.raises(InvalidInput, match=message):
+            forecast(spec, encoder, small_task(), options=QUICK, rng=np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("kind", [CurrentEncoder, PoissonEncoder])
@@ -193,7 +202,7 @@ def test_result_does_not_depend_on_the_number_of_jobs(kind):
 
 
 def test_poisson_channels_never_run_dry():
-    encoder = PoissonEncoder(np.array([[10.0]]), 20.0, np.array([0]), np.array([0]), np.array([0.1]))
+    encoder = PoissonEncoder(1, np.array([[10.0]]), 20.0, np.array([0]), np.array([0]), np.array([0.1]))
     live = RecurrentNetwork(uncoupled([20 * ms], bias=0.1))
     # 220 Hz for 4 s is more than five times the gaps that are drawn for the base rate of 20 Hz.
     source = encoder.attach(live, rngs=[np.random.default_rng(0)], duration=4.0)

@@ -5,8 +5,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.metrics import nrmse, nrmse_trace, synaptic_operations, valid_prediction_time
-from lnpbrian.series import Series, lorenz63, runge_kutta
+from lnpbrian.metrics import nrmse, nrmse_trace, smape, synaptic_operations, valid_prediction_time
+from lnpbrian.series import Series, lorenz63, mackey_glass, runge_kutta
 from lnpbrian.tasks import short_protocol
 
 
@@ -42,6 +42,9 @@ def test_truth_outlasts_the_horizon():
     ).y.T
     error = nrmse_trace(exact, series[1000:1300], task.scale)
     assert valid_prediction_time(error, threshold=1e-3) > 200
+    # So it is with Mackey-Glass over the ten Lyapunov times that NeuroBench forecasts.
+    coarse, fine = (mackey_glass(17, samples=751, steps_per_delay=m).values for m in (200, 400))
+    assert valid_prediction_time(nrmse_trace(coarse, fine, fine.std(axis=0)), threshold=1e-3) == 751
 
 
 def test_short_protocol():
@@ -85,6 +88,7 @@ def test_diverged_forecast_is_infinite_not_nan():
     trace = nrmse_trace(np.array([[0.0], [np.nan], [np.inf]]), np.zeros((3, 1)), np.ones(1))
     np.testing.assert_array_equal(trace, [0, np.inf, np.inf])
     assert valid_prediction_time(trace) == 1
+    assert valid_prediction_time(np.array([0.01, np.nan, 0.01])) == 1
 
 
 def test_synaptic_operations_equal_the_effective_accumulates_of_the_binary_weight_matrix():
@@ -96,7 +100,18 @@ def test_synaptic_operations_equal_the_effective_accumulates_of_the_binary_weigh
     assert synaptic_operations(raster.sum(axis=0), pre) == int(np.sum(raster.astype(int) @ mask.T.astype(int)))
 
 
+def test_percentage_error_by_hand():
+    truth = np.array([[[1.0], [-2.0], [0.0]]])
+    forecast = np.array([[[3.0], [2.0], [0.0]]])
+    # 2/4, 4/4 and 0/0 = 0.
+    np.testing.assert_allclose(smape(forecast, truth), [100])
+
+
 def test_bad_metrics_input():
+    with pytest.raises(InvalidInput, match="one shape"):
+        smape(np.zeros((3, 1)), np.zeros((4, 1)))
+    with pytest.raises(InvalidInput, match="trace must have at least one step"):
+        valid_prediction_time(np.zeros((2, 0)))
     with pytest.raises(InvalidInput, match="one shape"):
         nrmse_trace(np.zeros((3, 1)), np.zeros((4, 1)), np.ones(1))
     with pytest.raises(InvalidInput, match="sigma must be positive"):

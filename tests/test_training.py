@@ -115,6 +115,38 @@ def test_the_graph_and_the_constants_stay():
     assert "Hz" in repr(learnt)
 
 
+def test_input_that_does_not_fit():
+    def train(encoder, sample_time):
+        train_stdp(pair(), encoder, np.zeros((9, 1)), sample_time=sample_time, rng=np.random.default_rng(0))
+
+    with pytest.raises(InvalidInput, match="of 2 dimensions does not fit samples of 1"):
+        train(CurrentEncoder(np.zeros((2, 2))), 10 * ms)
+    with pytest.raises(InvalidInput, match="of 3 neurons does not fit 2"):
+        train(CurrentEncoder(np.zeros((3, 1))), 10 * ms)
+    with pytest.raises(InvalidInput, match="sample_time must be a whole number of steps"):
+        train(CurrentEncoder(np.zeros((2, 1))), 10.03 * ms)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tau_plus": np.array([0.02, 0.0])}, "tau_plus must be positive"),
+        ({"tau_minus": np.array([0.02])}, r"tau_minus must have shape \(2,\)"),
+        ({"eta_minus": np.array([0.5, 1.5])}, r"eta_minus must be in \[0, 1\], got 0.5..1.5"),
+        ({"eta_plus": np.array([np.nan, 0.5])}, "eta_plus must be finite"),
+        ({"w_min": 2.0}, r"w_max must be a number in \[2, inf\)"),
+        ({"w_min": -1.0}, r"w_min must be a number in \[0, inf\)"),
+    ],
+)
+def test_constants_of_plasticity_are_checked(change, message):
+    given = {name: np.full(2, 0.02) for name in ("tau_plus", "tau_minus", "eta_plus", "eta_minus")}
+    with pytest.raises(InvalidInput, match=message):
+        STDP(**{**given, "w_min": 0.0, "w_max": 1.0, **change})
+    spec = HRSNN(20, 0.2, check_rate=False).spec
+    with pytest.raises(InvalidInput, match="plasticity is of 2 synapses"):
+        replace(spec, plasticity=STDP(**given, w_min=0.0, w_max=1.0))
+
+
 @pytest.mark.parametrize(
     ("change", "samples", "message"),
     [
