@@ -24,7 +24,8 @@ from lnpbrian.sweep import Result, Task
 from lnpbrian.tasks import forecast_task
 
 NAME = "table2"
-SERIES = ("lorenz63", "google")
+TITLES = {"lorenz63": "Lorenz-63", "google": "Google stock"}
+SERIES = tuple(TITLES)
 Key = tuple[str, str, str, str, int]
 
 # Goals for LNP: SOP ratio by model, Lorenz-63 NRMSE and VPT (the paper's values, rounded to what they support).
@@ -255,7 +256,7 @@ def _share(found: Rows, other: str, model: str, training: str, series: str) -> f
 def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     """Return tables as rows of text, heads first: table 2, controls, and what the readout adds (table 5)."""
     return {
-        "Networks": _networks(content),
+        **{title: _networks(content, series) for series, title in TITLES.items()},
         "Without a network": [
             ["series", "forecaster", "NRMSE", "VPT"],
             *(
@@ -279,20 +280,17 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     }
 
 
-def _networks(content: Mapping[str, Any]) -> list[list[str]]:
+def _networks(content: Mapping[str, Any], series: str) -> list[list[str]]:
     head = ["pruning", "model", "training", "SOPs (M)", "ratio", "paper"]
-    for series in ("Lorenz-63", "Google"):
-        head += [f"{series} NRMSE", "mean ± sd", "paper", "VPT", "mean ± sd", "paper"]
-    lines = [head]
+    lines = [[*head, "NRMSE", "mean ± sd", "paper", "VPT", "mean ± sd", "paper"]]
     for r in content["table"]:
         paper = r["paper"]
         line = [r["method"], r["model"], r["training"], plus_minus(r["operations_per_window"], 1e-6)]
         line += [f"{r['operation_ratio']['median']:.1f}", _or_dash(paper["operation_ratio"], "{:.1f}")]
-        for series in SERIES:
-            for name, digits in (("nrmse", 3), ("vpt", 1)):
-                line.append(median_and_quartiles(r[f"{series} {name}"], digits))
-                line.append(plus_minus(r[f"{series} {name} of networks"], digits=digits))
-                line.append(_or_dash(paper[f"{series} {name}"], "{0[0]:g} ± {0[1]:g}"))
+        for name, digits in (("nrmse", 3), ("vpt", 1)):
+            line.append(median_and_quartiles(r[f"{series} {name}"], digits))
+            line.append(plus_minus(r[f"{series} {name} of networks"], digits=digits))
+            line.append(_or_dash(paper[f"{series} {name}"], "{0[0]:g} ± {0[1]:g}"))
         lines.append(line)
     return lines
 
@@ -310,7 +308,7 @@ def draw(content: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(10, 7), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True)
     kinds = list(MARKERS)
-    for column, (series, title) in enumerate(zip(SERIES, ("Lorenz-63", "Google stock"), strict=True)):
+    for column, (series, title) in enumerate(TITLES.items()):
         for axis, name in zip(axes[:, column], ("nrmse", "vpt"), strict=True):
             for r in content["table"]:
                 kind = (r["model"], r["training"])
