@@ -6,7 +6,7 @@ import html
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -89,7 +89,8 @@ def run_experiment(
     out = checks.writable_directory("--out", directory)
     start = time.perf_counter()
     tasks = experiment.tasks(plan)
-    results = run_sweep(list(tasks.values()), ResultStore(store), cluster=cluster, report=report)
+    kept = ResultStore(store)
+    results = run_sweep(list(tasks.values()), kept, cluster=cluster, report=report)
     data = plan.data.items()
     content = {
         "experiment": name,
@@ -100,13 +101,27 @@ def run_experiment(
         "versions": versions(),
         "seconds": {
             "of_this_run": time.perf_counter() - start,
-            "of_all_tasks": sum(result.seconds for result in results.values()),
+            "of_all_tasks": _seconds(tasks.values(), kept),
         },
         **experiment.summarise(plan, {key: results[task] for key, task in tasks.items()}),
     }
     write_json(out / f"{name}.json", content)
     redraw(out / f"{name}.json")
     return content
+
+
+def _seconds(tasks: Iterable[Task], store: ResultStore) -> float:
+    """Return the time that tasks, and everything that they need, took in this run or before it."""
+    seen: set[Task] = set()
+    waiting, total = list(tasks), 0.0
+    while waiting:
+        task = waiting.pop()
+        if task not in seen:
+            seen.add(task)
+            waiting.extend(task.needs)
+            result = store.get(task)
+            total += result.seconds if result else 0.0
+    return total
 
 
 def redraw(path: str | os.PathLike[str]) -> Tables:

@@ -237,6 +237,10 @@ def test_command_from_start_to_table_and_on(tmp_path, monkeypatch, capsys):
     assert content["seeds"] == [0]
     # The second time nothing was left to do.
     assert content["seconds"]["of_this_run"] < 5 < content["seconds"]["of_all_tasks"]
+    # Two forecasted networks on two series, and what they need: the time of every task counts once.
+    kept = [json.loads(path.read_text()) for path in (tmp_path / "store").glob("*/*.json")]
+    assert len(kept) > 4
+    np.testing.assert_allclose(content["seconds"]["of_all_tasks"], sum(record["seconds"] for record in kept))
     assert "Wrote table2.json" in capsys.readouterr().out
 
 
