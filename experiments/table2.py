@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from scipy.stats import wilcoxon
 
 from lnpbrian.baselines import autoregression, next_generation_reservoir
@@ -321,6 +322,9 @@ def draw(content: Mapping[str, Any]) -> Figure:
                     axis.plot(x + 0.08, reported[0], fillstyle="none", alpha=0.7, **style)
             axis.spines[["top", "right"]].set_visible(False)
         axes[0, column].set(title=title, yscale="log")
+        axes[0, column].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes[0, column].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes[0, column].yaxis.set_minor_formatter(NullFormatter())
         axes[1, column].set_xticks(range(len(METHODS)), [_labelled(content, method) for method in METHODS])
     axes[0, 0].set_ylabel("NRMSE, median and quartiles")
     axes[1, 0].set_ylabel("VPT (steps), median and quartiles")

@@ -379,7 +379,7 @@ def sweep(
     name = checks.choice("experiment", experiment, EXPERIMENTS)
     directory = out or Path("runs") / name
     if redraw:
-        _show_sweep(redraw_sweep(directory / f"{name}.json"))
+        _show_sweep(directory / f"{name}.json")
         return
     size = SCALES[checks.choice("--scale", scale, SCALES)]
     given = {"seeds": seeds, "windows": windows, "neurons": neurons}
@@ -400,17 +400,23 @@ def sweep(
             run_experiment(name, plan, directory, scale=scale, store=store, cluster=options, report=report)
     except KeyboardInterrupt:
         _fail("interrupted; the same command goes on with what is missing", 130)
-    _show_sweep(redraw_sweep(directory / f"{name}.json"))
+    _show_sweep(directory / f"{name}.json")
     console.print(f"Wrote {name}.json, .png, .md and .html to {directory}", soft_wrap=True, markup=False)
 
 
-def _show_sweep(tables: dict[str, list[list[str]]]) -> None:
-    """Print the tables of an experiment."""
-    for title, (head, *body) in tables.items():
+def _show_sweep(source: Path) -> None:
+    """Draw an experiment again from its JSON, and print those of its tables that the terminal can show."""
+    for title, (head, *body) in redraw_sweep(source).items():
         table = Table(*head, title=title)
         for line in body:
             table.add_row(*line)
-        console.print(table)
+        with console.capture() as shown:
+            console.print(table)
+        if "…" in shown.get():
+            page = source.with_suffix(".md")
+            console.print(f"{title}: too wide for this terminal, see {page}", soft_wrap=True, markup=False)
+        else:
+            console.print(table)
 
 
 def _show_notes(name: str, notes: Iterable[str]) -> None:

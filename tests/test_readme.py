@@ -1,10 +1,13 @@
 """The Python of the README and of the pages of docs/ runs as it stands, on smaller networks."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from lnpbrian.experiments.sweeps import redraw
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -60,3 +63,14 @@ def test_linked_files_exist():
     missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
     assert links
     assert not missing
+
+
+def test_the_comparison_is_that_of_the_results(tmp_path):
+    results = ROOT / "experiments" / "results"
+    shutil.copy(results / "table2.json", tmp_path)
+    redraw(tmp_path / "table2.json")
+    page = (results / "table2.md").read_text()
+    assert (tmp_path / "table2.md").read_text() == page
+    table = page.split("**Lorenz-63**\n\n")[1].split("\n\n")[0]
+    assert table.count("\n") == 17
+    assert table in README

@@ -211,6 +211,21 @@ def test_the_papers_values_are_complete():
     assert all(set(levels) == {50, 40, 30, 20, 10} for levels in INPUT_NOISE.values())
 
 
+@pytest.mark.parametrize(("width", "cut"), [(80, 3), (200, 0)])
+def test_tables_that_the_terminal_would_cut_are_left_to_their_page(width, cut, tmp_path, monkeypatch, capsys):
+    plan = Plan(TINY, {})
+    content = {"experiment": "table2", "scale": "tiny", **table2.summarise(plan, made_up(table2.tasks(plan)))}
+    (tmp_path / "table2.json").write_text(json.dumps(content))
+    monkeypatch.setattr(cli.console, "width", width)
+    with pytest.raises(SystemExit) as done:
+        cli.main(["sweep", "table2", "--redraw", "--out", str(tmp_path)])
+    assert done.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.count("too wide for this terminal") == cut
+    assert "…" not in shown
+    assert "Without a network" in shown
+
+
 def test_command_from_start_to_table_and_on(tmp_path, monkeypatch, capsys):
     # One kind of network instead of 64 tasks.
     monkeypatch.setattr(table2, "METHODS", ("unpruned", "random"))
