@@ -17,6 +17,7 @@ from brian2 import ms, second
 from lnpbrian import checks
 from lnpbrian.baselines import (
     activity_pruning,
+    iterative_magnitude_pruning,
     magnitude_pruning,
     noise_pruning_without_lyapunov,
     random_network,
@@ -44,9 +45,9 @@ Report = Callable[[float, str], None]
 
 MODELS = {"HRSNN": HRSNN, "CHRSNN": CHRSNN}
 METHODS = ("unpruned", "AP", "LNP", "random")
-CONTROLS = ("magnitude", "noise without Lyapunov", "uncoupled")
+CONTROLS = ("noise without Lyapunov", "magnitude", "magnitude in turns", "random", "uncoupled")
 TRAININGS = ("BP", "STDP")
-# Samples on which activity pruning trains in an iteration.
+# Samples on which pruning and training in turns trains in an iteration.
 RETRAINING = 60
 
 
@@ -154,7 +155,7 @@ class Plan:
                 "neuron_sparsity": s.neuron_sparsity,
                 "synapse_sparsity": s.synapse_sparsity[model],
             }
-        elif method in ("random", "magnitude"):
+        elif method in ("random", "magnitude", "uncoupled"):
             needs = (self.network(model, "LNP", seed),)
         return Task(
             f"{method} {model}, seed {seed}",
@@ -165,7 +166,7 @@ class Plan:
         )
 
     def trained(self, model: str, method: str, training: str, series: str, seed: int) -> Task:
-        """The task of training a network on a series; activity pruning trains as it prunes."""
+        """The task of training a network on a series; some methods train as they prune."""
         s = self.scale
         options = {
             **self._series(series),
@@ -183,6 +184,9 @@ class Plan:
             # Down to the operations that LNP has left.
             needs = (self.network(model, "unpruned", seed), self.trained(model, "LNP", training, series, seed))
             name, options["prune_rate"] = "activity_pruned", s.prune_rate
+        elif method == "magnitude in turns":
+            needs = (self.network(model, "unpruned", seed), self.network(model, "LNP", seed))
+            name, options["iterations"] = "magnitude_pruned", s.iterations
         else:
             needs, name = (self.network(model, method, seed),), "trained"
         return Task(
@@ -190,7 +194,7 @@ class Plan:
             f"{__name__}:{name}",
             options,
             needs,
-            cost=3 if method in ("AP", "unpruned") else 1,
+            cost=3 if method in ("AP", "magnitude in turns", "unpruned") else 1,
         )
 
     def forecast(
@@ -293,15 +297,15 @@ def pruned(options: Mapping[str, Any], *needs: Result, report: Report) -> Result
             pruning = noise_pruning_without_lyapunov(pruning)
         result = prune(model, options=pruning, seed=seed, report=lambda now: report(now.fraction, _step(now)))
         spec, history = model.spec, [_short(record) for record in result.history]
-    elif method in ("random", "magnitude"):
+    elif method in ("random", "magnitude", "uncoupled"):
         like = NetworkSpec.from_arrays(needs[0].arrays)
         if method == "random":
             spec = _random_like(like, spec, seed)
-        else:
+        elif method == "magnitude":
             rates = _noise_rates(spec, seed)
             spec = magnitude_pruning(spec, n_neurons=like.n_alive, n_synapses=like.n_synapses, rates=rates)
-    elif method == "uncoupled":
-        spec = uncoupled(spec)
+        else:
+            spec = uncoupled(like, rates=_noise_rates(like, seed))
     elif method != "unpruned":
         raise InvalidInput(f"unknown method {method!r}")
     return Result({**_sizes(spec), "history": history}, spec.to_arrays())
@@ -321,16 +325,7 @@ def activity_pruned(options: Mapping[str, Any], network: Result, goal: Result, *
     task, encoder = _task(options), _encoder(options, spec.n_neurons)
     phase = _phase(options, task)
     target = goal.record["operations_per_s"]
-    # Every iteration trains on the next stretch of the phase, and the last network on all of it.
-    stretches = np.array_split(phase, max(1, len(phase) // RETRAINING))
-    done = 0
-
-    def retrain(now: NetworkSpec) -> NetworkSpec:
-        nonlocal done
-        done += 1
-        report(min(done / 10, 0.9), f"{now.n_alive} neurons")
-        stretch = stretches[(done - 1) % len(stretches)]
-        return _train(now, encoder, stretch, options, report=lambda *_: None)[0]
+    retrain = _in_turns(encoder, phase, options, report)
 
     def rates(now: NetworkSpec) -> np.ndarray:
         return _rates(now, encoder, task, options)
@@ -346,6 +341,22 @@ def activity_pruned(options: Mapping[str, Any], network: Result, goal: Result, *
     return Result(
         record | {"iterations": len(result.history)} | _operations(spec, encoder, task, options), spec.to_arrays()
     )
+
+
+def magnitude_pruned(options: Mapping[str, Any], network: Result, like: Result, *, report: Report) -> Result:
+    """Remove the smallest weights and train what is left, in turns, until it has the synapses of another network."""
+    spec = NetworkSpec.from_arrays(network.arrays)
+    task, encoder = _task(options), _encoder(options, spec.n_neurons)
+    phase = _phase(options, task)
+    spec = iterative_magnitude_pruning(
+        spec,
+        n_synapses=like.record["synapses"],
+        retrain=_in_turns(encoder, phase, options, report),
+        iterations=options["iterations"],
+        activity=lambda now: _rates(now, encoder, task, options),
+    )
+    spec, record = _train(spec, encoder, phase, options, report=report)
+    return Result(record | _operations(spec, encoder, task, options), spec.to_arrays())
 
 
 def path(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
@@ -379,16 +390,10 @@ def path(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
     at_first = _operations(start, encoder, task, options)["operations_per_s"]
     # Operations fall with the square of the neurons.
     rate = 1 - (wanted / at_first) ** (0.5 / options["iterations"])
-    phase = _phase(options, task)
-    stretches = np.array_split(phase, max(1, len(phase) // RETRAINING))
-
-    def retrain(now: NetworkSpec) -> NetworkSpec:
-        return _train(now, encoder, stretches[len(steps) % len(stretches)], options, report=lambda *_: None)[0]
-
     activity_pruning(
         start,
         activity=lambda now: _rates(now, encoder, task, options),
-        retrain=retrain,
+        retrain=_in_turns(encoder, _phase(options, task), options, _silent),
         prune_rate=rate,
         iterations=options["iterations"],
         each=note,
@@ -513,6 +518,27 @@ def _train(
         "losses": [float(loss) for loss in result.losses],
         "weight_change": float(change),
     }
+
+
+def _in_turns(
+    encoder: CurrentEncoder, phase: np.ndarray, options: Mapping[str, Any], report: Report
+) -> Callable[[NetworkSpec], NetworkSpec]:
+    """Return what trains a network between two steps of pruning, every time on the next stretch of the phase."""
+    stretches = np.array_split(phase, max(1, len(phase) // RETRAINING))
+    done = 0
+
+    def retrain(spec: NetworkSpec) -> NetworkSpec:
+        nonlocal done
+        done += 1
+        report(min(done / 10, 0.9), f"{spec.n_alive} neurons, {spec.n_synapses} synapses")
+        stretch = stretches[(done - 1) % len(stretches)]
+        return _train(spec, encoder, stretch, options, report=_silent)[0]
+
+    return retrain
+
+
+def _silent(fraction: float, what: str) -> None:
+    """Tell nobody."""
 
 
 def _bp_options(options: Mapping[str, Any], samples: int) -> BPOptions:

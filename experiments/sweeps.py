@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from lnpbrian import checks, files
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
-from lnpbrian.experiments import fig3, fig9, table2, table6
+from lnpbrian.experiments import controls, fig3, fig9, table2, table6
 from lnpbrian.experiments.comparison import Plan
 from lnpbrian.records import versions, write_json
 from lnpbrian.sweep import Result, ResultStore, SweepProgress, Task, run_sweep
@@ -48,7 +48,7 @@ class Experiment(Protocol):
         ...
 
 
-EXPERIMENTS: dict[str, Experiment] = {module.NAME: module for module in (table2, table6, fig3, fig9)}
+EXPERIMENTS: dict[str, Experiment] = {module.NAME: module for module in (table2, controls, table6, fig3, fig9)}
 
 
 def run_experiment(

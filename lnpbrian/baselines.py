@@ -70,9 +70,12 @@ def silence(spec: NetworkSpec, neurons: np.ndarray) -> NetworkSpec:
     return replace(spec.of_synapses(alive[spec.pre] & alive[spec.post]), alive=alive)
 
 
-def uncoupled(spec: NetworkSpec) -> NetworkSpec:
-    """Return the same neurons without any synapse, as a reservoir whose only memory is that of its neurons."""
-    return spec.of_synapses(np.zeros(spec.n_synapses, dtype=bool))
+def uncoupled(spec: NetworkSpec, *, rates: np.ndarray | None = None) -> NetworkSpec:
+    """Return the same neurons without any synapse, as a reservoir whose only memory is that of its neurons.
+
+    `rates` as for `random_network`.
+    """
+    return _compensated(spec.of_synapses(np.zeros(spec.n_synapses, dtype=bool)), spec, rates)
 
 
 def random_network(

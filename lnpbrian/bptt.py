@@ -49,7 +49,7 @@ class BPOptions:
     batch : int
         Stretches of the series that are shown side by side.
     warm_up : int
-        Samples before the first stretch that nothing is learnt from.
+        Samples shown before each stretch, that nothing is learnt from.
     surrogate_slope : float
         Slope beta of the surrogate derivative ``1/(1 + beta |v - 1|)^2`` of spikes on the grid, per unit of the
         threshold; interpolated spikes have a gradient of their own.
@@ -472,8 +472,8 @@ def train_bp(
     Raises
     ------
     InvalidInput
-        If the network has silent neurons, delta synapses, delays or precise spikes, the series is too short, or JAX or
-        Optax is missing.
+        If the network has silent neurons, delta synapses, delays or precise spikes, the series is too short or has a
+        constant column, or JAX or Optax is missing.
 
     Notes
     -----
@@ -551,6 +551,8 @@ class _Training:
         self._linear: RidgeReadout | None = None
         self._seen: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=self._length // options.truncation)
         self._unit = np.diff(self._z, axis=0).std(axis=0)
+        if not (self._unit > 0).all():
+            raise InvalidInput(f"column {int(np.argmin(self._unit))} of z grows by a constant; drop it")
 
     def snapshot(self) -> NetworkSpec:
         """Return the network as it is now."""

@@ -253,9 +253,14 @@ def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def readout_neurons(spec: NetworkSpec, fraction: float = 0.1) -> np.ndarray:
-    """Return the `fraction` of neurons of highest betweenness, at least one, sorted (arXiv 2403.03409, section 3)."""
+    """Return the `fraction` of neurons of highest betweenness, at least one, sorted (arXiv 2403.03409, section 3).
+
+    Of equals at the end, evenly spaced ones are read: neurons next to each other may be of one cluster.
+    """
     fraction = checks.probability("fraction", fraction)
     centrality = betweenness_centrality(spec.pre, spec.post, spec.n_neurons)
     count = max(1, round(fraction * spec.n_neurons))
-    # Stable: of equals the lower index is read.
-    return np.sort(np.argsort(-centrality, kind="stable")[:count])
+    lowest = np.sort(centrality)[-count]
+    above, equal = np.flatnonzero(centrality > lowest), np.flatnonzero(centrality == lowest)
+    chosen = np.linspace(0, equal.size, count - above.size, endpoint=False).astype(int)
+    return np.sort(np.concatenate([above, equal[chosen]]))

@@ -83,6 +83,16 @@ def test_uncoupled_neurons_are_the_same_neurons():
     assert same(spec, FULL, leave_out=SYNAPTIC)
 
 
+def test_uncoupled_neurons_may_keep_their_mean_input():
+    rates = np.random.default_rng(0).uniform(0, 50, FULL.n_neurons)
+    spec = uncoupled(FULL, rates=rates)
+    lost = np.zeros(FULL.n_neurons)
+    for pre, post, weight in zip(FULL.pre, FULL.post, FULL.weights, strict=True):
+        lost[post] += weight * FULL.synaptic_time_constant * rates[pre]
+    np.testing.assert_allclose(spec.bias, FULL.bias + lost)
+    assert same(spec, FULL, leave_out=(*SYNAPTIC, "bias"))
+
+
 # -------------------------------------------------------------------------------------------------- random networks
 
 

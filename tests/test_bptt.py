@@ -306,6 +306,7 @@ def test_input_that_is_refused():
         ({"encoder": encoder(network(30))}, "30 neurons"),
         ({"z": z[:, :2]}, "of 3 dimensions does not fit samples of 2"),
         ({"z": z[:10]}, "at least 12 samples"),
+        ({"z": z * [1, 0, 1]}, "column 1 of z grows by a constant"),
         ({"readout": ReadoutOptions(sample_time=21 * ms)}, "whole number of steps"),
         ({"rng": 3}, "generator"),
     ]:

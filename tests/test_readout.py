@@ -54,6 +54,15 @@ def test_readout_neurons_have_the_highest_betweenness():
     np.testing.assert_array_equal(readout_neurons(spec, 0.1), expected)
 
 
+def test_of_equal_neurons_evenly_spaced_ones_are_read():
+    spec = HRSNN(60, 0.1, check_rate=False).spec
+    # A path through neurons 0, 7 and 9: neuron 7 alone has a betweenness.
+    path = replace(spec.of_synapses(np.array([0, 1])), pre=np.array([0, 7]), post=np.array([7, 9]))
+    np.testing.assert_array_equal(readout_neurons(path, 0.05), [0, 7, 30])
+    nothing = spec.of_synapses(np.zeros(spec.n_synapses, dtype=bool))
+    np.testing.assert_array_equal(readout_neurons(nothing, 0.1), [0, 10, 20, 30, 40, 50])
+
+
 def test_closed_loop_copies_a_law_that_the_features_hold():
     # z(n+1) = z(n)/2 is linear in the current sample, which is among the features: the loop must reproduce it.
     z = 0.5 ** np.arange(40.0)[:, np.newaxis]

@@ -1,0 +1,97 @@
+"""Controls of LNP: what other ways to as small a network forecast, and what its synapses bring at all.
+
+    lnpbrian sweep controls --scale medium --out runs/controls
+
+Networks have the neurons and synapses that LNP leaves (those of `magnitude in turns` all neurons, those that are
+`uncoupled` no synapses); STDP, then a readout for every window of Lorenz-63, as in `table2`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lnpbrian.experiments.common import median_and_quartiles, plus_minus
+from lnpbrian.experiments.comparison import CONTROLS, MODELS, Plan, spread
+from lnpbrian.experiments.table2 import Rows, against, claimed, plain_log_axis, windows
+from lnpbrian.sweep import Result, Task
+
+NAME = "controls"
+METHODS = ("unpruned", "LNP", *CONTROLS)
+TRAINING, SERIES = "STDP", "lorenz63"
+Key = tuple[str, str, int]
+
+
+def tasks(plan: Plan) -> dict[Key, Task]:
+    """Return the forecasts by method, model and seed."""
+    return {
+        (method, model, seed): plan.forecast(model, method, TRAINING, SERIES, seed)
+        for seed in range(plan.scale.seeds)
+        for model in MODELS
+        for method in METHODS
+    }
+
+
+def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
+    """Return rows of single networks, rows of the table, and whether LNP is better than each control."""
+    rows = [
+        {"method": method, "model": model, "training": TRAINING, "series": SERIES, "seed": seed, **result.record}
+        for (method, model, seed), result in results.items()
+    ]
+    found = Rows(rows)
+    table = []
+    for model in MODELS:
+        for method in METHODS:
+            mine = found.of(method, model)
+            line: dict[str, Any] = {"method": method, "model": model}
+            for name in ("neurons", "synapses", "synaptic_operations", "task_rate_hz"):
+                line[name] = spread(r[name] for r in mine)
+            for name in ("nrmse", "vpt"):
+                line[name] = spread(x for r in mine for x in windows(r, name))
+                line[f"{name} of networks"] = spread(float(np.mean(windows(r, name))) for r in mine)
+            table.append(line)
+    claims = [
+        claimed(
+            f"LNP forecasts better than: {method}",
+            [against(found, method, model, TRAINING, SERIES) for model in MODELS],
+        )
+        for method in CONTROLS
+    ]
+    return {"table": table, "claims": claims, "rows": rows}
+
+
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return the table as rows of text, its head first."""
+    lines = [["model", "network", "neurons", "synapses", "SOPs (M)", "NRMSE", "mean ± sd", "VPT", "mean ± sd"]]
+    for r in content["table"]:
+        line = [r["model"], r["method"], *(f"{r[name]['mean']:.0f}" for name in ("neurons", "synapses"))]
+        line.append(plus_minus(r["synaptic_operations"], 1e-6))
+        for name, digits in (("nrmse", 3), ("vpt", 1)):
+            line.append(median_and_quartiles(r[name], digits))
+            line.append(plus_minus(r[f"{name} of networks"], digits=digits))
+        lines.append(line)
+    return {"Lorenz-63 after STDP": lines}
+
+
+def draw(content: Mapping[str, Any]) -> Figure:
+    """Draw error and valid prediction time by method: median and quartiles over networks and windows."""
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    axes = figure.subplots(2, 1, sharex=True)
+    colors = dict(zip(MODELS, ("tab:blue", "tab:orange"), strict=True))
+    for axis, name in zip(axes, ("nrmse", "vpt"), strict=True):
+        for r in content["table"]:
+            y = r[name]
+            x = METHODS.index(r["method"]) + 0.2 * (list(MODELS).index(r["model"]) - 0.5)
+            error = [[y["median"] - y["quartile_1"]], [y["quartile_3"] - y["median"]]]
+            label = r["model"] if r["method"] == METHODS[0] else None
+            axis.errorbar(x, y["median"], error, fmt="o", color=colors[r["model"]], capsize=2, label=label)
+        axis.spines[["top", "right"]].set_visible(False)
+    plain_log_axis(axes[0])
+    axes[0].set_ylabel("NRMSE, median and quartiles")
+    axes[1].set(ylabel="VPT (steps), median and quartiles", ylim=(0, None))
+    axes[1].set_xticks(range(len(METHODS)), [method.replace(" ", "\n", 1) for method in METHODS])
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=2, loc="outside lower center")
+    return figure
