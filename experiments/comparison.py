@@ -379,26 +379,31 @@ def path(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
                 note(now.iteration - 1, model.spec)
 
         prune(model, options=_pruning(options), seed=options["seed"], report=before)
-        note(options["iterations"], model.spec)
-        return Result({"path": [steps[k] for k in sorted(steps)]}, kept)
-    # Down to the neurons at which the operations are those of LNP, in as many iterations.
-    start = model.spec
-    task, encoder = _task(options), _encoder(options, start.n_neurons)
-    (goal,) = needs
-    end = _network_at(goal, options["stops"][-1])
-    wanted = _operations(end, encoder, task, options)["operations_per_s"]
-    at_first = _operations(start, encoder, task, options)["operations_per_s"]
-    # Operations fall with the square of the neurons.
-    rate = 1 - (wanted / at_first) ** (0.5 / options["iterations"])
-    activity_pruning(
-        start,
+        last = model.spec
+    else:
+        (like,) = needs
+        last = _activity_path(model.spec, _network_at(like, options["stops"][-1]), options, each=note)
+    # Pruning that ended early stays where it ended.
+    for k in range(len(steps), options["iterations"] + 1):
+        note(k, last)
+    return Result({"path": [steps[k] for k in sorted(steps)]}, kept)
+
+
+def _activity_path(
+    spec: NetworkSpec, like: NetworkSpec, options: Mapping[str, Any], *, each: Callable[[int, NetworkSpec], None]
+) -> NetworkSpec:
+    """Remove the least active neurons, down to the operations of another network in as many iterations."""
+    task, encoder = _task(options), _encoder(options, spec.n_neurons)
+    at_first, wanted = (_operations(s, encoder, task, options)["operations_per_s"] for s in (spec, like))
+    return activity_pruning(
+        spec,
         activity=lambda now: _rates(now, encoder, task, options),
         retrain=_in_turns(encoder, _phase(options, task), options, _silent),
-        prune_rate=rate,
+        # Operations fall with the square of the neurons.
+        prune_rate=1 - (wanted / at_first) ** (0.5 / options["iterations"]),
         iterations=options["iterations"],
-        each=note,
-    )
-    return Result({"path": [steps[k] for k in sorted(steps)]}, kept)
+        each=each,
+    ).spec
 
 
 def forecasted_on_path(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:

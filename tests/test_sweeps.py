@@ -162,6 +162,16 @@ def test_paths_keep_the_networks_at_their_stops():
     assert random.record["synapses"] == lnp.record["path"][-1]["synapses"]
 
 
+def test_paths_that_end_early_stay_where_they_end():
+    # So many iterations that every one removes a neuron, until activity pruning may not go on.
+    plan, done = Plan(replace(TINY, neurons=16, connection_probability=0.4, path_iterations=10), {}), {}
+    stops = fig3.stops(plan)
+    ap = compute(plan.path("HRSNN", "AP", 0, stops), done)
+    sizes = [step["neurons"] for step in ap.record["path"]]
+    assert sizes == [max(16 - k, 10) for k in range(11)]
+    assert comparison._network_at(ap, 10).n_alive == 10
+
+
 def test_table_of_made_up_results():
     plan = Plan(TINY, {})
     content = table2.summarise(plan, made_up(table2.tasks(plan)))
