@@ -65,12 +65,17 @@ def test_linked_files_exist():
     assert not missing
 
 
-def test_the_comparison_is_that_of_the_results(tmp_path):
+@pytest.mark.parametrize("name", ["table2", "controls"])
+def test_the_pages_of_results_are_those_of_their_numbers(tmp_path, name):
     results = ROOT / "experiments" / "results"
-    shutil.copy(results / "table2.json", tmp_path)
-    redraw(tmp_path / "table2.json")
-    page = (results / "table2.md").read_text()
-    assert (tmp_path / "table2.md").read_text() == page
+    shutil.copy(results / f"{name}.json", tmp_path)
+    redraw(tmp_path / f"{name}.json")
+    for suffix in (".md", ".html"):
+        assert (tmp_path / f"{name}{suffix}").read_text() == (results / f"{name}{suffix}").read_text()
+
+
+def test_the_comparison_is_that_of_the_results():
+    page = (ROOT / "experiments" / "results" / "table2.md").read_text()
     table = page.split("**Lorenz-63**\n\n")[1].split("\n\n")[0]
     assert table.count("\n") == 17
     assert table in README
