@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,14 @@ from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network import NetworkSpec
 
-__all__ = ["Checkpoint", "CheckpointFolder", "fingerprint"]
+__all__ = ["Checkpoint", "CheckpointFolder", "fingerprint", "mark_folder", "marked", "remove_marked"]
 
 LATEST = "checkpoint.npz"
+MARKER = "lnpbrian_checkpoint.txt"
+_MARKER_TEXT = """\
+lnpbrian keeps the checkpoints of an unfinished run here.
+At the end of the run it removes the files that it wrote, and the folder if nothing else is in it.
+"""
 
 
 def fingerprint(*parts: Any) -> str:
@@ -42,6 +48,66 @@ def fingerprint(*parts: Any) -> str:
     for part in parts:
         add(part)
     return digest.hexdigest()
+
+
+def marked(folder: Path) -> bool:
+    """Return whether `folder` is one of `mark_folder`, and no link to one."""
+    try:
+        return not files.is_link(folder) and (folder / MARKER).read_text() == _MARKER_TEXT
+    except (OSError, ValueError):
+        return False
+
+
+def mark_folder(name: str, folder: Path) -> None:
+    """Make a folder for checkpoints that `remove_marked` may remove.
+
+    Parameters
+    ----------
+    name : str
+        What messages call its parent, such as ``"--out"``.
+    folder : Path
+        New, empty, or marked before.
+
+    Raises
+    ------
+    InvalidInput
+        If it is a link or a file, holds anything and no marker, or cannot be written to.
+    """
+    where = f"{os.fspath(folder)!r}"
+    if files.is_link(folder):
+        raise InvalidInput(f"{where} is a link; remove it, or choose another {name}")
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInput(f"{where} is a file, where checkpoints are kept; move it, or choose another {name}")
+    checks.writable_directory(name, folder)
+    if marked(folder):
+        return
+    if files.visible(folder):
+        raise InvalidInput(f"{where} holds other files than checkpoints; move it, or choose another {name}")
+    with files.replacing(folder / MARKER) as temporary:
+        temporary.write_text(_MARKER_TEXT)
+
+
+def remove_marked(folder: Path, names: Iterable[str]) -> None:
+    """Remove files from a marked folder, and the folder itself if it holds nothing else.
+
+    Parameters
+    ----------
+    folder : Path
+        Nothing is done if it is not marked, or a link.
+    names : iterable of str
+        Files that were written there; what else there is stays.
+    """
+    if not marked(folder):
+        return
+    files.remove_leftovers(folder, all_processes=True)
+    # Another process may hold the lock: a file of that name by itself is nothing.
+    for name in (*names, files.LOCK):
+        with contextlib.suppress(OSError):
+            (folder / name).unlink()
+    if [path.name for path in folder.iterdir()] == [MARKER]:
+        (folder / MARKER).unlink()
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 @dataclass(frozen=True)

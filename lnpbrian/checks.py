@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numbers
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -211,9 +212,9 @@ def writable_directory(name: str, path: str | os.PathLike[str]) -> Path:
     directory = Path(path)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        probe = directory / f".lnpbrian-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        # Where the system can, without a name that a killed process would leave.
+        with tempfile.TemporaryFile(dir=directory):
+            pass
     except OSError as error:
         reason = error.strerror or str(error)
         raise InvalidInput(f"{name} {str(directory)!r} is not a folder that can be written to ({reason})") from error

@@ -29,12 +29,12 @@ from lnpbrian.device import DeviceReport, devices, find_gpu
 from lnpbrian.experiments.comparison import SCALES, Plan
 from lnpbrian.experiments.sweeps import EXPERIMENTS, run_experiment
 from lnpbrian.experiments.sweeps import redraw as redraw_sweep
-from lnpbrian.jobs import ENCODERS, MODELS, PruneJob
+from lnpbrian.jobs import ENCODERS, MODELS, NETWORK, RECORD, PruneJob
 from lnpbrian.network import NetworkSpec
 from lnpbrian.noise import EXCITABILITIES, RESCALES, STRENGTHS
 from lnpbrian.options import EXPONENTS, RUN_DEVICES
 from lnpbrian.readout import READOUTS
-from lnpbrian.records import versions, write_json
+from lnpbrian.records import is_record, versions, write_json
 from lnpbrian.simulate import noise_drive
 from lnpbrian.spectrum import number_of_exponents
 from lnpbrian.stability import SpectrumOptions, stability_record
@@ -122,27 +122,28 @@ def prune(
             )
         chosen = {name: context.params[name] for name in PruneJob.__dataclass_fields__}
         job, directory = PruneJob(**chosen), checks.writable_directory("--out", out)
-    _show_notes(job.task, job.series.notes)
-    going_on = job.begin(directory)
-    try:
-        with console.status("building the network and checking its rate (compiles on first use)"):
-            live = job.build()
-        console.print(
-            f"{live.spec.model}: {job.neurons} neurons, {len(live.synapses)} synapses, {live.mean_rate:.1f} Hz under "
-            + f"noise{f'; going on with the run in {directory}' if going_on else ''}",
-            soft_wrap=True,
-        )
-        with _bars(study.STAGES) as report:
-            result = job.run(live, directory, jobs=jobs or os.cpu_count() or 1, report=report)
-    except KeyboardInterrupt:
-        _fail(f"interrupted; go on with: lnpbrian prune --resume {directory}", 130)
-    except InvalidInput:
-        job.abandon(directory)
-        raise
-    result.after.save(directory / "network.npz")
-    drawn = figures.draw_all(result, directory)
-    result.write_json(directory / "run.json", {"command": dataclasses.asdict(job)})
-    job.finish(directory)
+    with files.lock_folder("--out" if resume is None else "--resume", directory):
+        _show_notes(job.task, job.series.notes)
+        going_on = job.begin(directory, [f"{name}.png" for name in figures.FIGURES])
+        try:
+            with console.status("building the network and checking its rate (compiles on first use)"):
+                live = job.build()
+            console.print(
+                f"{live.spec.model}: {job.neurons} neurons, {len(live.synapses)} synapses, {live.mean_rate:.1f} Hz "
+                + f"under noise{f'; going on with the run in {directory}' if going_on else ''}",
+                soft_wrap=True,
+            )
+            with _bars(study.STAGES) as report:
+                result = job.run(live, directory, jobs=jobs or os.cpu_count() or 1, report=report)
+        except KeyboardInterrupt:
+            _fail(f"interrupted; go on with: lnpbrian prune --resume {directory}", 130)
+        except InvalidInput:
+            job.abandon(directory)
+            raise
+        result.after.save(directory / NETWORK)
+        drawn = figures.draw_all(result, directory)
+        result.write_json(directory / RECORD, {"command": dataclasses.asdict(job)})
+        job.finish(directory)
     console.print(_table(result))
     if not result.pruning.status.startswith("all"):
         console.print(result.pruning.status)
@@ -189,20 +190,23 @@ def spectrum(
         specs = {f"{model}, p = {p:g}": MODELS[model](neurons, p, check_rate=False, seed=seed).spec}
     for spec in specs.values():
         number_of_exponents(spec, options.n_exponents)
-    directory = checks.writable_directory("--out", out)
     records: list[dict[str, Any]] = []
-    with _bars(specs) as report:
-        for name, spec in specs.items():
-            report(name, 0.0, "")
+    with files.lock_folder("--out", out) as lock:
+        directory = lock.folder
+        known = is_record(directory / "spectrum.json", "networks")
+        files.refuse_foreign(directory, ("spectrum.json", "spectrum.png"), accounted=known, evidence="spectrum.json")
+        with _bars(specs) as report:
+            for name, spec in specs.items():
+                report(name, 0.0, "")
 
-            def within(fraction: float, name: str = name) -> None:
-                report(name, fraction, "")
+                def within(fraction: float, name: str = name) -> None:
+                    report(name, fraction, "")
 
-            records.append(stability_record(spec, name, options=options, seed=seed, report=within))
-            # What is done is kept, whatever happens to the next network.
-            write_json(directory / "spectrum.json", {"versions": versions(), "networks": records})
-    with files.replacing(directory / "spectrum.png") as temporary:
-        figures.spectra(records).savefig(temporary, dpi=150)
+                records.append(stability_record(spec, name, options=options, seed=seed, report=within))
+                # What is done is kept, whatever happens to the next network.
+                write_json(directory / "spectrum.json", {"versions": versions(), "networks": records})
+        with files.replacing(directory / "spectrum.png") as temporary:
+            figures.spectra(records).savefig(temporary, dpi=150)
     console.print(_spectrum_table(records))
     for record in records:
         console.print(f"{record['name']}: {record['status']}", soft_wrap=True)
@@ -319,24 +323,24 @@ def cuda(
     jobs = checks.count("jobs", jobs, minimum=0) or os.cpu_count() or 1
     # What is missing shows before anything is written.
     require_tools(build=build or run, run=run)
-    checks.writable_directory("--out", out)
-    drive = noise_drive(spec.n_neurons, duration=length, rng=rng, standard_deviation=sigma) if sigma else None
-    with console.status("writing the project"):
-        project = write_cuda_project(
-            spec, out, duration=length, drive=drive, plastic=not fixed, compute_capability=compute_capability
-        )
-    console.print(f"Wrote {spec!r} to {out}; README.txt says how to build and run it", soft_wrap=True, markup=False)
-    if build or run:
-        with console.status("compiling"):
-            project.build(jobs=jobs)
-        console.print(f"Built {out / 'main'}", soft_wrap=True, markup=False)
-    if run:
-        with console.status("running"):
-            activity = project.run()
-        rate = float(activity.rates[spec.alive].mean())
-        console.print(
-            f"{activity.indices.size} spikes in {duration:g} ms on {find_gpu().name}, {rate:.1f} Hz per neuron"
-        )
+    with files.lock_folder("--out", out) as lock:
+        drive = noise_drive(spec.n_neurons, duration=length, rng=rng, standard_deviation=sigma) if sigma else None
+        with console.status("writing the project"):
+            project = write_cuda_project(
+                spec, lock, duration=length, drive=drive, plastic=not fixed, compute_capability=compute_capability
+            )
+        console.print(f"Wrote {spec!r} to {out}; README.txt says how to build and run it", soft_wrap=True, markup=False)
+        if build or run:
+            with console.status("compiling"):
+                project.build(jobs=jobs)
+            console.print(f"Built {out / 'main'}", soft_wrap=True, markup=False)
+        if run:
+            with console.status("running"):
+                activity = project.run()
+            rate = float(activity.rates[spec.alive].mean())
+            console.print(
+                f"{activity.indices.size} spikes in {duration:g} ms on {find_gpu().name}, {rate:.1f} Hz per neuron"
+            )
 
 
 @app.command()

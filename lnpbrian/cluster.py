@@ -309,7 +309,7 @@ def _own_folder(caches: Path) -> tuple[Path, Any]:
     while True:
         folder = caches / str(k)
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
+        lock = (folder / "lock").open("a")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

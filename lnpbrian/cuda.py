@@ -16,11 +16,11 @@ import numpy as np
 from brian2 import Network, Quantity, SpikeMonitor, TimedArray, second
 from brian2.devices.device import Device, reset_device, set_device
 
-from lnpbrian import checks
+from lnpbrian import checks, files
 from lnpbrian.checks import InvalidInput
 from lnpbrian.device import find_gpu, require_brian2cuda
 from lnpbrian.network import NetworkSpec, build_objects
-from lnpbrian.records import versions, write_json
+from lnpbrian.records import is_record, versions, write_json
 from lnpbrian.simulate import Activity, Drive
 from lnpbrian.toolkit import (
     DEFAULT_CAPABILITY,
@@ -38,6 +38,10 @@ NAME = "lnpbrian_cuda"
 DESCRIPTION = "project.json"
 NETWORK = "network.npz"
 LOG = "make.log"
+SOURCES = "code_objects"
+
+# What programs of Brian2 write.
+_RESULT = re.compile(r"_(dynamic_)?array_\w+|last_run_info\.txt|profiling_info\.txt|random_generator_state\w*")
 
 README = """\
 {network}
@@ -151,10 +155,13 @@ class CudaProject:
             raise InvalidInput(f"{str(self.directory)!r} has not been built; build it with make, or with --build")
         find_gpu()
         results = self.directory / "results"
+        if files.is_link(results):
+            raise InvalidInput(f"{str(results)!r} is a link; make it a folder")
         results.mkdir(exist_ok=True)
         # A run that fails must not leave the results of another.
         for path in results.iterdir():
-            path.unlink()
+            if path.name in self.files.values() or _RESULT.fullmatch(path.name):
+                path.unlink()
         done = subprocess.run(["./main"], cwd=self.directory, capture_output=True, text=True)
         # Some failures are only told.
         complaints = [line.strip() for line in done.stderr.splitlines() if line.strip()]
@@ -262,15 +269,27 @@ def write_cuda_project(
     length = checks.seconds("duration", duration)
     toolkit = _toolkit_here()
     capability = _capability(compute_capability, toolkit)
-    folder = checks.writable_directory("directory", directory).resolve()
-    if any(folder.iterdir()) and not (folder / DESCRIPTION).is_file():
-        raise InvalidInput(f"{str(folder)!r} holds other files than a CUDA project; name a new folder")
+    with files.lock_folder("directory", directory) as lock:
+        return _write(spec, lock.folder.resolve(), version, length, drive, plastic, toolkit, capability)
+
+
+def _write(
+    spec: NetworkSpec,
+    folder: Path,
+    version: str,
+    length: float,
+    drive: Drive | None,
+    plastic: bool,
+    toolkit: CudaToolkit | None,
+    capability: str,
+) -> CudaProject:
+    _refuse_foreign(folder)
     timed = None if drive is None else _timed_array(drive, spec, length)
     with brian2cuda_preferences(toolkit, capability):
         from brian2cuda.device import CUDAStandaloneDevice
 
         # A device of its own: the one in Brian2's list may hold a network of the user.
-        files = _generate(CUDAStandaloneDevice(), spec, folder, length, timed, plastic)
+        names = _generate(CUDAStandaloneDevice(), spec, folder, length, timed, plastic)
         finish_sources(folder, toolkit, capability)
     spec.save(folder / NETWORK)
     learns = plastic and spec.plasticity is not None
@@ -279,7 +298,8 @@ def write_cuda_project(
         "duration_s": length,
         "plastic": learns,
         "compute_capability": capability,
-        "files": files,
+        "files": names,
+        "sources": _sources(folder),
     }
     write_json(folder / DESCRIPTION, description)
     text = README.format(
@@ -293,11 +313,31 @@ def write_cuda_project(
         brian2cuda=version,
         capability=capability,
         file=NETWORK,
-        indices=files["indices"],
-        times=files["times"],
+        indices=names["indices"],
+        times=names["times"],
     )
     (folder / "README.txt").write_text(text)
-    return CudaProject(folder, spec, length, learns, files)
+    return CudaProject(folder, spec, length, learns, names)
+
+
+def _sources(folder: Path) -> list[str]:
+    """Return the sources that belong to the network, which those of another one replace."""
+    return sorted(path.name for path in (folder / SOURCES).glob("*.*") if path.suffix in (".cu", ".h"))
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse a folder with files that this module may not have written."""
+    there = files.visible(folder)
+    if there and not is_record(folder / DESCRIPTION, "duration_s", "files"):
+        raise InvalidInput(f"{str(folder)!r} holds other files than a CUDA project; name a new folder")
+    if not there:
+        return
+    for name in (SOURCES, "results", "static_arrays"):
+        if files.is_link(folder / name):
+            raise InvalidInput(f"{str(folder / name)!r} is a link; name a new folder")
+    written = json.loads((folder / DESCRIPTION).read_text()).get("sources", [])
+    if foreign := [name for name in _sources(folder) if name not in written]:
+        raise InvalidInput(f"{str(folder / SOURCES / foreign[0])!r} was not written here; name a new folder")
 
 
 def _toolkit_here() -> CudaToolkit | None:

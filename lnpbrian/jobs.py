@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,8 +13,9 @@ from typing import Any, Self
 
 from brian2 import ms
 
-from lnpbrian import checks
+from lnpbrian import checks, files
 from lnpbrian._version import __version__
+from lnpbrian.checkpoint import LATEST, mark_folder, marked, remove_marked
 from lnpbrian.checks import InvalidInput
 from lnpbrian.device import require_device
 from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder, Encoder, PoissonEncoder
@@ -25,7 +25,7 @@ from lnpbrian.network import RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions
 from lnpbrian.options import DelocaliseOptions, PruneOptions, TuningOptions, schedule
 from lnpbrian.readout import READOUTS, ReadoutOptions
-from lnpbrian.records import write_json
+from lnpbrian.records import is_record, write_json
 from lnpbrian.streams import Streams
 from lnpbrian.study import Report, Study, prune_and_forecast
 from lnpbrian.tasks import PROTOCOLS, SERIES, ForecastTask, forecast_task
@@ -36,8 +36,13 @@ Model = HRSNN | CHRSNN | MRSNN
 MODELS: dict[str, type[Model]] = {"hrsnn": HRSNN, "chrsnn": CHRSNN, "mrsnn": MRSNN}
 ENCODERS = ("current", "poisson")
 
-CHECKPOINT = "checkpoint"
+CHECKPOINT = "lnpbrian_checkpoint"
 COMMAND = "command.json"
+# What a run writes to CHECKPOINT, and to the folder of its results; RECORD is the last of these.
+KEPT = (COMMAND, LATEST, "forecast_before.npz")
+RECORD, NETWORK = "run.json", "network.npz"
+# Where versions before the first release kept checkpoints, without a marker.
+FORMER = "checkpoint"
 
 
 @dataclass(frozen=True)
@@ -175,16 +180,29 @@ class PruneJob:
             report=report,
         )
 
-    def begin(self, directory: Path) -> bool:
+    def begin(self, directory: Path, results: Iterable[str] = ()) -> bool:
         """Note the options in `directory`; True if an unfinished run of the same options goes on.
+
+        Parameters
+        ----------
+        directory : Path
+            Folder of the run.
+        results : iterable of str
+            Files that will be written there, beside `RECORD` and `NETWORK`.
 
         Raises
         ------
         InvalidInput
-            If the folder holds an unfinished run of other options.
+            If the folder holds an unfinished run of other options, or files that the run would replace and that no
+            earlier run accounts for.
         """
-        folder = checks.writable_directory("--out", directory / CHECKPOINT)
-        if (folder / COMMAND).exists():
+        folder = directory / CHECKPOINT
+        going_on = marked(folder) and (folder / COMMAND).exists()
+        if not going_on:
+            known = is_record(directory / RECORD, "before", "after")
+            files.refuse_foreign(directory, (RECORD, NETWORK, *results), accounted=known, evidence=RECORD)
+        mark_folder("--out", folder)
+        if going_on:
             if self.load(directory) != self:
                 raise InvalidInput(
                     f"{str(directory)!r} holds an unfinished run of other options: finish it with --resume, "
@@ -204,10 +222,20 @@ class PruneJob:
             If there is none, or it was begun by another version.
         """
         path = Path(directory) / CHECKPOINT / COMMAND
+        former = Path(directory) / FORMER
         try:
+            if files.is_link(path.parent) or (path.exists() and not marked(path.parent)):
+                raise InvalidInput(f"{str(path.parent)!r} is not a folder of checkpoints that lnpbrian made")
             content: dict[str, Any] = json.loads(path.read_text())
             version, options = content["lnpbrian"], content["options"]
+        except InvalidInput:
+            raise
         except FileNotFoundError:
+            if (former / COMMAND).is_file() and (former / LATEST).is_file():
+                raise InvalidInput(
+                    f"the run in {str(former)!r} was begun by an earlier lnpbrian, which kept checkpoints there; "
+                    "finish it with that one, or start anew with --out"
+                ) from None
             raise InvalidInput(f"{str(directory)!r} holds no unfinished run; start one with --out") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InvalidInput(f"{str(path)!r} cannot be read ({error}); delete the folder and start anew") from error
@@ -227,10 +255,10 @@ class PruneJob:
     def abandon(directory: Path) -> None:
         """Delete the options of a run that was refused before anything of it was kept."""
         folder = directory / CHECKPOINT
-        if [path.name for path in folder.iterdir()] == [COMMAND]:
-            shutil.rmtree(folder)
+        if not any((folder / name).exists() for name in KEPT if name != COMMAND):
+            remove_marked(folder, [COMMAND])
 
     @staticmethod
     def finish(directory: Path) -> None:
         """Delete what was kept for an interruption, once all results are written."""
-        shutil.rmtree(directory / CHECKPOINT)
+        remove_marked(directory / CHECKPOINT, KEPT)

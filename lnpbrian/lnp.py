@@ -21,7 +21,7 @@ from brian2.core.namespace import get_local_namespace
 from brian2.groups.group import Group
 from threadpoolctl import threadpool_limits
 
-from lnpbrian import checks
+from lnpbrian import checks, files
 from lnpbrian.checkpoint import Checkpoint, CheckpointFolder, fingerprint
 from lnpbrian.checks import InvalidInput
 from lnpbrian.delocalise import DelocalisationReport
@@ -205,7 +205,7 @@ def prune(
     ------
     InvalidInput
         If the targets cannot be reached, the network is silent or has no synapses, an option needs what it lacks, an
-        edit is not possible on one of its objects, or the checkpoint is damaged or of another run.
+        edit is not possible on one of its objects, or the checkpoint is damaged, of another run, or in use by one.
     OSError
         If a checkpoint cannot be written; the last complete one is still there.
 
@@ -270,11 +270,14 @@ def prune(
         return _prune_in_place(live, targets, options, streams, report)
     if drive is None:
         drive = noise_drive(live.n_neurons, duration=options.observation, rng=streams.rng("noise drive"))
-    now, folder = live.spec, None
+    now = live.spec
     start = now if reference is None else reference
-    if checkpoint is not None:
-        folder = CheckpointFolder(checkpoint, fingerprint(now, start, drive, options, seed))
-    return _looped(PruningSteps(live, start, options, drive, streams), targets, folder, report)
+    steps = PruningSteps(live, start, options, drive, streams)
+    if checkpoint is None:
+        return _looped(steps, targets, None, report)
+    with files.lock_folder("checkpoint", checkpoint) as held:
+        folder = CheckpointFolder(held, fingerprint(now, start, drive, options, seed))
+        return _looped(steps, targets, folder, report)
 
 
 def _prune_in_place(

@@ -173,6 +173,7 @@ class Project:
             self.runs += 1
             # A new folder for every run: nothing of an earlier one can be taken for its results.
             folder = self.directory / f"run_{self.runs}"
+            folder.mkdir()
             try:
                 return self._run(values, folder)
             finally:
@@ -180,7 +181,6 @@ class Project:
 
     def _run(self, values: Mapping[str, np.ndarray], folder: Path) -> ProjectRun:
         start = time.perf_counter()
-        folder.mkdir()
         arguments = self._hand_over(values, folder)
         written = time.perf_counter()
         log = folder / "log"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from brian2 import Quantity, ms
 from lnpbrian import files
 from lnpbrian._version import __version__
 
-__all__ = ["plain", "versions", "write_json"]
+__all__ = ["is_record", "plain", "versions", "write_json"]
 
 
 def plain(value: Any) -> Any:
@@ -48,6 +49,15 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def is_record(path: str | os.PathLike[str], *entries: str) -> bool:
+    """Return whether `path` is a JSON file with the version of this package that wrote it, and with these entries."""
+    try:
+        content = json.loads(Path(path).read_text())
+        return "lnpbrian" in content["versions"] and all(entry in content for entry in entries)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:

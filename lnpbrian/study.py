@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from brian2 import ms
 
 from lnpbrian.checkpoint import CheckpointFolder, fingerprint
 from lnpbrian.encoding import Encoder
+from lnpbrian.files import lock_folder
 from lnpbrian.forecasting import Forecast, forecast
 from lnpbrian.lnp import Progress, PruneResult, prune
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
@@ -150,6 +152,11 @@ def prune_and_forecast(
     Returns
     -------
     Study
+
+    Raises
+    ------
+    InvalidInput
+        As `lnpbrian.prune`; if another run uses the folder for checkpoints.
     """
     pruning, readout = pruning or PruneOptions(), readout or ReadoutOptions()
     streams = Streams(seed).child("study")
@@ -200,11 +207,14 @@ def prune_and_forecast(
         return made
 
     def pruned() -> PruneResult:
-        return prune(model, options=pruning, seed=seed, checkpoint=checkpoint, report=progress)
+        return prune(model, options=pruning, seed=seed, checkpoint=held, report=progress)
 
     # The forecast is simulated by processes of its own, unless it has but one part.
     alone = min(jobs, task.n_windows) == 1
-    with _Background(lambda: stage(STAGES[0], first_forecast), stopped, wait=alone) as background:
+    with (
+        nullcontext() if checkpoint is None else lock_folder("checkpoint", checkpoint) as held,
+        _Background(lambda: stage(STAGES[0], first_forecast), stopped, wait=alone) as background,
+    ):
         result = stage(STAGES[1], pruned)
         forecast_before = background.result()
     after = model.spec

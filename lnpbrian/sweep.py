@@ -171,6 +171,9 @@ class ResultStore:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = checks.writable_directory("store", folder)
         self.damaged: list[str] = []
+        for place in (self.folder, *self.folder.glob("[0-9a-f][0-9a-f]")):
+            if not files.is_link(place):
+                files.remove_leftovers(place)
         note = self.folder / "store.json"
         try:
             version = json.loads(note.read_text())["lnpbrian"]

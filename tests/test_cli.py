@@ -215,9 +215,9 @@ def refused(folder, message, capsys, *arguments):
 def test_resumed_run_is_the_uninterrupted_one(tmp_path, unfinished, monkeypatch, capsys, no_figures):
     whole = tmp_path / "whole"
     assert run(*LONGER, "--out", whole) == 0
-    assert sorted(path.name for path in unfinished.iterdir()) == ["checkpoint"]
-    kept = sorted(path.name for path in (unfinished / "checkpoint").iterdir())
-    assert kept == ["checkpoint.npz", "command.json", "forecast_before.npz"]
+    assert sorted(path.name for path in unfinished.iterdir()) == ["lnpbrian_checkpoint"]
+    kept = sorted(path.name for path in (unfinished / "lnpbrian_checkpoint").iterdir())
+    assert kept == ["checkpoint.npz", "command.json", "forecast_before.npz", "lnpbrian_checkpoint.txt"]
 
     def fail(*_, **__):
         raise AssertionError("the first forecast is done again")
@@ -258,7 +258,7 @@ def test_resume_refuses_what_does_not_fit(unfinished, capsys):
     other = "holds an unfinished run of other options: finish it with --resume, delete"
     refused(unfinished, other, capsys, *LONGER, "--seed", "5", "--out", unfinished)
     refused(unfinished, other, capsys, *LONGER, "--fidelity", "--out", unfinished)
-    command, checkpoint = (unfinished / "checkpoint" / name for name in ("command.json", "checkpoint.npz"))
+    command, checkpoint = (unfinished / "lnpbrian_checkpoint" / name for name in ("command.json", "checkpoint.npz"))
     content, network = json.loads(command.read_text()), checkpoint.read_bytes()
     command.write_text(json.dumps(content | {"lnpbrian": "9.9"}))
     refused(unfinished, "was begun by lnpbrian 9.9, this is", capsys, *resume)
@@ -302,8 +302,8 @@ def test_full_disk_leaves_a_run_that_can_go_on(tmp_path, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert "No space left on device" in error
     assert error.count("\n") == 1
-    assert sorted(path.name for path in (tmp_path / "checkpoint").iterdir()) == [
-        *("checkpoint.npz", "command.json", "forecast_before.npz")
+    assert sorted(path.name for path in (tmp_path / "lnpbrian_checkpoint").iterdir()) == [
+        *("checkpoint.npz", "command.json", "forecast_before.npz", "lnpbrian_checkpoint.txt")
     ]
-    spec, note = NetworkSpec.load_with_note(tmp_path / "checkpoint" / "checkpoint.npz")
+    spec, note = NetworkSpec.load_with_note(tmp_path / "lnpbrian_checkpoint" / "checkpoint.npz")
     assert [record["synapses"] for record in json.loads(note)["state"]["history"]] == [spec.n_synapses]

@@ -20,7 +20,8 @@ PACKAGE = ROOT / "lnpbrian"
 # A module may import from those in earlier layers only.
 LAYERS = [
     {"_version"},
-    {"checks", "files"},
+    {"checks"},
+    {"files"},
     {"parallel", "records", "toolkit", "brian2_internals", "keeper", "project", "series", "cluster"},
     {"device"},
     {"streams", "metrics", "series_files", "linearise", "betweenness", "tangent", "delocalise", "live", "sweep"},
