@@ -248,7 +248,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for point in arguments.points:
         checks.choice("--points", point, POINTS)
-    directory = output_directory(arguments)
+    directory = output_directory(arguments, "ablation")
     folder = checks.writable_directory("--out", directory / "parts")
     options = Options(**{name: getattr(arguments, name) for name in asdict(Options())})
     points = tuple(dict.fromkeys(("A", *arguments.points)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,11 @@ import brian2
 from matplotlib.figure import Figure
 from rich.progress import Progress
 
-from lnpbrian import checks, files
+from lnpbrian import files
+from lnpbrian.checks import InvalidInput
+from lnpbrian.files import FolderLock, lock_folder
 from lnpbrian.parallel import run_parts
-from lnpbrian.records import versions, write_json
+from lnpbrian.records import is_record, versions, write_json
 
 __all__ = [
     "compute_parts",
@@ -22,20 +26,44 @@ __all__ = [
     "output_directory",
     "part",
     "plus_minus",
+    "refuse_foreign_results",
     "write_results",
 ]
 
 
-def output_directory(arguments: argparse.Namespace) -> Path:
-    """Silence Brian2, and return the folder ``--out``."""
+_locks: dict[str, FolderLock] = {}
+
+
+def output_directory(arguments: argparse.Namespace, name: str) -> Path:
+    """Silence Brian2, and return the folder ``--out``, locked until this process ends.
+
+    Raises
+    ------
+    InvalidInput
+        If another process has it, or it holds a ``name.json`` or ``name.png`` that no experiment wrote.
+    """
     brian2.prefs.logging.console_log_level = "ERROR"
     brian2.prefs.logging.warn_for_unused_objects = False
-    return checks.writable_directory("--out", arguments.out)
+    identity = os.path.realpath(arguments.out)
+    if identity not in _locks:
+        _locks[identity] = lock_folder("--out", arguments.out)
+        atexit.register(_locks[identity].release)
+    refuse_foreign_results(Path(arguments.out), name, ("json", "png"))
+    return Path(arguments.out)
+
+
+def refuse_foreign_results(folder: Path, name: str, suffixes: Sequence[str]) -> None:
+    """Refuse to replace files of an experiment's name that no ``name.json`` of an experiment accounts for."""
+    record = f"{name}.json"
+    known = is_record(folder / record)
+    files.refuse_foreign(folder, [f"{name}.{suffix}" for suffix in suffixes], accounted=known, evidence=record)
 
 
 def part(path: Path, key: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
     """Return what `compute` gives, from the file at `path` if that was computed with the same `key`."""
     if path.exists():
+        if not is_record(path, "key", "content"):
+            raise InvalidInput(f"{str(path)!r} is no part of an experiment, or damaged; move it away")
         stored = json.loads(path.read_text())
         if stored["key"] == key:
             return stored["content"]

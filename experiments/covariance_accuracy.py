@@ -265,7 +265,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/covariance_accuracy"))
     arguments = parser.parse_args()
-    directory = output_directory(arguments)
+    directory = output_directory(arguments, "covariance_accuracy")
     rows = measure(arguments.neurons, arguments.seed)
     content = {"neurons": arguments.neurons, "seed": arguments.seed, "rows": rows}
     write_results(directory, "covariance_accuracy", content, draw)

@@ -238,7 +238,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=Path("runs/fig_spectra"))
     arguments = parser.parse_args()
-    directory = output_directory(arguments)
+    directory = output_directory(arguments, "fig_spectra")
     folder = checks.writable_directory("--out", directory / "parts")
     options = Options(
         arguments.neurons,

@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=Path("runs/forecast_controls"))
     arguments = parser.parse_args()
-    directory = output_directory(arguments)
+    directory = output_directory(arguments, "forecast_controls")
     task = short_protocol(lorenz63(), n_windows=arguments.windows)
     rows = measure(task, arguments.seeds, arguments.jobs)
     write_json(directory / "forecast_controls.json", {"versions": versions(), "rows": rows})

@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=Path("runs/stdp_drift"))
     arguments = parser.parse_args()
-    directory = output_directory(arguments)
+    directory = output_directory(arguments, "stdp_drift")
     parts = [(m, d, arguments.neurons, arguments.seed, arguments.windows) for m in MODELS for d in DEPRESSIONS]
     rows = [row for done in compute_parts(measure, parts, jobs=arguments.jobs, name="networks") for row in done]
     write_json(directory / "stdp_drift.json", {"versions": versions(), "neurons": arguments.neurons, "rows": rows})

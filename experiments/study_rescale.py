@@ -186,7 +186,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for method in arguments.methods:
         checks.choice("--methods", method, METHODS)
-    directory = output_directory(arguments)
+    directory = output_directory(arguments, "study_rescale")
     folder = checks.writable_directory("--out", directory / "parts")
     parts = [
         (network, method, arguments.neurons, seed, folder)

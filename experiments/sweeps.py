@@ -16,6 +16,7 @@ from lnpbrian import checks, files
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import controls, fig3, fig9, table2, table6
+from lnpbrian.experiments.common import refuse_foreign_results
 from lnpbrian.experiments.comparison import Plan
 from lnpbrian.records import versions, write_json
 from lnpbrian.sweep import Result, ResultStore, SweepProgress, Task, run_sweep
@@ -83,13 +84,27 @@ def run_experiment(
     Raises
     ------
     InvalidInput
-        If tasks failed; what was finished stays in the store.
+        If tasks failed; what was finished stays in the store. Or if another run has `directory`, or it holds files of
+        these names that no sweep wrote.
     """
     experiment = EXPERIMENTS[checks.choice("experiment", name, EXPERIMENTS)]
-    out = checks.writable_directory("--out", directory)
+    with files.lock_folder("--out", directory) as lock:
+        refuse_foreign_results(lock.folder, name, ("json", "png", "md", "html"))
+        return _run(experiment, plan, lock.folder, scale, ResultStore(store), cluster, report)
+
+
+def _run(
+    experiment: Experiment,
+    plan: Plan,
+    out: Path,
+    scale: str,
+    kept: ResultStore,
+    cluster: ClusterOptions,
+    report: Callable[[SweepProgress], None] | None,
+) -> dict[str, Any]:
+    name = experiment.NAME
     start = time.perf_counter()
     tasks = experiment.tasks(plan)
-    kept = ResultStore(store)
     results = run_sweep(list(tasks.values()), kept, cluster=cluster, report=report)
     data = plan.data.items()
     content = {

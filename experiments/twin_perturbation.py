@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/twin_perturbation"))
     arguments = parser.parse_args()
-    directory = output_directory(arguments)
+    directory = output_directory(arguments, "twin_perturbation")
     rows = measure(arguments.neurons, arguments.seed)
     write_results(directory, "twin_perturbation", {"seed": arguments.seed, "rows": rows}, draw)
 

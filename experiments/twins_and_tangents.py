@@ -346,7 +346,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/twins_and_tangents"))
     arguments = parser.parse_args()
-    directory = output_directory(arguments)
+    directory = output_directory(arguments, "twins_and_tangents")
     content = {"seed": arguments.seed, **measure(arguments.neurons, arguments.seed)}
     write_results(directory, "twins_and_tangents", content, draw)
 
