@@ -323,18 +323,19 @@ def run_network(network: Network, duration: Quantity, *, namespace: Mapping[str,
     InvalidInput
         If the network stopped itself before the end.
     """
-    length, begin = float(duration), float(network.t_)
+    length, begin = float(duration), _time(network)
     forget_failed_runs()
     with Watched() as watch:
         try:
             network.run(duration, namespace=namespace, **options)
         finally:
             forget_failed_runs()
+            network.t_ = _time(network)
         watch.check()
         # Outside the main thread the signal is not seen: it may have been `stop()`, but neither run is whole.
         if Network._globally_stopped and (watch.pressed or not watch.active):
             watch.deliver()
-        done = float(network.t_) - begin
+        done = network.t_ - begin
         if length - done > 1e-9:  # steps are longer, rounding errors of the time shorter
             raise InvalidInput(
                 f"the network stopped itself after {done:g} of {length:g} s; take out its call of stop(), or the limit "
@@ -349,6 +350,11 @@ def forget_failed_runs() -> None:
     do no more than ask that run to stop.
     """
     Network._globally_running = False
+
+
+def _time(network: Network) -> float:
+    """Return the time of a network in seconds; after a run that was stopped Brian2 has a view of a clock's there."""
+    return float(np.asarray(network.t_).item())
 
 
 class StoredState:
@@ -368,7 +374,7 @@ class StoredState:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._objects = set(network.objects)
-        self._time = network.t_
+        self._time = network.t_ = _time(network)
         owners = _owners(network)
         for clock in {id(obj.clock): obj.clock for obj in _get_all_objects(network.objects)}.values():
             if hasattr(clock, "_set_t_update_dt"):  # else a clock of given times, which has no dt
