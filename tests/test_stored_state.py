@@ -109,7 +109,7 @@ def test_what_cannot_be_set_back_is_refused_unharmed(step, times):
     network, between = network_with(refusing(step, times), MONITORS["spikes"])
     network.run(5 * ms)
     before = full_state(network)
-    with pytest.raises(InvalidInput, match="'a_own'.*take it out") as refused:
+    with pytest.raises(InvalidInput, match=r"'a_own'.*take it out") as refused:
         prune(network, between, time_constant=10 * ms, options=QUICK)
     assert "\n" not in str(refused.value)
     assert_same_state(full_state(network), before)
