@@ -19,15 +19,17 @@ from types import MethodType
 from typing import Any, Protocol
 
 import numpy as np
-from brian2 import Network, NeuronGroup, StateMonitor, Subgroup, Synapses
+from brian2 import Network, NeuronGroup, Quantity, StateMonitor, Subgroup, Synapses
 from brian2.codegen.codeobject import create_runner_codeobj
 from brian2.core.base import weakproxy_with_fallback
-from brian2.core.variables import ArrayVariable, Variables
+from brian2.core.network import _get_all_objects
+from brian2.core.variables import ArrayVariable, DynamicArrayVariable, Variables
 from brian2.devices.device import RuntimeDevice, get_device
 from brian2.parsing.expressions import is_boolean_expression
 from brian2.utils.stringtools import get_identifiers
 
 from lnpbrian.checks import InvalidInput
+from lnpbrian.interrupts import Held, Watched
 
 __all__ = [
     "ALIVE",
@@ -35,13 +37,14 @@ __all__ = [
     "Assigned",
     "Edit",
     "Guarded",
+    "StoredState",
     "as_synapses",
     "check_delays_differ",
     "check_no_links",
     "check_runtime",
     "commit",
     "editable",
-    "forget_state",
+    "forget_failed_runs",
     "inside_run",
     "is_guarded",
     "is_own",
@@ -49,6 +52,7 @@ __all__ = [
     "neuron_indices",
     "pathway_delays",
     "removals",
+    "run_network",
     "settable_neuron_variables",
     "settable_synapse_variables",
     "side_size",
@@ -280,11 +284,6 @@ def _renumbered_events(state: tuple[int, list[list[int]]], new_number: np.ndarra
     return position, [numbers[numbers >= 0].tolist() for numbers in renumbered]
 
 
-def forget_state(network: Network, name: str) -> None:
-    """Let go of a stored state, which Brian2 keeps for ever and which is as large as the network."""
-    network._stored_state.pop(name, None)
-
-
 def tile_events(synapses: Synapses, size: int, blocks: int) -> None:
     """Replace the events of all queues by those of the first `size` synapses, the same for every block."""
     shifts = size * np.arange(blocks)[:, np.newaxis]
@@ -296,6 +295,161 @@ def tile_events(synapses: Synapses, size: int, blocks: int) -> None:
         states.append((pathway.queue, (position, tiled)))
     for queue, state in states:
         queue._restore_from_full_state(state)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Running, storing and restoring
+
+
+def run_network(network: Network, duration: Quantity, *, namespace: Mapping[str, Any], **options: Any) -> None:
+    """Run `network` for all of `duration`, or raise: every run of a network comes through here.
+
+    Brian2 takes Ctrl-C during a run for a wish to end it early, and returns as if it had come to its end.
+
+    Parameters
+    ----------
+    network : Network
+    duration : Quantity
+        Time to simulate.
+    namespace : mapping
+        External identifiers of the equations.
+    **options
+        Further arguments of `Network.run`.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C was pressed during the run.
+    InvalidInput
+        If the network stopped itself before the end.
+    """
+    length, begin = float(duration), _time(network)
+    forget_failed_runs()
+    with Watched() as watch:
+        try:
+            network.run(duration, namespace=namespace, **options)
+        finally:
+            forget_failed_runs()
+            network.t_ = _time(network)
+        watch.check()
+        # Outside the main thread the signal is not seen: it may have been `stop()`, but neither run is whole.
+        if Network._globally_stopped and (watch.pressed or not watch.active):
+            watch.deliver()
+        done = network.t_ - begin
+        if length - done > 1e-9:  # steps are longer, rounding errors of the time shorter
+            raise InvalidInput(
+                f"the network stopped itself after {done:g} of {length:g} s; take out its call of stop(), or the limit "
+                "of its run time"
+            )
+
+
+def forget_failed_runs() -> None:
+    """Let Ctrl-C outside a run be one again.
+
+    After a run that failed Brian2 (2.10.1) believes for ever that it is still running, and lets its handler of Ctrl-C
+    do no more than ask that run to stop.
+    """
+    Network._globally_running = False
+
+
+def _time(network: Network) -> float:
+    """Return the time of a network in seconds; after a run that was stopped Brian2 has a view of a clock's there."""
+    return float(np.asarray(network.t_).item())
+
+
+class StoredState:
+    """All that `Network.store` keeps of a network, and which objects it has.
+
+    `Network.restore` goes through a set, so it fails halfway in another order every time, and arrays that compiled
+    monitors have made longer are stored with the size that they had before (Brian2 2.10.1; see docs/brian2_notes.md).
+    Here objects go by name, arrays have the size that they have, and one object that fails leaves none of the others
+    behind.
+
+    Raises
+    ------
+    InvalidInput
+        If the state of an object cannot be had.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._objects = set(network.objects)
+        self._time = network.t_ = _time(network)
+        owners = _owners(network)
+        for clock in {id(obj.clock): obj.clock for obj in _get_all_objects(network.objects)}.values():
+            if hasattr(clock, "_set_t_update_dt"):  # else a clock of given times, which has no dt
+                clock._set_t_update_dt(target_t=network.t)
+        self._states = {name: _state_of(owner) for name, owner in owners.items()}
+        self._random = get_device().get_random_state()
+
+    def restore(self) -> None:
+        """Set the network back, as a whole: Ctrl-C waits until it is done.
+
+        Raises
+        ------
+        InvalidInput
+            If an object refuses its state; all others have theirs.
+        """
+        with Held():
+            present = self._network.objects
+            for obj in present - self._objects:
+                present.remove(obj)
+            for obj in self._objects - present:
+                present.add(obj)
+            self._network.t_ = self._time
+            get_device().set_random_state(self._random)
+            failed = ""
+            for name, owner in _owners(self._network).items():
+                if name not in self._states:  # made since, by what is being undone
+                    continue
+                # A copy: what an object takes out of its state must be there the next time.
+                state = self._states[name]
+                try:
+                    owner._restore_from_full_state(dict(state))
+                except Exception as error:
+                    failed = failed or f"'{name}' cannot be set back to its own state ({error or type(error).__name__})"
+                    _put_arrays(owner, state)
+        if failed:
+            raise InvalidInput(f"{failed}; take it out of the network for the time of the pruning")
+
+
+def _owners(network: Network) -> dict[str, Any]:
+    """Return all that has a state in a network, in the order of the names: objects and their parts, then clocks."""
+    objects = _get_all_objects(network.objects)
+    clocks = {obj.clock.name: obj.clock for obj in objects}
+    stored = {obj.name: obj for obj in objects if hasattr(obj, "_full_state")}
+    return {name: stored[name] for name in sorted(stored)} | {name: clocks[name] for name in sorted(clocks)}
+
+
+def _state_of(owner: Any) -> dict[str, Any]:
+    try:
+        state = dict(owner._full_state())
+    except Exception as error:
+        raise InvalidInput(
+            f"the state of '{owner.name}' cannot be stored ({error or type(error).__name__}); take it out of the "
+            "network for the time of the pruning"
+        ) from error
+    for name, values in _arrays(owner, state):
+        if isinstance(owner.variables[name], DynamicArrayVariable):
+            # Compiled code makes arrays longer without telling the variable.
+            state[name] = (values, values.shape if values.ndim > 1 else len(values))
+    return state
+
+
+def _arrays(owner: Any, state: Mapping[str, Any]) -> list[tuple[str, np.ndarray]]:
+    """Return what is an array of `owner` in its state."""
+    variables = getattr(owner, "variables", {})
+    pairs = [(name, entry[0]) for name, entry in state.items() if isinstance(entry, tuple) and len(entry) == 2]
+    return [(n, v) for n, v in pairs if isinstance(v, np.ndarray) and isinstance(variables.get(n), ArrayVariable)]
+
+
+def _put_arrays(owner: Any, state: Mapping[str, Any]) -> None:
+    """Give an object that refuses its state at least all the arrays of it."""
+    for name, values in _arrays(owner, state):
+        variable = owner.variables[name]
+        if variable.get_value().shape != values.shape:
+            variable.resize(values.shape if values.ndim > 1 else len(values))
+        variable.set_value(values)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

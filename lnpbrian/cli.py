@@ -29,6 +29,7 @@ from lnpbrian.device import DeviceReport, devices, find_gpu
 from lnpbrian.experiments.comparison import SCALES, Plan
 from lnpbrian.experiments.sweeps import EXPERIMENTS, run_experiment
 from lnpbrian.experiments.sweeps import redraw as redraw_sweep
+from lnpbrian.interrupts import Watched
 from lnpbrian.jobs import ENCODERS, MODELS, NETWORK, RECORD, PruneJob
 from lnpbrian.network import NetworkSpec
 from lnpbrian.noise import EXCITABILITIES, RESCALES, STRENGTHS
@@ -126,15 +127,16 @@ def prune(
         _show_notes(job.task, job.series.notes)
         going_on = job.begin(directory, [f"{name}.png" for name in figures.FIGURES])
         try:
-            with console.status("building the network and checking its rate (compiles on first use)"):
-                live = job.build()
-            console.print(
-                f"{live.spec.model}: {job.neurons} neurons, {len(live.synapses)} synapses, {live.mean_rate:.1f} Hz "
-                + f"under noise{f'; going on with the run in {directory}' if going_on else ''}",
-                soft_wrap=True,
-            )
-            with _bars(study.STAGES) as report:
-                result = job.run(live, directory, jobs=jobs or os.cpu_count() or 1, report=report)
+            with Watched():
+                with console.status("building the network and checking its rate (compiles on first use)"):
+                    live = job.build()
+                console.print(
+                    f"{live.spec.model}: {job.neurons} neurons, {len(live.synapses)} synapses, {live.mean_rate:.1f} Hz "
+                    + f"under noise{f'; going on with the run in {directory}' if going_on else ''}",
+                    soft_wrap=True,
+                )
+                with _bars(study.STAGES) as report:
+                    result = job.run(live, directory, jobs=jobs or os.cpu_count() or 1, report=report)
         except KeyboardInterrupt:
             _fail(f"interrupted; go on with: lnpbrian prune --resume {directory}", 130)
         except InvalidInput:
@@ -534,7 +536,8 @@ def main(arguments: list[str] | None = None) -> None:
     brian2.BrianLogger.log_level_error()
     brian2.prefs.logging.warn_for_unused_objects = False
     try:
-        code = app(args=arguments, prog_name="lnpbrian", standalone_mode=False)
+        with Watched():
+            code = app(args=arguments, prog_name="lnpbrian", standalone_mode=False)
     except InvalidInput as error:
         _fail(str(error))
     except typer.TyperException as error:

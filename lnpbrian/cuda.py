@@ -17,6 +17,7 @@ from brian2 import Network, Quantity, SpikeMonitor, TimedArray, second
 from brian2.devices.device import Device, reset_device, set_device
 
 from lnpbrian import checks, files
+from lnpbrian.brian2_internals import run_network
 from lnpbrian.checks import InvalidInput
 from lnpbrian.device import find_gpu, require_brian2cuda
 from lnpbrian.network import NetworkSpec, build_objects
@@ -396,7 +397,7 @@ def _generate(
             # the age of spikes in steps of any clock.
             neurons.run_regularly(f"I_ext = {timed.name}(t, i)", name=f"{NAME}_drive_update")
             namespace[timed.name] = timed
-        network.run(length * second, namespace=namespace)
+        run_network(network, length * second, namespace=namespace)
         device.build(directory=str(folder), compile=False, run=False)
         variables = {
             "indices": spikes.variables["i"],

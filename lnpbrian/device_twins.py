@@ -16,6 +16,7 @@ import numpy as np
 from brian2 import Clock, NeuronGroup, Quantity, StateMonitor, Synapses, linked_var, ms, second
 
 from lnpbrian import checks
+from lnpbrian.brian2_internals import run_network
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov import DIRECTIONS, Growth, TwinExponents, state_names, twin_plan
 from lnpbrian.network import NetworkSpec
@@ -332,7 +333,7 @@ def _run_here(
     program: TwinProgram, values: dict[str, np.ndarray]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     description = describe_twins(program, values)
-    description.network.run(program.duration * second, namespace={})
+    run_network(description.network, program.duration * second, namespace={})
     parts = (description.results, description.echoes)
     results, echoes = ({k: np.atleast_1d(v.get_value()).copy() for k, v in part.items()} for part in parts)
     return results, echoes

@@ -86,6 +86,8 @@ def rehearse(live: LiveNetwork, *, neurons: bool, edges: bool) -> None:
                 "pruned; delete it (copy what it has recorded), and record the surviving ones afterwards"
             )
     with Snapshot(live) as before:
+        # Nothing differs yet: an object that cannot be set back shows here.
+        before.restore()
         try:
             if edges:
                 pre, post = live.edges()

@@ -1,9 +1,9 @@
 """A small process that runs the jobs of another one and cleans up after it, whichever way that one ends.
 
 Started as a script, with the folder to remove at the end, if any. It reads one job per line from its input, as JSON,
-and answers each with its exit status and seconds; the line "cancel" ends the job that runs. When its input ends,
-because the other process closed it or died, it ends the job, removes the folder, and ends. Only the standard library is
-used.
+and answers each with its exit status and seconds; the line "cancel" ends the job that runs, if one does, and is
+answered after it. When its input ends, because the other process closed it or died, it ends the job, removes the
+folder, and ends. Only the standard library is used.
 """
 
 import contextlib
@@ -65,6 +65,8 @@ def _run(job: dict[str, Any], events: "queue.Queue[tuple[str, str]]") -> bool:
         while events.get()[0] != "done":
             pass
     _answer(status=process.returncode, seconds=time.perf_counter() - start, error="")
+    if kind == "line":
+        _answer(cancelled=True)
     return kind != "end"
 
 
@@ -76,8 +78,11 @@ def main(directory: str) -> None:
         going = True
         while going:
             kind, line = events.get()
-            # A cancel that came too late to find its job.
-            going = kind == "line" and (line.strip() == "cancel" or _run(json.loads(line), events))
+            if kind == "line" and line.strip() == "cancel":
+                _answer(cancelled=True)  # too late to find its job
+                going = True
+            else:
+                going = kind == "line" and _run(json.loads(line), events)
     finally:
         if directory:
             shutil.rmtree(directory, ignore_errors=True)

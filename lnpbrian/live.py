@@ -15,8 +15,9 @@ from brian2.units.fundamentalunits import DIMENSIONLESS, have_same_dimensions
 from numpy.typing import ArrayLike
 
 from lnpbrian import checks
-from lnpbrian.brian2_internals import ALIVE, check_runtime, forget_state, is_guarded, whole_group
+from lnpbrian.brian2_internals import ALIVE, StoredState, check_runtime, is_guarded, run_network, whole_group
 from lnpbrian.checks import InvalidInput
+from lnpbrian.interrupts import Held
 
 __all__ = ["LiveNetwork", "Snapshot"]
 
@@ -26,30 +27,37 @@ type Per = str | Quantity | float
 class Snapshot:
     """The state of a network at one time, random numbers included, to which it can be set back.
 
-    Structure comes back too: synapses that were removed since, neurons that were silenced. As a context manager it
-    forgets the state at the end, and restores nothing by itself.
+    Structure comes back too: synapses that were removed since, neurons that were silenced, objects that were added. As
+    a context manager it forgets the state at the end, and restores nothing by itself.
+
+    Raises
+    ------
+    InvalidInput
+        If an object of the network has a state that cannot be stored.
     """
 
     def __init__(self, live: LiveNetwork) -> None:
         self._live = live
         self._alive = live.alive
-        self._name = f"lnpbrian_{id(self)}"
+        self._state: StoredState | None = None
         self.take()
 
     def take(self) -> None:
         """Take the present state instead."""
-        self._live.network.store(self._name)
+        self._state = StoredState(self._live.network)
 
     def restore(self) -> None:
-        """Set the network back."""
-        self._live.network.restore(self._name, restore_random_state=True)
-        self._live.mark_alive(self._alive)
+        """Set the network back, as a whole: Ctrl-C waits until that is done."""
+        assert self._state is not None
+        with Held():
+            self._live.mark_alive(self._alive)
+            self._state.restore()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        forget_state(self._live.network, self._name)
+        self._state = None
 
 
 class LiveNetwork:
@@ -308,8 +316,8 @@ class LiveNetwork:
         return [(self._numbers(g), g) for g in self.groups if "spike" in getattr(g, "events", ("spike",))]
 
     def run(self, duration: Quantity, **options: Any) -> None:
-        """Run the network for `duration` with its own namespace."""
-        self.network.run(duration, namespace=self.namespace, **options)
+        """Run the network for all of `duration` with its own namespace, or raise; see `run_network`."""
+        run_network(self.network, duration, namespace=self.namespace, **options)
 
     # ------------------------------------------------------------------------------------------------------- private
 

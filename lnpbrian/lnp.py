@@ -27,6 +27,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.delocalise import DelocalisationReport
 from lnpbrian.device import require_device
 from lnpbrian.edits import rehearse
+from lnpbrian.interrupts import Watched
 from lnpbrian.laws import Laws
 from lnpbrian.live import LiveNetwork, Per, Snapshot
 from lnpbrian.lyapunov import TwinExponents
@@ -288,9 +289,9 @@ def _prune_in_place(
     report: Callable[[Progress], None] | None,
 ) -> PruneResult:
     """Prune somebody else's network, or leave it as it was."""
-    rehearse(live, neurons=options.neuron_sparsity > 0, edges=options.does("III"))
-    with Snapshot(live) as before:
+    with Watched(), Snapshot(live) as before:
         try:
+            rehearse(live, neurons=options.neuron_sparsity > 0, edges=options.does("III"))
             return _looped(PruningSteps(live, None, options, None, streams), targets, None, report)
         except BaseException:
             before.restore()
@@ -304,7 +305,7 @@ def _looped(
     report: Callable[[Progress], None] | None,
 ) -> PruneResult:
     # Sums of several threads depend on their number: with one, equal calls give equal networks on every machine.
-    with threadpool_limits(1, user_api="blas"):
+    with threadpool_limits(1, user_api="blas"), Watched():
         return _Loop(steps, targets, folder, report).run()
 
 

@@ -27,7 +27,9 @@ import numpy as np
 from brian2 import BrianLogger, get_device, prefs, second, set_device
 
 from lnpbrian import checks
+from lnpbrian.brian2_internals import forget_failed_runs, run_network
 from lnpbrian.checks import InvalidInput
+from lnpbrian.interrupts import Held
 
 __all__ = ["DeviceError", "Project", "ProjectRun", "generate", "verify"]
 
@@ -139,6 +141,7 @@ class Project:
         assert self._keeper.stdin is not None
         assert self._keeper.stdout is not None
         job = {"command": command, "cwd": str(self.directory), "log": str(log), "env": dict(env)}
+        forget_failed_runs()
         try:
             self._keeper.stdin.write(json.dumps(job) + "\n")
             self._keeper.stdin.flush()
@@ -146,11 +149,13 @@ class Project:
         except BrokenPipeError as error:
             raise DeviceError("the process that keeps the program has died; compile the network again") from error
         except BaseException:
-            # Ctrl-C: the job ends, and its answer is taken away.
-            with contextlib.suppress(OSError):
+            # Ctrl-C: the job ends, and its answer is taken away. The last answer is that to "cancel", whether or not
+            # the job has begun, or has ended before.
+            with Held(), contextlib.suppress(OSError):
                 self._keeper.stdin.write("cancel\n")
                 self._keeper.stdin.flush()
-                self._keeper.stdout.readline()
+                while (line := self._keeper.stdout.readline()) and "cancelled" not in json.loads(line):
+                    pass
             raise
         if not line:
             raise DeviceError("the process that keeps the program has died; compile the network again")
@@ -307,7 +312,7 @@ def generate(directory: str) -> None:
         cuda.prepare(directory)
     set_device(device, build_on_run=False, directory=directory)
     description = describe(program)
-    description.network.run(program.duration * second, namespace={})
+    run_network(description.network, program.duration * second, namespace={})
     get_device().build(directory=directory, compile=False, run=False)
     manifest = {
         part: {

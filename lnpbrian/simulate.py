@@ -10,6 +10,7 @@ from brian2 import NetworkOperation, NeuronGroup, Quantity, SpikeMonitor, ms, se
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.interrupts import Held
 from lnpbrian.live import LiveNetwork
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
 
@@ -179,11 +180,12 @@ def observe(
     if drive is not None:
         assert isinstance(live, RecurrentNetwork)  # a network of the user's own brings its own input
         extra.append(drive_operation(live.neurons, drive))
-    live.network.add(*extra)
     try:
+        live.network.add(*extra)
         live.run(length * second, report=report, report_period=0.2 * second)
     finally:
-        live.network.remove(*extra)
+        with Held():
+            live.network.remove(*(obj for obj in extra if obj in live.network.objects))
     indices = np.concatenate([k + np.array(m.i[:]) for k, m in zip(first, monitors, strict=True)])
     times = np.concatenate([np.array(m.t_[:]) for m in monitors]) - start
     order = np.argsort(times, kind="stable")

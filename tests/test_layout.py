@@ -20,9 +20,9 @@ PACKAGE = ROOT / "lnpbrian"
 # A module may import from those in earlier layers only.
 LAYERS = [
     {"_version"},
-    {"checks"},
-    {"files"},
-    {"parallel", "records", "toolkit", "brian2_internals", "keeper", "project", "series", "cluster"},
+    {"checks", "interrupts"},
+    {"files", "brian2_internals"},
+    {"parallel", "records", "toolkit", "keeper", "project", "series", "cluster"},
     {"device"},
     {"streams", "metrics", "series_files", "linearise", "betweenness", "tangent", "delocalise", "live", "sweep"},
     {"network", "tasks"},
