@@ -23,7 +23,7 @@ from lnpbrian.models import CHRSNN, HRSNN, MRSNN
 from lnpbrian.models.parts import LIFParameters
 from lnpbrian.network import RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions
-from lnpbrian.options import DelocaliseOptions, PruneOptions, TuningOptions, schedule
+from lnpbrian.options import ON_UNSTABLE, DelocaliseOptions, PruneOptions, TuningOptions, schedule
 from lnpbrian.readout import READOUTS, ReadoutOptions
 from lnpbrian.records import write_json
 from lnpbrian.streams import Streams
@@ -74,6 +74,7 @@ class PruneJob:
     new_edges: float = DelocaliseOptions.fraction
     tune_every: int = TuningOptions.every
     evaluations: int = TuningOptions.evaluations
+    on_unstable: str = PruneOptions.on_unstable
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -83,6 +84,7 @@ class PruneJob:
             "protocol": PROTOCOLS,
             "encoder": ENCODERS,
             "readout_kind": READOUTS,
+            "on_unstable": ON_UNSTABLE,
         }
         for name, known in choices.items():
             checks.choice(f"--{name.replace('_', '-')}", getattr(self, name), known)
@@ -105,6 +107,7 @@ class PruneJob:
                 delocalise=self._delocalise(None),
                 tuning=self._tuning,
                 device=self.device,
+                on_unstable=self.on_unstable,
             )
         return PruneOptions(
             self.synapse_sparsity,
@@ -118,6 +121,7 @@ class PruneJob:
             device=self.device,
             delocalise=self._delocalise(DelocaliseOptions.edges_per_neuron),
             tuning=self._tuning,
+            on_unstable=self.on_unstable,
         )
 
     @property

@@ -329,9 +329,7 @@ class LiveNetwork:
             mask[self._numbers(group)] = True
         return mask
 
-    def _time_constants(
-        self, given: str | Quantity | Mapping[str, str | Quantity] | None, ordered: bool
-    ) -> np.ndarray:
+    def _time_constants(self, given: str | Quantity | Mapping[str, str | Quantity] | None, ordered: bool) -> np.ndarray:
         times = np.full(self.n_neurons, np.nan)
         neurons = [g for g in self.groups if isinstance(g, NeuronGroup)]
         if isinstance(given, Mapping):
