@@ -19,7 +19,7 @@ from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network import NetworkSpec
 
-__all__ = ["STABLE", "Checkpoint", "CheckpointFolder", "fingerprint"]
+__all__ = ["Checkpoint", "CheckpointFolder", "fingerprint"]
 
 LATEST = "checkpoint.npz"
 # The network of the last stable iteration, while the latest is unstable.

@@ -23,7 +23,7 @@ from brian2.groups.group import Group
 from threadpoolctl import threadpool_limits
 
 from lnpbrian import checks
-from lnpbrian.checkpoint import STABLE, Checkpoint, CheckpointFolder, fingerprint
+from lnpbrian.checkpoint import Checkpoint, CheckpointFolder, fingerprint
 from lnpbrian.checks import InvalidInput
 from lnpbrian.delocalise import DelocalisationReport
 from lnpbrian.device import require_device
@@ -151,7 +151,7 @@ class PruneResult:
 
     @property
     def warning(self) -> str:
-        """Says that the mean rate is outside its bounds, or over 1.5 times what it was, or under a 1.5th; else empty."""
+        """Says that the mean rate is outside its bounds, or has changed by more than a factor of 1.5; else empty."""
         before, now = self.history[0].mean_rate_hz, self.after.mean_rate_hz
         low, high = self.rate_bounds
         said = []

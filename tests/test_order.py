@@ -112,7 +112,7 @@ def test_one_value_each_needs_an_order(unordered):
     network, found = many()
     for weight in (["w"] * 7, ("w",) * 7, [0.1, -0.1, 0.1, 0.1, -0.1, 0.1, 0.1], ["w"]):
         for make in (LiveNetwork, prune):
-            with pytest.raises(InvalidInput, match=r"weight is a list, .* synapses=\[a, b_1, b_2, b_10, .*\]") as caught:
+            with pytest.raises(InvalidInput, match=r"weight is a list, .*=\[a, b_1, b_2, b_10, .*\]") as caught:
                 make(network, unordered(found), weight=weight, namespace={})
             assert "\n" not in str(caught.value)
     with pytest.raises(InvalidInput, match=r"time_constant is a list, .* say time_constant=\{group name: times\}"):
@@ -130,4 +130,5 @@ def test_with_an_order_every_object_gets_its_own():
     # Of one group there is but one order.
     cells = neurons(2, "cells")
     single = Network(cells, connected(cells, cells, "one"), connected(cells, cells, "two"))
-    np.testing.assert_allclose(LiveNetwork(single, time_constant=[1, 2] * ms, namespace={}).time_constants, [1e-3, 2e-3])
+    live = LiveNetwork(single, time_constant=[1, 2] * ms, namespace={})
+    np.testing.assert_allclose(live.time_constants, [1e-3, 2e-3])
