@@ -13,6 +13,7 @@ edits or none.
 from __future__ import annotations
 
 import gc
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MethodType
@@ -39,6 +40,7 @@ __all__ = [
     "Guarded",
     "StoredState",
     "as_synapses",
+    "by_name",
     "check_delays_differ",
     "check_no_links",
     "check_runtime",
@@ -720,6 +722,18 @@ def matching(synapses: Synapses, condition: str, namespace: Mapping[str, Any]) -
     return np.asarray(numbers, dtype=np.int64)  # float64 on the numpy target
 
 
+def by_name(objects: Iterable[Any]) -> list[Any]:
+    """Return objects of Brian2 in the natural order of their names: ``synapses_2`` before ``synapses_10``.
+
+    Brian2 keeps objects in sets, whose order is that of addresses in memory; names that it gives are numbered as the
+    objects are made.
+    """
+    # Every second part is a number.
+    return sorted(
+        objects, key=lambda obj: [int(part) if k % 2 else part for k, part in enumerate(re.split(r"(\d+)", obj.name))]
+    )
+
+
 def whole_group(group: Any) -> tuple[Any, int]:
     """Return the group that numbers the neurons of `group`, and the number of the first one in it."""
     return (group.source, group.start) if isinstance(group, Subgroup) else (group, 0)
@@ -766,7 +780,7 @@ def _monitors(synapses: Synapses) -> list[StateMonitor]:
 
 
 def _instances(cls: Any) -> list[Any]:
-    """Return all live objects of a Brian2 class; Brian2 keeps weak references to them."""
+    """Return all live objects of a Brian2 class, by name; Brian2 keeps weak references to them."""
     objects = [reference() for reference in tuple(cls.__instances__())]
     # An object whose constructor has failed may live on in a traceback; the constructor sets this attribute last.
-    return [obj for obj in objects if obj is not None and hasattr(obj, "_group_attribute_access_active")]
+    return by_name(obj for obj in objects if obj is not None and hasattr(obj, "_group_attribute_access_active"))

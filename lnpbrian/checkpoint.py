@@ -28,6 +28,8 @@ _MARKER_TEXT = """\
 lnpbrian keeps the checkpoints of an unfinished run here.
 At the end of the run it removes the files that it wrote, and the folder if nothing else is in it.
 """
+# The network of the last stable iteration, while the latest is unstable.
+STABLE = "stable.npz"
 
 
 def fingerprint(*parts: Any) -> str:
@@ -169,6 +171,20 @@ class CheckpointFolder:
             return None
         spec, note = NetworkSpec.load_with_note(path)
         return Checkpoint(spec, self._state(path, note))
+
+    def save_stable(self, iteration: int, spec: NetworkSpec) -> None:
+        """Keep the network of an iteration that the run may go back to; raises as `save`."""
+        spec.save(self.path / STABLE, compress=False, note=self._note({"iteration": iteration}))
+
+    def load_stable(self, iteration: int) -> NetworkSpec:
+        """Return the network of that iteration; raises as `load`, and if it is not there."""
+        path = self.path / STABLE
+        spec, note = NetworkSpec.load_with_note(path)
+        if self._state(path, note).get("iteration") != iteration:
+            raise InvalidInput(
+                f"{os.fspath(path)!r} is not the network of iteration {iteration}; delete the folder to start anew"
+            )
+        return spec
 
     def save_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
         """Keep arrays under a name."""

@@ -33,7 +33,7 @@ from lnpbrian.interrupts import Watched
 from lnpbrian.jobs import ENCODERS, MODELS, NETWORK, RECORD, PruneJob
 from lnpbrian.network import NetworkSpec
 from lnpbrian.noise import EXCITABILITIES, RESCALES, STRENGTHS
-from lnpbrian.options import EXPONENTS, RUN_DEVICES
+from lnpbrian.options import EXPONENTS, ON_UNSTABLE, RUN_DEVICES
 from lnpbrian.readout import READOUTS
 from lnpbrian.records import is_record, versions, write_json
 from lnpbrian.simulate import noise_drive
@@ -99,6 +99,9 @@ def prune(
     evaluations: Annotated[int, typer.Option(help="Networks that a search of step IV measures.")] = (
         PruneJob.evaluations
     ),
+    on_unstable: Annotated[
+        str, _choices("What to do with a network that ends unstable", (what.replace(" ", "-") for what in ON_UNSTABLE))
+    ] = PruneJob.on_unstable.replace(" ", "-"),
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = PruneJob.seed,
     jobs: Annotated[int, typer.Option(help="Processes that share the forecast windows; 0 for one per core.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for run.json, network.npz and the figures.")] = Path("runs/prune"),
@@ -122,6 +125,7 @@ def prune(
                 only=("edge_strength", "exponents", "rescale", "cap", "excitability"),
             )
         chosen = {name: context.params[name] for name in PruneJob.__dataclass_fields__}
+        chosen["on_unstable"] = on_unstable.replace("-", " ")
         job, directory = PruneJob(**chosen), checks.writable_directory("--out", out)
     with files.lock_folder("--out" if resume is None else "--resume", directory):
         _show_notes(job.task, job.series.notes)
@@ -148,7 +152,9 @@ def prune(
         job.finish(directory)
     console.print(_table(result))
     if not result.pruning.status.startswith("all"):
-        console.print(result.pruning.status)
+        console.print(result.pruning.status, soft_wrap=True)
+    if result.pruning.warning:
+        console.print(f"warning: {result.pruning.warning}", soft_wrap=True)
     console.print(f"Wrote run.json, network.npz and {len(drawn)} figures to {directory}", soft_wrap=True)
 
 

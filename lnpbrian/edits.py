@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from brian2 import StateMonitor, Synapses
 
-from lnpbrian.brian2_internals import whole_group
+from lnpbrian.brian2_internals import by_name, whole_group
 from lnpbrian.checks import InvalidInput
 from lnpbrian.delocalise import donor_synapses
 from lnpbrian.live import LiveNetwork, Snapshot
@@ -26,7 +26,7 @@ def keep_synapses(live: LiveNetwork, keep: np.ndarray) -> None:
 def silence(live: LiveNetwork, neurons: np.ndarray) -> None:
     """Take neurons out: no spikes, no input, and no synapse of any kind from or to them."""
     for group, indices in live.by_group(neurons):
-        touching = [s for s in live.network.objects if isinstance(s, Synapses) and _touches(s, group.name)]
+        touching = by_name(s for s in live.network.objects if isinstance(s, Synapses) and _touches(s, group.name))
         silence_neurons(group, indices, synapses=touching, **live.inputs_of(group))
     live.mark_silenced(neurons)
 

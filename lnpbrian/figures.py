@@ -71,7 +71,7 @@ def exponents(study: Study) -> Figure:
         (study.pruning.exponents_after, AFTER, "after"),
     )
     _histogram(axis, [(twins.per_neuron, color, label) for twins, color, label in groups])
-    records = study.pruning.history[0], study.pruning.history[-1]
+    records = study.pruning.history[0], study.pruning.after
     for record, (_, color, label) in zip(records, groups, strict=True):
         value = record.largest_exponent_per_s
         axis.axvline(value, color=color, linestyle="--", linewidth=1.2, label=f"largest of the network, {label}")

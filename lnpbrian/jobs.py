@@ -15,7 +15,7 @@ from brian2 import ms
 
 from lnpbrian import checks, files
 from lnpbrian._version import __version__
-from lnpbrian.checkpoint import LATEST, mark_folder, marked, remove_marked
+from lnpbrian.checkpoint import LATEST, STABLE, mark_folder, marked, remove_marked
 from lnpbrian.checks import InvalidInput
 from lnpbrian.device import require_device
 from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder, Encoder, PoissonEncoder
@@ -23,7 +23,7 @@ from lnpbrian.models import CHRSNN, HRSNN, MRSNN
 from lnpbrian.models.parts import LIFParameters
 from lnpbrian.network import RecurrentNetwork
 from lnpbrian.noise import NoisePruneOptions
-from lnpbrian.options import DelocaliseOptions, PruneOptions, TuningOptions, schedule
+from lnpbrian.options import ON_UNSTABLE, DelocaliseOptions, PruneOptions, TuningOptions, schedule
 from lnpbrian.readout import READOUTS, ReadoutOptions
 from lnpbrian.records import is_record, write_json
 from lnpbrian.streams import Streams
@@ -39,7 +39,7 @@ ENCODERS = ("current", "poisson")
 CHECKPOINT = "lnpbrian_checkpoint"
 COMMAND = "command.json"
 # What a run writes to CHECKPOINT, and to the folder of its results; RECORD is the last of these.
-KEPT = (COMMAND, LATEST, "forecast_before.npz")
+KEPT = (COMMAND, LATEST, STABLE, "forecast_before.npz")
 RECORD, NETWORK = "run.json", "network.npz"
 # Where versions before the first release kept checkpoints, without a marker.
 FORMER = "checkpoint"
@@ -79,6 +79,7 @@ class PruneJob:
     new_edges: float = DelocaliseOptions.fraction
     tune_every: int = TuningOptions.every
     evaluations: int = TuningOptions.evaluations
+    on_unstable: str = PruneOptions.on_unstable
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -88,6 +89,7 @@ class PruneJob:
             "protocol": PROTOCOLS,
             "encoder": ENCODERS,
             "readout_kind": READOUTS,
+            "on_unstable": ON_UNSTABLE,
         }
         for name, known in choices.items():
             checks.choice(f"--{name.replace('_', '-')}", getattr(self, name), known)
@@ -110,6 +112,7 @@ class PruneJob:
                 delocalise=self._delocalise(None),
                 tuning=self._tuning,
                 device=self.device,
+                on_unstable=self.on_unstable,
             )
         return PruneOptions(
             self.synapse_sparsity,
@@ -123,6 +126,7 @@ class PruneJob:
             device=self.device,
             delocalise=self._delocalise(DelocaliseOptions.edges_per_neuron),
             tuning=self._tuning,
+            on_unstable=self.on_unstable,
         )
 
     @property

@@ -15,7 +15,15 @@ from brian2.units.fundamentalunits import DIMENSIONLESS, have_same_dimensions
 from numpy.typing import ArrayLike
 
 from lnpbrian import checks
-from lnpbrian.brian2_internals import ALIVE, StoredState, check_runtime, is_guarded, run_network, whole_group
+from lnpbrian.brian2_internals import (
+    ALIVE,
+    StoredState,
+    by_name,
+    check_runtime,
+    is_guarded,
+    run_network,
+    whole_group,
+)
 from lnpbrian.checks import InvalidInput
 from lnpbrian.interrupts import Held
 
@@ -64,7 +72,8 @@ class LiveNetwork:
     """A Brian2 network in runtime mode, and the names of those of its variables that pruning needs.
 
     The neurons of all groups between which the `synapses` run are numbered through, group by group in the order in
-    which the synapses name them, and so are the synapses.
+    which the synapses name them, and so are the synapses. Without a list of `synapses` their order is that of their
+    names, numbers in names counting as numbers: ``synapses_2`` comes before ``synapses_10``.
 
     Parameters
     ----------
@@ -75,12 +84,13 @@ class LiveNetwork:
         SpikeGeneratorGroup) to these. By default every Synapses object of the network between NeuronGroups.
     weight : str, number or Quantity, or one for each of the synapses
         Variable that holds the weights, or the one weight of all synapses where the model has it as a constant. Its
-        sign is that of the effect.
+        sign is that of the effect. One for each takes `synapses` in an order: a list or a tuple of them.
     inhibitory : Synapses or sequence of them
         Those of `synapses` whose positive weights inhibit, as conductances with a low reversal potential do.
     time_constant : str, Quantity or mapping from group names to these, optional
-        Membrane time constants: the name of a variable of the neurons, one time, or (N,) times. Where there is none,
-        a neuron counts as forgetting at the rate at which its twins are measured to approach each other.
+        Membrane time constants: the name of a variable of the neurons, one time, or (N,) times; of several groups
+        these take `synapses` in an order, as `weight` does. Where there is none, a neuron counts as forgetting at the
+        rate at which its twins are measured to approach each other.
     state : str, or mapping from group names to str
         State variable of the neurons in which twins are moved and compared.
     input : str, sequence of str, or mapping from names to values, optional
@@ -122,6 +132,7 @@ class LiveNetwork:
     ) -> None:
         checks.instance("network", network, Network, "use the brian2.Network that you run")
         self.network = network
+        ordered = isinstance(synapses, (Group, Sequence))
         self.connections = _connections(network, synapses)
         for s in self.connections:
             check_runtime(f"synapses '{s.name}'", s)
@@ -133,7 +144,7 @@ class LiveNetwork:
             namespace = get_local_namespace(1)
         checks.instance("namespace", namespace, Mapping, "give a dictionary of names and values")
         self.namespace = dict(namespace)
-        self._weight = _weights(self.connections, weight)
+        self._weight = _weights(self.connections, weight, ordered)
         inhibiting = _listed("inhibitory", inhibitory, Synapses)
         for s in inhibiting:
             if not any(s is own for own in self.connections):
@@ -141,7 +152,7 @@ class LiveNetwork:
         self._factor = [-1.0 if any(s is own for own in inhibiting) else 1.0 for s in self.connections]
         self._states = {g.name: _state(g, state) for g in self.groups if isinstance(g, NeuronGroup)}
         self._inputs = _inputs(self.groups, input)
-        self.time_constants = self._time_constants(time_constant)
+        self.time_constants = self._time_constants(time_constant, ordered)
         self._alive = np.ones(self.n_neurons, dtype=bool)
         self.is_neuron = self._mask(g for g in self.groups if isinstance(g, NeuronGroup))
         for group in self.groups:
@@ -334,7 +345,7 @@ class LiveNetwork:
             mask[self._numbers(group)] = True
         return mask
 
-    def _time_constants(self, given: str | Quantity | Mapping[str, str | Quantity] | None) -> np.ndarray:
+    def _time_constants(self, given: str | Quantity | Mapping[str, str | Quantity] | None, ordered: bool) -> np.ndarray:
         times = np.full(self.n_neurons, np.nan)
         neurons = [g for g in self.groups if isinstance(g, NeuronGroup)]
         if isinstance(given, Mapping):
@@ -346,8 +357,13 @@ class LiveNetwork:
             parts = []
         elif isinstance(given, str) or np.ndim(given) == 0:
             parts = [(g, given) for g in neurons]
-        else:
+        elif ordered or len(self.groups) == 1:
             return _times(given, self.n_neurons)
+        else:
+            raise InvalidInput(
+                f"time_constant is a list, but the order of the groups {', '.join(self._begin)} is not given; say "
+                "time_constant={group name: times}, or name the Synapses objects: synapses=[...]"
+            )
         for group, value in parts:
             if isinstance(value, str):
                 _require_variable(group, value, "time_constant")
@@ -373,11 +389,14 @@ def _listed(name: str, value: Any, kind: Any) -> tuple[Any, ...]:
 
 def _connections(network: Network, synapses: Any) -> tuple[Synapses, ...]:
     if synapses is None:
-        found = tuple(s for s in network.objects if isinstance(s, Synapses) and _joins_neurons(s))
+        found = tuple(by_name(s for s in network.objects if isinstance(s, Synapses) and _joins_neurons(s)))
         if not found:
             raise InvalidInput("the network has no Synapses between NeuronGroups; say which synapses to prune")
         return found
     found = _listed("synapses", synapses, Synapses)
+    if not isinstance(synapses, (Group, Sequence)):
+        # Sets have an order of their own, another one in every run.
+        found = tuple(by_name(found))
     if not found:
         raise InvalidInput("synapses must name at least one Synapses object, got none")
     if len({id(s) for s in found}) < len(found):
@@ -414,9 +433,14 @@ def _groups(network: Network, connections: Iterable[Synapses]) -> tuple[Group, .
     return tuple(groups.values())
 
 
-def _weights(connections: tuple[Synapses, ...], given: Any) -> list[Per]:
+def _weights(connections: tuple[Synapses, ...], given: Any, ordered: bool) -> list[Per]:
     single = isinstance(given, (str, Quantity)) or not isinstance(given, Sequence)
     weights = [given] * len(connections) if single else list(given)
+    if not (single or ordered):
+        raise InvalidInput(
+            f"weight is a list, but the order of the Synapses objects is not given; name them in the order of their "
+            f"weights: synapses=[{', '.join(s.name for s in connections)}]"
+        )
     if len(weights) != len(connections):
         raise InvalidInput(
             f"weight must be one or {len(connections)}, one for each of the synapses, got {len(weights)}"

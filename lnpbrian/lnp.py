@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from inspect import signature
@@ -44,6 +45,8 @@ __all__ = ["Progress", "PruneResult", "Record", "prune"]
 
 # Bounds of the mean rate of a network of the user's own, over its rate before pruning.
 RATE_FACTOR = 4.0
+# A mean rate that pruning has changed by more than this factor is worth a word, within the bounds or not.
+RATE_CHANGE = 1.5
 
 
 @dataclass(frozen=True)
@@ -107,14 +110,18 @@ class PruneResult:
     live : LiveNetwork
         The network that was handed in, edited in place; its `alive` and `alive_in` say which neurons survive.
     history : tuple of Record
-        One record per iteration, the start included.
+        One record per iteration, the start included, and those that were rolled back.
     exponents_before, exponents_after : TwinExponents or Spectrum
-        Measured before the first and after the last iteration.
+        Of the network as it came, and as it is now.
     rates_before, rates_after : ndarray, shapes (N,) and (N,)
         Firing rates in Hz under the noise drive, of all neurons, silent ones included.
     options : PruneOptions
     status : str
         How it ended.
+    iteration : int
+        The iteration that the network is left of: the last one, or an earlier one if that was unstable.
+    rate_bounds : tuple of float
+        Bounds of a stable network's mean rate in Hz.
     """
 
     live: LiveNetwork
@@ -125,22 +132,44 @@ class PruneResult:
     rates_after: np.ndarray
     options: PruneOptions
     status: str
+    iteration: int
+    rate_bounds: tuple[float, float]
+
+    @property
+    def after(self) -> Record:
+        """The record of the network as it is now."""
+        return self.history[self.iteration]
 
     @property
     def neuron_sparsity(self) -> float:
         """Fraction of the neurons that was removed."""
-        return 1 - self.history[-1].neurons / self.history[0].neurons
+        return 1 - self.after.neurons / self.history[0].neurons
 
     @property
     def synapse_sparsity(self) -> float:
         """Fraction of the synapses that was removed."""
-        return 1 - self.history[-1].synapses / self.history[0].synapses
+        return 1 - self.after.synapses / self.history[0].synapses
+
+    @property
+    def warning(self) -> str:
+        """Says that the mean rate is outside its bounds, or has changed by more than a factor of 1.5; else empty."""
+        before, now = self.history[0].mean_rate_hz, self.after.mean_rate_hz
+        low, high = self.rate_bounds
+        said = []
+        if not low <= now <= high:
+            said.append(f"mean rate {now:.3g} Hz is outside {low:g}..{high:g} Hz")
+        if now > RATE_CHANGE * before:
+            said.append(f"mean rate rose {now / before:.1f}-fold")
+        elif before > RATE_CHANGE * now:
+            said.append(f"mean rate fell {before / now:.1f}-fold" if now else "no neuron fires any more")
+        return ", ".join(said)
 
     def __repr__(self) -> str:
-        first, last = self.history[0], self.history[-1]
+        first, now = self.history[0], self.after
         return (
-            f"PruneResult({first.neurons} -> {last.neurons} neurons, {first.synapses} -> {last.synapses} synapses, "
-            f"{first.mean_rate_hz:.1f} -> {last.mean_rate_hz:.1f} Hz; {self.status})"
+            f"PruneResult({first.neurons} -> {now.neurons} neurons, {first.synapses} -> {now.synapses} synapses, "
+            f"{first.mean_rate_hz:.1f} -> {now.mean_rate_hz:.1f} Hz; {self.status}"
+            f"{f'; warning: {self.warning}' if self.warning else ''})"
         )
 
 
@@ -206,7 +235,8 @@ def prune(
     ------
     InvalidInput
         If the targets cannot be reached, the network is silent or has no synapses, an option needs what it lacks, an
-        edit is not possible on one of its objects, or the checkpoint is damaged, of another run, or in use by one.
+        edit is not possible on one of its objects, the checkpoint is damaged, of another run, or in use by one, or
+        pruning has ended in an unstable network that is neither to be rolled back nor kept.
     OSError
         If a checkpoint cannot be written; the last complete one is still there.
 
@@ -214,6 +244,11 @@ def prune(
     -----
     Algorithm 1 of arXiv 2403.03409. Step I aims at the number of synapses that, after the steps that follow it, leaves
     the scheduled one. No data of a task is used. A plastic model does not learn meanwhile.
+
+    Every iteration is judged by the mean rate and the largest exponent that it leaves. Two unstable ones in a row end
+    the run. A network that is unstable at the end is by default the one of the last stable iteration again, and
+    `status` says so; see `PruneOptions`. A model that is rolled back keeps potentials, currents and the time, spikes in
+    flight and traces are lost.
 
     A network of your own is run to be measured, and set back to where it was after every measurement: time, states,
     plastic weights, monitors and random numbers, though not what Python functions of yours remember. It ends at the
@@ -361,6 +396,15 @@ def _check(
             raise InvalidInput(f"{why}; use NoisePruneOptions(rescale='none', edge_strength='lyapunov')")
 
 
+@dataclass(frozen=True)
+class _Stable:
+    """The network after the last stable iteration, and what was measured of it, unless it still has to be."""
+
+    iteration: int
+    network: NetworkSpec | Snapshot
+    now: Observation | None
+
+
 class _Loop:
     """Iterations with their history, clock, progress and checkpoints."""
 
@@ -384,6 +428,8 @@ class _Loop:
         self.seconds: dict[str, float] = {}
         self.history: list[Record] = []
         self.unstable = 0
+        self.stable: _Stable | None = None
+        self.snapshot = ExitStack()
         self.observer = (
             ModelObserver(self.live.spec, steps.drive, steps.options, steps.streams)
             if isinstance(self.live, RecurrentNetwork)
@@ -393,13 +439,15 @@ class _Loop:
     def run(self) -> PruneResult:
         """Do all iterations that are left."""
         try:
-            return self._run()
+            with self.snapshot:
+                return self._run()
         finally:
             if self.observer is not None:
                 self.observer.close()
 
     def _run(self) -> PruneResult:
         saved = None if self.folder is None else self.folder.load()
+        came = self.live.spec if isinstance(self.live, RecurrentNetwork) else None
         first = now = self._observe(0)
         if not now.rates.any():
             raise InvalidInput(
@@ -409,17 +457,26 @@ class _Loop:
         if saved is None:
             self._record(0, now, ())
         else:
-            now = self._take_up(saved)
-        status = "all iterations done"
+            now = self._take_up(saved, first)
         for k in range(self.history[-1].iteration + 1, len(self.targets) + 1):
             if self.unstable >= 2:
                 break
             notes = self._edit(k, now)
             now = self._observe(k)
             self._record(k, now, notes)
-        if self.unstable >= 2:
-            last = self.history[-1].iteration
-            status = f"stopped after iteration {last} of {self.options.iterations}: unstable twice, {self._why()}"
+        status, iteration = "all iterations done", self.history[-1].iteration
+        if self.unstable:
+            status = self._why()
+            if self.options.on_unstable == "raise":
+                if came is not None:
+                    assert isinstance(self.live, RecurrentNetwork)
+                    adopt(self.live, came)
+                raise InvalidInput(f"{status}; the network is as it came; prune less, or say on_unstable='roll back'")
+            if self.options.on_unstable == "keep":
+                status += "; kept"
+            else:
+                iteration, now = self._roll_back()
+                status += f"; rolled back to {f'iteration {iteration}' if iteration else 'the network as it came'}"
         return PruneResult(
             live=self.live,
             history=tuple(self.history),
@@ -429,17 +486,55 @@ class _Loop:
             rates_after=now.rates,
             options=self.options,
             status=status,
+            iteration=iteration,
+            rate_bounds=self._bounds(self.history[0].mean_rate_hz),
         )
 
-    def _take_up(self, saved: Checkpoint) -> Observation:
+    def _take_up(self, saved: Checkpoint, first: Observation) -> Observation:
         assert isinstance(self.live, RecurrentNetwork)
+        assert self.folder is not None
+        history = [_record_from(record) for record in saved.state["history"]]
+        last = history[-1].iteration
+        stable = max(record.iteration for record in history if record.stable or record.iteration == 0)
+        rolls_back = self.options.on_unstable == "roll back"
+        network = self.folder.load_stable(stable) if rolls_back and stable < last else saved.spec
         adopt(self.live, saved.spec)
-        self.history = [_record_from(record) for record in saved.state["history"]]
+        self.history = history
         self.unstable = saved.state["unstable"]
         laws = saved.state["laws"]
         self.steps.laws = None if laws is None else Laws.from_dict(laws)
-        last = self.history[-1].iteration
-        return self._observe(last)
+        now = self._observe(last)
+        if rolls_back:
+            self.stable = _Stable(stable, network, now if stable == last else None if stable else first)
+        return now
+
+    def _keep(self, k: int, now: Observation) -> None:
+        """Remember the network of iteration k, to which a later one may be rolled back."""
+        if self.options.on_unstable != "roll back" or k == len(self.targets):
+            return
+        if isinstance(self.live, RecurrentNetwork):
+            self.stable = _Stable(k, self.live.spec, now)
+            return
+        with ExitStack() as taken:
+            self.stable = _Stable(k, taken.enter_context(Snapshot(self.live)), now)
+            self.snapshot.close()
+            self.snapshot.push(taken.pop_all())
+
+    def _roll_back(self) -> tuple[int, Observation]:
+        """Make the network that of the last stable iteration; return its number and what is measured of it."""
+        stable = self.stable
+        assert stable is not None
+        if isinstance(stable.network, Snapshot):
+            stable.network.restore()
+        else:
+            assert isinstance(self.live, RecurrentNetwork)
+            adopt(self.live, stable.network)
+        now = stable.now
+        if now is None:
+            assert self.observer is not None
+            assert isinstance(stable.network, NetworkSpec)
+            now = self.observer.observe(stable.network, report=lambda *_: None)
+        return stable.iteration, now
 
     def _tell(self, k: int, step: str, within: float) -> None:
         if self.report is not None:
@@ -498,14 +593,19 @@ class _Loop:
 
     def _is_stable(self, rate: float, largest: TwinExponents | Spectrum) -> bool:
         low, high = self._bounds(rate)
-        if not low <= rate <= high:
+        if not low <= rate <= high or np.isnan(largest.largest):
             return False
         bound = self.options.exponent_growth
-        if bound is None or not self.history:
+        # Minus infinity: all twins have met.
+        if bound is None or not self.history or largest.largest == -np.inf:
             return True
         first = self.history[0]
-        error = np.hypot(largest.standard_error, first.largest_exponent_standard_error_per_s)
-        return bool(largest.largest <= first.largest_exponent_per_s + bound + 3 * error)
+        before, error = first.largest_exponent_per_s, first.largest_exponent_standard_error_per_s
+        if not np.isfinite(before):
+            before, error = 0.0, 0.0
+        error = np.hypot(largest.standard_error, error)
+        # Of a single window there is no error.
+        return bool(largest.largest <= before + bound + (3 * error if np.isfinite(error) else 0.0))
 
     def _bounds(self, rate: float) -> tuple[float, float]:
         """Return the bounds of the mean rate; `rate` is that of the unpruned network if there is no history yet."""
@@ -517,12 +617,16 @@ class _Loop:
         return first / RATE_FACTOR, first * RATE_FACTOR
 
     def _why(self) -> str:
+        """Return in what iteration the run has ended, and why that is unstable."""
         first, last = self.history[0], self.history[-1]
         low, high = self._bounds(first.mean_rate_hz)
+        which = f"iteration {last.iteration} of {self.options.iterations}"
+        ended = f"stopped after {which}: unstable twice" if self.unstable >= 2 else f"{which} is unstable"
         if not low <= last.mean_rate_hz <= high:
-            return f"mean rate {last.mean_rate_hz:.3g} Hz outside {low:g}..{high:g} Hz"
+            return f"{ended}, mean rate {last.mean_rate_hz:.3g} Hz outside {low:g}..{high:g} Hz"
         return (
-            f"largest exponent {last.largest_exponent_per_s:.3g} 1/s, {first.largest_exponent_per_s:.3g} before pruning"
+            f"{ended}, largest exponent {last.largest_exponent_per_s:.3g} 1/s, {first.largest_exponent_per_s:.3g} "
+            "before pruning"
         )
 
     def _record(self, k: int, now: Observation, notes: tuple[str, ...]) -> None:
@@ -556,6 +660,8 @@ class _Loop:
                 seconds=seconds,
             )
         )
+        if stable or k == 0:
+            self._keep(k, now)
         if self.folder is not None and isinstance(live, RecurrentNetwork):
             spec: NetworkSpec = live.spec
             laws = self.steps.laws
@@ -565,6 +671,10 @@ class _Loop:
                 "laws": None if laws is None else laws.to_dict(),
             }
             begun = time.perf_counter()
+            if self.unstable == 1 and self.stable is not None:
+                # Before the checkpoint that needs it; one that is killed in between does not.
+                assert isinstance(self.stable.network, NetworkSpec)
+                self.folder.save_stable(self.stable.iteration, self.stable.network)
             self.folder.save(Checkpoint(spec, state))
             seconds["checkpoint"] = time.perf_counter() - begun
 

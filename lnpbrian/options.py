@@ -20,6 +20,7 @@ STEPS = ("I", "II", "III", "IV")
 EXPONENTS = ("auto", "tangent", "twins", "spectrum")
 RUN_DEVICES = ("runtime", *DEVICES)
 EDGE_RULES = ("variance", "random")
+ON_UNSTABLE = ("roll back", "keep", "raise")
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,12 @@ class PruneOptions:
         first for a network of your own.
     exponent_growth : float, optional
         How far the largest exponent may grow above that of the unpruned network, in 1/s, beside three standard errors
-        of the difference; None for no bound. Pruning stops after two iterations in a row that break this bound or that
-        of the rates.
+        of the difference; None for no bound. If that was not finite, above 0. An exponent that is not a number breaks
+        any bound. Pruning stops after two iterations in a row that break this bound or that of the rates.
+    on_unstable : {"roll back", "keep", "raise"}
+        What becomes of a network that breaks a bound at the end, after the last iteration or where pruning has stopped.
+        It goes back to the last iteration that broke none, or to what it was at first; or it stays as it is; or it goes
+        back to what it was at first and InvalidInput is raised.
     """
 
     synapse_sparsity: float = 0.95
@@ -153,6 +158,7 @@ class PruneOptions:
     perturbation: float = 1e-8
     rates: tuple[float, float] | None = None
     exponent_growth: float | None = 20.0
+    on_unstable: str = "roll back"
 
     def __post_init__(self) -> None:
         checks.real("synapse_sparsity", self.synapse_sparsity, at_least=0, below=1)
@@ -163,6 +169,7 @@ class PruneOptions:
         checks.choice("exponents", self.exponents, EXPONENTS)
         checks.choice("device", self.device, RUN_DEVICES)
         checks.choice("centrality", self.centrality, CENTRALITIES)
+        checks.choice("on_unstable", self.on_unstable, ON_UNSTABLE)
         checks.seconds("exponent_duration", self.exponent_duration)
         checks.count("realisations", self.realisations)
         checks.real("perturbation", self.perturbation, above=0)

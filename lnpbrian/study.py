@@ -76,7 +76,7 @@ class Study:
 
     def summary(self) -> dict[str, Any]:
         """Return the content of ``run.json``: plain numbers, strings, lists and dictionaries."""
-        first, last = self.pruning.history[0], self.pruning.history[-1]
+        first, last = self.pruning.history[0], self.pruning.after
         return {
             "seed": self.seed,
             "versions": versions(),
@@ -104,6 +104,8 @@ class Study:
                 "synapse_sparsity": self.pruning.synapse_sparsity,
             },
             "status": self.pruning.status,
+            "iteration": self.pruning.iteration,
+            "warning": self.pruning.warning,
             "history": [plain(record) for record in self.pruning.history],
             "seconds": self.seconds,
         }
