@@ -21,11 +21,11 @@ from common import row, timed, write_results
 from rich.console import Console
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.compiled import CompiledNetwork, CompiledRun
-from lnpbrian.device import find_gpu, require_device
 from lnpbrian.models import HRSNN
-from lnpbrian.network import NetworkSpec
-from lnpbrian.simulate import Drive, noise_drive
+from lnpbrian.network.compiled import CompiledNetwork, CompiledRun
+from lnpbrian.network.devices import find_gpu, require_device
+from lnpbrian.network.simulate import Drive, noise_drive
+from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.streams import Streams
 
 DURATION = 0.5 * second

@@ -21,10 +21,10 @@ from brian2 import ms, second
 from common import row, timed, write_results
 from rich.console import Console
 
-from lnpbrian.compiled import CompiledNetwork, CompiledRun
 from lnpbrian.models import HRSNN
-from lnpbrian.network import NetworkSpec, RecurrentNetwork
-from lnpbrian.simulate import Activity, Drive, noise_drive, observe
+from lnpbrian.network.compiled import CompiledNetwork, CompiledRun
+from lnpbrian.network.simulate import Activity, Drive, noise_drive, observe
+from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
 from lnpbrian.streams import Streams
 
 DURATION = 0.5 * second

@@ -26,12 +26,12 @@ from reservoirpy.nodes import NVAR, Reservoir, Ridge
 from rich.console import Console
 from rich.table import Table
 
-from lnpbrian.baselines import LIMIT, autoregression, next_generation_reservoir
-from lnpbrian.metrics import nrmse, nrmse_trace, valid_prediction_time
+from lnpbrian.learning.metrics import nrmse, nrmse_trace, valid_prediction_time
+from lnpbrian.learning.series import lorenz63
+from lnpbrian.learning.tasks import ForecastTask, forecast_task, short_protocol
+from lnpbrian.pruning.controls import LIMIT, autoregression, next_generation_reservoir
 from lnpbrian.records import versions, write_json
-from lnpbrian.series import lorenz63
 from lnpbrian.streams import Streams
-from lnpbrian.tasks import ForecastTask, forecast_task, short_protocol
 
 SERIES = ("lorenz63", "google")
 console = Console()

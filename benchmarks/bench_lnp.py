@@ -36,14 +36,14 @@ from brian2 import ms
 from common import relative_difference, row, timed, write_results
 from rich.console import Console
 
-from lnpbrian.betweenness import betweenness_centrality
-from lnpbrian.linearise import linear_network, lyapunov_matrix
-from lnpbrian.lnp import Progress, PruneResult, prune
 from lnpbrian.models import HRSNN
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.network import NetworkSpec
-from lnpbrian.noise import NoisePruneOptions, noise_covariance
-from lnpbrian.options import PruneOptions, schedule
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.betweenness import betweenness_centrality
+from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.pruning.linearise import linear_network, lyapunov_matrix
+from lnpbrian.pruning.loop import Progress, PruneResult, prune
+from lnpbrian.pruning.noise import NoisePruneOptions, noise_covariance
+from lnpbrian.pruning.options import PruneOptions, schedule
 from lnpbrian.streams import Streams
 
 SECTIONS = ("steps", "naive", "large")

@@ -20,12 +20,12 @@ from brian2 import ms, second
 from common import relative_difference, row, timed, write_results
 from rich.console import Console
 
+from lnpbrian.lyapunov.lif_tangent import LIFTangent
+from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
 from lnpbrian.models import HRSNN
-from lnpbrian.network import NetworkSpec
-from lnpbrian.simulate import Drive, noise_drive
-from lnpbrian.spectrum import lyapunov_spectrum
-from lnpbrian.spike_trains import SpikeTrain, exact_spike_train
-from lnpbrian.spiking_tangent import LIFTangent
+from lnpbrian.network.simulate import Drive, noise_drive
+from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.spike_trains import SpikeTrain, exact_spike_train
 from lnpbrian.streams import Streams
 
 # (neurons, exponents, time between factorisations in s, measured time in s)

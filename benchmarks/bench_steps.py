@@ -21,15 +21,15 @@ from brian2 import ms, second
 from common import relative_difference, row, timed, write_results
 from rich.console import Console
 
-from lnpbrian.betweenness import betweenness_centrality
-from lnpbrian.linearise import linear_network
-from lnpbrian.lyapunov import block_twin_exponents
+from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import HRSNN
-from lnpbrian.network import RecurrentNetwork
-from lnpbrian.noise import noise_covariance
-from lnpbrian.simulate import noise_drive, observe
+from lnpbrian.network.betweenness import betweenness_centrality
+from lnpbrian.network.simulate import noise_drive, observe
+from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.network.structure import remove_synapses
+from lnpbrian.pruning.linearise import linear_network
+from lnpbrian.pruning.noise import noise_covariance
 from lnpbrian.streams import Streams
-from lnpbrian.structure import remove_synapses
 
 
 def bench_betweenness(repeats: int) -> list[dict[str, Any]]:

@@ -24,21 +24,21 @@ from brian2 import second
 from matplotlib.figure import Figure
 
 from lnpbrian import checks
-from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder
 from lnpbrian.experiments.common import compute_parts, output_directory, part, write_results
-from lnpbrian.forecasting import forecast
-from lnpbrian.lnp import prune
+from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder
+from lnpbrian.learning.forecasting import forecast
+from lnpbrian.learning.tasks import forecast_task
 from lnpbrian.models import HRSNN
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.network import NetworkSpec, RecurrentNetwork
-from lnpbrian.noise import keep_probability, sample_edges
-from lnpbrian.observation import observe_model
-from lnpbrian.options import DelocaliseOptions, PruneOptions
-from lnpbrian.simulate import noise_drive
-from lnpbrian.steps import PruningSteps
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.simulate import noise_drive
+from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.structure import remove_synapses
+from lnpbrian.pruning.loop import prune
+from lnpbrian.pruning.noise import keep_probability, sample_edges
+from lnpbrian.pruning.observation import observe_model
+from lnpbrian.pruning.options import DelocaliseOptions, PruneOptions
+from lnpbrian.pruning.steps import PruningSteps
 from lnpbrian.streams import Streams
-from lnpbrian.structure import remove_synapses
-from lnpbrian.tasks import forecast_task
 
 # Point: the point it is made of, and the step that makes it.
 PATHS = {

@@ -15,7 +15,18 @@ import numpy as np
 from brian2 import ms, second
 
 from lnpbrian import checks
-from lnpbrian.baselines import (
+from lnpbrian.checks import InvalidInput
+from lnpbrian.learning.bptt import BPOptions, train_bp
+from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder
+from lnpbrian.learning.forecasting import forecast
+from lnpbrian.learning.readout import ReadoutOptions
+from lnpbrian.learning.stdp import train_stdp
+from lnpbrian.learning.tasks import ForecastTask, forecast_task
+from lnpbrian.models import CHRSNN, HRSNN
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.simulate import Drive, noise_drive, observe
+from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.pruning.controls import (
     activity_pruning,
     iterative_magnitude_pruning,
     magnitude_pruning,
@@ -23,21 +34,10 @@ from lnpbrian.baselines import (
     random_network,
     uncoupled,
 )
-from lnpbrian.bptt import BPOptions, train_bp
-from lnpbrian.checks import InvalidInput
-from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder
-from lnpbrian.forecasting import forecast
-from lnpbrian.lnp import Progress, prune
-from lnpbrian.models import CHRSNN, HRSNN
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.network import NetworkSpec, RecurrentNetwork
-from lnpbrian.options import PruneOptions
-from lnpbrian.readout import ReadoutOptions
-from lnpbrian.simulate import Drive, noise_drive, observe
+from lnpbrian.pruning.loop import Progress, prune
+from lnpbrian.pruning.options import PruneOptions
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
-from lnpbrian.tasks import ForecastTask, forecast_task
-from lnpbrian.training import train_stdp
 
 __all__ = ["SCALES", "Plan", "Scale"]
 

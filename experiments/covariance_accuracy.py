@@ -24,16 +24,16 @@ from scipy.stats import mannwhitneyu, spearmanr
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.experiments.common import output_directory, write_results
-from lnpbrian.linearise import (
+from lnpbrian.models import CHRSNN, HRSNN
+from lnpbrian.models.drawing import gamma_time_constants
+from lnpbrian.pruning.linearise import (
     LinearNetwork,
     entries,
     estimated_lyapunov_matrix,
     linear_network,
     lyapunov_matrix,
 )
-from lnpbrian.models import CHRSNN, HRSNN
-from lnpbrian.models.parts import gamma_time_constants
-from lnpbrian.noise import keep_probability, keep_scores, local_covariance, noise_covariance, sample_edges
+from lnpbrian.pruning.noise import keep_probability, keep_scores, local_covariance, noise_covariance, sample_edges
 from lnpbrian.streams import Streams
 
 FAMILIES = ("HRSNN", "CHRSNN", "heavy-tailed")

@@ -23,17 +23,17 @@ from brian2 import ms, second
 from matplotlib.figure import Figure
 
 from lnpbrian import checks
-from lnpbrian.encoding import CurrentEncoder
 from lnpbrian.experiments.common import compute_parts, output_directory, part, write_results
-from lnpbrian.lnp import prune
+from lnpbrian.learning.encoding import CurrentEncoder
+from lnpbrian.learning.series import lorenz63
+from lnpbrian.lyapunov.spectrum import interpolate_spectrum
+from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
 from lnpbrian.models import HRSNN
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.noise import NoisePruneOptions
-from lnpbrian.options import PruneOptions
-from lnpbrian.series import lorenz63
-from lnpbrian.simulate import Drive, observe
-from lnpbrian.spectrum import interpolate_spectrum
-from lnpbrian.stability import SpectrumOptions, stability_record
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.simulate import Drive, observe
+from lnpbrian.pruning.loop import prune
+from lnpbrian.pruning.noise import NoisePruneOptions
+from lnpbrian.pruning.options import PruneOptions
 from lnpbrian.streams import Streams
 
 STAGES = ("unpruned", "pruned", "trained")

@@ -18,17 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from lnpbrian.baselines import autoregression, next_generation_reservoir, uncoupled
-from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder
 from lnpbrian.experiments.common import output_directory
-from lnpbrian.forecasting import forecast
-from lnpbrian.metrics import nrmse, nrmse_trace, valid_prediction_time
+from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder
+from lnpbrian.learning.forecasting import forecast
+from lnpbrian.learning.metrics import nrmse, nrmse_trace, valid_prediction_time
+from lnpbrian.learning.series import lorenz63
+from lnpbrian.learning.tasks import ForecastTask, short_protocol
 from lnpbrian.models import HRSNN
-from lnpbrian.models.parts import LIFParameters
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.pruning.controls import autoregression, next_generation_reservoir, uncoupled
 from lnpbrian.records import versions, write_json
-from lnpbrian.series import lorenz63
 from lnpbrian.streams import Streams
-from lnpbrian.tasks import ForecastTask, short_protocol
 
 CONTROLS: dict[str, Callable[[ForecastTask], np.ndarray]] = {
     "autoregression, 1 lag": partial(autoregression, lags=1),

@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 from brian2 import ms
 
-from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder
 from lnpbrian.experiments.common import compute_parts, output_directory
 from lnpbrian.experiments.comparison import MODELS
-from lnpbrian.forecasting import forecast
-from lnpbrian.models.parts import DEPRESSIONS, LIFParameters
-from lnpbrian.readout import ReadoutOptions
+from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder
+from lnpbrian.learning.forecasting import forecast
+from lnpbrian.learning.readout import ReadoutOptions
+from lnpbrian.learning.series import lorenz63
+from lnpbrian.learning.stdp import train_stdp
+from lnpbrian.learning.tasks import short_protocol
+from lnpbrian.models.drawing import DEPRESSIONS, LIFParameters
 from lnpbrian.records import versions, write_json
-from lnpbrian.series import lorenz63
 from lnpbrian.streams import Streams
-from lnpbrian.tasks import short_protocol
-from lnpbrian.training import train_stdp
 
 KEPT = (1.0, 0.03)
 SAMPLES = 500

@@ -26,13 +26,13 @@ from matplotlib.figure import Figure
 from lnpbrian import checks
 from lnpbrian.experiments.common import compute_parts, output_directory, part, write_results
 from lnpbrian.models import HRSNN
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.network import RecurrentNetwork
-from lnpbrian.noise import NoisePruneOptions
-from lnpbrian.observation import Observation, observe_model
-from lnpbrian.options import PruneOptions
-from lnpbrian.simulate import noise_drive
-from lnpbrian.steps import PruningSteps
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.simulate import noise_drive
+from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.pruning.noise import NoisePruneOptions
+from lnpbrian.pruning.observation import Observation, observe_model
+from lnpbrian.pruning.options import PruneOptions
+from lnpbrian.pruning.steps import PruningSteps
 from lnpbrian.streams import Streams
 
 KEPT = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)

@@ -18,9 +18,9 @@ from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import controls, fig3, fig9, table2, table6
 from lnpbrian.experiments.common import refuse_foreign_results
 from lnpbrian.experiments.comparison import Plan
+from lnpbrian.learning.tasks import forecast_task
 from lnpbrian.records import versions, write_json
 from lnpbrian.sweep import Result, ResultStore, SweepProgress, Task, run_sweep
-from lnpbrian.tasks import forecast_task
 
 Tables = dict[str, list[list[str]]]
 

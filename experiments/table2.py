@@ -16,14 +16,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from scipy.stats import wilcoxon
 
-from lnpbrian.baselines import autoregression, next_generation_reservoir
 from lnpbrian.experiments.common import median_and_quartiles, plus_minus
 from lnpbrian.experiments.comparison import METHODS, MODELS, TRAININGS, Plan, spread
 from lnpbrian.experiments.paper import PREDICTION
-from lnpbrian.metrics import nrmse, nrmse_trace, valid_prediction_time
-from lnpbrian.readout import ReadoutOptions
+from lnpbrian.learning.metrics import nrmse, nrmse_trace, valid_prediction_time
+from lnpbrian.learning.readout import ReadoutOptions
+from lnpbrian.learning.tasks import forecast_task
+from lnpbrian.pruning.controls import autoregression, next_generation_reservoir
 from lnpbrian.sweep import Result, Task
-from lnpbrian.tasks import forecast_task
 
 NAME = "table2"
 TITLES = {"lorenz63": "Lorenz-63", "google": "Google stock"}

@@ -18,10 +18,10 @@ from brian2 import ms, second
 from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common import output_directory, write_results
-from lnpbrian.lyapunov import DIRECTIONS, block_twin_exponents
+from lnpbrian.lyapunov.twins import DIRECTIONS, block_twin_exponents
 from lnpbrian.models import HRSNN
-from lnpbrian.network import SPIKE_TIMINGS
-from lnpbrian.simulate import noise_drive
+from lnpbrian.network.simulate import noise_drive
+from lnpbrian.network.spec import SPIKE_TIMINGS
 from lnpbrian.streams import Streams
 
 PERTURBATIONS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)

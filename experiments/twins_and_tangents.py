@@ -23,15 +23,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from lnpbrian.experiments.common import output_directory, write_results
-from lnpbrian.lyapunov import block_twin_exponents
+from lnpbrian.lyapunov.lif_tangent import LIFTangent
+from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
+from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import HRSNN
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.network import NetworkSpec, RecurrentNetwork
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.simulate import Drive, drive_operation, noise_drive
+from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.spike_trains import simulated_spike_train
 from lnpbrian.records import plain
-from lnpbrian.simulate import Drive, drive_operation, noise_drive
-from lnpbrian.spectrum import lyapunov_spectrum
-from lnpbrian.spike_trains import simulated_spike_train
-from lnpbrian.spiking_tangent import LIFTangent
 from lnpbrian.streams import Streams
 
 TIMINGS = ("grid", "precise")

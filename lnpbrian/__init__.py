@@ -2,14 +2,7 @@
 
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
-from lnpbrian.live import LiveNetwork
-from lnpbrian.lnp import PruneResult, prune
-from lnpbrian.lyapunov import TwinExponents, block_twin_exponents, restored_twin_exponents
-from lnpbrian.model_structure import compact
-from lnpbrian.network import NetworkSpec, RecurrentNetwork
-from lnpbrian.noise import NoisePruneOptions, noise_prune
-from lnpbrian.options import DelocaliseOptions, PruneOptions, TuningOptions
-from lnpbrian.spectrum import (
+from lnpbrian.lyapunov.spectrum import (
     Spectrum,
     entropy_rate,
     flow_spectrum,
@@ -19,7 +12,12 @@ from lnpbrian.spectrum import (
     map_spectrum,
     rate_network_spectrum,
 )
-from lnpbrian.structure import (
+from lnpbrian.lyapunov.tangent_twins import TangentTwins, tangent_twin_exponents
+from lnpbrian.lyapunov.twins import TwinExponents, block_twin_exponents, restored_twin_exponents
+from lnpbrian.network.live import LiveNetwork
+from lnpbrian.network.model_structure import compact
+from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.structure import (
     add_synapses,
     connectivity,
     duplicate_synapses,
@@ -27,7 +25,9 @@ from lnpbrian.structure import (
     remove_synapses,
     silence_neurons,
 )
-from lnpbrian.tangent_twins import TangentTwins, tangent_twin_exponents
+from lnpbrian.pruning.loop import PruneResult, prune
+from lnpbrian.pruning.noise import NoisePruneOptions, noise_prune
+from lnpbrian.pruning.options import DelocaliseOptions, PruneOptions, TuningOptions
 
 __all__ = [
     "DelocaliseOptions",

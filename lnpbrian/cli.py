@@ -21,27 +21,27 @@ from rich.table import Table
 
 from lnpbrian import checks, figures, files, study
 from lnpbrian._version import __version__
-from lnpbrian.betweenness import betweenness_centrality
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
-from lnpbrian.cuda import require_tools, write_cuda_project
-from lnpbrian.device import DeviceReport, devices, find_gpu
 from lnpbrian.experiments.comparison import SCALES, Plan
 from lnpbrian.experiments.sweeps import EXPERIMENTS, run_experiment
 from lnpbrian.experiments.sweeps import redraw as redraw_sweep
 from lnpbrian.interrupts import Watched
 from lnpbrian.jobs import ENCODERS, MODELS, NETWORK, RECORD, PruneJob
-from lnpbrian.network import NetworkSpec
-from lnpbrian.noise import EXCITABILITIES, RESCALES, STRENGTHS
-from lnpbrian.options import EXPONENTS, ON_UNSTABLE, RUN_DEVICES
-from lnpbrian.readout import READOUTS
+from lnpbrian.learning.readout import READOUTS
+from lnpbrian.learning.tasks import PROTOCOLS, SERIES, forecast_task
+from lnpbrian.lyapunov.spectrum import number_of_exponents
+from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
+from lnpbrian.network.betweenness import betweenness_centrality
+from lnpbrian.network.cuda import require_tools, write_cuda_project
+from lnpbrian.network.devices import DeviceReport, devices, find_gpu
+from lnpbrian.network.simulate import noise_drive
+from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.pruning.noise import EXCITABILITIES, RESCALES, STRENGTHS
+from lnpbrian.pruning.options import EXPONENTS, ON_UNSTABLE, RUN_DEVICES
 from lnpbrian.records import is_record, versions, write_json
-from lnpbrian.simulate import noise_drive
-from lnpbrian.spectrum import number_of_exponents
-from lnpbrian.stability import SpectrumOptions, stability_record
 from lnpbrian.study import Study
 from lnpbrian.sweep import SweepProgress
-from lnpbrian.tasks import PROTOCOLS, SERIES, forecast_task
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 console = Console()

@@ -15,20 +15,20 @@ from brian2 import ms
 
 from lnpbrian import checks, files
 from lnpbrian._version import __version__
-from lnpbrian.checkpoint import LATEST, STABLE, mark_folder, marked, remove_marked
 from lnpbrian.checks import InvalidInput
-from lnpbrian.device import require_device
-from lnpbrian.encoding import INPUT_SCALE, CurrentEncoder, Encoder, PoissonEncoder
+from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder, Encoder, PoissonEncoder
+from lnpbrian.learning.readout import READOUTS, ReadoutOptions
+from lnpbrian.learning.tasks import PROTOCOLS, SERIES, ForecastTask, forecast_task
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.network import RecurrentNetwork
-from lnpbrian.noise import NoisePruneOptions
-from lnpbrian.options import ON_UNSTABLE, DelocaliseOptions, PruneOptions, TuningOptions, schedule
-from lnpbrian.readout import READOUTS, ReadoutOptions
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.devices import require_device
+from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.pruning.checkpoint import LATEST, STABLE, mark_folder, marked, remove_marked
+from lnpbrian.pruning.noise import NoisePruneOptions
+from lnpbrian.pruning.options import ON_UNSTABLE, DelocaliseOptions, PruneOptions, TuningOptions, schedule
 from lnpbrian.records import is_record, write_json
 from lnpbrian.streams import Streams
 from lnpbrian.study import Report, Study, prune_and_forecast
-from lnpbrian.tasks import PROTOCOLS, SERIES, ForecastTask, forecast_task
 
 __all__ = ["ENCODERS", "MODELS", "Model", "PruneJob"]
 

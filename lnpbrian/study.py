@@ -14,18 +14,18 @@ from typing import Any, Self
 import numpy as np
 from brian2 import ms
 
-from lnpbrian.checkpoint import CheckpointFolder, fingerprint
-from lnpbrian.encoding import Encoder
 from lnpbrian.files import lock_folder
-from lnpbrian.forecasting import Forecast, forecast
-from lnpbrian.lnp import Progress, PruneResult, prune
-from lnpbrian.network import NetworkSpec, RecurrentNetwork
-from lnpbrian.options import PruneOptions
-from lnpbrian.readout import ReadoutOptions
+from lnpbrian.learning.encoding import Encoder
+from lnpbrian.learning.forecasting import Forecast, forecast
+from lnpbrian.learning.readout import ReadoutOptions
+from lnpbrian.learning.tasks import ForecastTask
+from lnpbrian.network.simulate import Activity, Drive, noise_drive, observe
+from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.pruning.checkpoint import CheckpointFolder, fingerprint
+from lnpbrian.pruning.loop import Progress, PruneResult, prune
+from lnpbrian.pruning.options import PruneOptions
 from lnpbrian.records import plain, versions, write_json
-from lnpbrian.simulate import Activity, Drive, noise_drive, observe
 from lnpbrian.streams import Streams
-from lnpbrian.tasks import ForecastTask
 
 __all__ = ["Study", "prune_and_forecast"]
 
@@ -144,7 +144,7 @@ def prune_and_forecast(
     seed : int
         Seed of everything random.
     jobs : int
-        Number of processes that share the windows of a forecast; see `lnpbrian.forecasting.forecast`. With more than
+        Number of processes that share the windows of a forecast; see `forecast`. With more than
         one the network is pruned while the unpruned one forecasts.
     checkpoint : path-like, optional
         Folder in which the first forecast and every iteration are kept; the same call goes on where it was interrupted.

@@ -2,6 +2,6 @@
 
 from lnpbrian.models.chrsnn import CHRSNN
 from lnpbrian.models.hrsnn import HRSNN, MRSNN
-from lnpbrian.models.simple import uncoupled
+from lnpbrian.models.small import uncoupled
 
 __all__ = ["CHRSNN", "HRSNN", "MRSNN", "uncoupled"]

@@ -10,9 +10,9 @@ from brian2 import Quantity
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.models import parts
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.network import RecurrentNetwork
+from lnpbrian.models import drawing
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.spec import RecurrentNetwork
 from lnpbrian.streams import Streams
 
 __all__ = ["CHRSNN"]
@@ -95,7 +95,7 @@ class CHRSNN(RecurrentNetwork):
         pre, post = _connect(cluster, links, inside, between, streams.rng("connections"))
         tau = np.concatenate(
             [
-                parts.gamma_time_constants(
+                drawing.gamma_time_constants(
                     int(np.sum(cluster == c)),
                     shape=shape,
                     mean=means[c],
@@ -105,7 +105,7 @@ class CHRSNN(RecurrentNetwork):
                 for c in range(k)
             ]
         )
-        spec = parts.assemble(
+        spec = drawing.assemble(
             "CHRSNN",
             time_constants=tau,
             cluster=cluster,
@@ -116,7 +116,7 @@ class CHRSNN(RecurrentNetwork):
             plastic=plastic,
             streams=streams,
         )
-        self.mean_rate = parts.checked_mean_rate(spec, streams) if check_rate else None
+        self.mean_rate = drawing.checked_mean_rate(spec, streams) if check_rate else None
         super().__init__(spec, plastic=plastic)
 
 
@@ -162,7 +162,7 @@ def _connect(
 ) -> tuple[np.ndarray, np.ndarray]:
     members = [np.flatnonzero(cluster == c) for c in range(len(links))]
     pairs = [
-        parts.random_pairs(members[a], members[b], inside if a == b else between, rng)
+        drawing.random_pairs(members[a], members[b], inside if a == b else between, rng)
         for a in range(len(links))
         for b in range(len(links))
         if a == b or links[a, b]

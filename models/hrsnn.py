@@ -6,9 +6,9 @@ import numpy as np
 from brian2 import Quantity, ms
 
 from lnpbrian import checks
-from lnpbrian.models import parts
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.network import RecurrentNetwork
+from lnpbrian.models import drawing
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.spec import RecurrentNetwork
 from lnpbrian.streams import Streams
 
 __all__ = ["HRSNN", "MRSNN"]
@@ -80,7 +80,7 @@ class HRSNN(RecurrentNetwork):
         shape = checks.real("time_constant_shape", time_constant_shape, above=0)
         constants = parameters or LIFParameters()
         streams = Streams(seed).child("network")
-        tau = parts.gamma_time_constants(
+        tau = drawing.gamma_time_constants(
             n, shape=shape, mean=mean, dt=float(constants.dt), rng=streams.rng("time constants")
         )
         self._build("HRSNN", tau, p, constants, plastic, check_rate, streams)
@@ -96,8 +96,8 @@ class HRSNN(RecurrentNetwork):
         streams: Streams,
     ) -> None:
         everyone = np.arange(tau.size)
-        pre, post = parts.random_pairs(everyone, everyone, p, streams.rng("connections"))
-        spec = parts.assemble(
+        pre, post = drawing.random_pairs(everyone, everyone, p, streams.rng("connections"))
+        spec = drawing.assemble(
             model,
             time_constants=tau,
             cluster=np.zeros(tau.size),
@@ -108,7 +108,7 @@ class HRSNN(RecurrentNetwork):
             plastic=plastic,
             streams=streams,
         )
-        self.mean_rate = parts.checked_mean_rate(spec, streams) if check_rate else None
+        self.mean_rate = drawing.checked_mean_rate(spec, streams) if check_rate else None
         super().__init__(spec, plastic=plastic)
 
 

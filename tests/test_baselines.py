@@ -8,7 +8,16 @@ from brian2 import ms, second
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnpbrian.baselines import (
+from lnpbrian.checks import InvalidInput
+from lnpbrian.learning.metrics import nrmse, nrmse_trace, valid_prediction_time
+from lnpbrian.learning.series import lorenz63
+from lnpbrian.learning.tasks import ForecastTask, long_protocol
+from lnpbrian.models import HRSNN
+from lnpbrian.models import uncoupled as neurons_with
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.simulate import noise_drive, observe
+from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.pruning.controls import (
     activity_pruning,
     autoregression,
     iterative_magnitude_pruning,
@@ -19,16 +28,7 @@ from lnpbrian.baselines import (
     silence,
     uncoupled,
 )
-from lnpbrian.checks import InvalidInput
-from lnpbrian.metrics import nrmse, nrmse_trace, valid_prediction_time
-from lnpbrian.models import HRSNN
-from lnpbrian.models import uncoupled as neurons_with
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.network import RecurrentNetwork
-from lnpbrian.options import PruneOptions
-from lnpbrian.series import lorenz63
-from lnpbrian.simulate import noise_drive, observe
-from lnpbrian.tasks import ForecastTask, long_protocol
+from lnpbrian.pruning.options import PruneOptions
 
 FULL = HRSNN(60, 0.3, plastic=True, check_rate=False).spec
 SYNAPTIC = {"pre", "post", "weights", *(f"stdp_{f.name}" for f in fields(FULL.plasticity))}

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnpbrian import betweenness
-from lnpbrian.betweenness import (
+from lnpbrian.checks import InvalidInput
+from lnpbrian.network import betweenness
+from lnpbrian.network.betweenness import (
     betweenness_centrality,
     degree_product,
     lowest_neurons,
     removal_centrality,
     total_degree,
 )
-from lnpbrian.checks import InvalidInput
 
 # Kernel forced for every level by its costs: (both sparse, sparse matrix), or the cheapest.
 KERNELS = {"dense": (np.inf, np.inf), "sparse": (0, 1), "edges": (np.inf, 0), "cheapest": (400, 25)}

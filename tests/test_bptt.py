@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from brian2 import ms
 
-from lnpbrian import bptt
-from lnpbrian.bptt import BPOptions, spikes, surrogate_spike, train_bp
 from lnpbrian.checks import InvalidInput
-from lnpbrian.encoding import CurrentEncoder, PoissonEncoder
+from lnpbrian.learning import bptt
+from lnpbrian.learning.bptt import BPOptions, spikes, surrogate_spike, train_bp
+from lnpbrian.learning.encoding import CurrentEncoder, PoissonEncoder
+from lnpbrian.learning.readout import ReadoutOptions, readout_neurons
+from lnpbrian.learning.series import lorenz63
 from lnpbrian.models import CHRSNN, HRSNN
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.network import NetworkSpec, RecurrentNetwork
-from lnpbrian.readout import ReadoutOptions, readout_neurons
-from lnpbrian.series import lorenz63
-from lnpbrian.simulate import Drive, noise_drive, observe
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.simulate import Drive, noise_drive, observe
+from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
 
 jax = pytest.importorskip("jax")
 

@@ -15,17 +15,18 @@ import numpy as np
 import pytest
 from brian2 import ms
 
-from lnpbrian import checkpoint as checkpoint_module
-from lnpbrian import lnp, observation
-from lnpbrian.checkpoint import Checkpoint, CheckpointFolder, fingerprint
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lnp import prune
 from lnpbrian.models import CHRSNN, HRSNN
-from lnpbrian.network import NetworkSpec
-from lnpbrian.options import PruneOptions, TuningOptions, schedule
-from lnpbrian.simulate import noise_drive
-from lnpbrian.steps import PruningSteps
-from lnpbrian.timescales import Measurement
+from lnpbrian.network.simulate import noise_drive
+from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.pruning import checkpoint as checkpoint_module
+from lnpbrian.pruning import loop as lnp
+from lnpbrian.pruning import observation
+from lnpbrian.pruning.checkpoint import Checkpoint, CheckpointFolder, fingerprint
+from lnpbrian.pruning.loop import prune
+from lnpbrian.pruning.options import PruneOptions, TuningOptions, schedule
+from lnpbrian.pruning.steps import PruningSteps
+from lnpbrian.pruning.timescales import Measurement
 
 ALL_STEPS = PruneOptions(
     synapse_sparsity=0.8,

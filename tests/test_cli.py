@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lnpbrian import cli
-from lnpbrian.checkpoint import CheckpointFolder
-from lnpbrian.network import NetworkSpec
+from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.pruning.checkpoint import CheckpointFolder
 from lnpbrian.study import STAGES
 
 SMALL = [

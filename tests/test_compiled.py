@@ -16,15 +16,15 @@ import pytest
 from brian2 import get_device, ms, second
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.compiled import CompiledNetwork
-from lnpbrian.device_twins import CompiledTwins, device_twin_exponents
-from lnpbrian.lyapunov import block_twin_exponents
+from lnpbrian.lyapunov.device_twins import CompiledTwins, device_twin_exponents
+from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import CHRSNN, HRSNN, uncoupled
-from lnpbrian.network import RecurrentNetwork
-from lnpbrian.program import Program, describe
-from lnpbrian.project import DeviceError, Project, verify
-from lnpbrian.simulate import noise_drive, observe
-from lnpbrian.spike_trains import simulated_spike_train
+from lnpbrian.network.compiled import CompiledNetwork
+from lnpbrian.network.program import Program, describe
+from lnpbrian.network.project import DeviceError, Project, verify
+from lnpbrian.network.simulate import noise_drive, observe
+from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.network.spike_trains import simulated_spike_train
 
 N = 120
 DURATION = 300 * ms
@@ -404,11 +404,11 @@ time.sleep(60)
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads processes from /proc")
 def test_a_killed_parent_leaves_neither_processes_nor_folder(tmp_path):
-    import lnpbrian.keeper
+    import lnpbrian.network.keeper
 
     folder = tmp_path / "project"
     folder.mkdir()
-    script = PARENT.format(keeper=lnpbrian.keeper.__file__, folder=str(folder), cwd=str(tmp_path))
+    script = PARENT.format(keeper=lnpbrian.network.keeper.__file__, folder=str(folder), cwd=str(tmp_path))
     parent = subprocess.Popen([sys.executable, "-c", script])
     try:
         deadline = time.monotonic() + 30
@@ -426,11 +426,10 @@ def test_a_killed_parent_leaves_neither_processes_nor_folder(tmp_path):
 
 
 def test_keeper_answers_cancels_and_goes_on(tmp_path):
-    import lnpbrian.keeper
+    import lnpbrian.network.keeper
 
-    keeper = subprocess.Popen(
-        [sys.executable, "-I", lnpbrian.keeper.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    script = lnpbrian.network.keeper.__file__
+    keeper = subprocess.Popen([sys.executable, "-I", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(*command, cancel=False):
         job = {"command": command, "cwd": str(tmp_path), "log": str(tmp_path / "log"), "env": {"GREETING": "hello"}}

@@ -17,17 +17,19 @@ from brian2 import ms, second
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.devices.device import runtime_device
 
-from lnpbrian import cli, cuda, device
+from lnpbrian import cli
 from lnpbrian.checks import InvalidInput
-from lnpbrian.compiled import CompiledNetwork
-from lnpbrian.cuda import CudaProject, write_cuda_project
-from lnpbrian.device import Gpu
-from lnpbrian.device_twins import CompiledTwins
+from lnpbrian.lyapunov.device_twins import CompiledTwins
 from lnpbrian.models import CHRSNN, HRSNN
-from lnpbrian.network import NetworkSpec, RecurrentNetwork
-from lnpbrian.project import Project
-from lnpbrian.simulate import Drive, noise_drive, observe
-from lnpbrian.toolkit import CudaToolkit, find_toolkit
+from lnpbrian.network import cuda
+from lnpbrian.network import devices as device
+from lnpbrian.network.compiled import CompiledNetwork
+from lnpbrian.network.cuda import CudaProject, write_cuda_project
+from lnpbrian.network.devices import Gpu
+from lnpbrian.network.project import Project
+from lnpbrian.network.simulate import Drive, noise_drive, observe
+from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.toolkit import CudaToolkit, find_toolkit
 
 FILES = {"indices": "i", "times": "t", "pre": "pre", "post": "post", "weights": "w"}
 
@@ -243,7 +245,7 @@ def without_compiling(monkeypatch):
 @pytest.mark.skipif(bool(NO_BRIAN2CUDA or NO_NVCC), reason=NO_BRIAN2CUDA or NO_NVCC)
 @pytest.mark.parametrize("kind", ["csr", "dense, delayed", "plastic", "precise", "twins"])
 def test_programs_for_any_network_are_written(tmp_path, monkeypatch, kind):
-    """The programs of lnpbrian.compiled, whose numbers are handed over when they start."""
+    """The programs of lnpbrian.network.compiled, whose numbers are handed over when they start."""
     without_compiling(monkeypatch)
     spec = hrsnn(plastic=kind == "plastic").with_timing("precise" if kind == "precise" else "grid")
     options = {"duration": 50 * ms, "drive": drive_for(spec, 50 * ms), "device": "cuda_standalone"}

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnpbrian import delocalise
-from lnpbrian.betweenness import total_degree
 from lnpbrian.checks import InvalidInput
-from lnpbrian.delocalise import (
+from lnpbrian.network.betweenness import total_degree
+from lnpbrian.pruning import delocalise
+from lnpbrian.pruning.delocalise import (
     degree_variance,
     delocalisation_report,
     delocalising_edges,

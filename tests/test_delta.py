@@ -9,15 +9,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from lnpbrian import cli
 from lnpbrian.checks import InvalidInput
-from lnpbrian.encoding import PoissonEncoder
-from lnpbrian.lnp import prune
-from lnpbrian.lyapunov import block_twin_exponents
+from lnpbrian.learning.encoding import PoissonEncoder
+from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN, uncoupled
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.network import NetworkSpec, RecurrentNetwork
-from lnpbrian.noise import NoisePruneOptions
-from lnpbrian.options import PruneOptions
-from lnpbrian.simulate import noise_drive, observe
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.simulate import noise_drive, observe
+from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.pruning.loop import prune
+from lnpbrian.pruning.noise import NoisePruneOptions
+from lnpbrian.pruning.options import PruneOptions
 
 DELTA = LIFParameters(synaptic_time_constant=0 * ms)
 DT = 0.5e-3

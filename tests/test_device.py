@@ -12,10 +12,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from lnpbrian import cli, device, toolkit
+from lnpbrian import cli
 from lnpbrian.checks import InvalidInput
-from lnpbrian.device import DeviceReport, Gpu, Part, devices
-from lnpbrian.toolkit import CudaToolkit, Curand, find_toolkit
+from lnpbrian.network import devices as device
+from lnpbrian.network import toolkit
+from lnpbrian.network.devices import DeviceReport, Gpu, Part, devices
+from lnpbrian.network.toolkit import CudaToolkit, Curand, find_toolkit
 
 FOLDERS = ("include", "lib")
 

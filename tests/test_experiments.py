@@ -16,10 +16,10 @@ from lnpbrian.experiments import (
     twin_perturbation,
     twins_and_tangents,
 )
-from lnpbrian.forecasting import forecast
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.options import PruneOptions, TuningOptions
-from lnpbrian.readout import ReadoutOptions
+from lnpbrian.learning.forecasting import forecast
+from lnpbrian.learning.readout import ReadoutOptions
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.pruning.options import PruneOptions, TuningOptions
 
 
 def test_forecast_controls_run(tmp_path, monkeypatch):

@@ -12,18 +12,19 @@ from pathlib import Path
 import pytest
 from brian2 import ms
 
-from lnpbrian import cuda, files, jobs
-from lnpbrian.checkpoint import MARKER, mark_folder, marked, remove_marked
+from lnpbrian import files, jobs
 from lnpbrian.checks import InvalidInput
-from lnpbrian.cuda import CudaProject
 from lnpbrian.experiments.common import part, refuse_foreign_results
 from lnpbrian.files import LOCK, lock_folder, remove_leftovers, replacing
 from lnpbrian.jobs import CHECKPOINT, COMMAND, PruneJob
-from lnpbrian.lnp import prune
 from lnpbrian.models import HRSNN
-from lnpbrian.network import NetworkSpec
-from lnpbrian.options import PruneOptions
-from lnpbrian.project import Project
+from lnpbrian.network import cuda
+from lnpbrian.network.cuda import CudaProject
+from lnpbrian.network.project import Project
+from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.pruning.checkpoint import MARKER, mark_folder, marked, remove_marked
+from lnpbrian.pruning.loop import prune
+from lnpbrian.pruning.options import PruneOptions
 from lnpbrian.records import versions, write_json
 from lnpbrian.sweep import ResultStore
 

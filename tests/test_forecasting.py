@@ -7,13 +7,13 @@ import pytest
 from brian2 import ms
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.encoding import CurrentEncoder, PoissonEncoder
-from lnpbrian.forecasting import RIDGES, forecast
-from lnpbrian.metrics import nrmse
+from lnpbrian.learning.encoding import CurrentEncoder, PoissonEncoder
+from lnpbrian.learning.forecasting import RIDGES, forecast
+from lnpbrian.learning.metrics import nrmse
+from lnpbrian.learning.readout import MLPReadout, ReadoutOptions, fit_readout
+from lnpbrian.learning.series import Series
+from lnpbrian.learning.tasks import ForecastTask, forecast_task, long_protocol, named_series, short_protocol
 from lnpbrian.models import HRSNN, uncoupled
-from lnpbrian.readout import MLPReadout, ReadoutOptions, fit_readout
-from lnpbrian.series import Series
-from lnpbrian.tasks import ForecastTask, forecast_task, long_protocol, named_series, short_protocol
 
 QUICK = ReadoutOptions(sample_time=5 * ms, filter_time=20 * ms, order=1, fraction=0.3, ridge=1.0)
 

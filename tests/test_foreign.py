@@ -16,7 +16,7 @@ from brian2.core.spikesource import SpikeSource
 from brian2.core.variables import ArrayVariable
 from foreign_networks import NETWORKS, Foreign, Kept, modulated
 
-from lnpbrian.structure import remove_synapses
+from lnpbrian.network.structure import remove_synapses
 
 KEPT = 0.3
 # Brian2 counts these itself, when synapses are made.

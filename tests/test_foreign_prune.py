@@ -11,7 +11,7 @@ from brian2 import Synapses, ms
 from foreign_networks import NETWORKS, Foreign
 from test_foreign import activity, at_edit, built_anew, each_network, run_on, same
 
-import lnpbrian.steps
+import lnpbrian.pruning.steps
 from lnpbrian import InvalidInput, PruneOptions, PruneResult, prune
 
 QUICK: dict[str, Any] = {"iterations": 1, "realisations": 1, "observation": 40 * ms, "exponent_duration": 20 * ms}
@@ -58,9 +58,9 @@ def pruned(foreign: Foreign, **options: Any) -> PruneResult:
 @pytest.mark.parametrize("build", [b for b in NETWORKS if b.__name__ != "modulated"], ids=lambda build: build.__name__)
 def test_what_is_left_fires_as_if_built_so(build: Callable[..., Foreign], monkeypatch: pytest.MonkeyPatch):
     masks: list[np.ndarray] = []
-    keep_synapses = lnpbrian.steps.keep_synapses
+    keep_synapses = lnpbrian.pruning.steps.keep_synapses
     monkeypatch.setattr(
-        lnpbrian.steps, "keep_synapses", lambda live, keep: (masks.append(keep), keep_synapses(live, keep))
+        lnpbrian.pruning.steps, "keep_synapses", lambda live, keep: (masks.append(keep), keep_synapses(live, keep))
     )
     foreign = prepared(build)
     time, spikes = foreign.network.t, [m.num_events for m in foreign.spikes]

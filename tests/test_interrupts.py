@@ -15,15 +15,15 @@ from test_live import QUICK, assert_same_state, full_state, live_pair, two_group
 
 import lnpbrian
 from lnpbrian import InvalidInput, prune
-from lnpbrian.brian2_internals import run_network
-from lnpbrian.encoding import CurrentEncoder
 from lnpbrian.interrupts import Held, Watched
-from lnpbrian.live import Snapshot
-from lnpbrian.lyapunov import block_twin_exponents, restored_twin_exponents
+from lnpbrian.learning.encoding import CurrentEncoder
+from lnpbrian.learning.stdp import train_stdp
+from lnpbrian.lyapunov.twins import block_twin_exponents, restored_twin_exponents
 from lnpbrian.models import HRSNN
-from lnpbrian.simulate import observe
-from lnpbrian.spike_trains import simulated_spike_train
-from lnpbrian.training import train_stdp
+from lnpbrian.network.brian2_internals import run_network
+from lnpbrian.network.live import Snapshot
+from lnpbrian.network.simulate import observe
+from lnpbrian.network.spike_trains import simulated_spike_train
 
 
 def press():

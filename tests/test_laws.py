@@ -13,7 +13,9 @@ from scipy.integrate import quad
 from scipy.stats import gamma, kstest, lognorm
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.laws import (
+from lnpbrian.models import uncoupled
+from lnpbrian.network.spec import STDP
+from lnpbrian.pruning.laws import (
     GammaLaw,
     Laws,
     LognormalLaw,
@@ -24,8 +26,6 @@ from lnpbrian.laws import (
     sample_distance,
     with_laws,
 )
-from lnpbrian.models import uncoupled
-from lnpbrian.network import STDP
 
 LIMITS = (1e-3, 0.2)
 positive = st.floats(0.3, 30)

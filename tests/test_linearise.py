@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnpbrian import linearise
 from lnpbrian.checks import InvalidInput
-from lnpbrian.linearise import (
+from lnpbrian.pruning import linearise
+from lnpbrian.pruning.linearise import (
     edge_strength,
     estimated_lyapunov_matrix,
     linear_network,

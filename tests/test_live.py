@@ -26,10 +26,10 @@ from brian2 import (
 from numpy.testing import assert_array_equal
 
 from lnpbrian import InvalidInput, LiveNetwork, NoisePruneOptions, PruneOptions, prune
-from lnpbrian.delocalise import donor_synapses
-from lnpbrian.edits import add_like, keep_synapses, silence
-from lnpbrian.live import Snapshot
-from lnpbrian.options import DelocaliseOptions
+from lnpbrian.network.live import Snapshot
+from lnpbrian.pruning.delocalise import donor_synapses
+from lnpbrian.pruning.edits import add_like, keep_synapses, silence
+from lnpbrian.pruning.options import DelocaliseOptions
 
 QUICK = PruneOptions(
     synapse_sparsity=0.6,

@@ -9,18 +9,18 @@ from brian2 import Network, NeuronGroup, PoissonInput, Synapses, ms, mV, second
 from numpy.testing import assert_array_equal
 from scipy.sparse.csgraph import connected_components
 
-from lnpbrian import lnp
-from lnpbrian.checkpoint import fingerprint
 from lnpbrian.checks import InvalidInput
-from lnpbrian.live import LiveNetwork
-from lnpbrian.lnp import prune
-from lnpbrian.model_structure import compact
 from lnpbrian.models import CHRSNN, HRSNN
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.network import RecurrentNetwork
-from lnpbrian.noise import NoisePruneOptions
-from lnpbrian.options import PruneOptions, TuningOptions, schedule
-from lnpbrian.simulate import noise_drive, observe
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.live import LiveNetwork
+from lnpbrian.network.model_structure import compact
+from lnpbrian.network.simulate import noise_drive, observe
+from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.pruning import loop as lnp
+from lnpbrian.pruning.checkpoint import fingerprint
+from lnpbrian.pruning.loop import prune
+from lnpbrian.pruning.noise import NoisePruneOptions
+from lnpbrian.pruning.options import PruneOptions, TuningOptions, schedule
 
 QUICK = PruneOptions(
     synapse_sparsity=0.9,

@@ -9,11 +9,11 @@ from brian2 import Hz, Network, NeuronGroup, Synapses, ms, mV, second
 from event_driven import EventDrivenLIF, random_arrays
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.live import LiveNetwork
-from lnpbrian.lyapunov import block_twin_exponents, restored_twin_exponents
+from lnpbrian.lyapunov.twins import block_twin_exponents, restored_twin_exponents
 from lnpbrian.models import HRSNN, uncoupled
-from lnpbrian.network import RecurrentNetwork
-from lnpbrian.simulate import Drive, drive_operation, noise_drive
+from lnpbrian.network.live import LiveNetwork
+from lnpbrian.network.simulate import Drive, drive_operation, noise_drive
+from lnpbrian.network.spec import RecurrentNetwork
 
 brian2.prefs.codegen.target = "numpy"
 

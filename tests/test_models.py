@@ -7,9 +7,9 @@ from numpy.testing import assert_array_equal
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN, uncoupled
-from lnpbrian.models.parts import LIFParameters, bernoulli_slots
-from lnpbrian.network import NetworkSpec, RecurrentNetwork
-from lnpbrian.simulate import noise_drive, observe, require_active
+from lnpbrian.models.drawing import LIFParameters, bernoulli_slots
+from lnpbrian.network.simulate import noise_drive, observe, require_active
+from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
 
 
 def spikes(spec, duration=200 * ms, seed=0, **options):

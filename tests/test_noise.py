@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from scipy.linalg import eigh, solve_continuous_lyapunov
 from scipy.sparse import csr_array
 
-from lnpbrian import linearise, noise
 from lnpbrian.checks import InvalidInput
-from lnpbrian.linearise import estimated_lyapunov_matrix, linear_network, lyapunov_matrix
-from lnpbrian.noise import (
+from lnpbrian.pruning import linearise, noise
+from lnpbrian.pruning.linearise import estimated_lyapunov_matrix, linear_network, lyapunov_matrix
+from lnpbrian.pruning.noise import (
     NoisePruneOptions,
     excitability_shift,
     keep_probability,

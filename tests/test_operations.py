@@ -8,11 +8,11 @@ from brian2 import Synapses, ms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnpbrian.baselines import silence
-from lnpbrian.metrics import synaptic_operations
+from lnpbrian.learning.metrics import synaptic_operations
 from lnpbrian.models import HRSNN, uncoupled
-from lnpbrian.network import RecurrentNetwork
-from lnpbrian.simulate import noise_drive, observe, spike_counter
+from lnpbrian.network.simulate import noise_drive, observe, spike_counter
+from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.pruning.controls import silence
 
 
 @st.composite

@@ -10,7 +10,7 @@ from brian2 import Network, NeuronGroup, Synapses, ms
 from numpy.testing import assert_array_equal
 
 from lnpbrian import InvalidInput, LiveNetwork, prune
-from lnpbrian.brian2_internals import by_name
+from lnpbrian.network.brian2_internals import by_name
 
 # Objects at other addresses, names without order, and a set as the synapses to prune in the second half.
 SCRIPT = """

@@ -7,14 +7,14 @@ import pytest
 from brian2 import ms
 
 from lnpbrian import InvalidInput, PruneOptions, prune
-from lnpbrian.device_twins import CompiledTwins
-from lnpbrian.lyapunov import block_twin_exponents
+from lnpbrian.lyapunov.device_twins import CompiledTwins
+from lnpbrian.lyapunov.tangent_twins import tangent_twin_exponents
+from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import HRSNN
-from lnpbrian.observation import ModelObserver
-from lnpbrian.simulate import noise_drive
-from lnpbrian.spike_trains import simulated_spike_train, twin_timing
+from lnpbrian.network.simulate import noise_drive
+from lnpbrian.network.spike_trains import simulated_spike_train, twin_timing
+from lnpbrian.pruning.observation import ModelObserver
 from lnpbrian.streams import Streams
-from lnpbrian.tangent_twins import tangent_twin_exponents
 
 N = 60
 DRIVE = noise_drive(N, duration=100 * ms, rng=np.random.default_rng(0))

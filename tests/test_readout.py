@@ -8,14 +8,14 @@ import pytest
 from brian2 import SpikeMonitor, ms, mV, second
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.encoding import CurrentEncoder, PoissonEncoder
-from lnpbrian.forecasting import forecast
+from lnpbrian.learning.encoding import CurrentEncoder, PoissonEncoder
+from lnpbrian.learning.forecasting import forecast
+from lnpbrian.learning.readout import ReadoutOptions, RidgeReadout, readout_neurons
+from lnpbrian.learning.series import lorenz63
+from lnpbrian.learning.tasks import ForecastTask, short_protocol
 from lnpbrian.models import HRSNN, uncoupled
-from lnpbrian.network import RecurrentNetwork
-from lnpbrian.readout import ReadoutOptions, RidgeReadout, readout_neurons
-from lnpbrian.series import lorenz63
-from lnpbrian.simulate import Drive, drive_operation
-from lnpbrian.tasks import ForecastTask, short_protocol
+from lnpbrian.network.simulate import Drive, drive_operation
+from lnpbrian.network.spec import RecurrentNetwork
 
 QUICK = ReadoutOptions(sample_time=5 * ms, filter_time=20 * ms, order=1, fraction=0.3, ridge=1.0)
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.series import (
+from lnpbrian.learning.series import (
     MACKEY_GLASS,
     ROESSLER_EXPONENT,
     Series,
@@ -22,7 +22,7 @@ from lnpbrian.series import (
     roessler_velocity,
     runge_kutta,
 )
-from lnpbrian.spectrum import flow_spectrum
+from lnpbrian.lyapunov.spectrum import flow_spectrum
 
 DATA = Path(os.environ.get("LNPBRIAN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -9,9 +9,9 @@ import pytest
 from scipy.io import savemat
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.series import lorenz63, roessler
-from lnpbrian.series_files import read_series, wind_help
-from lnpbrian.tasks import short_protocol
+from lnpbrian.learning.series import lorenz63, roessler
+from lnpbrian.learning.series_files import read_series, wind_help
+from lnpbrian.learning.tasks import short_protocol
 
 DATA = Path(os.environ.get("LNPBRIAN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 KNOT, MPH = 0.514444, 0.44704  # m/s

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from scipy.special import digamma, polygamma
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.spectrum import (
+from lnpbrian.lyapunov.spectrum import (
     Spectrum,
     entropy_rate,
     flow_spectrum,
@@ -18,7 +18,7 @@ from lnpbrian.spectrum import (
     map_spectrum,
     rate_network_spectrum,
 )
-from lnpbrian.tangent import Flow, Map, RateNetwork
+from lnpbrian.lyapunov.systems import Flow, Map, RateNetwork
 
 EPS = np.finfo(float).eps
 

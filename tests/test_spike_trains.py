@@ -12,9 +12,9 @@ from event_spectrum import EventDrivenDelta
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import uncoupled
-from lnpbrian.network import NetworkSpec
-from lnpbrian.simulate import noise_drive
-from lnpbrian.spike_trains import SpikeTrain, exact_spike_train, precise_timing, simulated_spike_train
+from lnpbrian.network.simulate import noise_drive
+from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.spike_trains import SpikeTrain, exact_spike_train, precise_timing, simulated_spike_train
 
 brian2.prefs.codegen.target = "numpy"
 

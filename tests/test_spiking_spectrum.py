@@ -21,17 +21,18 @@ from event_spectrum import (
 )
 from test_spike_trains import delta, exponential, held, reference_delta
 
-from lnpbrian import lnp, spiking_tangent
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov import block_twin_exponents
+from lnpbrian.lyapunov import lif_tangent as spiking_tangent
+from lnpbrian.lyapunov.lif_tangent import LIFTangent
+from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
+from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN, uncoupled
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.network import RecurrentNetwork
-from lnpbrian.simulate import Drive, noise_drive
-from lnpbrian.spectrum import lyapunov_spectrum
-from lnpbrian.spike_trains import exact_spike_train, precise_timing
-from lnpbrian.spiking_tangent import LIFTangent
-from lnpbrian.structure import silence_neurons
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.simulate import Drive, noise_drive
+from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.network.spike_trains import exact_spike_train, precise_timing
+from lnpbrian.network.structure import silence_neurons
+from lnpbrian.pruning import loop as lnp
 
 brian2.prefs.codegen.target = "numpy"
 

@@ -9,9 +9,9 @@ import pytest
 from brian2 import ms, second
 
 from lnpbrian import cli, figures
+from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
 from lnpbrian.models import HRSNN, uncoupled
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.stability import SpectrumOptions, stability_record
+from lnpbrian.models.drawing import LIFParameters
 
 brian2.prefs.codegen.target = "numpy"
 

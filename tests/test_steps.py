@@ -9,20 +9,20 @@ import pytest
 from brian2 import Network, NeuronGroup, Synapses, ms
 from numpy.testing import assert_array_equal
 
-from lnpbrian.checkpoint import fingerprint
 from lnpbrian.checks import InvalidInput
-from lnpbrian.laws import fit_laws
-from lnpbrian.live import LiveNetwork
-from lnpbrian.lnp import prune
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN
-from lnpbrian.network import RecurrentNetwork
-from lnpbrian.noise import NoisePruneOptions
-from lnpbrian.options import STEPS, DelocaliseOptions, PruneOptions, TuningOptions
-from lnpbrian.simulate import noise_drive
-from lnpbrian.steps import PruningSteps
+from lnpbrian.network.live import LiveNetwork
+from lnpbrian.network.simulate import noise_drive
+from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.network.structure import remove_synapses
+from lnpbrian.pruning.checkpoint import fingerprint
+from lnpbrian.pruning.laws import fit_laws
+from lnpbrian.pruning.loop import prune
+from lnpbrian.pruning.noise import NoisePruneOptions
+from lnpbrian.pruning.options import STEPS, DelocaliseOptions, PruneOptions, TuningOptions
+from lnpbrian.pruning.steps import PruningSteps
+from lnpbrian.pruning.timescales import Measurement
 from lnpbrian.streams import Streams
-from lnpbrian.structure import remove_synapses
-from lnpbrian.timescales import Measurement
 
 QUICK = PruneOptions(
     synapse_sparsity=0.8,
@@ -422,7 +422,7 @@ def test_exponents_follow_their_neurons_when_step_two_came_first(monkeypatch):
         handed.append(exponents)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lnpbrian.steps.noise_prune", stop)
+    monkeypatch.setattr("lnpbrian.pruning.steps.noise_prune", stop)
     with pytest.raises(KeyboardInterrupt):
         steps.prune_synapses(1, 50, now)
     assert live.alive.sum() == 30

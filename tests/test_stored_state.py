@@ -17,7 +17,7 @@ from numpy.testing import assert_array_equal
 from test_live import QUICK, assert_same_state, full_state
 
 from lnpbrian import InvalidInput, LiveNetwork, prune
-from lnpbrian.live import Snapshot
+from lnpbrian.network.live import Snapshot
 
 
 def network_with(*kinds):

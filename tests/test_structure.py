@@ -35,12 +35,12 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.model_structure import adopt, copy_block_events
 from lnpbrian.models import HRSNN
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.network import STDP, NetworkSpec, RecurrentNetwork
-from lnpbrian.simulate import noise_drive, observe
-from lnpbrian.structure import (
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.model_structure import adopt, copy_block_events
+from lnpbrian.network.simulate import noise_drive, observe
+from lnpbrian.network.spec import STDP, NetworkSpec, RecurrentNetwork
+from lnpbrian.network.structure import (
     add_synapses,
     connectivity,
     duplicate_synapses,

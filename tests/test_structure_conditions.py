@@ -8,7 +8,7 @@ from brian2 import NeuronGroup, Synapses, mV, second, seed, volt
 from test_structure import assert_same_state
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.structure import remove_synapses
+from lnpbrian.network.structure import remove_synapses
 
 MODEL = """
 w : volt

@@ -10,7 +10,7 @@ from brian2 import EventMonitor, Network, NetworkOperation, NeuronGroup, SpikeMo
 from test_structure import assert_same_state, full_state, run
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.structure import mute_neurons, silence_neurons
+from lnpbrian.network.structure import mute_neurons, silence_neurons
 
 
 def driven(guard: str = "", *, n: int = 8, refractory: Any = 2 * ms) -> SimpleNamespace:

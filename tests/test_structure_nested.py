@@ -21,7 +21,7 @@ from brian2 import (
 from test_structure import assert_same_state, edges, full_state, in_flight, run
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.structure import add_synapses, remove_synapses, silence_neurons
+from lnpbrian.network.structure import add_synapses, remove_synapses, silence_neurons
 
 
 @pytest.fixture(params=["numpy", pytest.param("cython", marks=pytest.mark.cython)])

@@ -15,8 +15,8 @@ from brian2.core.variables import ArrayVariable, DynamicArrayVariable
 from test_structure import assert_same_state, full_state, run
 from test_structure_nested import nested
 
-from lnpbrian import brian2_internals
-from lnpbrian.structure import add_synapses, mute_neurons, remove_synapses, silence_neurons
+from lnpbrian.network import brian2_internals
+from lnpbrian.network.structure import add_synapses, mute_neurons, remove_synapses, silence_neurons
 
 PLACES = {
     brian2_internals.__file__,
@@ -208,7 +208,7 @@ def test_a_second_interrupt_does_not_stop_the_way_back(
                 raise KeyboardInterrupt("second")
 
     commit = brian2_internals.commit
-    monkeypatch.setattr("lnpbrian.structure.commit", lambda edits: commit([*edits, Once()]))
+    monkeypatch.setattr("lnpbrian.network.structure.commit", lambda edits: commit([*edits, Once()]))
     with pytest.raises(KeyboardInterrupt, match="first"):
         edit(system)
     assert interrupts

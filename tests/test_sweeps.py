@@ -13,7 +13,7 @@ from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import comparison, controls, fig3, fig9, sweeps, table2, table6
 from lnpbrian.experiments.comparison import SCALES, Plan, Scale
 from lnpbrian.experiments.paper import INPUT_NOISE, PREDICTION
-from lnpbrian.network import NetworkSpec
+from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.sweep import Result
 
 TINY = Scale(

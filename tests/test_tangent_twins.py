@@ -7,13 +7,13 @@ import pytest
 from brian2 import ms, prefs, second
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov import block_twin_exponents
+from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
+from lnpbrian.lyapunov.tangent_twins import tangent_twin_exponents
+from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import HRSNN, uncoupled
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.simulate import noise_drive
-from lnpbrian.spectrum import lyapunov_spectrum
-from lnpbrian.spike_trains import precise_timing, spike_train
-from lnpbrian.tangent_twins import tangent_twin_exponents
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.simulate import noise_drive
+from lnpbrian.network.spike_trains import precise_timing, spike_train
 
 prefs.codegen.target = "numpy"
 

@@ -12,9 +12,9 @@ from scipy.linalg import eigvalsh
 from skopt.acquisition import gaussian_ei
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.laws import GammaLaw, Laws, law_distance, sample_distance, with_laws
 from lnpbrian.models import uncoupled
-from lnpbrian.timescales import (
+from lnpbrian.pruning.laws import GammaLaw, Laws, law_distance, sample_distance, with_laws
+from lnpbrian.pruning.timescales import (
     LawBounds,
     Measurement,
     ObjectiveOptions,
@@ -450,7 +450,7 @@ def test_laws_of_other_kinds_than_the_space_are_refused_before_anything_is_measu
 
 
 def test_slow_libraries_are_imported_when_needed():
-    code = "import sys, lnpbrian.timescales; print([m for m in ('skopt', 'sklearn', 'ot') if m in sys.modules])"
+    code = "import sys, lnpbrian.pruning.timescales; print([m for m in ('skopt', 'sklearn', 'ot') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
 

@@ -7,12 +7,12 @@ import pytest
 from brian2 import SpikeMonitor, ms, second
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.encoding import CurrentEncoder
+from lnpbrian.learning.encoding import CurrentEncoder
+from lnpbrian.learning.stdp import train_stdp
 from lnpbrian.models import HRSNN, uncoupled
-from lnpbrian.models.parts import LIFParameters
-from lnpbrian.network import STDP, RecurrentNetwork
-from lnpbrian.simulate import Drive, drive_operation
-from lnpbrian.training import train_stdp
+from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.simulate import Drive, drive_operation
+from lnpbrian.network.spec import STDP, RecurrentNetwork
 
 
 def pair(**changes):

@@ -8,11 +8,12 @@ import pytest
 from brian2 import Network, NeuronGroup, SpikeMonitor, Synapses, ms
 from numpy.testing import assert_array_equal
 
-from lnpbrian import InvalidInput, PruneOptions, PruneResult, lnp, prune
-from lnpbrian.checkpoint import STABLE, CheckpointFolder, fingerprint
+from lnpbrian import InvalidInput, PruneOptions, PruneResult, prune
 from lnpbrian.jobs import PruneJob
 from lnpbrian.models import HRSNN
-from lnpbrian.network import NetworkSpec
+from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.pruning import loop as lnp
+from lnpbrian.pruning.checkpoint import STABLE, CheckpointFolder, fingerprint
 
 QUICK = PruneOptions(
     synapse_sparsity=0.6,

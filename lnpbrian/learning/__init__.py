@@ -1,0 +1,1 @@
+"""Tasks, input, readout and training of networks, pruned or not."""

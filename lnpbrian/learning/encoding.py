@@ -1,0 +1,241 @@
+"""Turn the samples of a series into the input of a network: a current, or Poisson spikes.
+
+An encoder is a frozen set of arrays; `attach` gives it to the live copies of a network as an `Input`, whose `write`
+sets the sample that is shown from then on. It can be called during a run, so that a forecast can be fed back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from brian2 import BrianObject, Hz, NeuronGroup, Synapses, TimedArray, second
+
+from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
+from lnpbrian.network.spec import RecurrentNetwork
+
+# Tuned together with `LIFParameters.forecasting`.
+INPUT_SCALE = 0.8
+
+__all__ = ["CurrentEncoder", "Encoder", "Input", "PoissonEncoder", "require_fit"]
+
+
+def _project(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return ``z @ weights.T`` such that a row does not depend on how many others there are, as BLAS would make it."""
+    return (z[:, np.newaxis, :] * weights).sum(axis=-1)
+
+
+@dataclass(frozen=True)
+class Input:
+    """An encoder at work: Brian2 objects to add to the network, and the function that shows a sample.
+
+    ``write(z)`` takes samples of shape (copies, D).
+    """
+
+    objects: tuple[BrianObject, ...]
+    write: Callable[[np.ndarray], None]
+
+
+class Encoder(Protocol):
+    """What turns samples into input."""
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons that it gives input to."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Dimensions D of a sample."""
+        ...
+
+    def of_neurons(self, kept: np.ndarray) -> Encoder:
+        """Return the encoder of the neurons in the mask `kept`."""
+        ...
+
+    def attach(self, live: RecurrentNetwork, *, rngs: Sequence[np.random.Generator], duration: float) -> Input:
+        """Connect to copies side by side, one for each of `rngs`, for a run of `duration` seconds."""
+        ...
+
+
+def require_fit(encoder: Encoder, n_neurons: int, dimensions: int) -> None:
+    """Refuse an encoder that is not for so many neurons, or not for samples of so many dimensions."""
+    if encoder.n_neurons != n_neurons:
+        raise InvalidInput(
+            f"an encoder of {encoder.n_neurons} neurons does not fit {n_neurons}; draw one for them, or use of_neurons"
+        )
+    if encoder.dimensions != dimensions:
+        raise InvalidInput(f"an encoder of {encoder.dimensions} dimensions does not fit samples of {dimensions}")
+
+
+@dataclass(frozen=True, repr=False)
+class CurrentEncoder:
+    """Deterministic drive ``I_ext = W_in z``, held while a sample is shown (the reservoir convention).
+
+    Parameters
+    ----------
+    weights : ndarray, shape (N, D)
+        W_in, in units of the threshold per standard deviation of the series.
+    """
+
+    weights: np.ndarray
+
+    @classmethod
+    def draw(cls, n_neurons: int, dimensions: int, *, scale: float, rng: np.random.Generator) -> CurrentEncoder:
+        """Draw W_in uniformly from [-scale, scale]."""
+        shape = (checks.count("n_neurons", n_neurons), checks.count("dimensions", dimensions))
+        scale = checks.real("scale", scale, above=0)
+        return cls(rng.uniform(-scale, scale, shape))
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons that it gives input to."""
+        return self.weights.shape[0]
+
+    @property
+    def dimensions(self) -> int:
+        """Dimensions D of a sample."""
+        return self.weights.shape[1]
+
+    def __repr__(self) -> str:
+        return f"CurrentEncoder({self.dimensions} dimensions to {self.n_neurons} neurons)"
+
+    def of_neurons(self, kept: np.ndarray) -> CurrentEncoder:
+        """Return the encoder of the neurons in the mask `kept`."""
+        return CurrentEncoder(self.weights[kept])
+
+    def attach(self, live: RecurrentNetwork, *, rngs: Sequence[np.random.Generator], duration: float) -> Input:
+        """Write to ``I_ext`` of each copy; nothing random, nothing added to the network."""
+        current, copies = live.neurons.variables["I_ext"], len(rngs)
+
+        def write(z: np.ndarray) -> None:
+            current.get_value().reshape(copies, -1)[:] = _project(z, self.weights)
+
+        return Input((), write)
+
+
+@dataclass(frozen=True, repr=False)
+class PoissonEncoder:
+    """Poisson spike trains whose rates are affine in the sample through random receptive fields (the paper's coding).
+
+    Parameters
+    ----------
+    n_neurons : int
+        Neurons that it gives input to.
+    fields : ndarray, shape (M, D)
+        Receptive field of each channel; its rate is ``max(0, base_rate (1 + fields @ z))``.
+    base_rate : float
+        Rate in Hz at z = 0.
+    channel, neuron : ndarray of int, shape (C,)
+        Connections from channels to neurons.
+    weights : ndarray, shape (C,)
+        Jump of the neuron's I_syn at a spike of the channel, or of its potential in a network with delta synapses.
+
+    Notes
+    -----
+    Each channel carries a frozen unit-rate Poisson process in operational time: it fires when the integral of its rate
+    passes the next of its exponential gaps. The spikes are thus a function of the samples shown and the seed alone,
+    although the rates of a closed loop are not known beforehand. A channel fires at most once per time step.
+    """
+
+    n_neurons: int
+    fields: np.ndarray
+    base_rate: float
+    channel: np.ndarray
+    neuron: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def draw(
+        cls,
+        n_neurons: int,
+        dimensions: int,
+        *,
+        rng: np.random.Generator,
+        channels: int = 300,
+        base_rate: float = 50.0,
+        field_scale: float = 0.5,
+        inputs_per_neuron: int = 10,
+        weight: float = 0.1,
+    ) -> PoissonEncoder:
+        """Draw receptive fields from ``N(0, field_scale^2)`` and the channels of each neuron, of either sign."""
+        n, d = checks.count("n_neurons", n_neurons), checks.count("dimensions", dimensions)
+        m = checks.count("channels", channels)
+        k = checks.count("inputs_per_neuron", inputs_per_neuron)
+        return cls(
+            n,
+            fields=checks.real("field_scale", field_scale, above=0) * rng.standard_normal((m, d)),
+            base_rate=checks.real("base_rate", base_rate, above=0),
+            channel=rng.integers(m, size=n * k),
+            neuron=np.repeat(np.arange(n), k),
+            weights=checks.real("weight", weight, above=0) * rng.choice([-1.0, 1.0], n * k),
+        )
+
+    @property
+    def dimensions(self) -> int:
+        """Dimensions D of a sample."""
+        return self.fields.shape[1]
+
+    def __repr__(self) -> str:
+        return f"PoissonEncoder({len(self.fields)} channels, {self.weights.size} connections)"
+
+    def of_neurons(self, kept: np.ndarray) -> PoissonEncoder:
+        """Return the encoder of the neurons in the mask `kept`."""
+        number, stays = np.cumsum(kept) - 1, kept[self.neuron]
+        return replace(
+            self,
+            n_neurons=int(np.sum(kept)),
+            channel=self.channel[stays],
+            neuron=number[self.neuron[stays]],
+            weights=self.weights[stays],
+        )
+
+    def attach(self, live: RecurrentNetwork, *, rngs: Sequence[np.random.Generator], duration: float) -> Input:
+        """Add the channels and their synapses; every copy has spikes of its own."""
+        copies = len(rngs)
+        m, n = len(self.fields), len(live.neurons) // copies
+        # A channel that fires more often than twice the base rate on average uses its gaps again.
+        n_gaps = int(2 * self.base_rate * duration) + 100
+        gaps = np.concatenate([rng.standard_exponential((n_gaps, m)) for rng in rngs], axis=1)
+        channels = NeuronGroup(
+            m * copies,
+            """dphase/dt = rate : 1
+            rate : Hz
+            next_phase : 1
+            fired : integer""",
+            threshold="phase >= next_phase",
+            reset="fired += 1\nnext_phase += gap((fired % n_gaps)*step, i)",
+            method="euler",
+            dt=live.dt * second,
+            namespace={
+                "gap": TimedArray(gaps, dt=live.dt * second, name="lnpbrian_gaps"),
+                "step": live.dt * second,
+                "n_gaps": n_gaps,
+            },
+            name=f"{live.neurons.name}_channels",
+        )
+        channels.next_phase = gaps[0]
+        target = "I_syn" if "I_syn" in live.neurons.variables else "v"
+        afferents = Synapses(
+            channels,
+            live.neurons,
+            "w : 1",
+            on_pre=f"{target}_post += w",
+            dt=live.dt * second,
+            name=f"{live.neurons.name}_afferents",
+        )
+        block = np.repeat(np.arange(copies), self.weights.size)
+        afferents.connect(
+            i=np.tile(self.channel, copies) + m * block,
+            j=np.tile(self.neuron, copies) + n * block,
+        )
+        afferents.w = np.tile(self.weights, copies)
+
+        def write(z: np.ndarray) -> None:
+            rates = np.maximum(0, self.base_rate * (1 + _project(z, self.fields)))
+            channels.rate = rates.ravel() * Hz
+
+        return Input((channels, afferents), write)

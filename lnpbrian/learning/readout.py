@@ -1,0 +1,266 @@
+"""Readouts: from the filtered spike trains of a few neurons to the next step of a series."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from brian2 import Quantity, ms
+from scipy.optimize import minimize
+
+from lnpbrian import checks
+from lnpbrian.network.betweenness import betweenness_centrality
+from lnpbrian.network.spec import NetworkSpec
+
+__all__ = ["MLPReadout", "Readout", "ReadoutOptions", "RidgeReadout", "fit_readout", "readout_neurons"]
+
+
+# In closed loop a standardised feature is held within this many standard deviations of its training values.
+FEATURE_LIMIT = 5.0
+READOUTS = ("ridge", "mlp")
+
+
+@dataclass(frozen=True)
+class ReadoutOptions:
+    """How spikes become a forecast.
+
+    Parameters
+    ----------
+    sample_time : Quantity
+        How long each sample is shown.
+    filter_time : Quantity
+        Time constant tau of the filter of the spike trains.
+    order : int
+        Number n of exponential filters in a row: a spike of age u adds ``(u/tau)^(n-1)/(n-1)! exp(-u/tau)`` to its
+        neuron's feature. One is the plain exponential filter; more of them hide the phase of single spikes.
+    fraction : float
+        Fraction of the surviving neurons that is read, in (0, 1].
+    ridge : float
+        Penalty of the squared weights of the standardised features, above 0; the current sample is not penalised.
+    kind : {"ridge", "mlp"}
+        Linear readout, or the paper's perceptron with one hidden layer.
+    hidden : int
+        Hidden neurons of the perceptron.
+    weight_decay : float
+        Penalty of the squared weights of the perceptron, above 0.
+
+    Raises
+    ------
+    InvalidInput
+        If a value is out of range or has the wrong unit.
+    """
+
+    sample_time: Quantity = field(default_factory=lambda: 100 * ms)
+    filter_time: Quantity = field(default_factory=lambda: 25 * ms)
+    order: int = 5
+    fraction: float = 0.1
+    ridge: float = 0.01
+    kind: str = "ridge"
+    hidden: int = 20
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        checks.seconds("sample_time", self.sample_time)
+        checks.seconds("filter_time", self.filter_time)
+        checks.count("order", self.order)
+        checks.probability("fraction", self.fraction)
+        checks.real("ridge", self.ridge, above=0)
+        checks.choice("kind", self.kind, READOUTS)
+        checks.count("hidden", self.hidden)
+        checks.real("weight_decay", self.weight_decay, above=0)
+
+    def fan_out(self, dimensions: int) -> int:
+        """Return the number of synapses that a neuron which is read has onto the readout of D outputs."""
+        return dimensions if self.kind == "ridge" else self.hidden
+
+    def synapses(self, neurons: int, dimensions: int) -> int:
+        """Return the number of synapses of the readout of `neurons`, without those of the current sample."""
+        behind = 0 if self.kind == "ridge" else self.hidden * dimensions
+        return neurons * self.fan_out(dimensions) + behind
+
+
+class Readout(Protocol):
+    """What predicts the increments (..., D) to the next sample from features (..., F) and current samples (..., D)."""
+
+    def __call__(self, features: np.ndarray, current: np.ndarray) -> np.ndarray:
+        """Predict."""
+        ...
+
+
+@dataclass(frozen=True, repr=False)
+class RidgeReadout:
+    """Linear readout of the next step's increment from filtered spikes and the current sample.
+
+    Parameters
+    ----------
+    mean, scale : ndarray, shape (F,)
+        Of the features in training.
+    feature_weights : ndarray, shape (F, D)
+        Of the standardised features.
+    current_weights : ndarray, shape (D, D)
+        Of the current sample.
+    intercept : ndarray, shape (D,)
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    feature_weights: np.ndarray
+    current_weights: np.ndarray
+    intercept: np.ndarray
+
+    @classmethod
+    def fit(cls, features: np.ndarray, current: np.ndarray, increments: np.ndarray, *, ridge: float) -> RidgeReadout:
+        """Minimise ``|Y - X B - Z C - c|^2 + ridge |B|^2`` over B, C and c.
+
+        X are the standardised features (T, F), Z the current samples (T, D) and Y their increments (T, D).
+
+        Examples
+        --------
+        With a vanishing penalty a linear law is found exactly:
+
+        >>> rng = np.random.default_rng(0)
+        >>> x, z = rng.standard_normal((50, 3)), rng.standard_normal((50, 1))
+        >>> y = x @ np.array([[1.0], [-2.0], [0.5]]) - z + 3
+        >>> bool(np.allclose(RidgeReadout.fit(x, z, y, ridge=1e-9)(x, z), y))
+        True
+        """
+        mean, scale = _moments(features)
+        centre = current.mean(axis=0)
+        x = np.concatenate([(features - mean) / scale, current - centre], axis=1)
+        y = increments - increments.mean(axis=0)
+        n_features = features.shape[1]
+        # A trace of penalty keeps the system regular when the current sample is a combination of itself and features.
+        penalty = np.where(np.arange(x.shape[1]) < n_features, ridge, 1e-6)
+        weights = np.linalg.solve(x.T @ x + np.diag(penalty), x.T @ y)
+        b, c = weights[:n_features], weights[n_features:]
+        return cls(mean, scale, b, c, increments.mean(axis=0) - centre @ c)
+
+    def __call__(self, features: np.ndarray, current: np.ndarray) -> np.ndarray:
+        """Return the increments (..., D) for features (..., F) and current samples (..., D)."""
+        x = np.clip((features - self.mean) / self.scale, -FEATURE_LIMIT, FEATURE_LIMIT)
+        return x @ self.feature_weights + current @ self.current_weights + self.intercept
+
+
+@dataclass(frozen=True, repr=False)
+class MLPReadout:
+    """Perceptron with one hidden layer of tanh units (arXiv 2403.03409, A.6), trained by L-BFGS.
+
+    Parameters
+    ----------
+    mean, scale : ndarray, shape (F,)
+        Of the features in training.
+    hidden_weights : ndarray, shape (F + D, H)
+        Of the standardised features and the current sample.
+    hidden_intercept : ndarray, shape (H,)
+    output_weights : ndarray, shape (H, D)
+    output_intercept : ndarray, shape (D,)
+    unit : ndarray, shape (D,)
+        Standard deviation of the increments in training, in which the outputs are.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    hidden_weights: np.ndarray
+    hidden_intercept: np.ndarray
+    output_weights: np.ndarray
+    output_intercept: np.ndarray
+    unit: np.ndarray
+
+    @classmethod
+    def fit(
+        cls,
+        features: np.ndarray,
+        current: np.ndarray,
+        increments: np.ndarray,
+        *,
+        hidden: int,
+        weight_decay: float,
+        seed: int,
+    ) -> MLPReadout:
+        """Minimise ``(|errors|^2 + weight_decay |weights|^2)/(2 T)`` from weights drawn by `seed`.
+
+        Features (T, F), current samples (T, D) and increments (T, D) are as for `RidgeReadout.fit`.
+        """
+        mean, scale = _moments(features)
+        unit = increments.std(axis=0)
+        unit = np.where(unit > 0, unit, 1.0)
+        x, y = np.concatenate([(features - mean) / scale, current], axis=1), increments / unit
+        shapes = ((x.shape[1], hidden), (hidden,), (hidden, y.shape[1]), (y.shape[1],))
+        rng = np.random.default_rng(seed)
+        start = []
+        for shape in shapes:
+            # Uniform as Glorot and Bengio 2010 draw weights; intercepts start at zero.
+            bound = np.sqrt(6 / sum(shape)) if len(shape) == 2 else 0.0
+            start.append(rng.uniform(-bound, bound, shape).ravel())
+        found = minimize(
+            _perceptron_loss,
+            np.concatenate(start),
+            args=(shapes, x, y, weight_decay),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 500},
+        )
+        hidden_weights, b, output_weights, c = _unpacked(found.x, shapes)
+        return cls(mean, scale, hidden_weights, b, output_weights, c, unit)
+
+    def __call__(self, features: np.ndarray, current: np.ndarray) -> np.ndarray:
+        """Return the increments (..., D) for features (..., F) and current samples (..., D)."""
+        x = np.clip((features - self.mean) / self.scale, -FEATURE_LIMIT, FEATURE_LIMIT)
+        h = np.tanh(np.concatenate([x, current], axis=-1) @ self.hidden_weights + self.hidden_intercept)
+        return (h @ self.output_weights + self.output_intercept) * self.unit
+
+
+def fit_readout(
+    features: np.ndarray, current: np.ndarray, increments: np.ndarray, *, options: ReadoutOptions, seed: int = 0
+) -> Readout:
+    """Fit the kind of readout that `options` name; features (T, F), current samples and increments (T, D)."""
+    if options.kind == "ridge":
+        return RidgeReadout.fit(features, current, increments, ridge=options.ridge)
+    return MLPReadout.fit(
+        features, current, increments, hidden=options.hidden, weight_decay=options.weight_decay, seed=seed
+    )
+
+
+def _unpacked(parameters: np.ndarray, shapes: tuple[tuple[int, ...], ...]) -> list[np.ndarray]:
+    parts = np.split(parameters, np.cumsum([math.prod(shape) for shape in shapes])[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _perceptron_loss(
+    parameters: np.ndarray, shapes: tuple[tuple[int, ...], ...], x: np.ndarray, y: np.ndarray, weight_decay: float
+) -> tuple[float, np.ndarray]:
+    """Return ``(|errors|^2 + weight_decay |weights|^2)/(2 T)`` of a perceptron, and its gradient."""
+    into, b, out, c = _unpacked(parameters, shapes)
+    h = np.tanh(x @ into + b)
+    error = h @ out + c - y
+    loss = np.sum(error**2) + weight_decay * (np.sum(into**2) + np.sum(out**2))
+    back = (error @ out.T) * (1 - h**2)
+    gradient = [
+        x.T @ back + weight_decay * into,
+        back.sum(axis=0),
+        h.T @ error + weight_decay * out,
+        error.sum(axis=0),
+    ]
+    return loss / (2 * len(x)), np.concatenate([part.ravel() for part in gradient]) / len(x)
+
+
+def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and scale of the features; a neuron that never fired has no scale, so that its feature stays zero."""
+    scale = features.std(axis=0)
+    return features.mean(axis=0), np.where(scale > 1e-12, scale, np.inf)
+
+
+def readout_neurons(spec: NetworkSpec, fraction: float = 0.1) -> np.ndarray:
+    """Return the `fraction` of neurons of highest betweenness, at least one, sorted (arXiv 2403.03409, section 3).
+
+    Of equals at the end, evenly spaced ones are read: neurons next to each other may be of one cluster.
+    """
+    fraction = checks.probability("fraction", fraction)
+    centrality = betweenness_centrality(spec.pre, spec.post, spec.n_neurons)
+    count = max(1, round(fraction * spec.n_neurons))
+    lowest = np.sort(centrality)[-count]
+    above, equal = np.flatnonzero(centrality > lowest), np.flatnonzero(centrality == lowest)
+    chosen = np.linspace(0, equal.size, count - above.size, endpoint=False).astype(int)
+    return np.sort(np.concatenate([above, equal[chosen]]))

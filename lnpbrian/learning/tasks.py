@@ -1,0 +1,374 @@
+"""How a series is cut into parts that train and windows that are forecast."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
+from lnpbrian.learning.series import Series, google_stock, lorenz63, mackey_glass, roessler
+from lnpbrian.learning.series_files import read_series, wind_help
+
+__all__ = ["PROTOCOLS", "SERIES", "ForecastTask", "forecast_task", "long_protocol", "named_series", "short_protocol"]
+
+SERIES = ("lorenz63", "roessler", "mackey_glass", "google", "wind")
+PROTOCOLS = ("short", "long")
+# What a file must hold.
+_KINDS = {"google": "stock", "wind": "wind"}
+# Training, validation and test samples (arXiv 2403.03409, tables 3 and 4).
+_LONG = {"lorenz63": (11250, 3750, 5000), "roessler": (3000, 1000, 1000)}
+
+
+@dataclass(frozen=True, repr=False)
+class ForecastTask:
+    """Windows of a z-scored series: the first part of each is shown, the rest is forecast in closed loop.
+
+    Parameters
+    ----------
+    name : str
+        For people.
+    windows : ndarray, shape (W, train + horizon, D)
+        z-scored samples.
+    train : int
+        Samples of each window that are shown.
+    warm_up : int
+        Shown samples that no readout is fitted on.
+    mean, scale : ndarray, shape (D,)
+        z = (x - mean)/scale.
+    sigma : ndarray, shape (D,)
+        Long-term standard deviation of z, which normalises errors.
+    lyapunov_time : float or None
+        In samples.
+    columns : tuple of str
+        Names of the dimensions.
+    notes : tuple of str
+        What was done to the data before they became a series.
+    scored : tuple of int
+        Dimensions whose forecast is judged; the others are only fed back. Empty for all.
+    fit, validation : ndarray, shape (M, warm_up + L, D), optional
+        Stretches of the series on which one readout for all windows is fitted, and the penalty of a ridge readout is
+        chosen. Without them each window has a readout of its own, fitted on its training part.
+    phase : ndarray, shape (T, D), optional
+        Samples in a row on which recurrent weights may be trained. They end before the first window begins.
+    """
+
+    name: str
+    windows: np.ndarray
+    train: int
+    warm_up: int
+    mean: np.ndarray
+    scale: np.ndarray
+    sigma: np.ndarray
+    lyapunov_time: float | None = None
+    columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    scored: tuple[int, ...] = ()
+    fit: np.ndarray | None = None
+    validation: np.ndarray | None = None
+    phase: np.ndarray | None = None
+
+    @property
+    def dimensions(self) -> int:
+        """Number of dimensions D."""
+        return self.windows.shape[2]
+
+    @property
+    def horizon(self) -> int:
+        """Number of steps to forecast."""
+        return self.windows.shape[1] - self.train
+
+    def in_units(self, z: np.ndarray) -> np.ndarray:
+        """Return samples (..., D) in the unit of the series."""
+        return z * self.scale + self.mean
+
+    @property
+    def n_windows(self) -> int:
+        """Number of windows W."""
+        return len(self.windows)
+
+    @property
+    def truth(self) -> np.ndarray:
+        """What is to be forecast, shape (W, horizon, D)."""
+        return self.windows[:, self.train :]
+
+    @property
+    def judged(self) -> list[int]:
+        """The dimensions whose forecast is judged."""
+        return list(self.scored) or list(range(self.dimensions))
+
+    def __repr__(self) -> str:
+        return f"ForecastTask({self.name}, {self.n_windows} windows of {self.train} + {self.horizon} samples)"
+
+    def with_noise(self, snr: float, rng: np.random.Generator) -> ForecastTask:
+        """Return the task with Gaussian white noise on every sample that is shown; what is forecast stays clean.
+
+        `snr` is the ratio of the variances of series and noise in dB; ``inf`` adds none.
+        """
+        if not snr > -np.inf:
+            raise InvalidInput(f"snr must be a number of dB, got {snr!r}")
+        noise = self.sigma * 10 ** (-snr / 20)
+
+        def noisy(part: np.ndarray | None) -> np.ndarray | None:
+            return None if part is None else part + noise * rng.standard_normal(part.shape)
+
+        windows = self.windows.copy()
+        windows[:, : self.train] += noise * rng.standard_normal(windows[:, : self.train].shape)
+        return replace(
+            self, windows=windows, fit=noisy(self.fit), validation=noisy(self.validation), phase=noisy(self.phase)
+        )
+
+
+def named_series(name: str, data: str | os.PathLike[str] | None = None) -> Series:
+    """Return a series by its name, from a file where the name stands for measurements.
+
+    Parameters
+    ----------
+    name : {"lorenz63", "roessler", "mackey_glass", "google", "wind"}
+    data : path-like, optional
+        File of stock prices or of wind, see `read_series`. Without one, "google" is the sample
+        that Matplotlib ships.
+
+    Raises
+    ------
+    InvalidInput
+        If "wind" has no file, or a generated series has one.
+    """
+    checks.choice("series", name, SERIES)
+    if data is not None:
+        if name not in _KINDS:
+            raise InvalidInput(f"{name} is generated and takes no data file; use google or wind with one")
+        return read_series(data, kind=_KINDS[name], name=name)
+    if name == "wind":
+        raise InvalidInput(wind_help())
+    generated: dict[str, Callable[[], Series]] = {
+        "lorenz63": lorenz63,
+        "roessler": roessler,
+        "mackey_glass": mackey_glass,
+        "google": google_stock,
+    }
+    return generated[name]()
+
+
+def forecast_task(
+    name: str,
+    *,
+    data: str | os.PathLike[str] | None = None,
+    protocol: str = "short",
+    n_windows: int = 20,
+) -> ForecastTask:
+    """Return the task of a named series by one of the paper's protocols.
+
+    Parameters
+    ----------
+    name, data
+        See `named_series`.
+    protocol : {"short", "long"}
+        See `short_protocol` and `long_protocol`. The short one of Mackey-Glass is that of NeuroBench.
+    n_windows : int
+        Number of windows.
+
+    Raises
+    ------
+    InvalidInput
+        If the series is too short, or has no long protocol.
+
+    Notes
+    -----
+    NeuroBench (Yik et al. 2025, doi:10.1038/s41467-025-56739-4) trains on ten Lyapunov times of 75 samples, the first
+    0.6 of which warm up, forecasts the next ten, and shifts the windows by half a Lyapunov time.
+    """
+    checks.choice("protocol", protocol, PROTOCOLS)
+    series = named_series(name, data)
+    if protocol == "long":
+        if name not in _LONG:
+            raise InvalidInput(f"{name} has no long protocol; use short, or one of {', '.join(_LONG)}")
+        train, validation, test = _LONG[name]
+        return long_protocol(series, train=train, validation=validation, test=test, n_windows=n_windows)
+    if name == "mackey_glass":
+        most = int((len(series) - 1500) / 37.5) + 1
+        n_windows = checks.count("n_windows", n_windows)
+        if n_windows > most:
+            raise InvalidInput(f"n_windows must be at most {most} for mackey_glass, got {n_windows}")
+        starts = (37.5 * np.arange(n_windows)).astype(int)
+        return short_protocol(series, n_windows=n_windows, train=750, horizon=750, warm_up=45, discard=0, starts=starts)
+    return short_protocol(series, n_windows=n_windows)
+
+
+def short_protocol(
+    series: Series,
+    *,
+    n_windows: int = 20,
+    train: int = 500,
+    horizon: int = 100,
+    warm_up: int = 50,
+    discard: int | None = None,
+    starts: np.ndarray | None = None,
+) -> ForecastTask:
+    """Cut a series into windows at fixed, equally spaced positions, each with a readout of its own.
+
+    Parameters
+    ----------
+    series : Series
+        What to forecast. It is z-scored with mean and standard deviation of its training part.
+    n_windows, train, horizon, warm_up : int
+        Number of windows, and the samples of each that train, are forecast, and are left out of training at its start.
+    discard : int, optional
+        Samples before the first window, on which recurrent weights may be trained. By default 1000, or half of what the
+        windows leave in a shorter series.
+    starts : ndarray of int, shape (n_windows,), optional
+        First samples of the windows, instead of equally spaced ones.
+
+    Returns
+    -------
+    ForecastTask
+
+    Raises
+    ------
+    InvalidInput
+        If the series is constant, or too short for the windows.
+
+    Notes
+    -----
+    arXiv 2403.03409, section 4.1: 500 samples train, the next 100 are forecast.
+    """
+    x = _values(series)
+    n_windows, train = checks.count("n_windows", n_windows), checks.count("train", train)
+    horizon, warm_up = checks.count("horizon", horizon), checks.count("warm_up", warm_up, minimum=0)
+    if warm_up >= train - 1:
+        raise InvalidInput(f"warm_up must leave at least two of the {train} training samples, got {warm_up}")
+    length = train + horizon
+    last = len(x) - length
+    if discard is None:
+        discard = min(1000, last // 2) if last >= 0 else 0
+    discard = checks.count("discard", discard, minimum=0)
+    if last < discard:
+        raise InvalidInput(
+            f"{series.name} has {len(x)} samples, but windows need {discard + length}; "
+            "use a longer series, or lower train or horizon"
+        )
+    if starts is None:
+        if n_windows > last - discard + 1:
+            raise InvalidInput(f"n_windows must be at most {last - discard + 1} for distinct windows, got {n_windows}")
+        starts = np.linspace(discard, last, n_windows).astype(int)
+    starts = checks.array("starts", starts, shape=(n_windows,), dtype=int)
+    if starts.min() < discard or starts.max() > last:
+        raise InvalidInput(f"windows must start at samples {discard}..{last}, got {starts.min()}..{starts.max()}")
+    task = _standardised(series, x)
+    z = task.windows[0]
+    return replace(
+        task,
+        windows=np.stack([z[s : s + length] for s in starts]),
+        train=train,
+        warm_up=warm_up,
+        phase=z[:discard],
+    )
+
+
+def long_protocol(
+    series: Series,
+    *,
+    train: int = 11250,
+    validation: int = 3750,
+    test: int = 5000,
+    n_windows: int = 20,
+    horizon: int = 100,
+    warm_up: int = 50,
+    stretches: int = 20,
+) -> ForecastTask:
+    """Fit one readout on a long training part, and forecast windows of the test part at its end.
+
+    Parameters
+    ----------
+    series : Series
+        What to forecast.
+    train, validation, test : int
+        Samples of the three parts, one after the other.
+    n_windows, horizon : int
+        Windows of the test part, equally spaced, and the samples of each that are forecast.
+    warm_up : int
+        Samples that are shown before a window is forecast, or before a stretch is learnt from.
+    stretches : int
+        Number of stretches that the training part is cut into, so that they can be simulated side by side.
+
+    Returns
+    -------
+    ForecastTask
+
+    Raises
+    ------
+    InvalidInput
+        If the series is constant, or shorter than its parts.
+
+    Notes
+    -----
+    arXiv 2403.03409, tables 3 and 4: Lorenz-63 11250, 3750, 5000; Roessler 3000, 1000, 1000.
+    """
+    x = _values(series)
+    train, validation, test = (
+        checks.count(name, value) for name, value in (("train", train), ("validation", validation), ("test", test))
+    )
+    n_windows, horizon = checks.count("n_windows", n_windows), checks.count("horizon", horizon)
+    warm_up, stretches = checks.count("warm_up", warm_up), checks.count("stretches", stretches)
+    if len(x) < train + validation + test:
+        raise InvalidInput(
+            f"{series.name} has {len(x)} samples, but its parts need {train + validation + test}; "
+            "use a longer series, or lower train, validation or test"
+        )
+    if n_windows > test - horizon - warm_up + 1:
+        raise InvalidInput(
+            f"n_windows must be at most {max(test - horizon - warm_up + 1, 0)} for distinct windows, got {n_windows}"
+        )
+    for name, samples in (("train", train), ("validation", validation)):
+        if samples < warm_up + 2 * stretches:
+            raise InvalidInput(f"{name} must be at least warm_up + 2 stretches = {warm_up + 2 * stretches} samples")
+    task = _standardised(replace(series, training_part=train), x)
+    z = task.windows[0]
+    first = train + validation + warm_up
+    starts = np.linspace(first, train + validation + test - horizon, n_windows).astype(int)
+    return replace(
+        task,
+        windows=np.stack([z[s - warm_up : s + horizon] for s in starts]),
+        train=warm_up,
+        warm_up=warm_up,
+        fit=_cut(z[:train], warm_up, stretches),
+        validation=_cut(z[train : train + validation], warm_up, stretches),
+        phase=z[:train],
+    )
+
+
+def _cut(z: np.ndarray, warm_up: int, stretches: int) -> np.ndarray:
+    """Return stretches (M, warm_up + L, D) whose last L samples follow each other; a rest at the end is dropped."""
+    length = (len(z) - warm_up) // stretches
+    return np.stack([z[k * length : warm_up + (k + 1) * length] for k in range(stretches)])
+
+
+def _values(series: Series) -> np.ndarray:
+    checks.instance("series", series, Series, "use lorenz63(), read_series(...) or Series(...)")
+    return series.values
+
+
+def _standardised(series: Series, x: np.ndarray) -> ForecastTask:
+    """Return a task whose only window is the whole series, z-scored by its training part."""
+    basis = x[: series.training_part]
+    mean, scale = basis.mean(axis=0), basis.std(axis=0)
+    if not (scale > 0).all():
+        k = int(np.argmin(scale))
+        raise InvalidInput(f"column {k} ({series.columns[k]}) of {series.name} is constant in training; drop it")
+    z = (x - mean) / scale
+    return ForecastTask(
+        name=series.name,
+        windows=z[np.newaxis],
+        train=len(z),
+        warm_up=0,
+        mean=mean,
+        scale=scale,
+        sigma=z.std(axis=0),
+        lyapunov_time=series.lyapunov_time,
+        columns=series.columns,
+        notes=series.notes,
+        scored=series.scored,
+    )

@@ -1,0 +1,1 @@
+"""How stable a network is: spectra of Lyapunov exponents, and twins."""

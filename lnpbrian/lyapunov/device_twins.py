@@ -1,0 +1,373 @@
+"""Lyapunov exponents from perturbed twins inside one program, on any of Brian2's devices.
+
+The reference and its twins run side by side, as in `lnpbrian.lyapunov.twins.block_twin_exponents`, but all that happens
+between windows is Brian2 code: no Python function is called while the network runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from brian2 import Clock, NeuronGroup, Quantity, StateMonitor, Synapses, linked_var, ms, second
+
+from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
+from lnpbrian.lyapunov.twins import DIRECTIONS, Growth, TwinExponents, state_names, twin_plan
+from lnpbrian.network.brian2_internals import run_network
+from lnpbrian.network.program import NAME, Description, Program, describe
+from lnpbrian.network.project import DEVICES, Project, verify
+from lnpbrian.network.simulate import Drive
+from lnpbrian.network.spec import NetworkSpec
+
+__all__ = ["CompiledTwins", "device_twin_exponents"]
+
+
+@dataclass(frozen=True)
+class TwinProgram(Program):
+    """What is fixed when the twins of a network are compiled.
+
+    Parameters
+    ----------
+    window : float
+        Time between renormalisations in seconds.
+    settle : int
+        Windows of the transient.
+    windows : int
+        Windows that are measured.
+    perturbation : float
+        Standard deviation of a fresh perturbation.
+    directions : {"fresh", "kept"}
+        As in `block_twin_exponents`.
+    """
+
+    window: float = 0.0
+    settle: int = 0
+    windows: int = 0
+    perturbation: float = 0.0
+    directions: str = "fresh"
+
+    @property
+    def events(self) -> int:
+        """Number of renormalisations, the first one at t = 0 and the last one after the last window."""
+        return self.settle + self.windows + 1
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the names and shapes of the arrays that a run reads."""
+        return super().shapes() | {"twin_perturbation": (self.events, self.copies * self.n_neurons)}
+
+    def draw(self, rng: np.random.Generator, alive: np.ndarray) -> np.ndarray:
+        """Return the perturbations of every renormalisation, zero for the reference and for silent neurons."""
+        drawn = np.zeros((self.events, self.copies, self.n_neurons))
+        # Fresh twins stay with the reference until the transient is over; kept ones turn from the start.
+        first = self.settle if self.directions == "fresh" else 0
+        size = (self.events - first, self.copies - 1, int(alive.sum()))
+        drawn[first:, 1:, alive] = self.perturbation * rng.standard_normal(size)
+        return drawn.reshape(self.events, -1)
+
+    def exponents(self, results: dict[str, np.ndarray], alive: np.ndarray) -> TwinExponents:
+        """Return the statistics of what a run recorded, of the neurons that are alive."""
+        twins = (self.events, self.copies - 1, self.n_neurons)
+        start, end = (results[name].reshape(twins)[..., alive] for name in ("gap_start", "gap_end"))
+        reference = results["reference"].reshape(self.events, self.n_neurons)[:, alive]
+        growth = Growth(self.window)
+        for k in range(self.settle + 1, self.events):
+            growth.add(start[k - 1], end[k], reference[k])
+        counts = np.bincount(results["i"], minlength=self.n_neurons * self.copies)[: self.n_neurons][alive]
+        return growth.result(counts / self.duration, self.directions)
+
+
+def describe_twins(program: TwinProgram, values: dict[str, np.ndarray] | None = None) -> Description:
+    """Build the Brian2 objects of the reference and its twins on the active device; see `describe`."""
+    n, spec = program.n_neurons, program.blank()
+    types = {name: "second" for name in ("lastspike", "release", "overshoot")}
+    types |= {"not_refractory": "boolean", "slope": "Hz"}
+    state = {name: types.get(name, "1") for name in state_names(spec)}
+    # What the reference has is copied before it is used: no statement reads an array that it writes.
+    extra = "".join(f"{name}_there : {kind} (linked)\n{name}_of_reference : {kind}\n" for name, kind in state.items())
+    extra += "compared : 1\ncompared_there : 1 (linked)\ngap_start : 1\ngap_end : 1\n"
+    extra += "twin_sum : 1\ntwin_sum_of_sums : 1\n"
+    if program.directions == "kept":
+        extra += "gap_squared : 1 (linked)\n"
+    description = describe(program, values, extra_neuron=extra)
+    neurons = description.neurons
+    reference = np.tile(np.arange(n), program.copies)
+    for name in (*state, "compared"):
+        setattr(neurons, f"{name}_there", linked_var(neurons, name, index=reference))
+    clock = Clock(program.window * second, name=f"{NAME}_window")
+    neurons.namespace["twin_window"] = program.window * second
+
+    def at_window(name: str, order: int, code: str) -> None:
+        # Before the drive of the new step is set: a window ends with the drive it ran under.
+        neurons.run_regularly(code, clock=clock, when="start", order=order, name=f"{NAME}_{name}")
+
+    compared = "v" if spec.spike_timing == "grid" else "virtual_v"
+    gap = "abs(compared - compared_there)"
+    copies = "".join(f"\n{name}_of_reference = {name}_there" for name in state)
+    at_window("compared_end", -9, f"compared = {compared}{copies}")
+    at_window("gap_end", -8, f"gap_end = {gap}")
+    if program.directions == "kept":
+        description.network.add(*_norms(program, neurons, clock))
+    at_window("set_back", -6, _set_back(program, state))
+    at_window("compared_start", -5, f"compared = {compared}")
+    at_window("gap_start", -4, f"gap_start = {gap}")
+    record = {"clock": clock, "when": "start", "order": -3}
+    gaps = StateMonitor(
+        neurons, ["gap_start", "gap_end"], record=np.arange(n, n * program.copies), name=f"{NAME}_gaps", **record
+    )
+    potentials = StateMonitor(neurons, "v", record=np.arange(n), name=f"{NAME}_potentials", **record)
+    description.network.add(gaps, potentials)
+    description.results.update({name: gaps.variables[name] for name in ("gap_start", "gap_end")})
+    description.results["reference"] = potentials.variables["v"]
+    description.echoes.update({name: neurons.variables[name] for name in ("twin_sum", "twin_sum_of_sums")})
+    return description
+
+
+def _set_back(program: TwinProgram, state: dict[str, str]) -> str:
+    """Return the code that sets every twin back close to its reference."""
+    fresh = "fresh_ = 1.0\nfactor_ = 0.0\n"
+    if program.directions == "kept":
+        size = float(program.perturbation * np.sqrt(program.n_neurons))
+        # A difference that is gone, or not finite, has no direction to keep.
+        fresh = "fresh_ = 1.0 - int(gap_squared > 0 and gap_squared < 1e300)\n"
+        fresh += f"factor_ = (1.0 - fresh_)*{size!r}/sqrt(fresh_ + (1.0 - fresh_)*gap_squared)\n"
+    code = fresh + "drawn_ = twin_perturbation(timestep(t, twin_window)*second, i)\n"
+    code += "twin_sum += drawn_\ntwin_sum_of_sums += twin_sum\n"
+    if "not_refractory" in state:
+        # Brian2 skips writes to the potential of a held neuron, also these.
+        code += "free_ = not_refractory_of_reference\nnot_refractory = True\nlastspike = lastspike_of_reference\n"
+    for name, kind in state.items():
+        if kind == "boolean" or name == "lastspike":
+            continue
+        more = " + fresh_*drawn_" if name == "v" else ""
+        code += f"{name} = {name}_of_reference + factor_*({name} - {name}_of_reference){more}\n"
+    return code + ("not_refractory = free_\n" if "not_refractory" in state else "")
+
+
+def _norms(program: TwinProgram, neurons: NeuronGroup, clock: Clock) -> tuple[NeuronGroup, Synapses]:
+    """Return the group that holds the squared norm of each twin's separation, and what sums it."""
+    n = program.n_neurons
+    blocks = NeuronGroup(program.copies, "gap_squared : 1", dt=program.dt * second, name=f"{NAME}_blocks", namespace={})
+    sums = Synapses(
+        neurons,
+        blocks,
+        "gap_squared_post = gap_end_pre**2 : 1 (summed)",
+        clock=clock,
+        name=f"{NAME}_sums",
+        namespace={},
+    )
+    sums.connect(j=f"i//{n}")
+    updater = sums.summed_updaters["gap_squared_post"]
+    updater.when, updater.order = "start", -7
+    neurons.gap_squared = linked_var(blocks, "gap_squared", index=np.repeat(np.arange(program.copies), n))
+    return blocks, sums
+
+
+class CompiledTwins:
+    """The twins of a network as a program of a standalone device, compiled once for all networks that fit.
+
+    Parameters
+    ----------
+    spec, drive, duration, transient, renormalise_every, realisations, perturbation, directions
+        As in `lnpbrian.lyapunov.twins.block_twin_exponents`; `spec` and `drive` may be replaced in a run.
+    device, capacity, directory
+        As in `lnpbrian.network.compiled.CompiledNetwork`.
+
+    Raises
+    ------
+    InvalidInput
+        If a value is out of range, or the network has delays.
+    DeviceError
+        If the program cannot be compiled.
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        *,
+        drive: Drive | None = None,
+        duration: Quantity = 1 * second,
+        transient: Quantity = 200 * ms,
+        renormalise_every: Quantity = 20 * ms,
+        realisations: int = 4,
+        perturbation: float = 1e-8,
+        directions: str = "fresh",
+        device: str = "cpp_standalone",
+        capacity: int | None = None,
+        directory: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.program = _twin_program(
+            spec, drive, duration, transient, renormalise_every, realisations, perturbation, directions, capacity
+        )
+        self._spec, self._drive = spec, drive
+        self._project = Project(describe_twins, self.program, device=device, directory=directory)
+
+    @property
+    def build_seconds(self) -> dict[str, float]:
+        """Wall-clock time to "generate" the sources and to "compile" them."""
+        return dict(self._project.seconds)
+
+    def run(
+        self, spec: NetworkSpec | None = None, *, drive: Drive | None = None, rng: np.random.Generator
+    ) -> TwinExponents:
+        """Measure the exponents of a network; without one, of that from which the program was built.
+
+        Silent neurons are left out of the result.
+
+        Raises
+        ------
+        InvalidInput
+            If the network or the drive does not fit.
+        DeviceError
+            If the program fails, or did not use the numbers that it was handed.
+        """
+
+        def run(values: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+            ran = self._project.run(values)
+            return ran.results, ran.echoes
+
+        chosen = self._spec if spec is None else spec
+        return _measure(self.program, chosen, self._drive if drive is None else drive, rng, run)
+
+    def close(self) -> None:
+        """End the program and remove its temporary folder."""
+        self._project.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        p = self.program
+        return f"CompiledTwins({p.n_neurons} neurons, {p.copies - 1} twins, {p.windows} windows, {self._project})"
+
+
+def device_twin_exponents(
+    spec: NetworkSpec,
+    *,
+    device: str = "runtime",
+    drive: Drive | None = None,
+    duration: Quantity = 1 * second,
+    transient: Quantity = 200 * ms,
+    renormalise_every: Quantity = 20 * ms,
+    realisations: int = 4,
+    perturbation: float = 1e-8,
+    directions: str = "fresh",
+    rng: np.random.Generator,
+) -> TwinExponents:
+    """Measure Lyapunov exponents as `lnpbrian.lyapunov.twins.block_twin_exponents` does, on a device of Brian2.
+
+    Parameters
+    ----------
+    spec, drive, duration, transient, renormalise_every, realisations, perturbation, directions, rng
+        As in `block_twin_exponents`.
+    device : {"runtime", "cpp_standalone", "cuda_standalone"}
+        Where the twins run; a standalone device compiles them first. `CompiledTwins` keeps the program for the next
+        network.
+
+    Returns
+    -------
+    TwinExponents
+        Of the neurons that are alive. With the same `rng`, those of `block_twin_exponents` of ``spec.compacted()``, to
+        rounding errors and what the network makes of them.
+
+    Raises
+    ------
+    InvalidInput
+        If a value is out of range, or the network has delays.
+    DeviceError
+        If a standalone program cannot be compiled or did not use the numbers that it was handed.
+
+    Examples
+    --------
+    A neuron below threshold forgets at the rate 1/tau_m:
+
+    >>> from lnpbrian.models import uncoupled
+    >>> spec = uncoupled([10*ms, 25*ms], bias=0.5)
+    >>> device_twin_exponents(spec, rng=np.random.default_rng(0)).per_neuron.round(3).tolist()
+    [-100.0, -40.0]
+    """
+    checks.choice("device", device, ("runtime", *DEVICES))
+    program = _twin_program(
+        spec, drive, duration, transient, renormalise_every, realisations, perturbation, directions, None
+    )
+    if device == "runtime":
+        return _measure(program, spec, drive, rng, lambda values: _run_here(program, values))
+    project = Project(describe_twins, program, device=device)
+    try:
+
+        def run(values: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+            ran = project.run(values)
+            return ran.results, ran.echoes
+
+        return _measure(program, spec, drive, rng, run)
+    finally:
+        project.close()
+
+
+Run = Callable[[dict[str, np.ndarray]], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]
+
+
+def _measure(
+    program: TwinProgram, spec: NetworkSpec, drive: Drive | None, rng: np.random.Generator, run: Run
+) -> TwinExponents:
+    _require_twins(spec)
+    values = program.values(spec, drive)
+    values["twin_perturbation"] = program.draw(rng, spec.alive)
+    results, used = run(values)
+    sums = np.cumsum(values["twin_perturbation"], axis=0)
+    drawn = {"twin_sum": sums[-1], "twin_sum_of_sums": np.cumsum(sums, axis=0)[-1]}
+    verify(program.echoes(spec, values) | drawn, used)
+    return program.exponents(results, spec.alive)
+
+
+def _run_here(
+    program: TwinProgram, values: dict[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    description = describe_twins(program, values)
+    run_network(description.network, program.duration * second, namespace={})
+    parts = (description.results, description.echoes)
+    results, echoes = ({k: np.atleast_1d(v.get_value()).copy() for k, v in part.items()} for part in parts)
+    return results, echoes
+
+
+def _require_twins(spec: NetworkSpec) -> None:
+    if spec.delays is not None and spec.delays.any():
+        raise InvalidInput(
+            "twins in one program cannot copy spikes in flight, and the network has delays; use block_twin_exponents"
+        )
+
+
+def _twin_program(
+    spec: NetworkSpec,
+    drive: Drive | None,
+    duration: Quantity,
+    transient: Quantity,
+    renormalise_every: Quantity,
+    realisations: int,
+    perturbation: float,
+    directions: str,
+    capacity: int | None,
+) -> TwinProgram:
+    _require_twins(spec)
+    plan = twin_plan(duration, transient, renormalise_every, realisations, spec.dt)
+    # The last window ends at the start of the step after it.
+    length = plan.transient + plan.n_windows * plan.window + spec.dt
+    base = Program.of(spec, length * second, drive=drive, capacity=capacity, copies=plan.realisations + 1)
+    base.require_fit(spec, drive)
+    return TwinProgram(
+        **{field.name: getattr(base, field.name) for field in fields(base)},
+        window=plan.window,
+        settle=round(plan.transient / plan.window),
+        windows=plan.n_windows,
+        perturbation=checks.real("perturbation", perturbation, above=0, below=1),
+        directions=checks.choice("directions", directions, DIRECTIONS),
+    )

@@ -1,0 +1,1 @@
+"""A network: its numbers, its Brian2 objects, its edits and its runs."""

@@ -1,0 +1,180 @@
+"""Networks as compiled programs: built once, run with any synapses, weights, time constants and drive that fit.
+
+Pruning removes synapses and neurons from a program by handing it other arrays; nothing is compiled again.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from brian2 import Quantity
+
+from lnpbrian.network.program import Program, describe
+from lnpbrian.network.project import Project, verify
+from lnpbrian.network.simulate import Activity, Drive
+from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.spike_trains import SpikeTrain
+
+__all__ = ["CompiledNetwork", "CompiledRun"]
+
+
+@dataclass(frozen=True, repr=False)
+class CompiledRun:
+    """What a compiled network did in one run.
+
+    Parameters
+    ----------
+    activity : Activity
+        Its spikes, in order of time and then of neurons; times are those of a ``SpikeMonitor``, the start of the step.
+    spike_train : SpikeTrain
+        The same spikes as `lnpbrian.network.spike_trains.simulated_spike_train` gives them, for exponents to follow.
+    weights : ndarray, shape (S,)
+        Weights at the end, in the order of the synapses of the network that was run.
+    seconds : dict of float
+        Wall-clock time: "write" the values, "program" from start to end, of which "simulation", and "read" the results.
+    """
+
+    activity: Activity
+    spike_train: SpikeTrain
+    weights: np.ndarray
+    seconds: dict[str, float]
+
+    def __repr__(self) -> str:
+        return f"CompiledRun({self.activity}, {self.seconds['program']:.3g} s)"
+
+
+class CompiledNetwork:
+    """A recurrent network as a program of a standalone device.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network to run unless another one is given; it fixes the number of neurons, the step, the kind of synapses
+        and of spikes, and the refractory period.
+    duration : Quantity
+        Simulated time of a run.
+    drive : Drive, optional
+        Frozen drive of N neurons; it fixes the length of its steps. Past its end it starts over. Without one, I_ext = 0
+        in every run.
+    plastic : bool
+        Whether synapses with `spec.plasticity` learn. Every run starts from the weights of its network.
+    device : {"cpp_standalone", "cuda_standalone"}
+        Where it runs: compiled C++ on the processor, or a GPU.
+    form : {"csr", "dense"}
+        How synapses are handed over. "csr": as lists of targets, with memory for `capacity` synapses. "dense": as an
+        (N, N) matrix with any number of them, one per pair.
+    capacity : int, optional
+        Largest number of synapses of a run with form "csr"; the number in `spec` by default.
+    directory : path, optional
+        New or empty folder for the sources, which is kept; a temporary one by default.
+
+    Raises
+    ------
+    InvalidInput
+        If a value is out of range.
+    DeviceError
+        If there is no compiler, or compilation fails; the message ends with the compiler's last lines.
+
+    Notes
+    -----
+    Equations are those of `RecurrentNetwork`. After every run the numbers that the program used are read back and
+    compared with those that were asked for: synapses, weights, delays, constants of plasticity, time constants, biases,
+    initial potentials, and running sums of the drive.
+
+    The program is generated in a process of its own, so this one stays in Brian2's runtime mode and may hold any
+    number of compiled networks. Use it as a context manager, or call `close`, to remove its temporary folder early.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import HRSNN
+    >>> spec = HRSNN(neurons=100, connection_probability=0.1).spec
+    >>> strong = np.abs(spec.weights) > np.median(np.abs(spec.weights))
+    >>> with CompiledNetwork(spec, duration=200 * ms) as network:  # doctest: +SKIP
+    ...     before = network.run()
+    ...     after = network.run(spec.of_synapses(strong))  # no compiler this time
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        *,
+        duration: Quantity,
+        drive: Drive | None = None,
+        plastic: bool = False,
+        device: str = "cpp_standalone",
+        form: str = "csr",
+        capacity: int | None = None,
+        directory: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.program = Program.of(spec, duration, drive=drive, form=form, capacity=capacity, plastic=plastic)
+        # Refused here rather than after the compiler has run.
+        self.program.require_fit(spec, drive)
+        self._spec, self._drive = spec, drive
+        self._project = Project(describe, self.program, device=device, directory=directory)
+
+    @property
+    def build_seconds(self) -> dict[str, float]:
+        """Wall-clock time to "generate" the sources and to "compile" them."""
+        return dict(self._project.seconds)
+
+    def run(self, spec: NetworkSpec | None = None, *, drive: Drive | None = None) -> CompiledRun:
+        """Run a network from its initial state, and return its spikes.
+
+        Parameters
+        ----------
+        spec : NetworkSpec, optional
+            Any network that fits the program; the one it was built from by default.
+        drive : Drive, optional
+            A drive with steps of the same length; the one it was built with by default.
+
+        Raises
+        ------
+        InvalidInput
+            If the network or the drive does not fit.
+        DeviceError
+            If the program fails, or did not use the numbers that it was handed.
+        """
+        spec = self._spec if spec is None else spec
+        drive = self._drive if drive is None else drive
+        program = self.program
+        values = program.values(spec, drive)
+        run = self._project.run(values)
+        verify(program.echoes(spec, values), run.echoes)
+        weights = spec.weights.copy()
+        if program.plastic:
+            weights[program.order(spec)] = run.results["weight"]
+        return CompiledRun(*_spikes(program, run.results), weights=weights, seconds=run.seconds)
+
+    def close(self) -> None:
+        """End the program and remove its temporary folder."""
+        self._project.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        p = self.program
+        return f"CompiledNetwork({p.n_neurons} neurons, {p.form}, {p.duration:g} s, {self._project})"
+
+
+def _spikes(program: Program, results: dict[str, np.ndarray]) -> tuple[Activity, SpikeTrain]:
+    indices, times = results["i"].astype(int), results["t"]
+    order = np.lexsort((indices, times))
+    activity = Activity(indices[order], times[order], program.n_neurons, program.duration)
+    # As of `simulated_spike_train`: on the grid a spike counts at the end of its step.
+    exact = times + program.dt
+    for part in ("overshoot", "advance"):
+        if part in results:
+            exact = exact - results[part]
+    by_time = np.argsort(exact, kind="stable")
+    return activity, SpikeTrain(exact[by_time], indices[by_time], np.full(times.size, -1))

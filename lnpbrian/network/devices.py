@@ -1,0 +1,314 @@
+"""Which of Brian2's devices work on this machine, and what is missing for those that do not."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import brian2
+import numpy as np
+
+from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
+from lnpbrian.network.toolkit import CudaToolkit, find_toolkit
+
+__all__ = ["DeviceReport", "Gpu", "Part", "devices", "find_gpu", "require_brian2cuda", "require_device"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that a device needs.
+
+    Parameters
+    ----------
+    name : str
+        What it is.
+    found : str
+        What is used, with its version; empty if it is missing or does not work.
+    remedy : str
+        What is wrong and how to get it, in one line; empty if nothing is.
+    """
+
+    name: str
+    found: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class DeviceReport:
+    """Whether a device works here.
+
+    Parameters
+    ----------
+    name : str
+        ``"numpy"`` and ``"cython"`` are targets of Brian2's runtime mode, ``"cpp_standalone"`` and
+        ``"cuda_standalone"`` devices.
+    parts : tuple of Part
+        What it needs, in the order in which it is needed.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+
+    @property
+    def works(self) -> bool:
+        """Whether a network can be run on it."""
+        return not self.missing
+
+    @property
+    def missing(self) -> tuple[Part, ...]:
+        """Parts that are missing or do not work."""
+        return tuple(part for part in self.parts if not part.found)
+
+    @property
+    def uses(self) -> str:
+        """Everything that was found, in one line."""
+        return ", ".join(part.found for part in self.parts if part.found)
+
+    @property
+    def status(self) -> str:
+        """``"works"``, or how far it goes."""
+        if self.works:
+            return "works"
+        if self.name == "cuda_standalone":
+            lacking = {part.name for part in self.missing}
+            for needed, stage in (
+                ({"brian2cuda", "nvcc", "curand"}, "compiles, does not run"),
+                ({"brian2cuda"}, "writes projects, does not compile"),
+            ):
+                if not lacking & needed:
+                    return stage
+        return "does not work"
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """The first GPU that CUDA shows.
+
+    Parameters
+    ----------
+    name : str
+        As the driver calls it.
+    capability : str
+        Compute capability, such as ``"9.0"``.
+    driver : str
+        Highest version of CUDA that the driver runs, such as ``"13.0"``.
+    """
+
+    name: str
+    capability: str
+    driver: str
+
+
+def devices() -> tuple[DeviceReport, ...]:
+    """Try what each of Brian2's devices needs, and say what works.
+
+    Compilers are tried on a program of one line; nothing is kept.
+
+    Returns
+    -------
+    tuple of DeviceReport
+        numpy, cython, cpp_standalone and cuda_standalone, in this order.
+
+    Examples
+    --------
+    >>> report = devices()[0]
+    >>> report.name, report.works
+    ('numpy', True)
+    """
+    return (
+        DeviceReport("numpy", (Part("numpy", f"numpy {np.__version__}"),)),
+        DeviceReport("cython", (_cython(), _extension_compiler())),
+        DeviceReport("cpp_standalone", (_program_compiler(), _make())),
+        DeviceReport("cuda_standalone", _cuda()),
+    )
+
+
+def require_device(name: str) -> None:
+    """Refuse a standalone device that does not work here, naming the first thing that is missing.
+
+    Raises
+    ------
+    InvalidInput
+        With the remedy that `devices` gives.
+    """
+    needs = {"cpp_standalone": lambda: (_program_compiler(), _make()), "cuda_standalone": _cuda}
+    for part in DeviceReport(name, needs[checks.choice("device", name, needs)]()).missing:
+        raise InvalidInput(f"{name} does not work here: {part.remedy}")
+
+
+def _cython() -> Part:
+    try:
+        cython = importlib.import_module("Cython")
+    except ImportError as error:
+        return Part("Cython", remedy=f"Cython cannot be imported ({error}); pip install cython")
+    return Part("Cython", f"Cython {cython.__version__}")
+
+
+_INSTALL_COMPILER = "install one (Debian, Ubuntu: apt install g++; macOS: xcode-select --install)"
+
+
+def _extension_compiler() -> Part:
+    """Build what Brian2's Cython target builds: a shared object that includes Python.h."""
+    command = shlex.split(os.environ.get("CXX") or sysconfig.get_config_var("CXX") or "g++")
+    flags = ["-shared", "-fPIC", f"-I{sysconfig.get_path('include')}"]
+    trouble = _trouble(command, flags, '#include <Python.h>\nextern "C" int one() { return 1; }\n', run=False)
+    if not trouble:
+        return Part("C++ compiler", _compiler_version(command))
+    if "Python.h" in trouble:
+        trouble = "Python.h is missing; install the headers of Python (Debian, Ubuntu: apt install python3-dev)"
+    return Part("C++ compiler", remedy=trouble)
+
+
+def _program_compiler() -> Part:
+    """Build and run a program, with the compiler that the makefile of a C++ project takes."""
+    command = shlex.split(os.environ.get("CXX", "g++"))
+    trouble = _trouble(command, [], "#include <vector>\nint main() { return int(std::vector<int>(3).size()) - 3; }\n")
+    return Part("C++ compiler", remedy=trouble) if trouble else Part("C++ compiler", _compiler_version(command))
+
+
+def _trouble(command: list[str], flags: list[str], source: str, *, run: bool = True) -> str:
+    """Compile a source and run what comes out; return what went wrong, in one line, or nothing."""
+    if shutil.which(command[0]) is None:
+        return f"there is no C++ compiler {command[0]!r}; {_INSTALL_COMPILER}, or set CXX to yours"
+    with tempfile.TemporaryDirectory() as folder:
+        path, program = Path(folder, "probe.cpp"), Path(folder, "probe")
+        path.write_text(source)
+        try:
+            built = subprocess.run(
+                [*command, str(path), *flags, "-o", str(program)], capture_output=True, text=True, timeout=60
+            )
+            if built.returncode:
+                errors = [line for line in built.stderr.splitlines() if "error" in line] or ["no reason given"]
+                return f"{shlex.join(command)} does not compile ({errors[0].replace(folder, '').strip('/')})"
+            if run and subprocess.run([str(program)], timeout=60).returncode:
+                return f"programs built by {shlex.join(command)} do not run"
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"{shlex.join(command)} does not work ({error})".replace(folder, "")
+    return ""
+
+
+def _compiler_version(command: list[str]) -> str:
+    told = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60).stdout
+    # g++ (Debian 12.2.0-14) 12.2.0: without the packager's name.
+    return re.sub(r" \(.*\)", "", told.splitlines()[0]).strip() if told else shlex.join(command)
+
+
+def _make() -> Part:
+    if shutil.which("make") is None:
+        return Part("make", remedy="there is no make; install it (Debian, Ubuntu: apt install make)")
+    return Part("make", _compiler_version(["make"]))
+
+
+def _part(name: str, find: Callable[[], str]) -> Part:
+    try:
+        return Part(name, find())
+    except InvalidInput as error:
+        return Part(name, remedy=str(error))
+
+
+def _cuda() -> tuple[Part, ...]:
+    toolkit: CudaToolkit | None = None
+    try:
+        toolkit = find_toolkit()
+        nvcc = Part("nvcc", f"nvcc {toolkit.version} ({toolkit.nvcc})")
+    except InvalidInput as error:
+        nvcc = Part("nvcc", remedy=str(error))
+    return (
+        _part("brian2cuda", lambda: f"brian2cuda {require_brian2cuda()}"),
+        nvcc,
+        _curand(toolkit),
+        _part("GPU", lambda: _gpu_for(toolkit)),
+    )
+
+
+def _curand(toolkit: CudaToolkit | None) -> Part:
+    if toolkit is None:
+        return Part("curand", remedy="curand comes with the CUDA toolkit")
+    if toolkit.curand is None:
+        wheel = toolkit.curand_wheel
+        return Part("curand", remedy=f"CUDA {toolkit.version} is here without curand; pip install {wheel}")
+    return Part("curand", f"curand ({'toolkit' if toolkit.curand.in_toolkit else toolkit.curand.include.parent})")
+
+
+def _gpu_for(toolkit: CudaToolkit | None) -> str:
+    gpu = find_gpu()
+    if toolkit is not None:
+        toolkit.require_capability(gpu.capability)
+        if toolkit.major > int(gpu.driver.split(".")[0]):
+            raise InvalidInput(
+                f"the driver of the {gpu.name} runs CUDA up to {gpu.driver}, the toolkit is {toolkit.version}; "
+                "update the driver, or put an older toolkit in CUDA_PATH"
+            )
+    return f"{gpu.name} (compute capability {gpu.capability}, driver for CUDA {gpu.driver})"
+
+
+def require_brian2cuda() -> str:
+    """Return the version of brian2cuda.
+
+    Raises
+    ------
+    InvalidInput
+        If it is not installed, is made for another Brian2, or cannot be imported.
+    """
+    here = brian2.__version__
+    install = "pip install 'lnpbrian[cuda]' in an environment of its own"
+    try:
+        found = metadata.distribution("brian2cuda")
+    except metadata.PackageNotFoundError:
+        raise InvalidInput(
+            f"brian2cuda is not installed; {install} (brian2cuda 1.0b1 needs Brian2 2.10.1, here is {here})"
+        ) from None
+    needed = re.search(r"brian2\s*==\s*([\w.]+)", " ".join(found.requires or ()), re.IGNORECASE)
+    if needed and needed[1] != here:
+        raise InvalidInput(f"brian2cuda {found.version} needs Brian2 {needed[1]}, here is {here}; {install}")
+    try:
+        importlib.import_module("brian2cuda")
+    except Exception as error:
+        raise InvalidInput(f"brian2cuda {found.version} cannot be imported ({error}); {install}") from error
+    return found.version
+
+
+def find_gpu() -> Gpu:
+    """Ask the driver for the first GPU that ``CUDA_VISIBLE_DEVICES`` leaves.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no driver or no GPU.
+    """
+    driver = _load_driver()
+    if driver is None:
+        raise InvalidInput("there is no NVIDIA driver (libcuda.so.1); run the project on a machine with an NVIDIA GPU")
+    count, version, numbers = ctypes.c_int(), ctypes.c_int(), (ctypes.c_int(), ctypes.c_int())
+    failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    if failed or count.value == 0:
+        reason = f"error {failed}" if failed else "none is visible"
+        raise InvalidInput(f"the NVIDIA driver shows no GPU ({reason}); check nvidia-smi and CUDA_VISIBLE_DEVICES")
+    name, handle = ctypes.create_string_buffer(256), ctypes.c_int()
+    driver.cuDeviceGet(ctypes.byref(handle), 0)
+    driver.cuDeviceGetName(name, len(name), handle)
+    # 75 and 76: CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
+    for attribute, number in zip((75, 76), numbers, strict=True):
+        driver.cuDeviceGetAttribute(ctypes.byref(number), attribute, handle)
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    major, minor = (number.value for number in numbers)
+    return Gpu(name.value.decode(), f"{major}.{minor}", f"{version.value // 1000}.{version.value % 1000 // 10}")
+
+
+def _load_driver() -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return None

@@ -1,0 +1,529 @@
+"""Any Brian2 network as one graph of neurons, whatever groups and Synapses it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from brian2 import Network, NeuronGroup, Quantity, Subgroup, Synapses, get_unit, second
+from brian2.core.namespace import get_local_namespace
+from brian2.core.variables import ArrayVariable
+from brian2.groups.group import Group
+from brian2.units.fundamentalunits import DIMENSIONLESS, have_same_dimensions
+from numpy.typing import ArrayLike
+
+from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
+from lnpbrian.interrupts import Held
+from lnpbrian.network.brian2_internals import (
+    ALIVE,
+    StoredState,
+    by_name,
+    check_runtime,
+    is_guarded,
+    run_network,
+    whole_group,
+)
+
+__all__ = ["LiveNetwork", "Snapshot"]
+
+type Per = str | Quantity | float
+
+
+class Snapshot:
+    """The state of a network at one time, random numbers included, to which it can be set back.
+
+    Structure comes back too: synapses that were removed since, neurons that were silenced, objects that were added. As
+    a context manager it forgets the state at the end, and restores nothing by itself.
+
+    Raises
+    ------
+    InvalidInput
+        If an object of the network has a state that cannot be stored.
+    """
+
+    def __init__(self, live: LiveNetwork) -> None:
+        self._live = live
+        self._alive = live.alive
+        self._state: StoredState | None = None
+        self.take()
+
+    def take(self) -> None:
+        """Take the present state instead."""
+        self._state = StoredState(self._live.network)
+
+    def restore(self) -> None:
+        """Set the network back, as a whole: Ctrl-C waits until that is done."""
+        assert self._state is not None
+        with Held():
+            self._live.mark_alive(self._alive)
+            self._state.restore()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._state = None
+
+
+class LiveNetwork:
+    """A Brian2 network in runtime mode, and the names of those of its variables that pruning needs.
+
+    The neurons of all groups between which the `synapses` run are numbered through, group by group in the order in
+    which the synapses name them, and so are the synapses. Without a list of `synapses` their order is that of their
+    names, numbers in names counting as numbers: ``synapses_2`` comes before ``synapses_10``.
+
+    Parameters
+    ----------
+    network : brian2.Network
+        Holds the neurons, the synapses and whatever else drives them.
+    synapses : brian2.Synapses or sequence of them, optional
+        What to prune: synapses between NeuronGroups or their subgroups, or from sources of spikes (PoissonGroup,
+        SpikeGeneratorGroup) to these. By default every Synapses object of the network between NeuronGroups.
+    weight : str, number or Quantity, or one for each of the synapses
+        Variable that holds the weights, or the one weight of all synapses where the model has it as a constant. Its
+        sign is that of the effect. One for each takes `synapses` in an order: a list or a tuple of them.
+    inhibitory : Synapses or sequence of them
+        Those of `synapses` whose positive weights inhibit, as conductances with a low reversal potential do.
+    time_constant : str, Quantity or mapping from group names to these, optional
+        Membrane time constants: the name of a variable of the neurons, one time, or (N,) times; of several groups
+        these take `synapses` in an order, as `weight` does. Where there is none, a neuron counts as forgetting at the
+        rate at which its twins are measured to approach each other.
+    state : str, or mapping from group names to str
+        State variable of the neurons in which twins are moved and compared.
+    input : str, sequence of str, or mapping from names to values, optional
+        Variables of the neurons through which they are driven from outside; a pruned neuron gets 0 there, or the value
+        of the mapping.
+    protect : NeuronGroup, Subgroup or sequence of them
+        Neurons that are never pruned, such as those that are read out.
+    namespace : mapping, optional
+        External identifiers of the equations, handed to every ``run``; by default what is visible where the object is
+        made, as for Brian2's `run`.
+
+    Attributes
+    ----------
+    groups : tuple
+        Groups that the neurons belong to, sources of spikes included.
+    connections : tuple of brian2.Synapses
+        The synapses, object by object.
+    time_constants : ndarray, shape (N,)
+        In seconds; NaN where unknown.
+
+    Raises
+    ------
+    InvalidInput
+        If an object or a variable is missing or of the wrong kind.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        synapses: Synapses | Sequence[Synapses] | None = None,
+        *,
+        weight: Per | Sequence[Per] = "w",
+        inhibitory: Synapses | Sequence[Synapses] = (),
+        time_constant: str | Quantity | Mapping[str, str | Quantity] | None = None,
+        state: str | Mapping[str, str] = "v",
+        input: str | Sequence[str] | Mapping[str, Any] | None = None,
+        protect: Group | Sequence[Group] = (),
+        namespace: Mapping[str, Any] | None = None,
+    ) -> None:
+        checks.instance("network", network, Network, "use the brian2.Network that you run")
+        self.network = network
+        ordered = isinstance(synapses, (Group, Sequence))
+        self.connections = _connections(network, synapses)
+        for s in self.connections:
+            check_runtime(f"synapses '{s.name}'", s)
+        self.groups = _groups(network, self.connections)
+        sizes = [len(group) for group in self.groups]
+        self._begin = dict(zip((g.name for g in self.groups), np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
+        self.n_neurons = sum(sizes)
+        if namespace is None:
+            namespace = get_local_namespace(1)
+        checks.instance("namespace", namespace, Mapping, "give a dictionary of names and values")
+        self.namespace = dict(namespace)
+        self._weight = _weights(self.connections, weight, ordered)
+        inhibiting = _listed("inhibitory", inhibitory, Synapses)
+        for s in inhibiting:
+            if not any(s is own for own in self.connections):
+                raise InvalidInput(f"inhibitory: '{s.name}' is not among the synapses to be pruned")
+        self._factor = [-1.0 if any(s is own for own in inhibiting) else 1.0 for s in self.connections]
+        self._states = {g.name: _state(g, state) for g in self.groups if isinstance(g, NeuronGroup)}
+        self._inputs = _inputs(self.groups, input)
+        self.time_constants = self._time_constants(time_constant, ordered)
+        self._alive = np.ones(self.n_neurons, dtype=bool)
+        self.is_neuron = self._mask(g for g in self.groups if isinstance(g, NeuronGroup))
+        for group in self.groups:
+            if isinstance(group, NeuronGroup) and is_guarded(group):
+                # Pruned before, or muted by hand.
+                self._alive[self._numbers(group)] = group.variables[ALIVE].get_value()
+        self.is_protected = ~self.is_neuron | self._mask(_listed("protect", protect, (NeuronGroup, Subgroup)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.n_alive} neurons alive, {self.n_synapses} synapses)"
+
+    # ------------------------------------------------------------------------------------------------------- neurons
+
+    @property
+    def alive(self) -> np.ndarray:
+        """Mask of the neurons that have not been pruned, sources of spikes included, shape (N,)."""
+        return self._alive.copy()
+
+    @property
+    def n_alive(self) -> int:
+        """Number of neurons that have not been pruned, without sources of spikes."""
+        return int((self.alive & self.is_neuron).sum())
+
+    def alive_in(self, group: Group) -> np.ndarray:
+        """Return the mask of the surviving neurons of one group or subgroup, shape (its neurons,)."""
+        return self.alive[self._numbers(group)]
+
+    def mark_silenced(self, neurons: np.ndarray) -> None:
+        """Note that neurons have been silenced."""
+        self._alive[neurons] = False
+
+    def mark_alive(self, alive: np.ndarray) -> None:
+        """Note which neurons there are."""
+        self._alive[:] = alive
+
+    def by_group(self, neurons: np.ndarray) -> list[tuple[NeuronGroup, np.ndarray]]:
+        """Return the groups that some of `neurons` belong to, each with their indices in it."""
+        found = []
+        for group in self.groups:
+            inside = neurons - self._begin[group.name]
+            inside = inside[(inside >= 0) & (inside < len(group))]
+            if inside.size:
+                found.append((group, inside))
+        return found
+
+    def inputs_of(self, group: NeuronGroup) -> dict[str, Any]:
+        """Return the variables that drive the neurons of a group, with the values that pruned ones get."""
+        return self._inputs[group.name]
+
+    @property
+    def measured(self) -> np.ndarray:
+        """Mask of the surviving neurons that have a state in which twins can differ, shape (N,)."""
+        return self.alive & self.is_neuron
+
+    def states(self) -> list[tuple[slice, np.ndarray]]:
+        """Return, for every group that has one, where its neurons are and the values of their state, to be written."""
+        return [
+            (self._numbers(group), group.variables[self._states[group.name]].get_value())
+            for group in self.groups
+            if group.name in self._states
+        ]
+
+    def state_values(self) -> np.ndarray:
+        """Return the values in which twins are compared, shape (N,), in SI units; 0 where there are none."""
+        values = np.zeros(self.n_neurons)
+        for where, state in self.states():
+            values[where] = state
+        return values
+
+    def state_scales(self) -> np.ndarray:
+        """Return the unit in which differences of the state are measured, shape (N,), in SI units.
+
+        This is the standard deviation among the living neurons of a group, at least a thousandth of their mean
+        magnitude, and 1 if all are zero.
+        """
+        scales = np.ones(self.n_neurons)
+        alive = self.alive
+        for where, values in self.states():
+            present = values[alive[where]]
+            if present.size:
+                # Neurons that are all alike have hardly a spread: their rounding errors are relative to their values.
+                scales[where] = max(present.std(), 1e-3 * np.abs(present).mean()) or 1.0
+        return scales
+
+    @property
+    def dt(self) -> float:
+        """Simulation step in seconds, the longest one if they differ."""
+        return max(float(group.clock.dt_) for group in self.groups)
+
+    def forgetting_times(self, exponents: np.ndarray, resolution: float) -> np.ndarray:
+        """Return the time constants (N,), with ``1/|exponent|`` where they are not known.
+
+        A neuron that does not forget within the averaging time gets that time.
+        """
+        measured = 1 / np.maximum(-exponents, resolution)
+        return np.where(np.isnan(self.time_constants), measured, self.time_constants)
+
+    # ------------------------------------------------------------------------------------------------------ synapses
+
+    @property
+    def n_synapses(self) -> int:
+        """Number of synapses."""
+        return sum(len(s) for s in self.connections)
+
+    def edges(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return source and target neuron of every synapse, shapes (S,)."""
+        pre = [np.array(s.i[:]) + self._numbers(s.source).start for s in self.connections]
+        post = [np.array(s.j[:]) + self._numbers(s.target).start for s in self.connections]
+        return np.concatenate(pre), np.concatenate(post)
+
+    def weights(self) -> np.ndarray:
+        """Return the weight of every synapse, negative where it inhibits, shape (S,), in SI units."""
+        return np.concatenate(
+            [
+                factor * np.broadcast_to(s.variables[w].get_value() if isinstance(w, str) else float(w), (len(s),))
+                for s, w, factor in zip(self.connections, self._weight, self._factor, strict=True)
+            ]
+        )
+
+    def weights_can_be_set(self) -> str:
+        """Return why new weights could not be given to the synapses, or nothing."""
+        for s, name in zip(self.connections, self._weight, strict=True):
+            if not isinstance(name, str):
+                return f"the weight of '{s.name}' is the constant {name}"
+            variable = s.variables[name]
+            if variable.read_only or variable.scalar:
+                return f"'{name}' of '{s.name}' cannot be set synapse by synapse"
+        return self.weights_compare()
+
+    def weights_compare(self) -> str:
+        """Return why weights of different Synapses objects cannot be compared, or nothing."""
+        dims = [
+            get_unit(s.variables[w].dim) if isinstance(w, str) else w
+            for s, w in zip(self.connections, self._weight, strict=True)
+        ]
+        for s, unit in zip(self.connections, dims, strict=True):
+            if not have_same_dimensions(unit, dims[0]):
+                return f"the weights of '{s.name}' and '{self.connections[0].name}' have different units"
+        return ""
+
+    def set_weights(self, weights: np.ndarray) -> None:
+        """Give the synapses weights (S,) in the sense of `weights`."""
+        begin = 0
+        for s, name, factor in zip(self.connections, self._weight, self._factor, strict=True):
+            assert isinstance(name, str)
+            s.variables[name].get_value()[:] = factor * weights[begin : begin + len(s)]
+            begin += len(s)
+
+    def weight_name(self, synapses: Synapses) -> str | None:
+        """Return the name of the variable that holds the weights of one of the Synapses objects, if there is one."""
+        for s, name in zip(self.connections, self._weight, strict=True):
+            if s is synapses:
+                return name if isinstance(name, str) else None
+        raise InvalidInput(f"'{synapses.name}' is not among the synapses to be pruned")
+
+    def signs(self) -> np.ndarray:
+        """Return +1 for neurons whose weights are all positive, -1 for all negative, 0 for both or none; shape (N,)."""
+        weights, pre = self.weights(), self.edges()[0]
+        positive = np.bincount(pre[weights > 0], minlength=self.n_neurons) > 0
+        negative = np.bincount(pre[weights < 0], minlength=self.n_neurons) > 0
+        return positive.astype(int) - negative
+
+    def between(self, connection: Synapses) -> tuple[slice, slice]:
+        """Return which neurons the synapses of one object may come from and go to."""
+        return self._numbers(connection.source), self._numbers(connection.target)
+
+    # ----------------------------------------------------------------------------------------------------------- run
+
+    @property
+    def spiking(self) -> list[tuple[slice, Group]]:
+        """Where the neurons of each group are that has spikes, and the group."""
+        return [(self._numbers(g), g) for g in self.groups if "spike" in getattr(g, "events", ("spike",))]
+
+    def run(self, duration: Quantity, **options: Any) -> None:
+        """Run the network for all of `duration` with its own namespace, or raise; see `run_network`."""
+        run_network(self.network, duration, namespace=self.namespace, **options)
+
+    # ------------------------------------------------------------------------------------------------------- private
+
+    def _numbers(self, group: Group) -> slice:
+        whole, start = whole_group(group)
+        if whole.name not in self._begin:
+            raise InvalidInput(f"no synapse to be pruned touches the group '{whole.name}'")
+        begin = self._begin[whole.name] + start
+        return slice(begin, begin + len(group))
+
+    def _mask(self, groups: Iterable[Group]) -> np.ndarray:
+        mask = np.zeros(self.n_neurons, dtype=bool)
+        for group in groups:
+            mask[self._numbers(group)] = True
+        return mask
+
+    def _time_constants(self, given: str | Quantity | Mapping[str, str | Quantity] | None, ordered: bool) -> np.ndarray:
+        times = np.full(self.n_neurons, np.nan)
+        neurons = [g for g in self.groups if isinstance(g, NeuronGroup)]
+        if isinstance(given, Mapping):
+            for name in given:
+                if name not in self._begin:
+                    raise InvalidInput(f"time_constant: there is no group '{name}'; there are {', '.join(self._begin)}")
+            parts = [(g, given[g.name]) for g in neurons if g.name in given]
+        elif given is None:
+            parts = []
+        elif isinstance(given, str) or np.ndim(given) == 0:
+            parts = [(g, given) for g in neurons]
+        elif ordered or len(self.groups) == 1:
+            return _times(given, self.n_neurons)
+        else:
+            raise InvalidInput(
+                f"time_constant is a list, but the order of the groups {', '.join(self._begin)} is not given; say "
+                "time_constant={group name: times}, or name the Synapses objects: synapses=[...]"
+            )
+        for group, value in parts:
+            if isinstance(value, str):
+                _require_variable(group, value, "time_constant")
+                value = getattr(group, value)[:]
+            times[self._numbers(group)] = _times(value, len(group))
+        # A source of spikes has no state, and nothing to remember.
+        for group in self.groups:
+            if not isinstance(group, NeuronGroup):
+                times[self._numbers(group)] = float(group.clock.dt_)
+        return times
+
+
+def _listed(name: str, value: Any, kind: Any) -> tuple[Any, ...]:
+    """Return one object, or a sequence of objects, as a tuple."""
+    items = (value,) if isinstance(value, Group) or not isinstance(value, Iterable) else tuple(value)
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    for item in items:
+        if not isinstance(item, kinds):
+            wanted = " or ".join(k.__name__ for k in kinds)
+            raise InvalidInput(f"{name} must be a Brian2 {wanted}, or several of them, got {type(item).__name__}")
+    return items
+
+
+def _connections(network: Network, synapses: Any) -> tuple[Synapses, ...]:
+    if synapses is None:
+        found = tuple(by_name(s for s in network.objects if isinstance(s, Synapses) and _joins_neurons(s)))
+        if not found:
+            raise InvalidInput("the network has no Synapses between NeuronGroups; say which synapses to prune")
+        return found
+    found = _listed("synapses", synapses, Synapses)
+    if not isinstance(synapses, (Group, Sequence)):
+        # Sets have an order of their own, another one in every run.
+        found = tuple(by_name(found))
+    if not found:
+        raise InvalidInput("synapses must name at least one Synapses object, got none")
+    if len({id(s) for s in found}) < len(found):
+        raise InvalidInput("synapses must name each Synapses object once")
+    for s in found:
+        if not any(s is obj for obj in network.objects):
+            raise InvalidInput(f"synapses '{s.name}' are not part of the network; add them to it")
+        for side in (s.source, s.target):
+            if isinstance(side, Synapses):
+                raise InvalidInput(
+                    f"synapses '{s.name}' connect to the synapses '{side.name}', which are no neurons; prune "
+                    f"'{side.name}' instead: what connects to its synapses goes with them"
+                )
+        if not isinstance(s.target, (NeuronGroup, Subgroup)):
+            raise InvalidInput(f"synapses '{s.name}' must go to a NeuronGroup, got {type(s.target).__name__}")
+    return found
+
+
+def _joins_neurons(synapses: Synapses) -> bool:
+    sides = (synapses.source, synapses.target)
+    return all(isinstance(whole_group(side)[0], NeuronGroup) for side in sides)
+
+
+def _groups(network: Network, connections: Iterable[Synapses]) -> tuple[Group, ...]:
+    """Return the groups that the synapses touch, in the order in which they are met."""
+    objects = {obj.name: obj for obj in network.objects}
+    groups: dict[str, Group] = {}
+    for s in connections:
+        for side in (s.source, s.target):
+            name = whole_group(side)[0].name
+            if name not in objects:
+                raise InvalidInput(f"group '{name}' is not part of the network; add it")
+            groups.setdefault(name, objects[name])
+    return tuple(groups.values())
+
+
+def _weights(connections: tuple[Synapses, ...], given: Any, ordered: bool) -> list[Per]:
+    single = isinstance(given, (str, Quantity)) or not isinstance(given, Sequence)
+    weights = [given] * len(connections) if single else list(given)
+    if not (single or ordered):
+        raise InvalidInput(
+            f"weight is a list, but the order of the Synapses objects is not given; name them in the order of their "
+            f"weights: synapses=[{', '.join(s.name for s in connections)}]"
+        )
+    if len(weights) != len(connections):
+        raise InvalidInput(
+            f"weight must be one or {len(connections)}, one for each of the synapses, got {len(weights)}"
+        )
+    for s, weight in zip(connections, weights, strict=True):
+        if isinstance(weight, str):
+            _require_variable(s, weight, "weight")
+            variable = s.variables[weight]
+            if not isinstance(variable, ArrayVariable):
+                raise InvalidInput(
+                    f"weight '{weight}' of '{s.name}' is computed from other variables; name the one that is stored"
+                )
+            owner = getattr(variable.owner, "name", None)
+            if owner != s.name or weight in ("i", "j", "N") or not np.issubdtype(variable.dtype, np.floating):
+                raise InvalidInput(f"weight must name a floating-point variable of '{s.name}', got '{weight}'")
+        elif not _is_number(weight):
+            raise InvalidInput(f"weight of '{s.name}' must be a name, or one number other than 0, got {weight!r}")
+    return weights
+
+
+def _is_number(value: object) -> bool:
+    """Whether this is one finite number other than 0, with or without a unit."""
+    if not isinstance(value, (int, float, np.number, Quantity)) or np.ndim(value) != 0:
+        return False
+    number = float(value)
+    return bool(np.isfinite(number)) and number != 0
+
+
+def _state(group: NeuronGroup, given: str | Mapping[str, str]) -> str:
+    if isinstance(given, Mapping):
+        if group.name not in given:
+            raise InvalidInput(f"state says nothing of the group '{group.name}'")
+        given = given[group.name]
+    checks.instance("state", given, str, "name a state variable of the neurons")
+    _require_variable(group, given, "state")
+    variable = group.variables[given]
+    if not isinstance(variable, ArrayVariable) or variable.read_only or not np.issubdtype(variable.dtype, np.floating):
+        raise InvalidInput(
+            f"state must name a floating-point variable of '{group.name}' that can be set, got '{given}'"
+        )
+    return given
+
+
+def _inputs(groups: Iterable[Group], given: Any) -> dict[str, dict[str, Any]]:
+    if given is None:
+        values: dict[str, Any] = {}
+    elif isinstance(given, Mapping):
+        values = dict(given)
+    else:
+        names = (given,) if isinstance(given, str) or not isinstance(given, Sequence) else given
+        for name in names:
+            checks.instance("input", name, str, "name variables of the neurons, or give a mapping of names to values")
+        values = dict.fromkeys(names)
+    neurons = [g for g in groups if isinstance(g, NeuronGroup)]
+    found: dict[str, dict[str, Any]] = {g.name: {} for g in neurons}
+    for name, value in values.items():
+        having = [g for g in neurons if name in g.variables]
+        if not having:
+            _require_variable(neurons[0], name, "input")
+        for group in having:
+            unit = get_unit(group.variables[name].dim)
+            if value is None:
+                value = 0 * unit
+            if not have_same_dimensions(value, unit):
+                shown = "no unit" if group.variables[name].dim is DIMENSIONLESS else f"the unit {unit}"
+                raise InvalidInput(f"input: {name} of '{group.name}' has {shown}, got {value!s}")
+            found[group.name][name] = value
+    return found
+
+
+def _times(value: ArrayLike, size: int) -> np.ndarray:
+    """Return one time or (size,) times as an array in seconds."""
+    if not isinstance(value, Quantity) or value.dim is not second.dim:
+        raise InvalidInput(f"time_constant must be times such as 20*ms, or the name of a variable, got {value!r}")
+    times = np.asarray(value, dtype=float)
+    if times.shape not in ((), (size,)) or not (times > 0).all():
+        raise InvalidInput(f"time_constant must be positive, one or {size} of them, got {value!s}")
+    return np.broadcast_to(times, (size,)).copy()
+
+
+def _require_variable(group: Group, name: str, role: str) -> None:
+    if name not in group.variables:
+        known = ", ".join(sorted(group.equations.names)) or "nothing"
+        raise InvalidInput(
+            f"{role}: '{group.name}' has no variable '{name}'; its equations define: {known}; say {role}=..."
+        )

@@ -1,0 +1,164 @@
+"""Edits of this package's own networks: taking over a description, dropping silent neurons, copies in one group."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from brian2 import NeuronGroup, Synapses, second
+
+from lnpbrian.checks import InvalidInput, count
+from lnpbrian.network.brian2_internals import as_synapses, check_runtime, neuron_indices, pathway_delays, tile_events
+from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.structure import add_synapses, remove_synapses
+
+__all__ = ["adopt", "compact", "copy_block_events"]
+
+
+def compact(model: RecurrentNetwork) -> RecurrentNetwork:
+    """Return the smaller network without the silent neurons of a model.
+
+    Parameters
+    ----------
+    model : RecurrentNetwork
+        A model of `lnpbrian.models`, pruned or not; it is left as it is.
+
+    Returns
+    -------
+    RecurrentNetwork
+        The survivors, renumbered in order, with their synapses, weights and biases as they are now. It starts at t = 0
+        from their initial potentials; traces of plasticity and spikes in flight are not taken over.
+
+    Raises
+    ------
+    InvalidInput
+        If `model` is not such a network, or no neuron is alive.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> from lnpbrian.network.structure import silence_neurons
+    >>> model = HRSNN(20, 0.5, check_rate=False)
+    >>> silence_neurons(model.neurons, [0, 3], synapses=model.synapses, alive=False, I_bias=0)
+    >>> len(compact(model).neurons)
+    18
+    """
+    if not isinstance(model, RecurrentNetwork):
+        raise InvalidInput(f"model must be a RecurrentNetwork such as HRSNN(...), got {type(model).__name__}")
+    return RecurrentNetwork(model.spec.compacted(), plastic="eta_plus" in model.synapses.variables)
+
+
+# What makes a network another one.
+_NEVER_EDITED = (
+    *("initial_potential", "excitatory", "cluster"),
+    *("synaptic_time_constant", "refractory_period", "dt", "spike_timing"),
+)
+
+
+def adopt(model: RecurrentNetwork, spec: NetworkSpec) -> None:
+    """Make a model the network of `spec`, in place: its synapses, time constants, biases and silent neurons.
+
+    Parameters
+    ----------
+    model : RecurrentNetwork
+        A model of `lnpbrian.models` that `spec` descends from. Potentials, currents and the time stay; spikes in flight
+        and traces are lost.
+    spec : NetworkSpec
+        Such as one that was saved while the model was being edited.
+
+    Raises
+    ------
+    InvalidInput
+        If `spec` has other neurons, one of the two has delays or plasticity and the other has not, or `remove_synapses`
+        would refuse. Nothing has changed then.
+    """
+    now, synapses = model.spec, model.synapses
+    if any(not np.array_equal(getattr(spec, name), getattr(now, name)) for name in _NEVER_EDITED):
+        raise InvalidInput(f"{spec!r} has other neurons than {now!r}; use the network that it descends from")
+    if (spec.delays is None) != (now.delays is None) or (spec.plasticity is None) != (now.plasticity is None):
+        raise InvalidInput(f"{spec!r} and {now!r} must both have delays or none, and be both plastic or not")
+    values: dict[str, Any] = {"w": spec.weights}
+    if spec.delays is not None:
+        values["delay"] = spec.delays * second
+        if spec.spike_timing == "precise":
+            values["advance.delay"] = spec.delays * second
+    stdp = spec.plasticity if "eta_plus" in synapses.variables else None
+    if stdp is not None:
+        values |= {"tau_plus": stdp.tau_plus * second, "tau_minus": stdp.tau_minus * second}
+        values |= {"eta_plus": stdp.eta_plus, "eta_minus": stdp.eta_minus}
+    remove_synapses(synapses, keep=np.zeros(len(synapses), dtype=bool))
+    add_synapses(synapses, spec.pre, spec.post, **values)
+    if stdp is not None:
+        synapses.w_min, synapses.w_max = stdp.w_min, stdp.w_max
+    model.set_time_constants(spec.time_constants)
+    model.neurons.I_bias = spec.bias
+    model.neurons.alive = spec.alive
+
+
+def copy_block_events(synapses: Synapses, n_blocks: int) -> None:
+    """Give the copies of a network the spikes in flight of the first one.
+
+    Parameters
+    ----------
+    synapses : brian2.Synapses
+        Connects a group of B*M neurons with itself and is block diagonal: B copies of one network of M neurons and S
+        synapses; synapse s of copy b is entry b*S + s and connects the neurons of synapse s shifted by b*M.
+    n_blocks : int
+        B, the number of copies, the first one included.
+
+    Raises
+    ------
+    InvalidInput
+        If the synapses are not made of that many identical blocks (indices or delays differ), or on a standalone
+        device.
+
+    Notes
+    -----
+    In every pathway, the events waiting for the synapses of copies 1 ... B-1 are replaced by those of copy 0, at the
+    same times. State variables are not copied. Unlike the edits of `structure` it leaves the number of synapses alone,
+    so a network operation may call it during a run.
+
+    Examples
+    --------
+    >>> from brian2 import NeuronGroup, Synapses
+    >>> neurons = NeuronGroup(4, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> twins = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w")
+    >>> add_synapses(twins, [0, 2], [1, 3], w=1.0)
+    >>> copy_block_events(twins, 2)
+    >>> copy_block_events(twins, 4)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: 2 synapses between 4 neurons cannot be 4 identical blocks
+    """
+    checked = as_synapses("synapses", synapses)
+    check_runtime(f"synapses '{checked.name}'", checked)
+    blocks = count("n_blocks", n_blocks)
+    tile_events(checked, _check_blocks(checked, blocks), blocks)
+
+
+def _check_blocks(synapses: Synapses, blocks: int) -> int:
+    """Return the number of synapses in each of `blocks` identical blocks."""
+    if not (synapses.source is synapses.target and isinstance(synapses.source, NeuronGroup)):
+        raise InvalidInput(
+            f"synapses '{synapses.name}' must connect one NeuronGroup with itself, "
+            f"got '{synapses.source.name}' to '{synapses.target.name}'"
+        )
+    n_synapses, n_neurons = len(synapses), len(synapses.source)
+    if n_synapses % blocks or n_neurons % blocks:
+        raise InvalidInput(f"{n_synapses} synapses between {n_neurons} neurons cannot be {blocks} identical blocks")
+    size = n_synapses // blocks
+    shift = (n_neurons // blocks) * np.arange(blocks)[:, np.newaxis]
+    for name, neuron in zip(("i", "j"), neuron_indices(synapses), strict=True):
+        _check_equal_blocks(synapses, name, neuron.reshape(blocks, size) - shift)
+    for pathway, delays in pathway_delays(synapses).items():
+        _check_equal_blocks(synapses, f"{pathway}.delay", delays.reshape(blocks, size))
+    return size
+
+
+def _check_equal_blocks(synapses: Synapses, name: str, blocks: np.ndarray) -> None:
+    different = np.argwhere(blocks != blocks[0])
+    if different.size:
+        block, entry = (int(k) for k in different[0])
+        raise InvalidInput(
+            f"the blocks of synapses '{synapses.name}' are not identical: {name} of synapse {entry} of block {block} "
+            "does not match block 0"
+        )

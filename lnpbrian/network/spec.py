@@ -1,0 +1,668 @@
+"""Recurrent leaky integrate-and-fire networks: a frozen description, and the live Brian2 objects built from it.
+
+`NetworkSpec` holds every number of a network as arrays; `RecurrentNetwork` is the Brian2 network made of them.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+from brian2 import Hz, Network, NeuronGroup, Synapses, second
+
+from lnpbrian import checks, files
+from lnpbrian.checks import InvalidInput
+from lnpbrian.network.live import LiveNetwork
+
+__all__ = ["STDP", "NetworkSpec", "RecurrentNetwork"]
+
+_FORMAT = 1
+SPIKE_TIMINGS = ("grid", "interpolated", "precise")
+
+_NEURON_ARRAYS: dict[str, type] = {
+    "time_constants": float,
+    "bias": float,
+    "initial_potential": float,
+    "excitatory": bool,
+    "cluster": np.int32,
+    "alive": bool,
+}
+_SYNAPSE_ARRAYS: dict[str, type] = {"pre": np.int32, "post": np.int32, "weights": float, "delays": float}
+
+NEURON_EQUATIONS = """
+dv/dt = (I_bias + I_ext + I_syn - v)/tau_m : 1 (unless refractory)
+dI_syn/dt = -I_syn/tau_syn : 1
+I_ext : 1
+I_bias : 1
+tau_m : second (constant)
+dale : 1 (constant)
+alive : boolean
+"""
+
+# Delta synapses: a spike moves the potential itself, unless the target is held (Brian2 skips writes to such variables).
+DELTA_NEURON_EQUATIONS = """
+dv/dt = (I_bias + I_ext - v)/tau_m : 1 (unless refractory)
+I_ext : 1
+I_bias : 1
+tau_m : second (constant)
+dale : 1 (constant)
+alive : boolean
+"""
+
+RESET = "v = 0"
+
+# The same neuron with spikes between the steps of the time grid. `active` is the part of a step after refractoriness;
+# `overshoot + advance` the time from a spike to the end of its step: `overshoot` is found by running the subthreshold
+# solution backwards with Newton's method (kappa I_syn is its particular part), `advance` is the first-order effect of
+# the spikes that arrived earlier in the same step. A held neuron carries a perturbation as the time of its release;
+# `virtual_v` takes off what it rises until then, so that the difference between twins shows.
+OFF_GRID_NEURON_EQUATIONS = """
+dv/dt = active*(I_bias + I_ext + I_syn - v)/tau_m : 1
+dI_syn/dt = -I_syn/tau_syn : 1
+active = clip((t + dt - release + advance)/dt, 0, 1) : 1 (constant over dt)
+virtual_v = v - clip(release - advance - t, 0*second, t_ref)*(I_bias + I_ext + I_syn)/tau_m : 1
+I_ext : 1
+I_bias : 1
+tau_m : second (constant)
+kappa : 1 (constant)
+release : second
+overshoot : second
+decayed : 1
+rise : 1
+advance = clip(rise/clip(slope, 1e-9*Hz, 1e9*Hz), -2*dt, 2*dt) : second
+slope : Hz
+dale : 1 (constant)
+alive : boolean
+"""
+_NEWTON_STEP = """
+s_ = clip(s_ - (d_*exp(s_/tau_m) + c_*exp(s_/tau_syn) + b_ - 1)
+          /(d_*exp(s_/tau_m)/tau_m + c_*exp(s_/tau_syn)/tau_syn), 0*second, 2*dt)
+""".replace("\n          ", "")
+OFF_GRID_RESET = (
+    """
+b_ = I_bias + I_ext
+c_ = kappa*I_syn
+d_ = v - b_ - c_
+s_ = clip((1 - v)*tau_m/(d_ + c_*tau_m/tau_syn), 0*second, 2*dt)
+"""
+    + 3 * _NEWTON_STEP
+    + """
+overshoot = s_
+decayed = exp(-s_/tau_syn)
+rise = 0
+slope = -d_*exp(s_/tau_m)/tau_m - c_*exp(s_/tau_syn)/tau_syn
+release = t + dt - s_ + t_ref
+v = 0
+"""
+)
+
+SYNAPSE_EQUATIONS = "w : 1"
+ON_PRE = "I_syn_post += w"
+DELTA_ON_PRE = "v_post += w"
+INTERPOLATED_ON_PRE = "I_syn_post += w*decayed_pre"
+# Between grid points, in two passes: a spike advances the later threshold crossings of its targets in the same step,
+# then it reaches every target, whose potential has felt it by the end of the step unless it is held.
+PRECISE_ADVANCE = """
+lead_ = clip(overshoot_pre - overshoot_post, 0*second, 2*dt)*int(release_post > t + t_ref)
+rise_post += w*kappa_post*(exp(-lead_/tau_syn) - exp(-lead_/tau_m_post))
+slope_post += w*kappa_post*(exp(-lead_/tau_m_post)/tau_m_post - exp(-lead_/tau_syn)/tau_syn)*int(lead_ > 0*second)
+"""
+PRECISE_ON_PRE = """
+since_ = overshoot_pre + advance_pre
+I_syn_post += w*exp(-since_/tau_syn)
+free_ = t + dt - release_post + advance_post
+felt_ = clip(free_, -2*dt, since_)*int(free_ > 0*second)
+v_post += w*kappa_post*(exp(-since_/tau_syn) - exp(-(since_ - felt_)/tau_syn - felt_/tau_m_post))
+"""
+
+
+@dataclass(frozen=True)
+class _Dynamics:
+    """Equations of the neurons, their reset, and what a spike does to its targets."""
+
+    neurons: str
+    reset: str
+    on_pre: str | dict[str, str]
+
+
+# By the time course of a synapse and the timing of spikes.
+_DYNAMICS = {
+    ("exponential", "grid"): _Dynamics(NEURON_EQUATIONS, RESET, ON_PRE),
+    ("exponential", "interpolated"): _Dynamics(OFF_GRID_NEURON_EQUATIONS, OFF_GRID_RESET, INTERPOLATED_ON_PRE),
+    ("exponential", "precise"): _Dynamics(
+        OFF_GRID_NEURON_EQUATIONS, OFF_GRID_RESET, {"pre": PRECISE_ON_PRE, "advance": PRECISE_ADVANCE}
+    ),
+    ("delta", "grid"): _Dynamics(DELTA_NEURON_EQUATIONS, RESET, DELTA_ON_PRE),
+}
+
+STDP_EQUATIONS = """
+w : 1
+dtrace_plus/dt = -trace_plus/tau_plus : 1 (event-driven)
+dtrace_minus/dt = -trace_minus/tau_minus : 1 (event-driven)
+tau_plus : second (constant)
+tau_minus : second (constant)
+eta_plus : 1 (constant)
+eta_minus : 1 (constant)
+w_min : 1 (shared)
+w_max : 1 (shared)
+learning : 1 (shared)
+"""
+# Follows what the spike does to its target.
+STDP_ON_PRE = """
+trace_plus += 1
+w = dale_pre*clip(abs(w) - learning*eta_minus*(abs(w) - w_min)*trace_minus, w_min, w_max)
+"""
+STDP_ON_POST = """
+trace_minus += 1
+w = dale_pre*clip(abs(w) + learning*eta_plus*(w_max - abs(w))*trace_plus, w_min, w_max)
+"""
+
+
+def check_timing(spike_timing: str, synaptic_time_constant: float) -> None:
+    """Refuse a spike timing that is unknown, or that synapses of this time constant (s) do not have."""
+    checks.choice("spike_timing", spike_timing, SPIKE_TIMINGS)
+    if synaptic_time_constant == 0 and ("delta", spike_timing) not in _DYNAMICS:
+        raise InvalidInput(
+            f"{spike_timing} spikes need exponential synapses; use spike_timing='grid' with synaptic_time_constant = 0"
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class STDP:
+    """Heterogeneous pair-based spike-timing-dependent plasticity, one set of constants per synapse.
+
+    Parameters
+    ----------
+    tau_plus, tau_minus : ndarray, shape (S,)
+        Time constants of the pre- and postsynaptic traces, in seconds.
+    eta_plus, eta_minus : ndarray, shape (S,)
+        Learning rates of potentiation and depression, in [0, 1].
+    w_min, w_max : float
+        Bounds of the magnitude of a weight, 0 <= w_min <= w_max.
+
+    Raises
+    ------
+    InvalidInput
+        If arrays differ in size, or a value is out of range.
+
+    Notes
+    -----
+    At a postsynaptic spike ``|w| += eta_plus (w_max - |w|) trace_plus``, at a presynaptic one
+    ``|w| -= eta_minus (|w| - w_min) trace_minus``; the sign of a weight is that of its presynaptic neuron and stays
+    (Chakraborty and Mukhopadhyay 2023, doi:10.3389/fnins.2023.994517). Learning sees a spike at the end of the time
+    step in which it occurs.
+    """
+
+    tau_plus: np.ndarray
+    tau_minus: np.ndarray
+    eta_plus: np.ndarray
+    eta_minus: np.ndarray
+    w_min: float
+    w_max: float
+
+    def __post_init__(self) -> None:
+        size = np.size(self.tau_plus)
+        for name in ("tau_plus", "tau_minus", "eta_plus", "eta_minus"):
+            values = checks.array(name, getattr(self, name), shape=(size,))
+            if name.startswith("tau") and not (values > 0).all():
+                raise InvalidInput(f"{name} must be positive, got {values.min():g} s")
+            if name.startswith("eta") and not ((values >= 0) & (values <= 1)).all():
+                raise InvalidInput(f"{name} must be in [0, 1], got {values.min():g}..{values.max():g}")
+            object.__setattr__(self, name, values)
+        low = checks.real("w_min", self.w_min, at_least=0)
+        checks.real("w_max", self.w_max, at_least=low)
+
+    def __repr__(self) -> str:
+        return f"STDP({self.tau_plus.size} synapses, |w| in [{self.w_min:g}, {self.w_max:g}])"
+
+    def balanced(self, weights: np.ndarray) -> STDP:
+        """Return the constants with other rates of depression, at which the given weights (S,) do not drift.
+
+        Of uncorrelated spikes at rates r and s, potentiation makes ``r s eta_plus tau_plus (w_max - |w|)`` per unit of
+        time and depression ``r s eta_minus tau_minus (|w| - w_min)``. The two are made equal, with `eta_minus` at
+        most 1, so that only correlations move a weight. It holds for these weights: whoever scales them afterwards
+        calls this again.
+
+        Examples
+        --------
+        >>> one = np.ones(1)
+        >>> STDP(0.01 * one, 0.02 * one, 0.1 * one, 0.1 * one, w_min=0, w_max=4).balanced(one).eta_minus
+        array([0.15])
+        """
+        size = np.abs(weights)
+        above = np.maximum(size - self.w_min, 1e-300)
+        rates = self.eta_plus * self.tau_plus * np.maximum(self.w_max - size, 0) / (self.tau_minus * above)
+        return replace(self, eta_minus=np.minimum(rates, 1.0))
+
+    def of_synapses(self, index: np.ndarray) -> STDP:
+        """Return the constants of the synapses `index` (a mask or an index array)."""
+        arrays = {name: getattr(self, name)[index] for name in ("tau_plus", "tau_minus", "eta_plus", "eta_minus")}
+        return replace(self, **arrays)
+
+
+@dataclass(frozen=True, repr=False)
+class NetworkSpec:
+    """Every number of a recurrent LIF network, as read-only arrays in SI units.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model that drew it, for people.
+    time_constants : ndarray, shape (N,)
+        Membrane time constants tau_m in seconds.
+    bias : ndarray, shape (N,)
+        Constant drive I_bias in units of the threshold.
+    initial_potential : ndarray, shape (N,)
+        Membrane potentials at t = 0, below the threshold 1.
+    excitatory : ndarray of bool, shape (N,)
+        True where the outgoing weights are positive (Dale's law).
+    cluster : ndarray of int, shape (N,)
+        Cluster of each neuron; all zero without clusters.
+    alive : ndarray of bool, shape (N,)
+        False for neurons that a pruner silenced in place.
+    pre, post : ndarray of int32, shape (S,)
+        Neurons that a synapse comes from and goes to.
+    weights : ndarray, shape (S,)
+        Jump of the postsynaptic I_syn at a presynaptic spike, or of v with delta synapses, in units of the threshold.
+    synaptic_time_constant : float
+        tau_syn in seconds; 0 for delta synapses.
+    refractory_period, dt : float
+        t_ref and the simulation step, in seconds.
+    delays : ndarray, shape (S,), optional
+        Transmission delays in seconds; without them a spike acts at the end of the step in which it occurs.
+    plasticity : STDP, optional
+        Constants of plastic synapses.
+    spike_timing : {"grid", "interpolated", "precise"}
+        Where a spike happens. "grid": at the end of a time step (plain Brian2). "interpolated": where the potential
+        crosses the threshold within the step; reset, refractoriness and synaptic current follow from there, so that no
+        overshoot is lost. "precise": beside that, the potentials of the targets feel the spike within the step, which
+        makes the network a smooth function of its state, as Lyapunov exponents need, at several times the cost per
+        spike. The last two take exponential synapses and a refractory period of at least two steps.
+
+    Raises
+    ------
+    InvalidInput
+        If an array has the wrong shape, is not finite, or breaks one of the conditions above.
+
+    Notes
+    -----
+    ``dv/dt = (I_bias + I_ext + I_syn - v)/tau_m``, ``dI_syn/dt = -I_syn/tau_syn``; v >= 1 is a spike, v is then held
+    at 0 for t_ref, and I_syn of every target i of neuron j jumps by W_ij. Off the
+    grid a step is integrated exactly up to the threshold (after Morrison et al. 2007, doi:10.1162/neco.2007.19.1.47);
+    what is left to first order in dt is the decay of I_syn in the step of a release, and with precise timing the
+    effect of a spike on the crossings that follow it within its step.
+
+    With delta synapses (tau_syn = 0) there is no I_syn: v of every target i of neuron j jumps by W_ij, and a held
+    target ignores the jump. A jump acts at the end of a step, after the threshold was looked at: a neuron that it
+    carries over the threshold fires at the end of the next step, if it is still above then.
+    """
+
+    model: str
+    time_constants: np.ndarray
+    bias: np.ndarray
+    initial_potential: np.ndarray
+    excitatory: np.ndarray
+    cluster: np.ndarray
+    alive: np.ndarray
+    pre: np.ndarray
+    post: np.ndarray
+    weights: np.ndarray
+    synaptic_time_constant: float
+    refractory_period: float
+    dt: float
+    delays: np.ndarray | None = None
+    plasticity: STDP | None = None
+    spike_timing: str = "grid"
+
+    def __post_init__(self) -> None:
+        n, n_synapses = np.size(self.time_constants), np.size(self.weights)
+        for names, size in ((_NEURON_ARRAYS, n), (_SYNAPSE_ARRAYS, n_synapses)):
+            for name, dtype in names.items():
+                value = getattr(self, name)
+                if name == "delays" and value is None:
+                    continue
+                fixed = checks.array(name, value, shape=(size,), dtype=dtype).copy()
+                fixed.flags.writeable = False
+                object.__setattr__(self, name, fixed)
+        if self.plasticity is not None and self.plasticity.tau_plus.size != n_synapses:
+            raise InvalidInput(
+                f"plasticity is of {self.plasticity.tau_plus.size} synapses, the network has {n_synapses}"
+            )
+        checks.real("dt", self.dt, above=0)
+        for name in ("synaptic_time_constant", "refractory_period"):
+            checks.real(name, getattr(self, name), at_least=0)
+        self._check_ranges(n)
+
+    def _check_ranges(self, n: int) -> None:
+        if n == 0:
+            raise InvalidInput("a network needs at least one neuron, got none")
+        if self.pre.size and (min(self.pre.min(), self.post.min()) < 0 or max(self.pre.max(), self.post.max()) >= n):
+            raise InvalidInput(f"pre and post must be neuron indices in 0..{n - 1}")
+        if not (self.time_constants > 0).all():
+            raise InvalidInput(f"time_constants must be positive, got {self.time_constants.min():g} s")
+        # The exact integrator of exponential synapses divides by 1/tau_syn - 1/tau_m.
+        close = np.abs(self.time_constants - self.synaptic_time_constant) < 1e-6 * self.synaptic_time_constant
+        if close.any():
+            raise InvalidInput(
+                f"time constant {self.time_constants[close][0]:g} s of neuron {int(np.argmax(close))} equals the "
+                "synaptic one, where the exact integration of the LIF is singular; change one of them by 1e-5 or more"
+            )
+        check_timing(self.spike_timing, self.synaptic_time_constant)
+        if self.spike_timing != "grid" and self.refractory_period < 2 * self.dt:
+            raise InvalidInput(
+                f"{self.spike_timing} spikes need a refractory period of at least two steps ({2e3 * self.dt:g} ms), "
+                f"got {1e3 * self.refractory_period:g} ms; lower dt"
+            )
+        if self.spike_timing != "grid" and self.delays is not None and (self.delays >= self.refractory_period).any():
+            raise InvalidInput(
+                f"{self.spike_timing} spikes need delays below the refractory period ({1e3 * self.refractory_period:g} "
+                f"ms), got {1e3 * self.delays.max():g} ms; use spike_timing='grid'"
+            )
+        if self.delays is not None and (self.delays < 0).any():
+            raise InvalidInput(f"delays must not be negative, got {self.delays.min():g} s")
+
+    @property
+    def has_delta_synapses(self) -> bool:
+        """Whether a spike moves the potential of its targets at once."""
+        return self.synaptic_time_constant == 0
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons N, silent ones included."""
+        return int(self.time_constants.size)
+
+    @property
+    def n_synapses(self) -> int:
+        """Number of synapses S."""
+        return int(self.weights.size)
+
+    @property
+    def n_alive(self) -> int:
+        """Number of neurons that have not been silenced."""
+        return int(self.alive.sum())
+
+    def __repr__(self) -> str:
+        silent = self.n_neurons - self.n_alive
+        return f"NetworkSpec({self.model}, {self.n_neurons} neurons ({silent} silent), {self.n_synapses} synapses)"
+
+    def of_synapses(self, index: np.ndarray) -> NetworkSpec:
+        """Return the network with only the synapses `index` (a mask or an index array)."""
+        return replace(
+            self,
+            pre=self.pre[index],
+            post=self.post[index],
+            weights=self.weights[index],
+            delays=None if self.delays is None else self.delays[index],
+            plasticity=None if self.plasticity is None else self.plasticity.of_synapses(index),
+        )
+
+    def of_neurons(self, kept: np.ndarray) -> NetworkSpec:
+        """Return the network of the neurons in the mask `kept`, renumbered in order, and the synapses among them."""
+        kept = checks.array("kept", kept, shape=(self.n_neurons,), dtype=bool)
+        if not kept.any():
+            raise InvalidInput("no neuron would be left; keep at least one")
+        number = np.cumsum(kept) - 1
+        inner = self.of_synapses(kept[self.pre] & kept[self.post])
+        return replace(
+            inner,
+            pre=number[inner.pre],
+            post=number[inner.post],
+            **{name: getattr(self, name)[kept] for name in _NEURON_ARRAYS},
+        )
+
+    def with_timing(self, spike_timing: str) -> NetworkSpec:
+        """Return the same network with another `spike_timing`."""
+        return replace(self, spike_timing=spike_timing)
+
+    def compacted(self) -> NetworkSpec:
+        """Return the network without its silent neurons."""
+        return self.of_neurons(self.alive)
+
+    def replicated(self, copies: int) -> NetworkSpec:
+        """Return `copies` uncoupled copies side by side: copy b owns neurons b N .. (b + 1) N - 1."""
+        copies = checks.count("copies", copies)
+        block = np.repeat(np.arange(copies) * self.n_neurons, self.n_synapses)
+        tiled = self.of_synapses(np.tile(np.arange(self.n_synapses), copies))
+        grown: dict[str, Any] = {name: np.tile(getattr(self, name), copies) for name in _NEURON_ARRAYS}
+        return replace(tiled, pre=tiled.pre + block, post=tiled.post + block, **grown)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the network as named arrays, from which `from_arrays` makes it again."""
+        arrays: dict[str, np.ndarray] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, STDP):
+                arrays |= {f"stdp_{f.name}": np.asarray(getattr(value, f.name)) for f in fields(value)}
+            elif value is not None:
+                arrays[field.name] = np.asarray(value)
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Return the network that `to_arrays` was called on."""
+        values: dict[str, Any] = {name: value.item() if value.ndim == 0 else value for name, value in arrays.items()}
+        stdp = {name.removeprefix("stdp_"): values.pop(name) for name in list(values) if name.startswith("stdp_")}
+        return cls(**values, plasticity=STDP(**stdp) if stdp else None)
+
+    def save(self, path: str | os.PathLike[str], *, compress: bool = True, note: str = "") -> None:
+        """Write the network, and a note if there is one, to `path`, whole or not at all.
+
+        The file is an ``.npz`` without pickled objects.
+        """
+        content: dict[str, Any] = {"format": _FORMAT}
+        if note:
+            content["note"] = note
+        content |= self.to_arrays()
+        with files.replacing(path) as temporary:
+            (np.savez_compressed if compress else np.savez)(temporary, allow_pickle=False, **content)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a network that `save` wrote.
+
+        Raises
+        ------
+        InvalidInput
+            If the file is missing, truncated, or not such a network.
+        """
+        return cls.load_with_note(path)[0]
+
+    @classmethod
+    def load_with_note(cls, path: str | os.PathLike[str]) -> tuple[Self, str]:
+        """Read a network and its note, as `load` does; the note is empty if it was saved without one."""
+        try:
+            with zipfile.ZipFile(path) as archive:
+                # Damage shows here, and not as whatever NumPy makes of it.
+                if damaged := archive.testzip():
+                    raise zipfile.BadZipFile(f"{damaged} is damaged")
+            with np.load(path, allow_pickle=False) as stored:
+                content = {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            raise InvalidInput(f"{os.fspath(path)!r} cannot be read as a network file ({error})") from error
+        if content.pop("format", np.array(-1)).tolist() != _FORMAT:
+            raise InvalidInput(f"{os.fspath(path)!r} is not an lnpbrian network of format {_FORMAT}; save it again")
+        note = str(content.pop("note", ""))
+        try:
+            return cls.from_arrays(content), note
+        except (TypeError, AttributeError) as error:
+            raise InvalidInput(f"{os.fspath(path)!r} lacks a part of a network ({error})") from error
+
+
+class RecurrentNetwork(LiveNetwork):
+    """The Brian2 network of a `NetworkSpec`, in runtime mode.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        What to build.
+    plastic : bool, default True
+        Whether synapses with `spec.plasticity` learn; False builds them with fixed weights.
+    name : str, default "lnpbrian"
+        Prefix of the names of the Brian2 objects; two networks that run inside one ``Network`` need two prefixes.
+
+    Attributes
+    ----------
+    network, neurons, synapses
+        The live Brian2 objects. ``neurons.I_ext`` is the external drive, free for anything to write to.
+    """
+
+    def __init__(self, spec: NetworkSpec, *, plastic: bool = True, name: str = "lnpbrian") -> None:
+        neurons, synapses = build_objects(spec, plastic=plastic, name=name)
+        super().__init__(
+            Network(neurons, synapses, name=f"{name}_network"),
+            synapses,
+            time_constant="tau_m",
+            input={"alive": False, "I_bias": 0.0},
+            namespace={},
+        )
+        self.neurons = neurons
+        self.synapses = synapses
+        self._built_from = spec
+
+    @property
+    def alive(self) -> np.ndarray:
+        """Mask of the neurons that have not been silenced, shape (N,)."""
+        return np.array(self.neurons.alive_[:])
+
+    def state_values(self) -> np.ndarray:
+        """Return the potentials, which off the time grid tell held neurons apart; shape (N,)."""
+        compared = "v" if self._built_from.spike_timing == "grid" else "virtual_v"
+        return np.array(self.neurons.state(compared, use_units=False)[:])
+
+    def state_scales(self) -> np.ndarray:
+        """Return ones, shape (N,): potentials are in units of the threshold."""
+        return np.ones(self.n_neurons)
+
+    def set_time_constants(self, time_constants: np.ndarray) -> None:
+        """Give the neurons other membrane time constants, shape (N,), in seconds."""
+        checked = replace(self._built_from, time_constants=time_constants)
+        self.time_constants = checked.time_constants.copy()
+        _set_time_constants(self.neurons, checked)
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The network as it is now: a new frozen spec with everything that may have been edited.
+
+        These are synapses, weights, constants of plasticity, time constants, biases and silent neurons.
+        """
+        built, neurons, synapses = self._built_from, self.neurons, self.synapses
+        plasticity = None
+        if built.plasticity is not None and "eta_plus" in synapses.variables:
+            names = ("tau_plus", "tau_minus", "eta_plus", "eta_minus")
+            constants: dict[str, Any] = {
+                name: np.array(synapses.get_states([name], units=False)[name]) for name in names
+            }
+            constants |= {name: float(getattr(synapses, name)[:]) for name in ("w_min", "w_max")}
+            plasticity = replace(built.plasticity, **constants)
+        return replace(
+            built,
+            time_constants=self.time_constants,
+            bias=np.array(neurons.I_bias_[:]),
+            alive=np.array(neurons.alive_[:]),
+            pre=np.array(synapses.i[:]),
+            post=np.array(synapses.j[:]),
+            weights=np.array(synapses.w_[:]),
+            delays=None if built.delays is None else np.array(synapses.delay_[:]),
+            plasticity=plasticity,
+        )
+
+
+def _dynamics(spec: NetworkSpec) -> _Dynamics:
+    return _DYNAMICS["delta" if spec.has_delta_synapses else "exponential", spec.spike_timing]
+
+
+def build_objects(spec: NetworkSpec, *, plastic: bool, name: str) -> tuple[NeuronGroup, Synapses]:
+    """Return the Brian2 objects of `spec` on whatever device is set; standalone ones can be run, but not edited."""
+    neurons = _build_neurons(spec, name)
+    return neurons, _build_synapses(spec, neurons, name, plastic)
+
+
+def neuron_group(spec: NetworkSpec, name: str, *, extra: str = "") -> NeuronGroup:
+    """Return the neurons of `spec` without any of its arrays; `extra` declares more variables."""
+    dynamics = _dynamics(spec)
+    on_grid = spec.spike_timing == "grid"
+    tau_syn = spec.synaptic_time_constant
+    neurons = NeuronGroup(
+        spec.n_neurons,
+        dynamics.neurons + extra,
+        threshold="v >= 1 and alive",
+        reset=dynamics.reset,
+        refractory=spec.refractory_period * second if on_grid else False,
+        method="exact",
+        dt=spec.dt * second,
+        namespace={"tau_syn": tau_syn * second, "t_ref": spec.refractory_period * second},
+        name=f"{name}_neurons",
+    )
+    if not on_grid:
+        # Targets need the overshoot of the spike they receive.
+        neurons.resetter["spike"].when = "before_synapses"
+        neurons.release = -1 * second
+        neurons.slope = 1 * Hz
+    return neurons
+
+
+def _build_neurons(spec: NetworkSpec, name: str) -> NeuronGroup:
+    neurons = neuron_group(spec, name)
+    _set_time_constants(neurons, spec)
+    neurons.I_bias = spec.bias
+    neurons.v = np.where(spec.alive, spec.initial_potential, 0)
+    neurons.dale = np.where(spec.excitatory, 1, -1)
+    neurons.alive = spec.alive
+    return neurons
+
+
+def _set_time_constants(neurons: NeuronGroup, spec: NetworkSpec) -> None:
+    neurons.tau_m = spec.time_constants * second
+    if spec.spike_timing != "grid":
+        tau_syn = spec.synaptic_time_constant
+        neurons.kappa = tau_syn / (tau_syn - spec.time_constants)
+
+
+def synapse_group(spec: NetworkSpec, neurons: NeuronGroup, name: str, *, plastic: bool, extra: str = "") -> Synapses:
+    """Return the synapses of `spec` before any of them is made; `extra` declares more variables."""
+    equations, on_post = SYNAPSE_EQUATIONS, None
+    on_pre = _dynamics(spec).on_pre
+    namespace = {"tau_syn": spec.synaptic_time_constant * second, "t_ref": spec.refractory_period * second}
+    if plastic:
+        if spec.spike_timing == "precise":
+            raise InvalidInput("plastic synapses need spike_timing 'grid' or 'interpolated'; use plastic=False")
+        equations, on_pre, on_post = STDP_EQUATIONS, f"\n{on_pre}{STDP_ON_PRE}", STDP_ON_POST
+    synapses = Synapses(
+        neurons,
+        neurons,
+        equations + extra,
+        on_pre=on_pre,
+        on_post=on_post,
+        dt=spec.dt * second,
+        namespace=namespace,
+        name=f"{name}_synapses",
+    )
+    if spec.spike_timing == "precise":
+        synapses.advance.order = -1
+    return synapses
+
+
+def _build_synapses(spec: NetworkSpec, neurons: NeuronGroup, name: str, plastic: bool) -> Synapses:
+    stdp = spec.plasticity if plastic else None
+    synapses = synapse_group(spec, neurons, name, plastic=stdp is not None)
+    if spec.n_synapses == 0:
+        synapses.connect(condition=False)
+        return synapses
+    synapses.connect(i=spec.pre, j=spec.post)
+    synapses.w = spec.weights
+    if stdp is not None:
+        synapses.tau_plus = stdp.tau_plus * second
+        synapses.tau_minus = stdp.tau_minus * second
+        synapses.eta_plus = stdp.eta_plus
+        synapses.eta_minus = stdp.eta_minus
+        synapses.w_min, synapses.w_max, synapses.learning = stdp.w_min, stdp.w_max, 1
+    if spec.delays is not None:
+        synapses.delay = spec.delays * second
+        if spec.spike_timing == "precise":
+            synapses.advance.delay = spec.delays * second
+    return synapses

@@ -1,0 +1,565 @@
+"""What pruning is compared with: other ways to a small network, and forecasters that need none.
+
+Networks keep their N neurons: those that are gone are silent and have no synapses, so that an input keeps its numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
+from lnpbrian.learning.metrics import nrmse
+from lnpbrian.learning.tasks import ForecastTask
+from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.pruning.noise import excitability_shift
+from lnpbrian.pruning.options import PruneOptions
+
+__all__ = [
+    "ActivityPruning",
+    "ActivityStep",
+    "activity_pruning",
+    "autoregression",
+    "iterative_magnitude_pruning",
+    "magnitude_pruning",
+    "next_generation_reservoir",
+    "noise_pruning_without_lyapunov",
+    "random_network",
+    "silence",
+    "uncoupled",
+]
+
+
+def silence(spec: NetworkSpec, neurons: np.ndarray) -> NetworkSpec:
+    """Return the network with some neurons silent and without synapses.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    neurons : ndarray
+        Mask of shape (N,), or indices in 0..N-1.
+
+    Raises
+    ------
+    InvalidInput
+        If `neurons` is neither.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> spec = silence(HRSNN(20, 0.5, check_rate=False).spec, [3, 4])
+    >>> np.flatnonzero(~spec.alive), bool(np.isin([3, 4], [spec.pre, spec.post]).any())
+    (array([3, 4]), False)
+    """
+    chosen = np.asarray(neurons)
+    if chosen.dtype == bool:
+        chosen = np.flatnonzero(checks.array("neurons", chosen, shape=(spec.n_neurons,), dtype=bool))
+    elif chosen.size == 0:
+        chosen = np.zeros(0, dtype=np.intp)
+    elif not np.issubdtype(chosen.dtype, np.integer) or chosen.min() < 0 or chosen.max() >= spec.n_neurons:
+        raise InvalidInput(
+            f"neurons must be a mask ({spec.n_neurons},) or indices in 0..{spec.n_neurons - 1}, got "
+            f"{chosen.min()}..{chosen.max()} of type {chosen.dtype}"
+        )
+    alive = spec.alive.copy()
+    alive[chosen] = False
+    return replace(spec.of_synapses(alive[spec.pre] & alive[spec.post]), alive=alive)
+
+
+def uncoupled(spec: NetworkSpec, *, rates: np.ndarray | None = None) -> NetworkSpec:
+    """Return the same neurons without any synapse, as a reservoir whose only memory is that of its neurons.
+
+    `rates` as for `random_network`.
+    """
+    return _compensated(spec.of_synapses(np.zeros(spec.n_synapses, dtype=bool)), spec, rates)
+
+
+def random_network(
+    spec: NetworkSpec,
+    *,
+    n_neurons: int,
+    n_synapses: int,
+    rng: np.random.Generator,
+    rates: np.ndarray | None = None,
+) -> NetworkSpec:
+    """Return an Erdos-Renyi network of a given size, made of neurons and weights of `spec`.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The unpruned network.
+    n_neurons, n_synapses : int
+        Surviving neurons, drawn such that the fraction of excitatory ones is kept, and synapses between them, each pair
+        of neurons at most once.
+    rng : numpy.random.Generator
+    rates : ndarray, shape (N,), optional
+        Rates in Hz of the unpruned network. With them the bias makes up for the mean input that a neuron has lost, as
+        in `lnpbrian.pruning.noise`.
+
+    Returns
+    -------
+    NetworkSpec
+        A weight is drawn from those of the presynaptic neuron's sign; constants of plasticity come with it.
+
+    Raises
+    ------
+    InvalidInput
+        If there are not as many neurons, or not as many pairs of them.
+
+    Notes
+    -----
+    arXiv 2403.03409, section 4.1 and figure 3(c).
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> full = HRSNN(50, 0.2, check_rate=False).spec
+    >>> small = random_network(full, n_neurons=20, n_synapses=30, rng=np.random.default_rng(0))
+    >>> small.n_alive, small.n_synapses, int(small.excitatory[small.alive].sum())
+    (20, 30, 16)
+    """
+    checks.generator("rng", rng)
+    n_neurons, n_synapses = _sizes(spec, n_neurons, n_synapses, edges=n_neurons * (n_neurons - 1))
+    living = np.flatnonzero(spec.alive)
+    excitatory = living[spec.excitatory[living]]
+    inhibitory = living[~spec.excitatory[living]]
+    n_excitatory = min(max(round(n_neurons * excitatory.size / living.size), n_neurons - inhibitory.size), n_neurons)
+    kept = np.concatenate(
+        [
+            rng.choice(excitatory, n_excitatory, replace=False),
+            rng.choice(inhibitory, n_neurons - n_excitatory, replace=False),
+        ]
+    )
+    kept.sort()
+    slots = np.sort(rng.choice(n_neurons * (n_neurons - 1), n_synapses, replace=False))
+    row, column = np.divmod(slots, max(n_neurons - 1, 1))
+    pre, post = kept[row], kept[column + (column >= row)]
+    donors = np.empty(n_synapses, dtype=np.intp)
+    for sign in (True, False):
+        wanted, known = spec.excitatory[pre] == sign, np.flatnonzero(spec.excitatory[spec.pre] == sign)
+        if wanted.any():
+            if known.size == 0:
+                raise InvalidInput("the network has no synapse of one sign to draw weights from; use a denser one")
+            donors[wanted] = rng.choice(known, int(wanted.sum()))
+    alive = np.zeros(spec.n_neurons, dtype=bool)
+    alive[kept] = True
+    made = replace(spec.of_synapses(donors), pre=pre, post=post, alive=alive)
+    return _compensated(made, spec, rates)
+
+
+def magnitude_pruning(
+    spec: NetworkSpec, *, n_neurons: int, n_synapses: int, rates: np.ndarray | None = None
+) -> NetworkSpec:
+    """Keep the neurons with the largest sums of weights' magnitudes, and then the largest weights among them.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The unpruned network.
+    n_neurons, n_synapses : int
+        Surviving neurons and synapses.
+    rates : ndarray, shape (N,), optional
+        As for `random_network`.
+
+    Returns
+    -------
+    NetworkSpec
+
+    Raises
+    ------
+    InvalidInput
+        If there are not as many neurons, or not as many synapses between those that are kept.
+
+    Notes
+    -----
+    The sum of a neuron goes over its synapses in both directions. Of equal sums the neuron with fewer synapses goes,
+    then the first; of equal weights the later one.
+    """
+    n_neurons, n_synapses = _sizes(spec, n_neurons, n_synapses, edges=spec.n_synapses)
+    size = np.abs(spec.weights)
+    n = spec.n_neurons
+    strength = np.bincount(spec.pre, size, minlength=n) + np.bincount(spec.post, size, minlength=n)
+    inner = silence(spec, _lowest(strength, spec, spec.n_alive - n_neurons))
+    if inner.n_synapses < n_synapses:
+        raise InvalidInput(
+            f"the {n_neurons} neurons that are kept have {inner.n_synapses} synapses between them, not {n_synapses}; "
+            "keep more neurons or fewer synapses"
+        )
+    # Stable: of equals the first is kept.
+    order = np.argsort(-np.abs(inner.weights), kind="stable")[:n_synapses]
+    return _compensated(inner.of_synapses(np.sort(order)), spec, rates)
+
+
+def noise_pruning_without_lyapunov(options: PruneOptions) -> PruneOptions:
+    """Return the options with weights in place of Lyapunov exponents in step I (Moore and Chaudhuri 2020).
+
+    >>> noise_pruning_without_lyapunov(PruneOptions()).noise.edge_strength
+    'weight'
+    """
+    return replace(options, noise=replace(options.noise, edge_strength="weight"))
+
+
+@dataclass(frozen=True)
+class ActivityStep:
+    """The network after an iteration of `activity_pruning`; iteration 0 is the network as it came.
+
+    Attributes
+    ----------
+    iteration, neurons, synapses : int
+        Survivors.
+    operations : float
+        Synaptic operations a second.
+    performance : float or None
+        None where none is measured.
+    """
+
+    iteration: int
+    neurons: int
+    synapses: int
+    operations: float
+    performance: float | None
+
+
+@dataclass(frozen=True, repr=False)
+class ActivityPruning:
+    """A network that was pruned and trained in turns.
+
+    Attributes
+    ----------
+    spec : NetworkSpec
+        What is left.
+    history : tuple of ActivityStep
+        One entry per iteration, the start included.
+    status : str
+        How it ended.
+    """
+
+    spec: NetworkSpec
+    history: tuple[ActivityStep, ...]
+    status: str
+
+    def __repr__(self) -> str:
+        return f"ActivityPruning({self.spec.n_alive} neurons, {self.spec.n_synapses} synapses; {self.status})"
+
+
+def activity_pruning(
+    spec: NetworkSpec,
+    *,
+    activity: Callable[[NetworkSpec], np.ndarray],
+    retrain: Callable[[NetworkSpec], NetworkSpec],
+    prune_rate: float = 0.1,
+    iterations: int = 100,
+    operations: float | None = None,
+    performance: Callable[[NetworkSpec], float] | None = None,
+    minimum_neurons: int = 10,
+    compensate: bool = False,
+    each: Callable[[int, NetworkSpec], None] | None = None,
+) -> ActivityPruning:
+    """Remove the least active neurons and train what is left, again and again.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network to start from.
+    activity : callable
+        Returns the rates of the neurons (N,) in Hz.
+    retrain : callable
+        Returns the network after training, with the same neurons alive and at most the same synapses.
+    prune_rate : float
+        Fraction of the surviving neurons that an iteration removes, in (0, 1).
+    iterations : int
+        Largest number of iterations.
+    operations : float, optional
+        Stop with the first network that makes at most so many synaptic operations a second. The last iteration removes
+        no more neurons than that takes at the rates before it.
+    performance : callable, optional
+        The larger the better, positive for the unpruned network. Pruning stops before a network that has less than a
+        tenth of that.
+    minimum_neurons : int
+        Pruning never leaves fewer.
+    compensate : bool
+        Before training, let the bias make up for the mean input that the neurons have lost, as in `noise`.
+    each : callable, optional
+        Called with the number of the iteration and the network, the start included.
+
+    Returns
+    -------
+    ActivityPruning
+
+    Raises
+    ------
+    InvalidInput
+        If a number is out of range, or a callable returns something else than is described here.
+
+    Notes
+    -----
+    arXiv 2403.03409, algorithm 4. Of equally active neurons those with fewer synapses go first, then the first ones.
+    """
+    rate = checks.real("prune_rate", prune_rate, above=0, below=1)
+    iterations = checks.count("iterations", iterations)
+    fewest = checks.count("minimum_neurons", minimum_neurons)
+    goal = -1.0 if operations is None else checks.real("operations", operations, at_least=0)
+    score = first = None if performance is None else checks.real("performance", performance(spec), above=0)
+    rates = _measured(activity, spec)
+    history: list[ActivityStep] = []
+
+    def ended(status: str) -> ActivityPruning:
+        return ActivityPruning(spec, tuple(history), status)
+
+    for k in range(iterations + 1):
+        history.append(ActivityStep(k, spec.n_alive, spec.n_synapses, _operations(spec, rates), score))
+        if each is not None:
+            each(k, spec)
+        if history[-1].operations <= goal:
+            return ended("as few operations as were asked for")
+        number = min(max(1, round(rate * spec.n_alive)), spec.n_alive - fewest)
+        if number <= 0:
+            return ended(f"no more than {fewest} neurons were left")
+        if k == iterations:
+            break
+        order = _lowest(rates, spec, number)
+        if _operations(silence(spec, order), rates) <= goal:
+            order = order[: _enough(spec, order, rates, goal)]
+        smaller = silence(spec, order)
+        smaller = _retrained(retrain, _compensated(smaller, spec, rates) if compensate else smaller)
+        if performance is not None and first is not None:
+            score = checks.real("performance", performance(smaller))
+            if score < 0.1 * first:
+                return ended("the next network would perform less than a tenth as well")
+        spec, rates = smaller, _measured(activity, smaller)
+    return ended("all iterations were done")
+
+
+def iterative_magnitude_pruning(
+    spec: NetworkSpec,
+    *,
+    n_synapses: int,
+    retrain: Callable[[NetworkSpec], NetworkSpec],
+    iterations: int = 10,
+    activity: Callable[[NetworkSpec], np.ndarray] | None = None,
+) -> NetworkSpec:
+    """Remove the smallest weights in equal ratios and train what is left, again and again; neurons stay.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    n_synapses : int
+        Number of synapses at the end.
+    retrain : callable
+        Returns the network after training, with the same neurons alive and the same number of synapses.
+    iterations : int
+    activity : callable, optional
+        Returns the rates of the neurons (N,) in Hz. With it the bias makes up for lost input before training.
+
+    Returns
+    -------
+    NetworkSpec
+
+    Raises
+    ------
+    InvalidInput
+        If the network has fewer synapses, or a callable returns something else than is described here.
+    """
+    checks.count("n_synapses", n_synapses)
+    _sizes(spec, spec.n_alive, n_synapses, edges=spec.n_synapses)
+    targets = np.geomspace(spec.n_synapses, n_synapses, checks.count("iterations", iterations) + 1)[1:]
+    for target in targets.round().astype(int):
+        rates = None if activity is None else _measured(activity, spec)
+        smaller = magnitude_pruning(spec, n_neurons=spec.n_alive, n_synapses=int(target), rates=rates)
+        spec = _retrained(retrain, smaller)
+    return spec
+
+
+def _measured(activity: Callable[[NetworkSpec], np.ndarray], spec: NetworkSpec) -> np.ndarray:
+    return checks.array("rates from activity", activity(spec), shape=(spec.n_neurons,))
+
+
+def _retrained(retrain: Callable[[NetworkSpec], NetworkSpec], spec: NetworkSpec) -> NetworkSpec:
+    trained = retrain(spec)
+    checks.instance("the result of retrain", trained, NetworkSpec, "return the network after training")
+    if not np.array_equal(trained.alive, spec.alive) or trained.n_synapses > spec.n_synapses:
+        raise InvalidInput(f"retrain must leave neurons and synapses as they are, got {trained!r} of {spec!r}")
+    return trained
+
+
+def _enough(spec: NetworkSpec, order: np.ndarray, rates: np.ndarray, goal: float) -> int:
+    """Return how many of the neurons in `order` must go for the goal, by bisection: operations only fall."""
+    few, enough = 0, len(order)
+    while enough - few > 1:
+        middle = (few + enough) // 2
+        reached = _operations(silence(spec, order[:middle]), rates) <= goal
+        few, enough = (few, middle) if reached else (middle, enough)
+    return enough
+
+
+def _sizes(spec: NetworkSpec, n_neurons: int, n_synapses: int, *, edges: int) -> tuple[int, int]:
+    n, m = checks.count("n_neurons", n_neurons), checks.count("n_synapses", n_synapses, minimum=0)
+    if n > spec.n_alive:
+        raise InvalidInput(f"n_neurons must be at most {spec.n_alive}, the neurons of the network; got {n}")
+    if m > edges:
+        raise InvalidInput(f"n_synapses must be at most {edges} here, got {m}")
+    return n, m
+
+
+def _lowest(values: np.ndarray, spec: NetworkSpec, number: int) -> np.ndarray:
+    """Return the `number` living neurons of lowest value; of equals those with fewer synapses, then the first."""
+    degree = np.bincount(spec.pre, minlength=spec.n_neurons) + np.bincount(spec.post, minlength=spec.n_neurons)
+    living = np.flatnonzero(spec.alive)
+    return living[np.lexsort((living, degree[living], np.asarray(values)[living]))[:number]]
+
+
+def _operations(spec: NetworkSpec, rates: np.ndarray) -> float:
+    return float(rates @ np.bincount(spec.pre, minlength=spec.n_neurons))
+
+
+def _compensated(pruned: NetworkSpec, spec: NetworkSpec, rates: np.ndarray | None) -> NetworkSpec:
+    """Return the network with the mean input that its neurons have lost added to their bias."""
+    if rates is None:
+        return pruned
+    checks.array("rates", rates, shape=(spec.n_neurons,))
+    # A spike brings a current of w tau_syn in total, or moves the potential of its target by w.
+    gain = spec.synaptic_time_constant or spec.time_constants
+
+    def without(network: NetworkSpec) -> np.ndarray:
+        """Return the shift of the mean input if all synapses went."""
+        nothing = np.zeros(network.n_synapses)
+        return excitability_shift(
+            network.pre, network.post, network.weights, pruned_weights=nothing, rates=rates, gain=gain
+        )
+
+    return replace(pruned, bias=pruned.bias - np.where(pruned.alive, without(spec) - without(pruned), 0.0))
+
+
+# ------------------------------------------------------------------------------------------------- without a network
+
+
+def autoregression(task: ForecastTask, lags: int, *, ridge: float | None = None) -> np.ndarray:
+    """Forecast every window with a linear law of the last samples.
+
+    Parameters
+    ----------
+    task : ForecastTask
+        W windows. The law is fitted on the training part of each, or on the stretches `fit` of a task that has them.
+    lags : int
+        Number of samples in the law, at most `task.warm_up` + 1.
+    ridge : float, optional
+        Penalty of its squared coefficients, above 0. By default 1e-8, or the one of a few decades that forecasts the
+        validation part of the task best.
+
+    Returns
+    -------
+    ndarray, shape (W, horizon, D)
+        z-scored as the task.
+
+    Raises
+    ------
+    InvalidInput
+        If the warm-up is too short for the lags.
+
+    Notes
+    -----
+    What predicts one step best may not be stable when it is fed back, as explicit multistep methods of the highest
+    order are not (Dahlquist 1956, doi:10.7146/math.scand.a-10454); the penalty is then what keeps the forecast bounded.
+
+    Examples
+    --------
+    A line goes on:
+
+    >>> z = np.arange(30.0).reshape(1, 30, 1) / 10
+    >>> task = ForecastTask("line", z, 26, 2, np.zeros(1), np.ones(1), np.ones(1))
+    >>> autoregression(task, 2).ravel().round(6)
+    array([2.6, 2.7, 2.8, 2.9])
+    """
+    return _closed_loop(task, lambda past: past, checks.count("lags", lags), ridge)
+
+
+def next_generation_reservoir(task: ForecastTask, *, ridge: float | None = None) -> np.ndarray:
+    """Forecast every window with a linear law of the last two samples and all products of two of their values.
+
+    Parameters
+    ----------
+    task, ridge
+        As for `autoregression`.
+
+    Returns
+    -------
+    ndarray, shape (W, horizon, D)
+
+    Raises
+    ------
+    InvalidInput
+        If the task has no warm-up.
+
+    Notes
+    -----
+    Gauthier et al. 2021, doi:10.1038/s41467-021-25801-2.
+    """
+
+    def features(past: np.ndarray) -> np.ndarray:
+        i, j = np.triu_indices(past.shape[-1])
+        return np.concatenate([past, past[..., i] * past[..., j]], axis=-1)
+
+    return _closed_loop(task, features, 2, ridge)
+
+
+# Forecasts are held within this many standard deviations, so that a law that runs away stays finite.
+LIMIT = 10.0
+RIDGE = 1e-8
+RIDGES = tuple(10.0**k for k in range(-8, 1))
+
+
+def _closed_loop(
+    task: ForecastTask, features: Callable[[np.ndarray], np.ndarray], lags: int, ridge: float | None
+) -> np.ndarray:
+    """Fit increments on features of the last samples (..., lags D), newest first, and feed forecasts back."""
+    checks.instance("task", task, ForecastTask, "make one with short_protocol(...)")
+    if task.warm_up < lags - 1:
+        raise InvalidInput(f"{lags} lags need a warm-up of at least {lags - 1} samples, got {task.warm_up}; lower lags")
+
+    if ridge is not None:
+        checks.real("ridge", ridge, above=0)
+    elif task.fit is None or task.validation is None:
+        ridge = RIDGE
+    else:
+        ridge = _best_ridge(task, features, lags)
+
+    def rows(past: np.ndarray) -> np.ndarray:
+        x = features(past.reshape(*past.shape[:-2], -1))
+        return np.concatenate([x, np.ones((*x.shape[:-1], 1))], axis=-1)
+
+    def law(parts: np.ndarray) -> np.ndarray:
+        """Return the coefficients (F, D) fitted on stretches (M, T, D)."""
+        past = np.moveaxis(sliding_window_view(parts[:, :-1], lags, axis=1), -1, 2)[:, task.warm_up - lags + 1 :, ::-1]
+        x = rows(past).reshape(-1, rows(past[0, 0]).size)
+        y = np.diff(parts, axis=1)[:, task.warm_up :].reshape(len(x), -1)
+        return np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ y)
+
+    if task.fit is not None:
+        laws = np.repeat(law(task.fit)[np.newaxis], task.n_windows, axis=0)
+    else:
+        laws = np.array([law(window[np.newaxis, : task.train]) for window in task.windows])
+    past = task.windows[:, task.train - lags : task.train][:, ::-1]
+    prediction = np.empty(task.truth.shape)
+    for n in range(task.horizon):
+        step = np.einsum("wf,wfd->wd", rows(past), laws)
+        prediction[:, n] = np.clip(past[:, 0] + step, -LIMIT, LIMIT)
+        past = np.concatenate([prediction[:, n : n + 1], past[:, :-1]], axis=1)
+    return prediction
+
+
+def _best_ridge(task: ForecastTask, features: Callable[[np.ndarray], np.ndarray], lags: int) -> float:
+    """Return the penalty whose closed-loop forecasts of the validation part are best."""
+    assert task.validation is not None
+    shown = task.validation[:, : task.warm_up + task.horizon]
+    trial = replace(task, windows=shown, train=task.warm_up, validation=None)
+    d = trial.judged
+
+    def error(ridge: float) -> float:
+        forecast = _closed_loop(trial, features, lags, ridge)
+        return float(nrmse(forecast[..., d], trial.truth[..., d], trial.sigma[d]).mean())
+
+    return min(RIDGES, key=error)

@@ -1,0 +1,112 @@
+"""Edits of a `LiveNetwork`: what a pruning step decides on one graph, done to the Brian2 objects that it is made of."""
+
+from __future__ import annotations
+
+import numpy as np
+from brian2 import StateMonitor, Synapses
+
+from lnpbrian.checks import InvalidInput
+from lnpbrian.network.brian2_internals import by_name, whole_group
+from lnpbrian.network.live import LiveNetwork, Snapshot
+from lnpbrian.network.structure import duplicate_synapses, remove_synapses, silence_neurons
+from lnpbrian.pruning.delocalise import donor_synapses
+
+__all__ = ["add_like", "keep_synapses", "rehearse", "silence"]
+
+
+def keep_synapses(live: LiveNetwork, keep: np.ndarray) -> None:
+    """Remove all synapses but those of the mask `keep`, shape (S,)."""
+    begin = 0
+    for synapses in live.connections:
+        part = keep[begin : begin + len(synapses)]
+        begin += part.size
+        remove_synapses(synapses, keep=part)
+
+
+def silence(live: LiveNetwork, neurons: np.ndarray) -> None:
+    """Take neurons out: no spikes, no input, and no synapse of any kind from or to them."""
+    for group, indices in live.by_group(neurons):
+        touching = by_name(s for s in live.network.objects if isinstance(s, Synapses) and _touches(s, group.name))
+        silence_neurons(group, indices, synapses=touching, **live.inputs_of(group))
+    live.mark_silenced(neurons)
+
+
+def add_like(
+    live: LiveNetwork, pre: np.ndarray, post: np.ndarray, *, signs: np.ndarray, rng: np.random.Generator
+) -> int:
+    """Add synapses from neurons `pre` to neurons `post` like surviving ones, and return how many.
+
+    A new synapse is like one, drawn at random, that has the sign (N,) of its source and belongs to a Synapses object
+    between the groups of the two neurons. Where there is none, none is added.
+    """
+    weights = live.weights()
+    owner = np.repeat(np.arange(len(live.connections)), [len(s) for s in live.connections])
+    number = np.concatenate([np.arange(len(s)) for s in live.connections])
+    possible = np.array([_holds(live, s, pre, post) for s in live.connections])
+    chosen = np.full(pre.size, -1)
+    for objects in np.unique(possible.T, axis=0):
+        new = np.flatnonzero((objects == possible.T).all(axis=1))
+        pool = np.flatnonzero(objects[owner])
+        # A neuron whose kind has lost all its synapses gets none: there is no weight to take.
+        there = np.isin(signs[pre[new]], [0, *np.unique(np.sign(weights[pool]))]) & (weights[pool] != 0).any()
+        new = new[there]
+        chosen[new] = pool[donor_synapses(pre[new], weights[pool], signs=signs, rng=rng)]
+    for k, synapses in enumerate(live.connections):
+        new = np.flatnonzero((chosen >= 0) & (owner[chosen] == k))
+        if new.size:
+            sources, targets = live.between(synapses)
+            duplicate_synapses(
+                synapses,
+                number[chosen[new]],
+                pre[new] - sources.start,
+                post[new] - targets.start,
+                weight=live.weight_name(synapses) or "",
+            )
+    return int((chosen >= 0).sum())
+
+
+def rehearse(live: LiveNetwork, *, neurons: bool, edges: bool) -> None:
+    """Refuse, before anything is changed, what the edits of pruning could not be done to.
+
+    Parameters
+    ----------
+    live : LiveNetwork
+    neurons, edges : bool
+        Whether neurons are to be pruned, and edges to be added.
+
+    Raises
+    ------
+    InvalidInput
+        With the reason that the first edit that fails gives.
+    """
+    for monitor in live.network.objects:
+        if isinstance(monitor, StateMonitor) and any(monitor.source is s for s in live.connections):
+            raise InvalidInput(
+                f"StateMonitor '{monitor.name}' records synapses of '{monitor.source.name}', any of which may be "
+                "pruned; delete it (copy what it has recorded), and record the surviving ones afterwards"
+            )
+    with Snapshot(live) as before:
+        # Nothing differs yet: an object that cannot be set back shows here.
+        before.restore()
+        try:
+            if edges:
+                pre, post = live.edges()
+                signs = np.zeros(live.n_neurons, dtype=int)
+                add_like(live, pre[:1], post[:1], signs=signs, rng=np.random.default_rng(0))
+            if neurons:
+                silence(live, np.flatnonzero(live.measured & ~live.is_protected)[:1])
+            keep_synapses(live, np.zeros(live.n_synapses, dtype=bool))
+        finally:
+            before.restore()
+
+
+def _holds(live: LiveNetwork, synapses: Synapses, pre: np.ndarray, post: np.ndarray) -> np.ndarray:
+    """Whether each new synapse could be one of `synapses`."""
+    sources, targets = live.between(synapses)
+    return (pre >= sources.start) & (pre < sources.stop) & (post >= targets.start) & (post < targets.stop)
+
+
+def _touches(synapses: Synapses, group: str) -> bool:
+    """Whether a side of `synapses` is the group of that name or a subgroup of it."""
+    # A subgroup holds a proxy of its group, which is not the same object; names are unique within a network.
+    return any(whole_group(side)[0].name == group for side in (synapses.source, synapses.target))

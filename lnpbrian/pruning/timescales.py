@@ -1,0 +1,937 @@
+"""Time constants by Bayesian optimisation on the Lyapunov spectrum (step IV).
+
+Unknown is not each time constant but the law they are drawn from (`laws`). Times are in seconds, exponents in
+1/s. scikit-optimize and POT take a second each to import: the functions that need them import them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache, lru_cache
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from scipy.linalg import eigvalsh
+from scipy.special import ndtr
+
+from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
+from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.pruning.laws import (
+    FAMILIES,
+    GROUNDS,
+    PLASTICITY_LIMITS,
+    Law,
+    Laws,
+    fit_laws,
+    leading_distance,
+    quantile_vector,
+    quantile_vectors,
+    quantiles_at,
+    with_laws,
+)
+
+__all__ = [
+    "LawBounds",
+    "Measurement",
+    "Objective",
+    "ObjectiveOptions",
+    "OptimiserOptions",
+    "SearchSpace",
+    "TimescaleOptimiser",
+    "Trial",
+    "TuningResult",
+    "expected_improvement",
+    "law_kernel",
+    "spectrum_objective",
+    "tune_time_constants",
+]
+
+DISTANCES = ("wasserstein", "sinkhorn")
+
+_SINKHORN_POINTS = 24
+# Smallest eigenvalue of a kernel matrix of ones on the diagonal that rounding explains.
+_ROUNDING = -1e-10
+
+
+# ------------------------------------------------------------------------------------------------------------ objective
+
+
+class Measurement(NamedTuple):
+    """What is measured of a network: its exponents, its mean rate, and the dimension of its tangent space.
+
+    Parameters
+    ----------
+    exponents : array of float, shape (k,), 1/s
+        In any order; -inf for lost directions.
+    rate : float, Hz, at least 0
+        Mean firing rate.
+    dimension : int, optional
+        Number of exponents of the complete spectrum, of which these are the leading ones; by default k.
+    mean : float, 1/s, optional
+        Mean of the complete spectrum, that of the logarithm of the determinant over the dimension, which is known
+        without the other exponents.
+    """
+
+    exponents: np.ndarray
+    rate: float
+    dimension: int | None = None
+    mean: float | None = None
+
+
+@dataclass(frozen=True)
+class ObjectiveOptions:
+    """Weights of the objective.
+
+    Parameters
+    ----------
+    positive_weight : float, at least 0
+        Of a positive largest exponent.
+    rate_weight : float, at least 0
+        Of the drift of the rate.
+    lowest_rate : float, Hz, > 0
+        Rates below it count as it, so that silence costs a finite amount.
+    """
+
+    positive_weight: float = 1.0
+    rate_weight: float = 1.0
+    lowest_rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("positive_weight", "rate_weight"):
+            checks.real(name, getattr(self, name), at_least=0)
+        checks.real("lowest_rate", self.lowest_rate, above=0)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The objective and its terms, each without unit and before its weight.
+
+    Attributes
+    ----------
+    value : float
+        ``distance + positive_weight * positive + rate_weight * drift``.
+    distance : float
+        W2 distance of the spectra over the root mean square of the target's exponents.
+    positive : float
+        The largest exponent, if it is positive, over the same.
+    drift : float
+        |ln(rate/target rate)|.
+    """
+
+    value: float
+    distance: float
+    positive: float
+    drift: float
+
+
+def spectrum_objective(
+    measured: Measurement, target: Measurement, *, options: ObjectiveOptions | None = None
+) -> Objective:
+    """Return how far a network is from a target, in its Lyapunov spectrum and its rate.
+
+    Parameters
+    ----------
+    measured, target : Measurement or (exponents, rate)
+        Of networks of any size. Of two spectra of which only leading parts are known, the part that both know is
+        compared: the uppermost fraction f = min(k/D) of the exponents; and the means of the rest, if both are known.
+    options : ObjectiveOptions, optional
+
+    Returns
+    -------
+    Objective
+
+    Raises
+    ------
+    InvalidInput
+        If exponents or rates are no finite numbers, or all exponents of the target are zero.
+
+    Notes
+    -----
+    W2 is that of `sample_distance`. Where a rest is known by its mean alone, ``f W2(leading)^2 + (1 - f) (difference of
+    the means)^2`` is a lower bound of the square of W2, the best there is, and takes its place; so it is with the root
+    mean square of the target, by which the terms are divided: a relative change of all exponents by a small epsilon and
+    one of the rate by epsilon cost epsilon each. Lost directions (-inf) count as the smallest finite exponent of the
+    two spectra.
+
+    Examples
+    --------
+    >>> target = Measurement(np.array([-10.0, -20.0]), 10.0)
+    >>> spectrum_objective(Measurement(np.array([-11.0, -22.0]), 10.0), target)
+    Objective(value=0.1, distance=0.1, positive=0.0, drift=0.0)
+    """
+    chosen = ObjectiveOptions() if options is None else options
+    (a, n, rate), (b, m, rate0) = _measurement("measured", measured), _measurement("target", target)
+    lowest = min(x[np.isfinite(x)].min() for x in (a, b))
+    a, b = np.maximum(a, lowest), np.maximum(b, lowest)
+    known = min(a.size / n, b.size / m)
+    squares = leading_distance(a, n, b, m) ** 2, float(np.mean(b**2))
+    mean, mean0 = Measurement(*measured).mean, Measurement(*target).mean
+    if known < 1 and mean is not None and mean0 is not None:
+        rest, rest0 = _rest(a, n, mean, known), _rest(b, m, mean0, known)
+        squares = tuple(
+            known * lead + (1 - known) * x**2 for lead, x in zip(squares, (rest - rest0, rest0), strict=True)
+        )
+    scale = float(np.sqrt(squares[1]))
+    if scale == 0:
+        raise InvalidInput("all exponents of the target are zero, so that there is no scale to compare with")
+    distance = float(np.sqrt(squares[0])) / scale
+    positive = max(0.0, float(a[0])) / scale
+    drift = float(abs(np.log(max(rate, chosen.lowest_rate) / max(rate0, chosen.lowest_rate))))
+    value = distance + chosen.positive_weight * positive + chosen.rate_weight * drift
+    return Objective(value, distance, positive, drift)
+
+
+def _rest(leading: np.ndarray, n: int, mean: float, known: float) -> float:
+    """Return the mean of the exponents below the uppermost fraction `known` of n, the largest of which are given."""
+    share = np.clip(known * n - np.arange(leading.size), 0, 1)
+    return (n * mean - float(share @ leading)) / (n * (1 - known))
+
+
+def _measurement(name: str, given: Measurement) -> tuple[np.ndarray, int, float]:
+    exponents, rate, dimension, mean = Measurement(*given)
+    if mean is not None:
+        checks.real(f"{name} mean", mean)
+    values = np.asarray(exponents, dtype=float)
+    lost = values == -np.inf
+    if values.ndim != 1 or lost.all():
+        raise InvalidInput(f"{name} exponents must be a list with at least one finite value, got {exponents!r}")
+    checks.array(f"{name} exponents", values[~lost], shape=(None,))
+    size = values.size if dimension is None else checks.count(f"{name} dimension", dimension, minimum=values.size)
+    return np.sort(values)[::-1], size, checks.real(f"{name} rate", rate, at_least=0)
+
+
+# --------------------------------------------------------------------------------------------------------- search space
+
+
+@dataclass(frozen=True)
+class LawBounds:
+    """Between which values the parameters of a law are searched, evenly in their logarithms.
+
+    Parameters
+    ----------
+    shape, mean : (float, float), > 0
+        Lower and upper bound; a parameter with equal bounds is fixed.
+    family : {"gamma", "lognormal"}
+
+    Raises
+    ------
+    InvalidInput
+        If a bound is not positive, or the lower one is above the upper one.
+    """
+
+    shape: tuple[float, float] = (1.0, 10.0)
+    mean: tuple[float, float] = (5e-3, 80e-3)
+    family: str = "gamma"
+
+    def __post_init__(self) -> None:
+        checks.choice("family", self.family, FAMILIES)
+        for name in ("shape", "mean"):
+            low, high = (
+                float(x)
+                for x in checks.array(name, getattr(self, name), shape=(2,), remedy="give its lower and upper bound")
+            )
+            if not 0 < low <= high:
+                raise InvalidInput(
+                    f"{name} must be bounded by two positive numbers, the lower one first, got ({low:g}, {high:g})"
+                )
+            object.__setattr__(self, name, (low, high))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON types."""
+        return {"shape": list(self.shape), "mean": list(self.mean), "family": self.family}
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """All laws that are searched.
+
+    Parameters
+    ----------
+    time_constants : LawBounds or sequence of LawBounds
+        One for the whole network, or one per cluster.
+    tau_plus, tau_minus, eta_plus, eta_minus : LawBounds, optional
+        For the constants of STDP that are tuned too.
+
+    Raises
+    ------
+    InvalidInput
+        If nothing is left to search.
+
+    Examples
+    --------
+    >>> space = SearchSpace(LawBounds(shape=(3, 3), mean=(0.01, 0.04)))
+    >>> space.dimension
+    1
+    >>> space.laws([0.5])
+    Laws(time_constants=(GammaLaw(shape=3.0, mean=0.02...),), ...)
+    """
+
+    time_constants: tuple[LawBounds, ...] = (LawBounds(),)
+    tau_plus: LawBounds | None = None
+    tau_minus: LawBounds | None = None
+    eta_plus: LawBounds | None = None
+    eta_minus: LawBounds | None = None
+
+    def __post_init__(self) -> None:
+        given: Any = self.time_constants
+        object.__setattr__(self, "time_constants", (given,) if isinstance(given, LawBounds) else tuple(given))
+        for bounds in self._listed():
+            if not isinstance(bounds, LawBounds):
+                raise InvalidInput(f"a search space is made of LawBounds, got {type(bounds).__name__}")
+        if not self.time_constants or self.dimension == 0:
+            raise InvalidInput("there is nothing to search: every bound is fixed, or there are none")
+
+    @classmethod
+    def around(cls, laws: Laws, *, mean: float = 2.0, shape: float = 2.0) -> Self:
+        """Return the space between 1/factor and factor times the parameters of `laws`; a factor of 1 fixes them."""
+        factors = {
+            "mean": checks.real("mean", mean, at_least=1),
+            "shape": checks.real("shape", shape, at_least=1),
+        }
+
+        def bounds(law: Law) -> LawBounds:
+            around = {name: (getattr(law, name) / f, getattr(law, name) * f) for name, f in factors.items()}
+            return LawBounds(family=law.family, **around)
+
+        others = {name: getattr(laws, name) for name in PLASTICITY_LIMITS}
+        return cls(
+            tuple(bounds(law) for law in laws.time_constants),
+            **{name: bounds(law) for name, law in others.items() if law is not None},
+        )
+
+    def _listed(self) -> tuple[LawBounds, ...]:
+        others = (getattr(self, name) for name in PLASTICITY_LIMITS)
+        return (*self.time_constants, *(bounds for bounds in others if bounds is not None))
+
+    def _log_bounds(self) -> np.ndarray:
+        """Logarithms of the bounds, shape (parameters, 2): shape and mean of each law in turn."""
+        return np.log([pair for bounds in self._listed() for pair in (bounds.shape, bounds.mean)])
+
+    @property
+    def dimension(self) -> int:
+        """Number of parameters that are not fixed."""
+        low, high = self._log_bounds().T
+        return int(np.sum(high > low))
+
+    def laws(self, x: object) -> Laws:
+        """Return the laws at a point of the unit cube, shape (dimension,), whose axes are logarithms of parameters."""
+        (parameters,) = self._parameters(checks.array("x", x, shape=(self.dimension,))[np.newaxis])
+        made = [
+            FAMILIES[bounds.family](float(shape), float(mean))
+            for bounds, (shape, mean) in zip(self._listed(), parameters, strict=True)
+        ]
+        n = len(self.time_constants)
+        names = [name for name in PLASTICITY_LIMITS if getattr(self, name) is not None]
+        return Laws(tuple(made[:n]), **dict(zip(names, made[n:], strict=True)))
+
+    def _parameters(self, points: np.ndarray) -> np.ndarray:
+        """Shape and mean of every law at points of the unit cube: (points, dimension) to (points, laws, 2)."""
+        bounds = np.array([pair for bounds in self._listed() for pair in (bounds.shape, bounds.mean)])
+        low, high = np.log(bounds).T
+        free = high > low
+        values = np.tile(low, (len(points), 1))
+        values[:, free] += np.clip(points, 0, 1) * (high - low)[free]
+        # exp(log(x)) is not x: parameters keep to their bounds exactly.
+        return np.clip(np.exp(values), bounds[:, 0], bounds[:, 1]).reshape(len(points), -1, 2)
+
+    def point(self, laws: Laws) -> np.ndarray:
+        """Return the point of the unit cube next to `laws`, shape (dimension,)."""
+        self.check(laws)
+        values = np.log([value for law in laws.listed() for value in (law.shape, law.mean)])
+        low, high = self._log_bounds().T
+        free = high > low
+        return np.clip((values - low)[free] / (high - low)[free], 0, 1)
+
+    def check(self, laws: Laws) -> None:
+        """Refuse laws that are not of the kinds searched here; they may lie outside the bounds."""
+        if not isinstance(laws, Laws):
+            raise InvalidInput(f"laws must be a Laws object, got {type(laws).__name__}")
+        mine, theirs = _kinds(self), _kinds(laws)
+        if mine != theirs:
+            raise InvalidInput(f"the space searches {mine}, the laws are {theirs}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON types."""
+        known = {name: getattr(self, name) for name in PLASTICITY_LIMITS if getattr(self, name) is not None}
+        return {"time_constants": [bounds.to_dict() for bounds in self.time_constants]} | {
+            name: bounds.to_dict() for name, bounds in known.items()
+        }
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """Return the space that `to_dict` wrote."""
+        others = {name: LawBounds(**saved[name]) for name in PLASTICITY_LIMITS if name in saved}
+        return cls(tuple(LawBounds(**bounds) for bounds in saved["time_constants"]), **others)
+
+
+def _kinds(of: SearchSpace | Laws) -> str:
+    said = [f"{len(of.time_constants)} x time_constants ({', '.join(sorted({x.family for x in of.time_constants}))})"]
+    return ", ".join(
+        said + [f"{name} ({getattr(of, name).family})" for name in PLASTICITY_LIMITS if getattr(of, name) is not None]
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ surrogate
+
+
+def law_kernel(laws: Sequence[Law | Laws], *, length_scale: float, ground: str = "log") -> np.ndarray:
+    """Return the Matern-5/2 kernel matrix of laws on their Wasserstein-2 distance.
+
+    Parameters
+    ----------
+    laws : sequence of laws, or of Laws
+        Of several independent laws, the distance is that of their joint law: ``W2^2 = sum_k W2_k^2``.
+    length_scale : float, > 0
+    ground : {"log", "linear"}
+        See `law_distance`; the length scale has the same unit.
+
+    Returns
+    -------
+    array of float, shape (n, n)
+        ``(1 + r + r^2/3) exp(-r)``, ``r = sqrt(5) W2/length_scale``.
+
+    Notes
+    -----
+    W2 is a Euclidean distance of quantile functions here, on which every Matern kernel is positive definite (Bachoc et
+    al. 2018, doi:10.1109/TIT.2017.2762322); on W1, and on W2 in two dimensions, it is not.
+    """
+    from skopt.learning.gaussian_process.kernels import Matern
+
+    scale = checks.real("length_scale", length_scale, above=0)
+    checks.choice("ground", ground, GROUNDS)
+    listed = [law.listed() if isinstance(law, Laws) else (law,) for law in laws]
+    vectors = np.array([np.concatenate([quantile_vector(law, ground) for law in several]) for several in listed])
+    return Matern(scale, nu=2.5)(vectors)
+
+
+@cache
+def sinkhorn_matern() -> Any:
+    """Return the class of the Matern-5/2 kernel on the Sinkhorn divergence of laws given by equally weighted quantiles.
+
+    Not positive definite in general: `check_positive_definite` tells.
+    """
+    from skopt.learning.gaussian_process.kernels import Matern
+
+    class SinkhornMatern(Matern):
+        def __init__(
+            self,
+            length_scale: float = 1.0,
+            length_scale_bounds: tuple[float, float] = (1e-2, 1e2),
+            nu: float = 2.5,
+            regularisation: float = 0.05,
+        ) -> None:
+            super().__init__(length_scale, length_scale_bounds, nu)
+            self.regularisation = regularisation
+
+        def __call__(self, X: np.ndarray, Y: np.ndarray | None = None, eval_gradient: bool = False) -> Any:
+            """Return the kernel matrix, and its derivative by the logarithm of the length scale if asked for."""
+            squared = _sinkhorn_matrix(np.atleast_2d(X), None if Y is None else np.atleast_2d(Y), self.regularisation)
+            r = np.sqrt(5 * squared) / self.length_scale
+            K = (1 + r + r**2 / 3) * np.exp(-r)
+            return (K, (r**2 * (1 + r) * np.exp(-r) / 3)[:, :, np.newaxis]) if eval_gradient else K
+
+    return SinkhornMatern
+
+
+def check_positive_definite(K: np.ndarray) -> None:
+    """Refuse a kernel matrix with a negative eigenvalue."""
+    smallest = float(eigvalsh(K, subset_by_index=(0, 0))[0])
+    if smallest < _ROUNDING:
+        raise InvalidInput(
+            f"the kernel on the Sinkhorn divergence is not positive definite: an eigenvalue is {smallest:.2g}; use "
+            "distance='wasserstein', or change the regularisation"
+        )
+
+
+def _sinkhorn_matrix(X: np.ndarray, Y: np.ndarray | None, regularisation: float) -> np.ndarray:
+    rows = [x.tobytes() for x in X]
+    columns = rows if Y is None else [y.tobytes() for y in Y]
+    result = np.empty((len(rows), len(columns)))
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            result[i, j] = _sinkhorn_divergence(*sorted((row, column)), regularisation)
+    return result
+
+
+@lru_cache(maxsize=1 << 16)
+def _sinkhorn_divergence(first: bytes, second: bytes, regularisation: float) -> float:
+    own = (_sinkhorn_cost(x, x, regularisation) for x in (first, second))
+    return max(0.0, _sinkhorn_cost(first, second, regularisation) - sum(own) / 2)
+
+
+@lru_cache(maxsize=1 << 16)
+def _sinkhorn_cost(first: bytes, second: bytes, regularisation: float) -> float:
+    """Sum over the laws of the regularised transport cost between their quantiles."""
+    import ot
+
+    total = 0.0
+    pairs = (np.frombuffer(each).reshape(-1, _SINKHORN_POINTS) for each in (first, second))
+    for x, y in zip(*pairs, strict=True):
+        M = (x[:, np.newaxis] - y) ** 2
+        # exp(-700) is the smallest number with all its digits; the logarithmic iteration is ten times slower.
+        method = "sinkhorn" if M.max() < 700 * regularisation else "sinkhorn_log"
+        total += float(ot.sinkhorn2([], [], M, regularisation, method=method, numItermax=2000, warn=False))
+    return total
+
+
+def expected_improvement(mean: object, standard_deviation: object, best: float) -> np.ndarray:
+    """Return the expectation of max(0, best - Y) for normal Y.
+
+    Parameters
+    ----------
+    mean, standard_deviation : array of float
+        Of Y; the standard deviation is at least 0.
+    best : float
+        The value to be undercut.
+
+    Notes
+    -----
+    ``(best - mean) Phi(Z) + s phi(Z)``, ``Z = (best - mean)/s`` (Jones, Schonlau and Welch 1998,
+    doi:10.1023/A:1008306431147; eq. 12 of arXiv 2403.03409, for a minimum).
+
+    Examples
+    --------
+    Without an expected gain, ``s/sqrt(2 pi)``; without uncertainty, the gain:
+
+    >>> expected_improvement([0.0, -1.0], [1.0, 0.0], 0.0).round(6)
+    array([0.398942, 1.      ])
+    """
+    mu, s = np.asarray(mean, dtype=float), np.asarray(standard_deviation, dtype=float)
+    if (s < 0).any():
+        raise InvalidInput(f"standard_deviation must not be negative, got {s.min():g}")
+    gain = best - mu
+    Z = np.divide(gain, s, out=np.zeros(np.broadcast(gain, s).shape), where=s > 0)
+    density = np.exp(-(Z**2) / 2) / np.sqrt(2 * np.pi)
+    improvement = np.where(s > 0, gain * ndtr(Z) + s * density, gain)  # eq. (12)
+    return np.maximum(improvement, 0)
+
+
+# ------------------------------------------------------------------------------------------------------------ optimiser
+
+
+@dataclass(frozen=True)
+class OptimiserOptions:
+    """How laws are searched.
+
+    Parameters
+    ----------
+    initial : int, default 8
+        Evaluations before the surrogate is used: a Latin hypercube in the logarithms of the parameters.
+    candidates : int, default 500
+        Random points at which the expected improvement is looked at, before the local search from the best of them.
+    ground : {"log", "linear"}
+        What the distance between laws is measured on; see `law_distance`. On logarithms the surrogate varies as much
+        between means of 5 and 10 ms as between 50 and 100 ms.
+    distance : {"wasserstein", "sinkhorn"}
+        The Sinkhorn divergence is slow and its kernel may be refused; it is there for comparison.
+    regularisation : float, > 0
+        Of the Sinkhorn divergence, in units of the squared spread of a law over the search space.
+    """
+
+    initial: int = 8
+    candidates: int = 500
+    ground: str = "log"
+    distance: str = "wasserstein"
+    regularisation: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name in ("initial", "candidates"):
+            object.__setattr__(self, name, checks.count(name, getattr(self, name), minimum=2))
+        checks.choice("ground", self.ground, GROUNDS)
+        checks.choice("distance", self.distance, DISTANCES)
+        checks.real("regularisation", self.regularisation, above=0)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Laws that were evaluated, their value, and what else was noted of them."""
+
+    laws: Laws
+    value: float
+    notes: Mapping[str, float] = field(default_factory=dict)
+
+
+class TimescaleOptimiser:
+    """Bayesian optimisation over laws of time constants: ask for laws, tell their value, which is minimised.
+
+    Parameters
+    ----------
+    space : SearchSpace
+    rng : numpy.random.Generator
+        One number is drawn from it, from which everything else follows.
+    options : OptimiserOptions, optional
+
+    Attributes
+    ----------
+    space, options
+        As given.
+    seed : int
+        The number drawn.
+
+    Notes
+    -----
+    The surrogate is a Gaussian process (scikit-optimize) with a Matern-5/2 kernel on W2, through vectors of quantiles,
+    and white noise. Several laws enter with their joint distance: ``W2^2 = sum_k W2_k^2/s_k^2``, s_k the spread of law
+    k over the search space. What is asked next depends on the seed and what was told, so that `to_dict` is the whole
+    state; asking twice gives the same laws.
+
+    Examples
+    --------
+    >>> space = SearchSpace(LawBounds(shape=(3, 3), mean=(0.005, 0.08)))
+    >>> optimiser = TimescaleOptimiser(space, rng=np.random.default_rng(0), options=OptimiserOptions(initial=4))
+    >>> for _ in range(10):
+    ...     laws = optimiser.ask()
+    ...     optimiser.tell(laws, np.log(laws.time_constants[0].mean / 0.02) ** 2)
+    >>> round(optimiser.best.laws.time_constants[0].mean, 3)
+    0.02
+    """
+
+    def __init__(
+        self, space: SearchSpace, *, rng: np.random.Generator, options: OptimiserOptions | None = None
+    ) -> None:
+        if not isinstance(space, SearchSpace):
+            raise InvalidInput(f"space must be a SearchSpace, got {type(space).__name__}")
+        self._begin(space, OptimiserOptions() if options is None else options, int(rng.integers(1 << 48)), [])
+
+    def _begin(self, space: SearchSpace, options: OptimiserOptions, seed: int, trials: list[Trial]) -> None:
+        self.space = space
+        self.options = options
+        self.seed = seed
+        self._trials = trials
+        draw = np.random.default_rng([seed, 0])
+        self._design = _latin_hypercube(options.initial, space.dimension, draw)
+        # Over the space, the mean square distance of a law from the mean of all: one number per law.
+        sample = self._vectors(space._parameters(_latin_hypercube(64, space.dimension, draw)))
+        spread = np.sqrt(np.sum(sample.var(axis=0), axis=1))
+        # A fixed law stays as it is.
+        self._spread = np.where(spread > 1e-12, spread, 1.0)[:, np.newaxis]
+
+    def __repr__(self) -> str:
+        told = f"best {self.best.value:.4g} of {len(self._trials)}" if self._trials else "nothing told"
+        return f"TimescaleOptimiser({self.space.dimension} parameters, {told})"
+
+    @property
+    def history(self) -> tuple[Trial, ...]:
+        """All that was told, in order."""
+        return tuple(self._trials)
+
+    @property
+    def best(self) -> Trial:
+        """The lowest value told, the first of them if there are several."""
+        if not self._trials:
+            raise InvalidInput("there is no best before something was told")
+        return min(self._trials, key=lambda trial: trial.value)
+
+    def tell(self, laws: Laws, value: float, *, notes: Mapping[str, float] | None = None) -> None:
+        """Take note of the value of laws, inside the search space or not.
+
+        Parameters
+        ----------
+        laws : Laws
+        value : float
+            Finite.
+        notes : mapping of str to float, optional
+            Kept with the trial.
+        """
+        self.space.check(laws)
+        number = checks.real("value", value)
+        kept = {str(name): checks.real(f"note {name}", note) for name, note in (notes or {}).items()}
+        self._trials.append(Trial(laws, number, kept))
+
+    def ask(self) -> Laws:
+        """Return the laws to be evaluated next.
+
+        Raises
+        ------
+        InvalidInput
+            If the kernel on the Sinkhorn divergence is not positive definite.
+        """
+        told = len(self._trials)
+        if told < self.options.initial:
+            return self.space.laws(self._design[told])
+        rng = np.random.default_rng([self.seed, told])
+        surrogate = self._surrogate(int(rng.integers(1 << 31)))
+        incumbent = float(self._predict(surrogate, self._told())[0].min())
+
+        def improvement(points: np.ndarray) -> np.ndarray:
+            mean, deviation = self._predict(surrogate, self.space._parameters(points))
+            return expected_improvement(mean, deviation, incumbent)
+
+        known = [self.space.point(trial.laws) for trial in sorted(self._trials, key=lambda t: t.value)[:4]]
+        return self.space.laws(_maximise(improvement, self.space.dimension, self.options.candidates, known, rng))
+
+    def _told(self) -> np.ndarray:
+        return np.array([[(law.shape, law.mean) for law in trial.laws.listed()] for trial in self._trials])
+
+    def _vectors(self, parameters: np.ndarray) -> np.ndarray:
+        """One vector per point and law, whose Euclidean distance is W2 (or on which Sinkhorn's algorithm works)."""
+        families = [bounds.family for bounds in self.space._listed()]
+        if self.options.distance == "wasserstein":
+            each = [quantile_vectors(f, parameters[:, k], self.options.ground) for k, f in enumerate(families)]
+        else:
+            u = (np.arange(_SINKHORN_POINTS) + 0.5) / _SINKHORN_POINTS
+            each = [quantiles_at(f, parameters[:, k], self.options.ground, (u, 1 - u)) for k, f in enumerate(families)]
+        return np.stack(each, axis=1)
+
+    def _features(self, parameters: np.ndarray) -> np.ndarray:
+        scale = self._spread
+        if self.options.distance == "sinkhorn":
+            # Equal weights: the spread of all points together is that of the law times the root of their number.
+            scale = scale / np.sqrt(_SINKHORN_POINTS)
+        return (self._vectors(parameters) / scale).reshape(len(parameters), -1)
+
+    def _surrogate(self, seed: int) -> Any:
+        from skopt.learning import GaussianProcessRegressor
+        from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+        sinkhorn = self.options.distance == "sinkhorn"
+        if sinkhorn:
+            kernel = sinkhorn_matern()(1.0, (0.05, 20.0), regularisation=self.options.regularisation)
+        else:
+            kernel = Matern(1.0, (0.05, 20.0), nu=2.5)
+        regressor = GaussianProcessRegressor(
+            kernel=ConstantKernel(1.0, (1e-2, 1e3)) * kernel + WhiteKernel(1e-4, (1e-8, 1.0)),
+            normalize_y=True,
+            n_restarts_optimizer=2,
+            noise="gaussian",
+            random_state=seed,
+        )
+        features = self._features(self._told())
+        with warnings.catch_warnings():
+            # Of hyperparameters at their bounds.
+            warnings.simplefilter("ignore")
+            regressor.fit(features, [trial.value for trial in self._trials])
+        if sinkhorn:
+            check_positive_definite(regressor.kernel_.k1.k2(features))
+        return regressor
+
+    def _predict(self, surrogate: Any, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with warnings.catch_warnings():
+            # Of variances that are negative by rounding.
+            warnings.simplefilter("ignore")
+            return surrogate.predict(self._features(parameters), return_std=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole state as JSON types."""
+        return {
+            "space": self.space.to_dict(),
+            "options": asdict(self.options),
+            "seed": self.seed,
+            "trials": [
+                {"laws": trial.laws.to_dict(), "value": trial.value, "notes": dict(trial.notes)}
+                for trial in self._trials
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """Return the optimiser that `to_dict` wrote; it asks what that one would have asked.
+
+        Raises
+        ------
+        InvalidInput
+            If a part is missing.
+        """
+        missing = {"space", "options", "seed", "trials"} - set(saved)
+        if missing:
+            raise InvalidInput(f"the state of an optimiser lacks {', '.join(sorted(missing))}")
+        self = cls.__new__(cls)
+        self._begin(
+            SearchSpace.from_dict(saved["space"]),
+            OptimiserOptions(**saved["options"]),
+            checks.count("seed", saved["seed"], minimum=0),
+            [],
+        )
+        for trial in saved["trials"]:
+            self.tell(Laws.from_dict(trial["laws"]), trial["value"], notes=trial["notes"])
+        return self
+
+
+def _latin_hypercube(n: int, dimension: int, rng: np.random.Generator) -> np.ndarray:
+    cells = rng.permuted(np.tile(np.arange(n), (dimension, 1)), axis=1).T
+    return (cells + rng.random((n, dimension))) / n
+
+
+def _maximise(
+    function: Callable[[np.ndarray], np.ndarray],
+    dimension: int,
+    candidates: int,
+    known: Sequence[np.ndarray],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return where in the unit cube a function is largest: random points, then steps of falling size from the best."""
+    near = np.repeat(np.array(known), max(1, candidates // (4 * len(known))), axis=0)
+    near = np.clip(near + 0.1 * rng.standard_normal(near.shape), 0, 1)
+    points = np.concatenate([rng.random((candidates, dimension)), near])
+    values = function(points)
+    best = np.argsort(-values, kind="stable")[:3]
+    points, values = points[best], values[best]
+    for step in 0.1 * 0.5 ** np.arange(8):
+        moves = step * rng.standard_normal((16, points.shape[0], dimension))
+        # Along single axes as well: in many dimensions a random step is hardly ever an improvement.
+        axes = rng.integers(dimension, size=(8, points.shape[0], 1)) == np.arange(dimension)
+        moves[:8] *= axes
+        trials = np.clip(points + moves, 0, 1)
+        found = function(trials.reshape(-1, dimension)).reshape(16, -1)
+        for k in range(points.shape[0]):
+            j = int(np.argmax(found[:, k]))
+            if found[j, k] > values[k]:
+                points[k], values[k] = trials[j, k], found[j, k]
+    return points[int(np.argmax(values))]
+
+
+# --------------------------------------------------------------------------------------------------------------- driver
+
+
+@dataclass(frozen=True, eq=False)
+class TuningResult:
+    """What tuning found.
+
+    Attributes
+    ----------
+    laws : Laws
+        Those with the lowest objective: the present ones if nothing was better.
+    spec : NetworkSpec
+        The network with these laws.
+    value, initial_value : float
+        Objective of `laws` and of the network as it was.
+    history : tuple of Trial
+        Every evaluation, the network as it was first; `notes` hold the terms of the objective, the largest exponent
+        (1/s) and the rate (Hz).
+    options : ObjectiveOptions
+    status : str
+        What to know about the result.
+    """
+
+    laws: Laws
+    spec: NetworkSpec = field(repr=False)
+    value: float
+    initial_value: float
+    history: tuple[Trial, ...] = field(repr=False)
+    options: ObjectiveOptions
+    status: str
+
+
+def tune_time_constants(
+    spec: NetworkSpec,
+    *,
+    measure: Callable[[NetworkSpec], Measurement | tuple[Any, ...]],
+    target: Measurement | tuple[Any, ...],
+    space: SearchSpace,
+    evaluations: int,
+    rng: np.random.Generator,
+    laws: Laws | None = None,
+    also: Sequence[Laws] = (),
+    objective: ObjectiveOptions | None = None,
+    options: OptimiserOptions | None = None,
+    optimiser: TimescaleOptimiser | None = None,
+    report: Callable[[float], None] | None = None,
+) -> TuningResult:
+    """Tune the laws of the time constants until the Lyapunov spectrum of a network is close to a target (step IV).
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network to be tuned.
+    measure : callable
+        ``measure(spec)`` returns a `Measurement`, or a tuple of its first two or all three items. It should use the
+        same random numbers each time, so that laws are compared and not draws.
+    target : Measurement
+        Of the network to be imitated, of any size.
+    space : SearchSpace
+        Laws that are searched.
+    evaluations : int
+        Number of calls of `measure`, the first for the network as it is.
+    rng : numpy.random.Generator
+        Draws the seed of the search.
+    laws : Laws, optional
+        Present laws, of the same kinds as the space; by default `fit_laws`.
+    also : sequence of Laws
+        Evaluated next after the present ones, before the search begins.
+    objective : ObjectiveOptions, optional
+    options : OptimiserOptions, optional
+    optimiser : TimescaleOptimiser, optional
+        Search to be gone on with, its first trial made here; `space`, `options` and `rng` are not used then. What it
+        was told counts among the evaluations.
+    report : callable, optional
+        Called with the completed fraction after each evaluation; ``optimiser.to_dict()`` is up to date then.
+
+    Returns
+    -------
+    TuningResult
+
+    Raises
+    ------
+    InvalidInput
+        If the laws do not fit the network or the space. What `measure` raises is passed on.
+
+    Notes
+    -----
+    The value of the best of many evaluations is biased low if `measure` is noisy: measure the result again.
+
+    Examples
+    --------
+    Neurons below threshold have the exponents -1/tau. Their time constants should become those of the target:
+
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> result = tune_time_constants(
+    ...     uncoupled([10, 20, 30] * ms), measure=lambda spec: (-1 / spec.time_constants, 0.0),
+    ...     target=Measurement(-1 / np.array([0.015, 0.03, 0.045]), 0.0), evaluations=16,
+    ...     space=SearchSpace(LawBounds(shape=(5.4, 5.4), mean=(0.01, 0.1))), rng=np.random.default_rng(0))
+    >>> result.value < 0.02 < result.initial_value
+    True
+    """
+    count = checks.count("evaluations", evaluations)
+    chosen = ObjectiveOptions() if objective is None else objective
+    goal = Measurement(*target)
+    search = TimescaleOptimiser(space, rng=rng, options=options) if optimiser is None else optimiser
+    if search.history:
+        present = search.history[0].laws
+    else:
+        present = fit_laws(spec) if laws is None else laws
+    search.space.check(present)
+
+    given = [present, *also]
+    for candidate in also:
+        search.space.check(candidate)
+
+    while len(search.history) < count:
+        made = len(search.history)
+        wanted = given[made] if made < len(given) else search.ask()
+        found = Measurement(*measure(with_laws(spec, wanted, before=present)))
+        terms = spectrum_objective(found, goal, options=chosen)
+        notes = {f.name: getattr(terms, f.name) for f in fields(terms) if f.name != "value"}
+        notes |= {"largest_exponent": float(np.max(found.exponents)), "rate": float(found.rate)}
+        search.tell(wanted, terms.value, notes=notes)
+        if report is not None:
+            report(min(1.0, len(search.history) / count))
+
+    best, first = search.best, search.history[0]
+    return TuningResult(
+        laws=best.laws,
+        spec=with_laws(spec, best.laws, before=present),
+        value=best.value,
+        initial_value=first.value,
+        history=search.history,
+        options=chosen,
+        status=_status(search),
+    )
+
+
+def _status(search: TimescaleOptimiser) -> str:
+    best, first = search.best, search.history[0]
+    if best is first:
+        said = f"none of {len(search.history) - 1} other laws is better than the present ones ({first.value:.3g})"
+    else:
+        said = (
+            f"objective {best.value:.3g} after {len(search.history)} evaluations, {first.value:.3g} at the present laws"
+        )
+        point = search.space.point(best.laws)
+        at_bound = int(np.sum((point < 1e-3) | (point > 1 - 1e-3)))
+        if at_bound:
+            said += f"; {at_bound} parameters are at a bound of the search space"
+    return said

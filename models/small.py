@@ -1,0 +1,46 @@
+"""Networks small enough to solve by hand, for tests and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from brian2 import Quantity, ms
+
+from lnpbrian import checks
+from lnpbrian.network.spec import NetworkSpec
+
+__all__ = ["uncoupled"]
+
+
+def uncoupled(
+    time_constants: Sequence[Quantity] | Quantity,
+    *,
+    bias: float | Sequence[float] = 0.5,
+    synaptic_time_constant: Quantity = 5 * ms,
+    refractory_period: Quantity = 2 * ms,
+    dt: Quantity = 0.5 * ms,
+) -> NetworkSpec:
+    """Return LIF neurons without synapses, at rest.
+
+    With ``bias < 1`` they stay below threshold, where every exponent is exactly -1/tau_m; with ``bias > 1`` neuron i
+    fires every ``t_ref + tau_i ln(bias_i/(bias_i - 1))``. With ``synaptic_time_constant=0*ms`` the
+    synapses that are added to them are delta synapses.
+    """
+    tau = np.array([checks.seconds("time_constants", value) for value in time_constants])
+    nothing = np.zeros(0)
+    return NetworkSpec(
+        model="uncoupled",
+        time_constants=tau,
+        bias=np.broadcast_to(checks.array("bias", bias), tau.shape),
+        initial_potential=np.zeros(tau.size),
+        excitatory=np.ones(tau.size, bool),
+        cluster=np.zeros(tau.size),
+        alive=np.ones(tau.size, bool),
+        pre=nothing,
+        post=nothing,
+        weights=nothing,
+        synaptic_time_constant=checks.seconds("synaptic_time_constant", synaptic_time_constant, at_least=0),
+        refractory_period=checks.seconds("refractory_period", refractory_period, at_least=0),
+        dt=checks.seconds("dt", dt),
+    )
