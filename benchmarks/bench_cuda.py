@@ -24,7 +24,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.models import HRSNN
 from lnpbrian.network.compiled import CompiledNetwork, CompiledRun
 from lnpbrian.network.devices import find_gpu, require_device
-from lnpbrian.network.simulate import Drive, noise_drive
+from lnpbrian.network.drive import Drive, noise_drive
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.streams import Streams
 

@@ -23,8 +23,11 @@ from rich.console import Console
 
 from lnpbrian.models import HRSNN
 from lnpbrian.network.compiled import CompiledNetwork, CompiledRun
-from lnpbrian.network.simulate import Activity, Drive, noise_drive, observe
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.drive import Drive, noise_drive
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.simulate import observe
+from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.spikes import SpikeTrain
 from lnpbrian.streams import Streams
 
 DURATION = 0.5 * second
@@ -83,7 +86,7 @@ def bench(neurons: int, forms: tuple[str, ...], console: Console) -> list[dict[s
     return rows
 
 
-def simulate(spec: NetworkSpec, drive: Drive, target: str) -> tuple[float, Activity]:
+def simulate(spec: NetworkSpec, drive: Drive, target: str) -> tuple[float, SpikeTrain]:
     """Return the time of a run in runtime mode, without the compiler, and its spikes."""
     brian2.prefs.codegen.target = target
     # The first run finds or makes the compiled code; the second one has it.
@@ -94,7 +97,7 @@ def simulate(spec: NetworkSpec, drive: Drive, target: str) -> tuple[float, Activ
     return time.perf_counter() - start, activity
 
 
-def same(run: CompiledRun, activity: Activity) -> bool:
+def same(run: CompiledRun, activity: SpikeTrain) -> bool:
     order = np.lexsort((activity.indices, activity.times))
     return np.array_equal(run.activity.indices, activity.indices[order]) and np.array_equal(
         run.activity.times, activity.times[order]

@@ -23,7 +23,6 @@ import resource
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -42,8 +41,9 @@ from lnpbrian.network.betweenness import betweenness_centrality
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning.linearise import linear_network, lyapunov_matrix
 from lnpbrian.pruning.loop import Progress, PruneResult, prune
-from lnpbrian.pruning.noise import NoisePruneOptions, noise_covariance
-from lnpbrian.pruning.options import PruneOptions, schedule
+from lnpbrian.pruning.noise import noise_covariance
+from lnpbrian.pruning.schedule import PruneOptions, schedule
+from lnpbrian.pruning.steps import Delocalisation, NoisePruning, TimescaleTuning
 from lnpbrian.streams import Streams
 
 SECTIONS = ("steps", "naive", "large")
@@ -70,7 +70,7 @@ def network(neurons: int, density: float = DENSITY) -> HRSNN:
 
 def warm_up() -> None:
     """Compile what the iterations run; names and equations are the same at every size."""
-    prune(network(100, 0.2), options=first_iterations(1, steps=STRUCTURAL, observation=50 * ms))
+    prune(network(100, 0.2), STRUCTURAL, options=first_iterations(1, observation=50 * ms))
 
 
 def peak_memory_mb() -> float:
@@ -89,8 +89,8 @@ def bench_steps(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         synapses = len(live.synapses)
         console.print(f"steps, {what} ...")
         options = first_iterations(arguments.iterations)
-        options = replace(options, tuning=replace(options.tuning, evaluations=arguments.evaluations))
-        history = prune(live, options=options).history
+        tuning = TimescaleTuning(evaluations=arguments.evaluations)
+        history = prune(live, (*STRUCTURAL, tuning), options=options).history
         each = {name: [r.seconds[name] for r in history[1:] if name in r.seconds] for name in history[-1].seconds}
         mean = {name: float(np.mean(seconds)) for name, seconds in each.items()}
         iteration = sum(seconds for name, seconds in mean.items() if name != "IV")
@@ -105,7 +105,7 @@ def bench_steps(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             "peak_mb": peak_memory_mb(),
         }
         if "IV" in mean:
-            whole["seconds_with_part_of_IV"] = iteration + mean["IV"] / options.tuning.every
+            whole["seconds_with_part_of_IV"] = iteration + mean["IV"] / tuning.every
             whole["evaluations_of_IV"] = arguments.evaluations
         rows.append(whole)
     return rows
@@ -126,9 +126,10 @@ class Naive:
         self.exponents = result.exponents_before.per_neuron.tolist()
         self.resolution = result.exponents_before.resolution
         self.rates = result.rates_before.tolist()
-        self.left, synapses = schedule(self.n, spec.n_synapses, options)[0]
-        self.fraction = options.delocalise.fraction
-        self.per_neuron = options.delocalise.edges_per_neuron
+        self.left, synapses = schedule(self.n, spec.n_synapses, options, result.steps)[0]
+        (new_edges,) = (step for step in result.steps if isinstance(step, Delocalisation))
+        self.fraction = new_edges.fraction
+        self.per_neuron = new_edges.edges_per_neuron
         self.wanted = round(synapses / ((self.left / self.n) ** 2 * (1 + self.fraction)))
         self.rng = Streams(0).child("prune").child("synapses").rng(1)
 
@@ -249,9 +250,9 @@ def bench_naive(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     live, what = network(n), f"N = {n}"
     spec = live.spec
     # What `Naive` does, to be compared number by number; what is timed differs by the fast covariance.
-    exact = NoisePruneOptions(covariance="exact", overlap="exact", rescale="homeostatic", excitability="keep")
-    result = prune(live, options=first_iterations(1, steps=STRUCTURAL, noise=exact))
-    fast = prune(network(n), options=first_iterations(1, steps=STRUCTURAL))
+    exact = NoisePruning(covariance="exact", overlap="exact", rescale="homeostatic", excitability="keep")
+    result = prune(live, (exact, "II", "III"), options=first_iterations(1))
+    fast = prune(network(n), STRUCTURAL, options=first_iterations(1))
     ours, exactly = fast.history[1].seconds, result.history[1].seconds
 
     naive = Naive(spec, result)
@@ -347,10 +348,8 @@ def bench_large(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             stages.append(stage)
             peaks.append(peak_memory_mb())
 
-    options = first_iterations(
-        1, steps=STRUCTURAL, observation=200 * ms, exponent_duration=200 * ms, realisations=1, rates=(0.0, 1e4)
-    )
-    result = prune(live, options=options, report=note)
+    options = first_iterations(1, observation=200 * ms, exponent_duration=200 * ms, realisations=1, rates=(0.0, 1e4))
+    result = prune(live, STRUCTURAL, options=options, report=note)
     whole = time.perf_counter() - begun
     peaks.append(peak_memory_mb())
     before, after = (record.seconds for record in result.history)

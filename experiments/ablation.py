@@ -30,14 +30,14 @@ from lnpbrian.learning.forecasting import forecast
 from lnpbrian.learning.tasks import forecast_task
 from lnpbrian.models import HRSNN
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.simulate import noise_drive
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
-from lnpbrian.network.structure import remove_synapses
+from lnpbrian.network.drive import noise_drive
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.noise import keep_probability, sample_edges
-from lnpbrian.pruning.observation import observe_model
-from lnpbrian.pruning.options import DelocaliseOptions, PruneOptions
-from lnpbrian.pruning.steps import PruningSteps
+from lnpbrian.pruning.prunable import prunable
+from lnpbrian.pruning.schedule import PruneOptions
+from lnpbrian.pruning.steps import BetweennessPruning, Delocalisation, NoisePruning, Step, TimescaleTuning
 from lnpbrian.streams import Streams
 
 # Point: the point it is made of, and the step that makes it.
@@ -112,15 +112,25 @@ def _make(point: str, networks: dict[str, NetworkSpec], options: Options, seed: 
     settings: dict[str, dict[str, Any]] = {
         "I": {"synapse_sparsity": 1 - kept, "iterations": options.iterations},
         "II": {"neuron_sparsity": options.neuron_sparsity, "iterations": options.iterations},
-        "III": {"iterations": 1, "delocalise": DelocaliseOptions(options.new_edges)},
+        "III": {"iterations": 1},
         "IV": {"iterations": 1},
     }
     targets = {"synapse_sparsity": 0.0, "neuron_sparsity": 0.0} | settings[step]
     if step == "II":
         targets["synapse_sparsity"] = 1 - (1 - options.neuron_sparsity) ** 2
-    chosen = PruneOptions(**targets, steps=(step,), rates=(0, 1e4), exponent_growth=None)
-    prune(model, options=chosen, reference=_network("A", networks, options, seed), seed=seed)
+    chosen = PruneOptions(**targets, rates=(0, 1e4), exponent_growth=None)
+    made: dict[str, Step] = {
+        "I": NoisePruning(),
+        "II": BetweennessPruning(),
+        "III": Delocalisation(options.new_edges),
+        "IV": TimescaleTuning(reference=_network("A", networks, options, seed)),
+    }
+    prune(model, (made[step],), options=chosen, seed=seed)
     return model.spec
+
+
+def _unseen(what: str, fraction: float) -> None:
+    """Progress that nobody looks at."""
 
 
 def _without_synapses(spec: NetworkSpec, kept: float, by: str, streams: Streams) -> NetworkSpec:
@@ -134,9 +144,9 @@ def _without_synapses(spec: NetworkSpec, kept: float, by: str, streams: Streams)
     keep = sample_edges(keep_probability(score, fraction=kept).probability, rng=rng)
     model, options = RecurrentNetwork(spec), PruneOptions()
     drive = noise_drive(spec.n_neurons, duration=options.observation, rng=streams.rng("drive"))
-    seen = observe_model(spec, drive, options, streams, report=lambda what, fraction: None)
-    steps = PruningSteps(model, spec, options, drive, streams)
-    steps.with_same_input(lambda: f"{remove_synapses(model.synapses, keep=keep)} synapses removed", seen.rates)
+    network = prunable(model, options, streams, drive)
+    with network.same_input(network.observe(_unseen).rates, "compensate"):
+        network.keep_synapses(keep)
     return model.spec
 
 
@@ -160,7 +170,7 @@ def _row(point: str, networks: dict[str, NetworkSpec], options: Options, seed: i
     drive = noise_drive(options.neurons, duration=1 * second, rng=streams.rng("drive")).of_neurons(
         np.arange(options.neurons) < spec.n_neurons
     )
-    seen = observe_model(spec, drive, PruneOptions(), streams, report=lambda what, fraction: None)
+    seen = prunable(RecurrentNetwork(spec), PruneOptions(), streams, drive).observe(_unseen)
     made = forecast(spec.compacted(), weights.of_neurons(alive), task, rng=streams.rng("input"))
     return {
         "point": point,

@@ -24,18 +24,21 @@ from lnpbrian.learning.stdp import train_stdp
 from lnpbrian.learning.tasks import ForecastTask, forecast_task
 from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.simulate import Drive, noise_drive, observe
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.drive import Drive, noise_drive
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.simulate import observe
+from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning.controls import (
     activity_pruning,
     iterative_magnitude_pruning,
     magnitude_pruning,
-    noise_pruning_without_lyapunov,
     random_network,
     uncoupled,
 )
-from lnpbrian.pruning.loop import Progress, prune
-from lnpbrian.pruning.options import PruneOptions
+from lnpbrian.pruning.history import Progress
+from lnpbrian.pruning.loop import prune
+from lnpbrian.pruning.schedule import PruneOptions
+from lnpbrian.pruning.steps import NoisePruning
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
 
@@ -292,10 +295,11 @@ def pruned(options: Mapping[str, Any], *needs: Result, report: Report) -> Result
     model = _model(options)
     spec, history = model.spec, []
     if method in ("LNP", "noise without Lyapunov"):
-        pruning = _pruning(options)
-        if method != "LNP":
-            pruning = noise_pruning_without_lyapunov(pruning)
-        result = prune(model, options=pruning, seed=seed, report=lambda now: report(now.fraction, _step(now)))
+        # Moore and Chaudhuri (2020): weights in place of Lyapunov exponents in step I.
+        steps = None if method == "LNP" else (NoisePruning(edge_strength="weight"), "II", "III", "IV")
+        result = prune(
+            model, steps, options=_pruning(options), seed=seed, report=lambda now: report(now.fraction, _step(now))
+        )
         spec, history = model.spec, [_short(record) for record in result.history]
     elif method in ("random", "magnitude", "uncoupled"):
         like = NetworkSpec.from_arrays(needs[0].arrays)
@@ -463,7 +467,9 @@ def _model(options: Mapping[str, Any]) -> RecurrentNetwork:
 
 
 def _pruning(options: Mapping[str, Any]) -> PruneOptions:
-    return PruneOptions(options["synapse_sparsity"], options["neuron_sparsity"], options["iterations"])
+    return PruneOptions(
+        options["synapse_sparsity"], options["neuron_sparsity"], options["iterations"], on_unstable="keep"
+    )
 
 
 def _noise_rates(spec: NetworkSpec, seed: int) -> np.ndarray:

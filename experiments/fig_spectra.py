@@ -30,10 +30,11 @@ from lnpbrian.lyapunov.spectrum import interpolate_spectrum
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
 from lnpbrian.models import HRSNN
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.simulate import Drive, observe
+from lnpbrian.network.drive import Drive
+from lnpbrian.network.simulate import observe
 from lnpbrian.pruning.loop import prune
-from lnpbrian.pruning.noise import NoisePruneOptions
-from lnpbrian.pruning.options import PruneOptions
+from lnpbrian.pruning.schedule import PruneOptions
+from lnpbrian.pruning.steps import BetweennessPruning, NoisePruning
 from lnpbrian.streams import Streams
 
 STAGES = ("unpruned", "pruned", "trained")
@@ -93,13 +94,12 @@ def _measure(p: float, seed: int, options: Options, report: Callable[[float], No
         options.synapse_sparsity,
         options.neuron_sparsity,
         options.iterations,
-        NoisePruneOptions(rescale="homeostatic", excitability="keep"),
-        steps=("I", "II"),
         exponents="twins",
         rates=(0.5, 200),
         exponent_growth=None,
     )
-    prune(model, options=pruning, seed=seed)
+    steps = (NoisePruning(rescale="homeostatic", excitability="keep"), BetweennessPruning(excitability="keep"))
+    prune(model, steps, options=pruning, seed=seed)
     record("pruned")
     train(model, options, streams.rng("encoder"))
     record("trained")

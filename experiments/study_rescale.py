@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,28 +26,26 @@ from lnpbrian import checks
 from lnpbrian.experiments.common import compute_parts, output_directory, part, write_results
 from lnpbrian.models import HRSNN
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.simulate import noise_drive
-from lnpbrian.network.spec import RecurrentNetwork
-from lnpbrian.pruning.noise import NoisePruneOptions
-from lnpbrian.pruning.observation import Observation, observe_model
-from lnpbrian.pruning.options import PruneOptions
-from lnpbrian.pruning.steps import PruningSteps
+from lnpbrian.network.drive import noise_drive
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.pruning.observation import Observation
+from lnpbrian.pruning.prunable import prunable
+from lnpbrian.pruning.schedule import PruneOptions
+from lnpbrian.pruning.steps import Iteration, NoisePruning
 from lnpbrian.streams import Streams
 
 KEPT = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
 METHODS = {
-    "1/p (paper)": NoisePruneOptions(rescale="inverse", excitability="keep"),
-    "1/p, bias": NoisePruneOptions(rescale="inverse", excitability="compensate"),
-    "1/p up to 3": NoisePruneOptions(rescale="capped", cap=3.0, excitability="keep"),
-    "none": NoisePruneOptions(rescale="none", excitability="keep"),
-    "none, bias": NoisePruneOptions(rescale="none", excitability="compensate"),
-    "homeostatic": NoisePruneOptions(rescale="homeostatic", excitability="keep"),
-    "homeostatic, bias": NoisePruneOptions(rescale="homeostatic", excitability="compensate"),
-    "homeostatic up to 3, bias": NoisePruneOptions(rescale="homeostatic", cap=3.0, excitability="compensate"),
-    "homeostatic, bias, |W|": NoisePruneOptions(
-        edge_strength="weight", rescale="homeostatic", excitability="compensate"
-    ),
-    "homeostatic, bias, shifted D": NoisePruneOptions(
+    "1/p (paper)": NoisePruning(rescale="inverse", excitability="keep"),
+    "1/p, bias": NoisePruning(rescale="inverse", excitability="compensate"),
+    "1/p up to 3": NoisePruning(rescale="capped", cap=3.0, excitability="keep"),
+    "none": NoisePruning(rescale="none", excitability="keep"),
+    "none, bias": NoisePruning(rescale="none", excitability="compensate"),
+    "homeostatic": NoisePruning(rescale="homeostatic", excitability="keep"),
+    "homeostatic, bias": NoisePruning(rescale="homeostatic", excitability="compensate"),
+    "homeostatic up to 3, bias": NoisePruning(rescale="homeostatic", cap=3.0, excitability="compensate"),
+    "homeostatic, bias, |W|": NoisePruning(edge_strength="weight", rescale="homeostatic", excitability="compensate"),
+    "homeostatic, bias, shifted D": NoisePruning(
         diagonal="shift", covariance="exact", rescale="homeostatic", excitability="compensate"
     ),
 }
@@ -75,17 +72,16 @@ def _measure(
     spec = HRSNN(neurons, 0.1, parameters=NETWORKS[network](), check_rate=False, seed=seed).spec
     model = RecurrentNetwork(spec)
     drive = noise_drive(neurons, duration=1 * second, rng=streams.rng("drive"))
-    options = PruneOptions(noise=METHODS[method], exponent_duration=1 * second)
-    steps = PruningSteps(model, spec, options, drive, streams)
+    subject = prunable(model, PruneOptions(exponent_duration=1 * second), streams, drive)
 
     def look() -> Observation:
-        return observe_model(model.spec, drive, options, streams, report=lambda what, fraction: None)
+        return subject.observe(lambda what, fraction: None)
 
     seen = look()
     rows = [_row(network, method, seed, KEPT[0], model, seen)]
     for k, kept in enumerate(KEPT[1:], start=1):
-        edit = partial(steps.prune_synapses, k, round(kept * spec.n_synapses), seen)
-        steps.with_same_input(edit, seen.rates)
+        now = Iteration(k, len(KEPT) - 1, spec.n_neurons, round(kept * spec.n_synapses), seen, streams)
+        METHODS[method](subject, now)
         seen = look()
         rows.append(_row(network, method, seed, kept, model, seen))
         report((k + 1) / len(KEPT))

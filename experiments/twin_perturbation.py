@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from lnpbrian.experiments.common import output_directory, write_results
 from lnpbrian.lyapunov.twins import DIRECTIONS, block_twin_exponents
 from lnpbrian.models import HRSNN
-from lnpbrian.network.simulate import noise_drive
+from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.spec import SPIKE_TIMINGS
 from lnpbrian.streams import Streams
 

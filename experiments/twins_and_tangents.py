@@ -28,9 +28,10 @@ from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
 from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import HRSNN
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.simulate import Drive, drive_operation, noise_drive
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
-from lnpbrian.network.spike_trains import simulated_spike_train
+from lnpbrian.network.drive import Drive, drive_operation, noise_drive
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.simulate import simulated_spike_train
+from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.records import plain
 from lnpbrian.streams import Streams
 

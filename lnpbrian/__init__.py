@@ -15,8 +15,8 @@ from lnpbrian.lyapunov.spectrum import (
 from lnpbrian.lyapunov.tangent_twins import TangentTwins, tangent_twin_exponents
 from lnpbrian.lyapunov.twins import TwinExponents, block_twin_exponents, restored_twin_exponents
 from lnpbrian.network.live import LiveNetwork
-from lnpbrian.network.model_structure import compact
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.recurrent import RecurrentNetwork, compact
+from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.network.structure import (
     add_synapses,
     connectivity,
@@ -25,22 +25,28 @@ from lnpbrian.network.structure import (
     remove_synapses,
     silence_neurons,
 )
-from lnpbrian.pruning.loop import PruneResult, prune
+from lnpbrian.pruning.history import PruneResult
+from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.noise import NoisePruneOptions, noise_prune
-from lnpbrian.pruning.options import DelocaliseOptions, PruneOptions, TuningOptions
+from lnpbrian.pruning.schedule import PruneOptions
+from lnpbrian.pruning.steps import BetweennessPruning, Delocalisation, Iteration, NoisePruning, Step, TimescaleTuning
 
 __all__ = [
-    "DelocaliseOptions",
+    "BetweennessPruning",
+    "Delocalisation",
     "InvalidInput",
+    "Iteration",
     "LiveNetwork",
     "NetworkSpec",
     "NoisePruneOptions",
+    "NoisePruning",
     "PruneOptions",
     "PruneResult",
     "RecurrentNetwork",
     "Spectrum",
+    "Step",
     "TangentTwins",
-    "TuningOptions",
+    "TimescaleTuning",
     "TwinExponents",
     "__version__",
     "add_synapses",

@@ -171,6 +171,19 @@ def edge_arrays(pre: object, post: object, n: int) -> tuple[np.ndarray, np.ndarr
     return ends[0], ends[1]
 
 
+def indices(name: str, value: object, n: int) -> np.ndarray:
+    """Return neuron indices in 0..n-1, one per synapse, as integers."""
+    index = np.asarray(value)
+    if index.ndim != 1 or (index.size and not np.issubdtype(index.dtype, np.integer)):
+        raise InvalidInput(
+            f"{name} must be one neuron index per synapse, got shape {index.shape} of type {index.dtype}"
+        )
+    wrong = index[(index < 0) | (index >= n)]
+    if wrong.size:
+        raise InvalidInput(f"{name} must hold neuron indices in 0..{n - 1}, got {wrong[0]}")
+    return index.astype(np.int64)
+
+
 def keep_mask(name: str, value: object, size: int) -> np.ndarray:
     """Return `value` as a boolean mask of `size` entries.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, get_type_hints
 
 import brian2
 import numpy as np
@@ -27,19 +28,17 @@ from lnpbrian.experiments.comparison import SCALES, Plan
 from lnpbrian.experiments.sweeps import EXPERIMENTS, run_experiment
 from lnpbrian.experiments.sweeps import redraw as redraw_sweep
 from lnpbrian.interrupts import Watched
-from lnpbrian.jobs import ENCODERS, MODELS, NETWORK, RECORD, PruneJob
-from lnpbrian.learning.readout import READOUTS
-from lnpbrian.learning.tasks import PROTOCOLS, SERIES, forecast_task
+from lnpbrian.jobs import MODELS, NETWORK, RECORD, PruneJob
+from lnpbrian.learning.tasks import forecast_task
 from lnpbrian.lyapunov.spectrum import number_of_exponents
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
 from lnpbrian.network.betweenness import betweenness_centrality
 from lnpbrian.network.cuda import require_tools, write_cuda_project
 from lnpbrian.network.devices import DeviceReport, devices, find_gpu
-from lnpbrian.network.simulate import noise_drive
+from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.pruning.noise import EXCITABILITIES, RESCALES, STRENGTHS
-from lnpbrian.pruning.options import EXPONENTS, ON_UNSTABLE, RUN_DEVICES
-from lnpbrian.records import is_record, versions, write_json
+from lnpbrian.options import Options, default_of, flags, kind_of
+from lnpbrian.records import is_record, plain, versions, write_json
 from lnpbrian.study import Study
 from lnpbrian.sweep import SweepProgress
 
@@ -56,58 +55,55 @@ def _root() -> None:
     """Make recurrent spiking networks sparse before they are trained, and say how stable they are."""
 
 
+def _with_flags(kind: type[Options]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command, as its keyword arguments, the flags of a class of options; those that are not used are None."""
+    types: dict[str, Any] = {"int": int, "float": float, "Quantity": float, "str": str, "bool": bool}
+
+    def help_of(one: dataclasses.Field[Any]) -> str:
+        known, default = one.metadata["choices"], default_of(one)
+        text = one.metadata["help"] + (f" One of {', '.join(known)}." if known else "")
+        if kind_of(one) == "Quantity":
+            text, default = f"{text} In ms.", float(default / ms)
+        return text if default is None or default is False else f"{text}  [default: {default}]"
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        given = inspect.signature(command)
+        made = [
+            inspect.Parameter(
+                flag.replace("-", "_"),
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[types[kind_of(one)] | None, typer.Option(f"--{flag}", help=help_of(one))],
+            )
+            for flag, one in flags(kind)
+        ]
+        own = [p for p in given.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        hints = get_type_hints(command, include_extras=True)
+        own = [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        command.__signature__ = given.replace(parameters=[*made, *own], return_annotation=None)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in (*made, *own)}
+        return command
+
+    return decorate
+
+
 @app.command()
+@_with_flags(PruneJob)
 def prune(
     context: typer.Context,
-    model: Annotated[str, _choices("Network model", MODELS)] = PruneJob.model,
-    neurons: Annotated[int, typer.Option(help="Number of neurons.")] = PruneJob.neurons,
-    connection_probability: Annotated[
-        float, typer.Option(help="Connection probability in (0, 1].")
-    ] = PruneJob.connection_probability,
-    iterations: Annotated[int, typer.Option(help="Pruning iterations.")] = PruneJob.iterations,
-    synapse_sparsity: Annotated[
-        float, typer.Option(help="Fraction of synapses to remove.")
-    ] = PruneJob.synapse_sparsity,
-    neuron_sparsity: Annotated[float, typer.Option(help="Fraction of neurons to remove.")] = PruneJob.neuron_sparsity,
-    steps: Annotated[
-        str | None,
-        typer.Option(
-            help="Steps of an iteration, in order: I (synapses by noise), II (neurons by betweenness), "
-            "III (edges against localisation), IV (time constants on the spectrum). Default: all that the model allows."
-        ),
-    ] = PruneJob.steps,
     fidelity: Annotated[bool, typer.Option("--fidelity", help="Read every step as the paper has it.")] = False,
-    task: Annotated[str, _choices("Series to forecast", SERIES)] = PruneJob.task,
-    data: Annotated[str | None, typer.Option(help="File of stock prices or wind, for --task google or wind.")] = None,
-    protocol: Annotated[str, _choices("How the series is cut", PROTOCOLS)] = PruneJob.protocol,
-    readout_kind: Annotated[str, _choices("Readout", READOUTS)] = PruneJob.readout_kind,
-    encoder: Annotated[str, _choices("How samples become input", ENCODERS)] = PruneJob.encoder,
-    windows: Annotated[int, typer.Option(help="Forecast windows.")] = PruneJob.windows,
-    sample_time: Annotated[float, typer.Option(help="Time each sample is shown, in ms.")] = PruneJob.sample_time,
-    edge_strength: Annotated[str, _choices("What makes a synapse strong", STRENGTHS)] = PruneJob.edge_strength,
-    exponents: Annotated[str, _choices("Where a neuron's exponent comes from", EXPONENTS)] = PruneJob.exponents,
-    device: Annotated[str, _choices("Where the network runs to be measured", RUN_DEVICES)] = PruneJob.device,
-    rescale: Annotated[str, _choices("How kept weights are rescaled", RESCALES)] = PruneJob.rescale,
-    cap: Annotated[float | None, typer.Option(help="Largest rescaling factor.")] = PruneJob.cap,
-    excitability: Annotated[str, _choices("Biases after pruning", EXCITABILITIES)] = PruneJob.excitability,
-    new_edges: Annotated[float, typer.Option(help="Edges that step III adds, over those there are.")] = (
-        PruneJob.new_edges
-    ),
-    tune_every: Annotated[
-        int, typer.Option(help="Iterations between two searches of step IV; the last ends with one.")
-    ] = PruneJob.tune_every,
-    evaluations: Annotated[int, typer.Option(help="Networks that a search of step IV measures.")] = (
-        PruneJob.evaluations
-    ),
-    on_unstable: Annotated[
-        str, _choices("What to do with a network that ends unstable", (what.replace(" ", "-") for what in ON_UNSTABLE))
-    ] = PruneJob.on_unstable.replace(" ", "-"),
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = PruneJob.seed,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="Start from the options in this run.json, or a TOML file of the same keys; flags change them."
+        ),
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Processes that share the forecast windows; 0 for one per core.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for run.json, network.npz and the figures.")] = Path("runs/prune"),
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the unfinished run in this folder, with its options.")
     ] = None,
+    **given: Any,
 ) -> None:
     """Forecast with a network, prune it, forecast again; write numbers, network and figures.
 
@@ -122,11 +118,11 @@ def prune(
             _refuse(
                 context,
                 "--fidelity decides how steps are read",
-                only=("edge_strength", "exponents", "rescale", "cap", "excitability"),
+                only=("edge_strength", "exponents", "rescale", "cap", "excitability", "config"),
             )
-        chosen = {name: context.params[name] for name in PruneJob.__dataclass_fields__}
-        chosen["on_unstable"] = on_unstable.replace("-", " ")
-        job, directory = PruneJob(**chosen), checks.writable_directory("--out", out)
+        start = PruneJob.fidelity() if fidelity else PruneJob() if config is None else PruneJob.from_record(config)
+        job = start.with_flags({name.replace("_", "-"): value for name, value in given.items()})
+        directory = checks.writable_directory("--out", out)
     with files.lock_folder("--out" if resume is None else "--resume", directory):
         _show_notes(job.task, job.series.notes)
         going_on = job.begin(directory, [f"{name}.png" for name in figures.FIGURES])
@@ -148,7 +144,7 @@ def prune(
             raise
         result.after.save(directory / NETWORK)
         drawn = figures.draw_all(result, directory)
-        result.write_json(directory / RECORD, {"command": dataclasses.asdict(job)})
+        result.write_json(directory / RECORD, {"command": plain(job)})
         job.finish(directory)
     console.print(_table(result))
     if not result.pruning.status.startswith("all"):

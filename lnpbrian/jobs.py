@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
+import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from brian2 import ms
-
-from lnpbrian import checks, files
+from lnpbrian import files
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder, Encoder, PoissonEncoder
-from lnpbrian.learning.readout import READOUTS, ReadoutOptions
+from lnpbrian.learning.readout import ReadoutOptions
 from lnpbrian.learning.tasks import PROTOCOLS, SERIES, ForecastTask, forecast_task
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN
 from lnpbrian.models.drawing import LIFParameters
 from lnpbrian.network.devices import require_device
-from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.options import Options, option, options
 from lnpbrian.pruning.checkpoint import LATEST, STABLE, mark_folder, marked, remove_marked
-from lnpbrian.pruning.noise import NoisePruneOptions
-from lnpbrian.pruning.options import ON_UNSTABLE, DelocaliseOptions, PruneOptions, TuningOptions, schedule
-from lnpbrian.records import is_record, write_json
+from lnpbrian.pruning.prunable import prunable
+from lnpbrian.pruning.schedule import PruneOptions, schedule
+from lnpbrian.pruning.steps import (
+    BetweennessPruning,
+    Delocalisation,
+    NoisePruning,
+    Step,
+    TimescaleTuning,
+    as_steps,
+    paper_steps,
+    possible_steps,
+)
+from lnpbrian.records import from_plain, is_record, plain, write_json
 from lnpbrian.streams import Streams
 from lnpbrian.study import Report, Study, prune_and_forecast
 
@@ -45,9 +54,9 @@ RECORD, NETWORK = "run.json", "network.npz"
 FORMER = "checkpoint"
 
 
-@dataclass(frozen=True)
-class PruneJob:
-    """Options of ``lnpbrian prune``, as plain values; the command line says what they mean.
+@options
+class PruneJob(Options):
+    """Options of ``lnpbrian prune``: a network, a task, how to read it, how far to prune, and how each step is read.
 
     Raises
     ------
@@ -55,97 +64,63 @@ class PruneJob:
         If a value is out of range or two of them exclude each other.
     """
 
-    model: str = "hrsnn"
-    neurons: int = 1000
-    connection_probability: float = 0.1
-    iterations: int = 10
-    synapse_sparsity: float = 0.95
-    neuron_sparsity: float = 0.3
-    steps: str | None = None
-    fidelity: bool = False
-    task: str = "lorenz63"
-    data: str | None = None
-    protocol: str = "short"
-    readout_kind: str = "ridge"
-    encoder: str = "current"
-    windows: int = 20
-    sample_time: float = 100.0
-    edge_strength: str = "lyapunov"
-    exponents: str = "auto"
-    device: str = "runtime"
-    rescale: str = NoisePruneOptions.rescale
-    cap: float | None = None
-    excitability: str = NoisePruneOptions.excitability
-    new_edges: float = DelocaliseOptions.fraction
-    tune_every: int = TuningOptions.every
-    evaluations: int = TuningOptions.evaluations
-    on_unstable: str = PruneOptions.on_unstable
-    seed: int = 0
+    model: str = option(default="hrsnn", help="Network model.", choices=MODELS, flag="model")
+    neurons: int = option(default=1000, help="Number of neurons.", flag="neurons", minimum=2)
+    connection_probability: float = option(
+        default=0.1, help="Connection probability.", flag="connection-probability", above=0, at_most=1
+    )
+    task: str = option(default="lorenz63", help="Series to forecast.", choices=SERIES, flag="task")
+    data: str | None = option(
+        default=None, help="File of stock prices or wind, for --task google or wind.", flag="data"
+    )
+    protocol: str = option(default="short", help="How the series is cut.", choices=PROTOCOLS, flag="protocol")
+    windows: int = option(default=20, help="Forecast windows.", flag="windows")
+    encoder: str = option(default="current", help="How samples become input.", choices=ENCODERS, flag="encoder")
+    readout: ReadoutOptions = field(default_factory=ReadoutOptions)
+    pruning: PruneOptions = field(default_factory=PruneOptions)
+    steps: str | None = option(
+        default=None,
+        help="Steps of an iteration, in order: I (synapses by noise), II (neurons by betweenness), III (edges against "
+        "localisation), IV (time constants on the spectrum). Default: all that the model allows.",
+        flag="steps",
+    )
+    noise: NoisePruning = field(default_factory=NoisePruning)
+    betweenness: BetweennessPruning = field(default_factory=BetweennessPruning)
+    delocalisation: Delocalisation = field(default_factory=Delocalisation)
+    tuning: TimescaleTuning = field(default_factory=TimescaleTuning)
+    seed: int = option(default=0, help="Seed of everything random.", flag="seed", minimum=0)
 
-    def __post_init__(self) -> None:
-        choices: dict[str, Iterable[str]] = {
-            "model": MODELS,
-            "task": SERIES,
-            "protocol": PROTOCOLS,
-            "encoder": ENCODERS,
-            "readout_kind": READOUTS,
-            "on_unstable": ON_UNSTABLE,
+    def check_together(self) -> None:
+        """Refuse here, before the work begins, what would be refused later."""
+        self.chosen_steps, self.series  # noqa: B018
+
+    @classmethod
+    def fidelity(cls) -> Self:
+        """Return the job in which every step is read as the paper has it."""
+        noise, betweenness, delocalisation, tuning = paper_steps()
+        return cls(
+            pruning=PruneOptions.fidelity(),
+            noise=noise,
+            betweenness=betweenness,
+            delocalisation=delocalisation,
+            tuning=tuning,
+        )
+
+    @property
+    def chosen_steps(self) -> tuple[Step, ...]:
+        """The steps of an iteration."""
+        known: dict[str, Step] = {
+            step.name: step for step in (self.noise, self.betweenness, self.delocalisation, self.tuning)
         }
-        for name, known in choices.items():
-            checks.choice(f"--{name.replace('_', '-')}", getattr(self, name), known)
-        checks.count("neurons", self.neurons, minimum=2)
-        checks.count("seed", self.seed, minimum=0)
-        checks.probability("connection_probability", self.connection_probability)
-        checks.real("new_edges", self.new_edges, at_least=0)
-        checks.count("tune_every", self.tune_every)
-        # What is refused, is refused here, before the work begins.
-        self.pruning, self.readout, self.series  # noqa: B018
+        if self.steps is None:
+            return tuple(known.values())
+        return as_steps([known.get(name.strip(), name.strip()) for name in self.steps.split(",")])
 
-    @property
-    def pruning(self) -> PruneOptions:
-        """Options of the loop."""
-        if self.fidelity:
-            paper = PruneOptions.fidelity(self.synapse_sparsity, self.neuron_sparsity, self.iterations)
-            return dataclasses.replace(
-                paper,
-                steps=self._steps,
-                delocalise=self._delocalise(None),
-                tuning=self._tuning,
-                device=self.device,
-                on_unstable=self.on_unstable,
-            )
-        return PruneOptions(
-            self.synapse_sparsity,
-            self.neuron_sparsity,
-            self.iterations,
-            NoisePruneOptions(
-                edge_strength=self.edge_strength, rescale=self.rescale, cap=self.cap, excitability=self.excitability
-            ),
-            steps=self._steps,
-            exponents=self.exponents,
-            device=self.device,
-            delocalise=self._delocalise(DelocaliseOptions.edges_per_neuron),
-            tuning=self._tuning,
-            on_unstable=self.on_unstable,
-        )
-
-    @property
-    def _steps(self) -> tuple[str, ...] | None:
-        return None if self.steps is None else tuple(step.strip() for step in self.steps.split(","))
-
-    def _delocalise(self, edges_per_neuron: float | None) -> DelocaliseOptions:
-        return DelocaliseOptions(self.new_edges, edges_per_neuron=edges_per_neuron)
-
-    @property
-    def _tuning(self) -> TuningOptions:
-        return TuningOptions(every=self.tune_every, evaluations=self.evaluations)
-
-    @property
-    def readout(self) -> ReadoutOptions:
-        """Options of the readout."""
-        return ReadoutOptions(
-            sample_time=checks.real("sample_time", self.sample_time, above=0) * ms, kind=self.readout_kind
-        )
+    def steps_for(self, live: RecurrentNetwork) -> tuple[Step, ...]:
+        """Return the steps that are asked for, or those that the model has the means for."""
+        if self.steps is not None:
+            return self.chosen_steps
+        return possible_steps(prunable(live, self.pruning, Streams(self.seed)), self.chosen_steps)
 
     @cached_property
     def series(self) -> ForecastTask:
@@ -154,12 +129,12 @@ class PruneJob:
 
     def build(self) -> Model:
         """Build the network, and refuse targets that it cannot reach, and a device that does not work here."""
-        if self.device != "runtime":
-            require_device(self.device)
+        if self.pruning.device != "runtime":
+            require_device(self.pruning.device)
         live = MODELS[self.model](
             self.neurons, self.connection_probability, parameters=LIFParameters.forecasting(), seed=self.seed
         )
-        schedule(live.spec.n_neurons, live.spec.n_synapses, self.pruning)
+        schedule(live.spec.n_neurons, live.spec.n_synapses, self.pruning, self.steps_for(live))
         return live
 
     def input(self) -> Encoder:
@@ -176,6 +151,7 @@ class PruneJob:
             live,
             self.input(),
             self.series,
+            steps=self.steps_for(live),
             pruning=self.pruning,
             readout=self.readout,
             seed=self.seed,
@@ -213,7 +189,7 @@ class PruneJob:
                     f"delete {str(folder)!r}, or choose another --out"
                 )
             return True
-        write_json(folder / COMMAND, {"lnpbrian": __version__, "options": dataclasses.asdict(self)})
+        write_json(folder / COMMAND, {"lnpbrian": __version__, "options": plain(self)})
         return False
 
     @classmethod
@@ -249,11 +225,29 @@ class PruneJob:
                 "finish it with that version"
             )
         try:
-            return cls(**options)
-        except TypeError as error:
+            return from_plain(cls, options)
+        except InvalidInput as error:
             raise InvalidInput(
                 f"{str(path)!r} has other options ({error}); delete the folder and start anew"
             ) from error
+
+    @classmethod
+    def from_record(cls, path: Path) -> Self:
+        """Return the options of a finished run, from its run.json, or from a TOML file of the same keys.
+
+        Raises
+        ------
+        InvalidInput
+            If the file cannot be read, or holds an option that is not known.
+        """
+        try:
+            text = path.read_text()
+            content = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"--config {str(path)!r} cannot be read ({error})") from error
+        if isinstance(content, dict) and "versions" in content:
+            content = content.get("options", {}).get("command")
+        return from_plain(cls, content, f"--config {str(path)!r}")
 
     @staticmethod
     def abandon(directory: Path) -> None:

@@ -8,17 +8,19 @@ import platform
 import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 from brian2 import Quantity, ms
 
-from lnpbrian import files
+from lnpbrian import checks, files
 from lnpbrian._version import __version__
+from lnpbrian.checks import InvalidInput
 
-__all__ = ["is_record", "plain", "versions", "write_json"]
+__all__ = ["from_plain", "is_record", "plain", "versions", "write_json"]
 
 
 def plain(value: Any) -> Any:
@@ -28,7 +30,7 @@ def plain(value: Any) -> Any:
     {'filter_time_ms': 20.0, 'ridge': 2.0}
     """
     if is_dataclass(value) and not isinstance(value, type):
-        return plain({f.name: getattr(value, f.name) for f in fields(value)})
+        return plain({f.name: getattr(value, f.name) for f in fields(value) if f.metadata.get("recorded", True)})
     if isinstance(value, Mapping):
         return {f"{key}_ms" if isinstance(item, Quantity) else str(key): plain(item) for key, item in value.items()}
     if isinstance(value, Quantity):
@@ -37,6 +39,49 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple, np.ndarray)):
         return [plain(item) for item in value]
     return value.item() if isinstance(value, np.generic) else value
+
+
+def from_plain[T](kind: type[T], content: Any, where: str = "") -> T:
+    """Return the dataclass that `plain` wrote; what is not said has its default.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass whose fields are plain values, times, or dataclasses of such.
+    content : mapping
+        What `plain` returned, or a part of it.
+    where : str
+        What an error calls it.
+
+    Raises
+    ------
+    InvalidInput
+        If there is a key that is not known, or a value that does not fit.
+
+    Examples
+    --------
+    >>> from lnpbrian.learning.readout import ReadoutOptions
+    >>> from_plain(ReadoutOptions, plain(ReadoutOptions(sample_time=20 * ms))).sample_time
+    20. * msecond
+    """
+    if not isinstance(content, Mapping):
+        raise InvalidInput(f"{where or kind.__name__} must be a table of options, got {content!r}")
+    kinds = get_type_hints(kind)
+    known = {f.name: kinds[f.name] for f in fields(kind)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in content.items():
+        name = key.removesuffix("_ms") if key not in known else key
+        if name not in known or (name != key and value is not None and known[name] is not Quantity):
+            near = get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            raise InvalidInput(f"{where or kind.__name__} has no option {key!r}; {hint}")
+        if isinstance(known[name], type) and is_dataclass(known[name]):
+            values[name] = from_plain(known[name], value, name)
+        elif name != key:
+            values[name] = checks.real(key, value) * ms
+        else:
+            values[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)
 
 
 def versions() -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,11 +19,16 @@ from lnpbrian.learning.encoding import Encoder
 from lnpbrian.learning.forecasting import Forecast, forecast
 from lnpbrian.learning.readout import ReadoutOptions
 from lnpbrian.learning.tasks import ForecastTask
-from lnpbrian.network.simulate import Activity, Drive, noise_drive, observe
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.drive import Drive, noise_drive
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.simulate import observe
+from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.spikes import SpikeTrain
 from lnpbrian.pruning.checkpoint import CheckpointFolder, fingerprint
-from lnpbrian.pruning.loop import Progress, PruneResult, prune
-from lnpbrian.pruning.options import PruneOptions
+from lnpbrian.pruning.history import Progress, PruneResult
+from lnpbrian.pruning.loop import prune
+from lnpbrian.pruning.schedule import PruneOptions
+from lnpbrian.pruning.steps import Step
 from lnpbrian.records import plain, versions, write_json
 from lnpbrian.streams import Streams
 
@@ -44,7 +49,7 @@ class Study:
     before, after : NetworkSpec
         The network as it was built, and as it was left, silent neurons included.
     forecast_before, forecast_after : Forecast
-    raster_before, raster_after : Activity
+    raster_before, raster_after : SpikeTrain
         Half a second under the noise drive.
     pruning : PruneResult
     task : ForecastTask
@@ -58,8 +63,8 @@ class Study:
     after: NetworkSpec
     forecast_before: Forecast
     forecast_after: Forecast
-    raster_before: Activity
-    raster_after: Activity
+    raster_before: SpikeTrain
+    raster_after: SpikeTrain
     pruning: PruneResult
     task: ForecastTask
     readout: ReadoutOptions
@@ -95,6 +100,7 @@ class Study:
                 },
                 "readout": plain(self.readout),
                 "pruning": plain(self.pruning.options),
+                "steps": {step.name: plain(step) for step in self.pruning.steps},
             },
             "before": _state(first, self.forecast_before),
             "after": _state(last, self.forecast_after),
@@ -122,6 +128,7 @@ def prune_and_forecast(
     encoder: Encoder,
     task: ForecastTask,
     *,
+    steps: Sequence[Step] | None = None,
     pruning: PruneOptions | None = None,
     readout: ReadoutOptions | None = None,
     seed: int = 0,
@@ -139,6 +146,7 @@ def prune_and_forecast(
         Input of its N neurons; the survivors keep theirs.
     task : ForecastTask
         Windows of a series.
+    steps : sequence of Step, optional
     pruning : PruneOptions, optional
     readout : ReadoutOptions, optional
     seed : int
@@ -197,7 +205,7 @@ def prune_and_forecast(
     before = model.spec
     folder = None
     if checkpoint is not None:
-        folder = CheckpointFolder(checkpoint, fingerprint(before, encoder, task, readout, pruning, seed))
+        folder = CheckpointFolder(checkpoint, fingerprint(before, encoder, task, readout, steps, pruning, seed))
 
     def first_forecast() -> Forecast:
         saved = None if folder is None else folder.load_arrays("forecast_before")
@@ -209,7 +217,7 @@ def prune_and_forecast(
         return made
 
     def pruned() -> PruneResult:
-        return prune(model, options=pruning, seed=seed, checkpoint=held, report=progress)
+        return prune(model, steps, options=pruning, seed=seed, checkpoint=held, report=progress)
 
     # The forecast is simulated by processes of its own, unless it has but one part.
     alone = min(jobs, task.n_windows) == 1
@@ -268,7 +276,7 @@ class _Background:
         self._pool.shutdown()
 
 
-def _raster(spec: NetworkSpec, drive: Drive) -> Activity:
+def _raster(spec: NetworkSpec, drive: Drive) -> SpikeTrain:
     return observe(RecurrentNetwork(spec, plastic=False), 500 * ms, drive=drive)
 
 

@@ -12,7 +12,7 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import drawing
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.streams import Streams
 
 __all__ = ["CHRSNN"]

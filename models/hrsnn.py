@@ -8,7 +8,7 @@ from brian2 import Quantity, ms
 from lnpbrian import checks
 from lnpbrian.models import drawing
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.streams import Streams
 
 __all__ = ["HRSNN", "MRSNN"]

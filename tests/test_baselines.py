@@ -15,20 +15,19 @@ from lnpbrian.learning.tasks import ForecastTask, long_protocol
 from lnpbrian.models import HRSNN
 from lnpbrian.models import uncoupled as neurons_with
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.simulate import noise_drive, observe
-from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.network.drive import noise_drive
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.simulate import observe
 from lnpbrian.pruning.controls import (
     activity_pruning,
     autoregression,
     iterative_magnitude_pruning,
     magnitude_pruning,
     next_generation_reservoir,
-    noise_pruning_without_lyapunov,
     random_network,
     silence,
     uncoupled,
 )
-from lnpbrian.pruning.options import PruneOptions
 
 FULL = HRSNN(60, 0.3, plastic=True, check_rate=False).spec
 SYNAPTIC = {"pre", "post", "weights", *(f"stdp_{f.name}" for f in fields(FULL.plasticity))}
@@ -385,13 +384,6 @@ def test_activity_pruning_refuses_what_it_cannot_use(options, message):
     usual = {"activity": lambda spec: RATES, "retrain": untrained}
     with pytest.raises(InvalidInput, match=rf"^{message}[^\n]+$"):
         activity_pruning(FULL, **{**usual, **options})
-
-
-def test_noise_pruning_by_weights_changes_nothing_else():
-    options = PruneOptions.fidelity(0.9, 0.2, 3)
-    changed = noise_pruning_without_lyapunov(options)
-    assert changed.noise.edge_strength == "weight"
-    assert replace(changed, noise=replace(changed.noise, edge_strength="lyapunov")) == options
 
 
 # ------------------------------------------------------------------------------------------------ without a network

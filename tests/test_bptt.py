@@ -15,8 +15,10 @@ from lnpbrian.learning.readout import ReadoutOptions, readout_neurons
 from lnpbrian.learning.series import lorenz63
 from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.simulate import Drive, noise_drive, observe
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.drive import Drive, noise_drive
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.simulate import observe
+from lnpbrian.network.spec import NetworkSpec
 
 jax = pytest.importorskip("jax")
 

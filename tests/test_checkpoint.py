@@ -17,30 +17,30 @@ from brian2 import ms
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import CHRSNN, HRSNN
-from lnpbrian.network.simulate import noise_drive
+from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning import checkpoint as checkpoint_module
 from lnpbrian.pruning import loop as lnp
 from lnpbrian.pruning import observation
 from lnpbrian.pruning.checkpoint import Checkpoint, CheckpointFolder, fingerprint
 from lnpbrian.pruning.loop import prune
-from lnpbrian.pruning.options import PruneOptions, TuningOptions, schedule
-from lnpbrian.pruning.steps import PruningSteps
+from lnpbrian.pruning.schedule import PruneOptions, schedule
+from lnpbrian.pruning.steps import NoisePruning, TimescaleTuning, as_steps
 from lnpbrian.pruning.timescales import Measurement
 
-ALL_STEPS = PruneOptions(
+ALL_STEPS = as_steps(("I", "II", "III", TimescaleTuning(every=3, evaluations=3, exponents=3, duration=20 * ms)))
+I_II = ALL_STEPS[:2]
+OPTIONS = PruneOptions(
     synapse_sparsity=0.8,
     neuron_sparsity=0.2,
     iterations=6,
-    steps=("I", "II", "III", "IV"),
-    tuning=TuningOptions(every=3, evaluations=3, exponents=3, duration=20 * ms),
     observation=50 * ms,
     exponent_duration=40 * ms,
     realisations=1,
     rates=(0, 500),
     exponent_growth=None,
 )
-QUICK = replace(ALL_STEPS, steps=("I", "II"), iterations=2)
+QUICK = replace(OPTIONS, iterations=2)
 MODELS = {
     "HRSNN": lambda: HRSNN(50, 0.2, check_rate=False),
     "CHRSNN": lambda: CHRSNN(50, 0.2, clusters=3, cluster_neighbours=2, check_rate=False),
@@ -57,12 +57,12 @@ def numbers(history):
 def job(model: str, folder: Path) -> None:
     """Prune a model with checkpoints, and leave the network and its history beside them."""
     live = MODELS[model]()
-    result = prune(live, options=ALL_STEPS, checkpoint=folder / "checkpoints")
+    result = prune(live, ALL_STEPS, options=OPTIONS, checkpoint=folder / "checkpoints")
     live.spec.save(folder / "network.npz")
     (folder / "history.txt").write_text(repr(numbers(result.history)))
 
 
-def known_measurement(steps, spec):
+def known_measurement(step, spec, network, now):
     """Exponents that depend on time constants and synapses, so that pruning always calls for other time constants."""
     leak = np.sort(1 / spec.time_constants[spec.alive])
     return Measurement(-leak * (1 + spec.n_synapses / 300), 10.0)
@@ -88,7 +88,7 @@ def finish(process) -> None:
 @pytest.mark.parametrize(("model", "kills"), [("HRSNN", 8), ("CHRSNN", 6), ("plastic", 6)])
 def test_killed_at_random_moments_and_resumed_is_never_killed(tmp_path, monkeypatch, model, kills):
     monkeypatch.setattr(observation, "SETTLE", 20 * ms)
-    monkeypatch.setattr(PruningSteps, "measure", known_measurement)
+    monkeypatch.setattr(TimescaleTuning, "measure", known_measurement)
     whole, again = tmp_path / "whole", tmp_path / "again"
     whole.mkdir()
     again.mkdir()
@@ -148,7 +148,7 @@ def test_killed_while_a_checkpoint_is_written(tmp_path, moment):
                 die()
 
         np.savez, os.replace = savez, replace_file
-        prune(MODELS["HRSNN"](), options=QUICK, checkpoint=tmp_path)
+        prune(MODELS["HRSNN"](), I_II, options=QUICK, checkpoint=tmp_path)
 
     process = start(killed_at_the_second_checkpoint)
     process.join()
@@ -158,9 +158,9 @@ def test_killed_while_a_checkpoint_is_written(tmp_path, moment):
     assert_same_end(*pruned(), *pruned(checkpoint=tmp_path))
 
 
-def pruned(options=QUICK, model="HRSNN", **how):
+def pruned(options=QUICK, model="HRSNN", steps=I_II, **how):
     live = MODELS[model]()
-    return live, prune(live, options=options, **how)
+    return live, prune(live, steps, options=options, **how)
 
 
 def assert_same_end(live, result, other, other_result):
@@ -185,26 +185,25 @@ def interrupt_at(fraction):
 @pytest.mark.parametrize("model", ["HRSNN", "plastic"])
 def test_interrupt_leaves_a_checkpoint_that_goes_on(tmp_path, model):
     # With the measured spectrum, and with step IV in the middle of an iteration.
-    options = replace(
-        ALL_STEPS, steps=("I", "IV", "II", "III"), iterations=4, tuning=replace(ALL_STEPS.tuning, every=2)
-    )
+    options = replace(OPTIONS, iterations=4)
+    order = (ALL_STEPS[0], replace(ALL_STEPS[3], every=2), *ALL_STEPS[1:3])
     seen = []
-    whole = pruned(options, model, report=lambda now: seen.append(now.fraction))
+    whole = pruned(options, model, order, report=lambda now: seen.append(now.fraction))
     assert seen[0] >= 0
     assert (np.diff(seen) >= 0).all()
     assert seen[-1] == 1
     resumed = []
     for fraction in (0.0, 0.5, 0.7, 0.95):
         with pytest.raises(KeyboardInterrupt):
-            pruned(options, model, checkpoint=tmp_path, report=interrupt_at(fraction))
+            pruned(options, model, order, checkpoint=tmp_path, report=interrupt_at(fraction))
         assert not list(tmp_path.glob(".*"))
-    again = pruned(options, model, checkpoint=tmp_path, report=lambda now: resumed.append(now.fraction))
+    again = pruned(options, model, order, checkpoint=tmp_path, report=lambda now: resumed.append(now.fraction))
     assert_same_end(*whole, *again)
     assert (np.diff(resumed) >= 0).all()
     assert resumed[-1] == 1
     # A finished run is not done again.
     steps = []
-    once_more = pruned(options, model, checkpoint=tmp_path, report=lambda now: steps.append(now.step))
+    once_more = pruned(options, model, order, checkpoint=tmp_path, report=lambda now: steps.append(now.step))
     assert_same_end(*whole, *once_more)
     assert not [step for step in steps if step.startswith("step")]
 
@@ -216,8 +215,11 @@ def test_fractions_end_at_one_whatever_the_schedule():
         live = SimpleNamespace(n_synapses=48217)
         seen = []
         loop = lnp._Loop(
-            SimpleNamespace(live=live, options=options),
-            schedule(1000, 48217, options),
+            SimpleNamespace(live=live),
+            I_II,
+            options,
+            None,
+            schedule(1000, 48217, options, I_II),
             None,
             lambda now, seen=seen: seen.append(now.fraction),
         )
@@ -263,7 +265,7 @@ def refused(folder, message, live=None, **how):
     live = MODELS["HRSNN"]() if live is None else live
     before, content = fingerprint(live.spec), (folder / CHECKPOINT).read_bytes()
     with pytest.raises(InvalidInput, match=message) as caught:
-        prune(live, checkpoint=folder, **{"options": QUICK, **how})
+        prune(live, checkpoint=folder, **{"steps": I_II, "options": QUICK, **how})
     assert "\n" not in str(caught.value)
     assert fingerprint(live.spec) == before
     assert (folder / CHECKPOINT).read_bytes() == content
@@ -274,11 +276,10 @@ def test_only_the_run_that_wrote_a_checkpoint_goes_on(folder, monkeypatch):
     refused(folder, belongs, HRSNN(50, 0.2, check_rate=False, seed=1))
     refused(folder, belongs, options=replace(QUICK, realisations=2))
     refused(folder, belongs, options=replace(QUICK, observation=60 * ms))
-    refused(folder, belongs, options=replace(QUICK, tuning=TuningOptions(every=3)))
+    refused(folder, belongs, steps=(NoisePruning(sigma=2.0), "II"))
     refused(folder, belongs, seed=1)
     refused(folder, belongs, drive=noise_drive(50, duration=50 * ms, rng=np.random.default_rng(0)))
-    edited = MODELS["HRSNN"]().spec
-    refused(folder, belongs, reference=replace(edited, bias=edited.bias + 0.1))
+    refused(folder, belongs, steps=I_II[::-1])
     monkeypatch.setattr(checkpoint_module, "__version__", "9.9")
     refused(folder, r"was written by lnpbrian .*, this is 9\.9; finish the run with that version, or start anew")
 
@@ -286,7 +287,7 @@ def test_only_the_run_that_wrote_a_checkpoint_goes_on(folder, monkeypatch):
 def test_the_edited_model_of_an_interrupted_run_is_another_network(tmp_path):
     live = MODELS["HRSNN"]()
     with pytest.raises(KeyboardInterrupt):
-        prune(live, options=QUICK, checkpoint=tmp_path, report=interrupt_at(0.95))
+        prune(live, I_II, options=QUICK, checkpoint=tmp_path, report=interrupt_at(0.95))
     assert len(live.synapses) < MODELS["HRSNN"]().spec.n_synapses
     refused(tmp_path, "belongs to another network", live)
 
@@ -394,7 +395,7 @@ def test_arrays_beside_the_checkpoint(tmp_path, monkeypatch):
 def test_checkpoint_is_what_was_saved(tmp_path):
     spec = MODELS["plastic"]().spec
     folder = CheckpointFolder(tmp_path, "run")
-    state = {"history": [{"x": 0.1 + 0.2}], "laws": None}
+    state = {"history": [{"x": 0.1 + 0.2}], "memory": {}}
     folder.save(Checkpoint(spec, state))
     found = folder.load()
     assert fingerprint(found.spec) == fingerprint(spec)
@@ -411,7 +412,7 @@ def test_fingerprint_sees_every_number():
         (replace(spec, weights=weights), QUICK, 0),
         (replace(spec, dt=2 * spec.dt), QUICK, 0),
         (replace(spec, plasticity=replace(stdp, eta_minus=stdp.eta_minus / 2)), QUICK, 0),
-        (spec, replace(QUICK, noise=replace(QUICK.noise, sigma=2.0)), 0),
+        (spec, (QUICK, NoisePruning(sigma=2.0)), 0),
         (spec, replace(QUICK, exponent_duration=41 * ms), 0),
         (spec, QUICK, 1),
     ):

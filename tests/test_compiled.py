@@ -20,11 +20,11 @@ from lnpbrian.lyapunov.device_twins import CompiledTwins, device_twin_exponents
 from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import CHRSNN, HRSNN, uncoupled
 from lnpbrian.network.compiled import CompiledNetwork
+from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.program import Program, describe
 from lnpbrian.network.project import DeviceError, Project, verify
-from lnpbrian.network.simulate import noise_drive, observe
-from lnpbrian.network.spec import RecurrentNetwork
-from lnpbrian.network.spike_trains import simulated_spike_train
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.simulate import observe, simulated_spike_train
 
 N = 120
 DURATION = 300 * ms

@@ -26,9 +26,11 @@ from lnpbrian.network import devices as device
 from lnpbrian.network.compiled import CompiledNetwork
 from lnpbrian.network.cuda import CudaProject, write_cuda_project
 from lnpbrian.network.devices import Gpu
+from lnpbrian.network.drive import Drive, noise_drive
 from lnpbrian.network.project import Project
-from lnpbrian.network.simulate import Drive, noise_drive, observe
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.simulate import observe
+from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.network.toolkit import CudaToolkit, find_toolkit
 
 FILES = {"indices": "i", "times": "t", "pre": "pre", "post": "post", "weights": "w"}
@@ -615,7 +617,7 @@ def test_command_builds_and_runs(tmp_path, file, capsys, monkeypatch, brian2cuda
 
         def run(self):
             quiet = np.zeros(spec.n_neurons)
-            return type("Activity", (), {"indices": np.arange(5), "rates": np.where(spec.alive, 40.0, quiet)})()
+            return type("SpikeTrain", (), {"indices": np.arange(5), "rates": np.where(spec.alive, 40.0, quiet)})()
 
     monkeypatch.setattr(cli, "write_cuda_project", lambda *_, **__: Project())
     monkeypatch.setattr(cuda, "find_toolkit", lambda: CudaToolkit(Path("nvcc"), "13.0", (), object()))

@@ -13,11 +13,13 @@ from lnpbrian.learning.encoding import PoissonEncoder
 from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN, uncoupled
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.simulate import noise_drive, observe
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.drive import noise_drive
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.simulate import observe
+from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning.loop import prune
-from lnpbrian.pruning.noise import NoisePruneOptions
-from lnpbrian.pruning.options import PruneOptions
+from lnpbrian.pruning.schedule import PruneOptions
+from lnpbrian.pruning.steps import BetweennessPruning, NoisePruning
 
 DELTA = LIFParameters(synaptic_time_constant=0 * ms)
 DT = 0.5e-3
@@ -229,7 +231,6 @@ QUICK = PruneOptions(
     synapse_sparsity=0.9,
     neuron_sparsity=0.3,
     iterations=2,
-    steps=("I", "II"),
     observation=200 * ms,
     exponent_duration=60 * ms,
     realisations=2,
@@ -241,7 +242,7 @@ QUICK = PruneOptions(
 def test_pruning_removes_what_it_was_asked_to(plastic):
     live = small(plastic=plastic)
     before = len(live.synapses)
-    result = prune(live, options=QUICK)
+    result = prune(live, ("I", "II"), options=QUICK)
     assert result.history[-1].neurons == 56
     # The count is drawn: sqrt(sum p (1 - p)) is at most the root of the number kept.
     assert abs(len(live.synapses) - 0.1 * before) < 5 * np.sqrt(0.1 * before)
@@ -252,8 +253,8 @@ def test_pruning_removes_what_it_was_asked_to(plastic):
 def test_compensated_bias_keeps_the_mean_input():
     live = small()
     before = live.spec
-    noise = NoisePruneOptions(rescale="none", excitability="compensate")
-    result = prune(live, options=replace(QUICK, neuron_sparsity=0, iterations=1, noise=noise))
+    noise = NoisePruning(rescale="none", excitability="compensate")
+    result = prune(live, (noise,), options=replace(QUICK, neuron_sparsity=0, iterations=1))
     after, rates = live.spec, result.rates_before
 
     def mean_input(spec):
@@ -267,6 +268,6 @@ def test_compensated_bias_keeps_the_mean_input():
 def test_compensation_goes_on_with_the_survivors():
     # From the second iteration on there are fewer neurons than the network was built with.
     live = small()
-    noise = NoisePruneOptions(rescale="none", excitability="compensate")
-    prune(live, options=replace(QUICK, noise=noise))
+    noise = NoisePruning(rescale="none", excitability="compensate")
+    prune(live, (noise, BetweennessPruning()), options=QUICK)
     assert live.neurons.I_bias_[:][~live.alive].tolist() == [0.0] * 24

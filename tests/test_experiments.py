@@ -19,7 +19,8 @@ from lnpbrian.experiments import (
 from lnpbrian.learning.forecasting import forecast
 from lnpbrian.learning.readout import ReadoutOptions
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.pruning.options import PruneOptions, TuningOptions
+from lnpbrian.pruning.schedule import PruneOptions
+from lnpbrian.pruning.steps import TimescaleTuning
 
 
 def test_forecast_controls_run(tmp_path, monkeypatch):
@@ -177,10 +178,11 @@ def test_ablation_runs_and_goes_on(tmp_path, monkeypatch, capsys):
     paths = {name: ablation.PATHS[name] for name in ("B", "C", "D", "E", "B degree", "C degree", "random")}
     quick = {
         **{"observation": 100 * ms, "exponent_duration": 40 * ms, "realisations": 1},
-        "tuning": TuningOptions(evaluations=2, exponents=2, duration=40 * ms),
     }
+    tuning = {"evaluations": 2, "exponents": 2, "duration": 40 * ms}
     monkeypatch.setattr(ablation, "PATHS", paths)
     monkeypatch.setattr(ablation, "POINTS", ("A", "B", "C", "D", "E", "C degree", "random"))
+    monkeypatch.setattr(ablation, "TimescaleTuning", partial(TimescaleTuning, **tuning))
     monkeypatch.setattr(ablation, "PruneOptions", partial(PruneOptions, **quick))
     monkeypatch.setattr(ablation, "forecast", partial(forecast, options=ReadoutOptions(sample_time=1 * ms)))
     options = ("--neurons", 60, "--kept", 0.1, "--iterations", 2, "--windows", 1, "--seeds", 1, "--jobs", 1)

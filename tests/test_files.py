@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from brian2 import ms
+from lnpbrian.pruning.options import PruneOptions
 
 from lnpbrian import files, jobs
 from lnpbrian.checks import InvalidInput
@@ -24,7 +25,6 @@ from lnpbrian.network.project import Project
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning.checkpoint import MARKER, mark_folder, marked, remove_marked
 from lnpbrian.pruning.loop import prune
-from lnpbrian.pruning.options import PruneOptions
 from lnpbrian.records import versions, write_json
 from lnpbrian.sweep import ResultStore
 

@@ -11,14 +11,14 @@ from brian2 import Synapses, ms
 from foreign_networks import NETWORKS, Foreign
 from test_foreign import activity, at_edit, built_anew, each_network, run_on, same
 
-import lnpbrian.pruning.steps
-from lnpbrian import InvalidInput, PruneOptions, PruneResult, prune
+import lnpbrian.pruning.prunable
+from lnpbrian import InvalidInput, LiveNetwork, PruneOptions, PruneResult, prune
 
 QUICK: dict[str, Any] = {"iterations": 1, "realisations": 1, "observation": 40 * ms, "exponent_duration": 20 * ms}
 
 
 def described(foreign: Foreign) -> dict[str, Any]:
-    """Return the arguments of `prune` that say what a network is made of."""
+    """Return the arguments of `LiveNetwork` that say what a network is made of."""
     # What modulates synapses is pruned with them, not by itself.
     onto_neurons = not isinstance(foreign.synapses[0].target, Synapses)
     inhibitory = np.broadcast_to(foreign.inhibitory, len(foreign.synapses))
@@ -50,17 +50,18 @@ def prepared(build: Callable[..., Foreign]) -> Foreign:
     return without_records_of_synapses(at_edit(build))
 
 
-def pruned(foreign: Foreign, **options: Any) -> PruneResult:
-    return prune(foreign.network, **described(foreign), options=PruneOptions(**QUICK, **options))
+def pruned(foreign: Foreign, steps: tuple[str, ...] | None = None, **options: Any) -> PruneResult:
+    live = LiveNetwork(foreign.network, **described(foreign))
+    return prune(live, steps, options=PruneOptions(**QUICK, **options))
 
 
 # The builder of that one always makes all synapses that others modulate.
 @pytest.mark.parametrize("build", [b for b in NETWORKS if b.__name__ != "modulated"], ids=lambda build: build.__name__)
 def test_what_is_left_fires_as_if_built_so(build: Callable[..., Foreign], monkeypatch: pytest.MonkeyPatch):
     masks: list[np.ndarray] = []
-    keep_synapses = lnpbrian.pruning.steps.keep_synapses
+    keep_synapses = lnpbrian.pruning.prunable.keep_synapses
     monkeypatch.setattr(
-        lnpbrian.pruning.steps, "keep_synapses", lambda live, keep: (masks.append(keep), keep_synapses(live, keep))
+        lnpbrian.pruning.prunable, "keep_synapses", lambda live, keep: (masks.append(keep), keep_synapses(live, keep))
     )
     foreign = prepared(build)
     time, spikes = foreign.network.t, [m.num_events for m in foreign.spikes]

@@ -22,8 +22,7 @@ from lnpbrian.lyapunov.twins import block_twin_exponents, restored_twin_exponent
 from lnpbrian.models import HRSNN
 from lnpbrian.network.brian2_internals import run_network
 from lnpbrian.network.live import Snapshot
-from lnpbrian.network.simulate import observe
-from lnpbrian.network.spike_trains import simulated_spike_train
+from lnpbrian.network.simulate import observe, simulated_spike_train
 
 
 def press():

@@ -25,11 +25,9 @@ from brian2 import (
 )
 from numpy.testing import assert_array_equal
 
-from lnpbrian import InvalidInput, LiveNetwork, NoisePruneOptions, PruneOptions, prune
+from lnpbrian import Delocalisation, InvalidInput, LiveNetwork, NoisePruning, PruneOptions, prune
+from lnpbrian.network.edits import add_like, donor_synapses, keep_synapses, silence
 from lnpbrian.network.live import Snapshot
-from lnpbrian.pruning.delocalise import donor_synapses
-from lnpbrian.pruning.edits import add_like, keep_synapses, silence
-from lnpbrian.pruning.options import DelocaliseOptions
 
 QUICK = PruneOptions(
     synapse_sparsity=0.6,
@@ -38,8 +36,8 @@ QUICK = PruneOptions(
     observation=60 * ms,
     exponent_duration=40 * ms,
     realisations=1,
-    delocalise=DelocaliseOptions(0.1),
 )
+STEPS = ("I", "II", Delocalisation(0.1))
 NAMESPACE = {"tau": 20 * ms, "mV": mV, "Hz": Hz}
 
 
@@ -254,7 +252,7 @@ def test_pruning_in_place_leaves_time_monitors_and_random_numbers():
     network.run(25 * ms)
     spikes = network["spikes_e"].num_spikes
     draws = get_device().get_random_state()
-    result = prune(network, synapses, time_constant=20 * ms, input="drive", options=QUICK)
+    result = prune(LiveNetwork(network, synapses, time_constant=20 * ms, input="drive"), STEPS, options=QUICK)
     assert network.t == 25 * ms
     assert network["spikes_e"].num_spikes == spikes
     np.testing.assert_equal(get_device().get_random_state(), draws)
@@ -269,8 +267,8 @@ def test_pruning_in_place_leaves_time_monitors_and_random_numbers():
 
 def test_a_second_pruning_goes_on_with_what_is_left():
     network, synapses = two_groups()
-    first = prune(network, synapses, input="drive", options=QUICK)
-    second = prune(network, synapses, input="drive", options=QUICK)
+    first = prune(LiveNetwork(network, synapses, input="drive"), STEPS, options=QUICK)
+    second = prune(LiveNetwork(network, synapses, input="drive"), STEPS, options=QUICK)
     assert second.history[0].neurons == first.history[-1].neurons == 32
     assert second.history[-1].neurons == second.live.n_alive == 26
     assert not (second.live.alive & ~first.live.alive).any()
@@ -278,7 +276,7 @@ def test_a_second_pruning_goes_on_with_what_is_left():
 
 def test_pruned_is_zeroed():
     """Without steps II and III, what is left fires as the same network with the pruned weights set to zero."""
-    options = replace(QUICK, steps=("I",), neuron_sparsity=0.0)
+    options = replace(QUICK, neuron_sparsity=0.0)
     spikes = []
     kept = None
     for edit in ("prune", "zero"):
@@ -287,7 +285,7 @@ def test_pruned_is_zeroed():
         seed(3)
         network.run(25 * ms)
         if edit == "prune":
-            prune(network, synapses, options=options)
+            prune(LiveNetwork(network, synapses), ("I",), options=options)
             # Weights are all different, and say which synapse it was.
             kept = [set(s.w_[:].tolist()) for s in synapses]
             assert 0 < sum(map(len, kept)) < 0.6 * before
@@ -315,7 +313,7 @@ def test_a_failure_leaves_the_network_as_it_was(error):
             raise error("stop")
 
     with pytest.raises(error, match="stop"):
-        prune(network, synapses, input="drive", options=QUICK, report=fail)
+        prune(LiveNetwork(network, synapses, input="drive"), STEPS, options=QUICK, report=fail)
     assert_same_state({k: v for k, v in full_state(network).items() if k in before}, before)
     assert not network._stored_state
     network.run(10 * ms)
@@ -339,7 +337,7 @@ def test_names_of_the_caller_are_seen():
 
     network = build()
     with pytest.raises(BrianObjectException):
-        prune(network, options=QUICK, namespace={})
+        prune(LiveNetwork(network, namespace={}), options=QUICK)
     span = 20 * ms  # noqa: F841 -- the equations ask for it
     assert prune(network, options=QUICK).history[-1].neurons == 32
 
@@ -349,7 +347,8 @@ def test_readouts_and_sources_stay():
     afferents = next(obj for obj in network.objects if obj.name == "afferents")
     inhibitory = network["cells_i"]
     options = replace(QUICK, neuron_sparsity=0.5, synapse_sparsity=0.8)
-    result = prune(network, [*synapses, afferents], protect=inhibitory, input="drive", options=options)
+    live = LiveNetwork(network, [*synapses, afferents], protect=inhibitory, input="drive")
+    result = prune(live, STEPS, options=options)
     assert result.live.alive_in(inhibitory).all()
     assert result.live.alive_in(network["noise"]).all()
     assert result.live.alive_in(network["cells_e"]).sum() == 10
@@ -367,7 +366,7 @@ def test_drive_by_poisson_input_timed_arrays_and_operations_is_the_same_in_every
         cells.v += wave(network.t)
 
     network.add(NetworkOperation(push, dt=5 * ms), PoissonInput(cells, "v", 5, 20 * Hz, weight=0.2 * mV))
-    prune(network, synapses, input="drive", options=replace(QUICK, steps=("I",), neuron_sparsity=0.0))
+    prune(LiveNetwork(network, synapses, input="drive"), ("I",), options=replace(QUICK, neuron_sparsity=0.0))
     # Three observations, each from t = 0: settle, rates, then windows and their twins.
     assert times.count(0.0) == 3
 
@@ -445,24 +444,25 @@ def test_what_pruning_refuses_before_anything_changes():
     network, synapses = two_groups()
     states = full_state(network)
 
-    def refused(message, *arguments, **options):
+    def refused(message, *, description=None, **options):
+        live = LiveNetwork(network, synapses, **(description or {}))
         with pytest.raises(InvalidInput, match=message):
-            prune(network, *arguments, **{"options": QUICK, **options})
+            prune(live, **{"steps": STEPS, "options": QUICK, **options})
         assert_same_state({k: v for k, v in full_state(network).items() if k in states}, states)
 
-    live = LiveNetwork(network, synapses, namespace={})
-    with pytest.raises(InvalidInput, match=r"state belongs to a brian2.Network; a LiveNetwork knows its own"):
-        prune(live, state="x")
-    scaled = replace(QUICK, noise=NoisePruneOptions(rescale="homeostatic"))
-    refused("the weight of 'e_to_e' is the constant 1.0; use NoisePruneOptions", synapses, weight=1.0, options=scaled)
-    refused("cannot be kept with neuron_sparsity", synapses, options=replace(QUICK, synapse_sparsity=0.1))
+    scaled = (NoisePruning(rescale="homeostatic"), "II")
+    constant = {"weight": 1.0}
+    refused("the weight of 'e_to_e' is the constant 1.0; use NoisePruning", description=constant, steps=scaled)
+    refused("cannot be kept with neuron_sparsity", options=replace(QUICK, synapse_sparsity=0.1))
     everyone = [network["cells_e"], network["cells_i"]]
-    refused("would leave 32 neurons, but 40 are protected; lower it or protect fewer", synapses, protect=everyone)
-    refused("report must be a function that takes a Progress, got 3", synapses, report=3)
+    refused(
+        "would leave 32 neurons, but 40 are protected; lower it or protect fewer", description={"protect": everyone}
+    )
+    refused("report must be a function that takes a Progress, got 3", report=3)
     monitor = StateMonitor(synapses[0], "w", record=[0], name="watch")
     network.add(monitor)
     states = full_state(network)
-    refused("StateMonitor 'watch' records synapses of 'e_to_e', any of which may be pruned", synapses)
+    refused("StateMonitor 'watch' records synapses of 'e_to_e', any of which may be pruned")
 
 
 def test_donors_in_one_object_are_those_of_the_pure_function():
@@ -483,7 +483,7 @@ def test_standalone_devices_are_refused(tmp_path):
         only = between(cells, cells, name="only")
         network = Network(cells, only)
         with pytest.raises(InvalidInput, match="synapses 'only' belong to CPPStandaloneDevice"):
-            prune(network, only, options=QUICK, namespace={})
+            prune(LiveNetwork(network, only, namespace={}), options=QUICK)
     finally:
         get_device().reinit()
         set_device(previous)

@@ -12,26 +12,27 @@ from scipy.sparse.csgraph import connected_components
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.live import LiveNetwork
-from lnpbrian.network.model_structure import compact
-from lnpbrian.network.simulate import noise_drive, observe
-from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.network.recurrent import RecurrentNetwork, compact
+from lnpbrian.network.simulate import observe
 from lnpbrian.pruning import loop as lnp
 from lnpbrian.pruning.checkpoint import fingerprint
 from lnpbrian.pruning.loop import prune
-from lnpbrian.pruning.noise import NoisePruneOptions
-from lnpbrian.pruning.options import PruneOptions, TuningOptions, schedule
+from lnpbrian.pruning.observation import ModelObserver
+from lnpbrian.pruning.schedule import PruneOptions, schedule
+from lnpbrian.pruning.steps import NoisePruning, TimescaleTuning, as_steps
 
 QUICK = PruneOptions(
     synapse_sparsity=0.9,
     neuron_sparsity=0.3,
     iterations=3,
-    steps=("I", "II"),
     observation=200 * ms,
     exponent_duration=60 * ms,
     realisations=2,
     rates=(0, 500),
 )
+I_II = as_steps(("I", "II"))
 
 
 def own_network(n=60, unit=1.0):
@@ -70,7 +71,7 @@ def own_network(n=60, unit=1.0):
 
 @pytest.mark.parametrize("k", [1, 4, 10])
 def test_schedule_is_geometric_and_ends_on_target(k):
-    steps = schedule(1000, 100_000, PruneOptions(0.95, 0.5, iterations=k))
+    steps = schedule(1000, 100_000, PruneOptions(0.95, 0.5, iterations=k), I_II)
     assert steps[-1] == (500, 5000)
     # Ratios of successive counts are equal up to rounding of the counts (half a neuron in 500).
     neurons = np.array([1000, *[n for n, _ in steps]])
@@ -82,7 +83,7 @@ def test_prune_reaches_its_targets_on_the_live_objects():
     objects = (model.network, model.neurons, model.synapses)
     before = model.spec
     seen = []
-    result = prune(model, options=QUICK, report=lambda p: seen.append(p.fraction))
+    result = prune(model, I_II, options=QUICK, report=lambda p: seen.append(p.fraction))
     last = result.history[-1]
     assert (model.network, model.neurons, model.synapses) == objects
     assert last.neurons == 105 == int(model.neurons.alive_[:].sum())
@@ -106,7 +107,7 @@ def test_prune_reaches_its_targets_on_the_live_objects():
 
 def test_pruned_live_network_and_its_spec_fire_alike():
     model = HRSNN(120, 0.2, check_rate=False)
-    prune(model, options=QUICK)
+    prune(model, I_II, options=QUICK)
     spec = model.spec
     drive = noise_drive(120, duration=300 * ms, rng=np.random.default_rng(5))
     # Put the live network back to the initial state of the spec; what is edited stays.
@@ -127,7 +128,7 @@ def test_pruned_live_network_and_its_spec_fire_alike():
 def test_same_seed_same_result_other_seed_other_result(model):
     def run(seed):
         live = model(100, 0.15, check_rate=False)
-        history = prune(live, options=replace(QUICK, iterations=2), seed=seed).history
+        history = prune(live, I_II, options=replace(QUICK, iterations=2), seed=seed).history
         return live.spec.weights, [replace(record, seconds={}) for record in history]
 
     (a, first), (b, again), (c, _) = run(1), run(1), run(2)
@@ -139,7 +140,7 @@ def test_same_seed_same_result_other_seed_other_result(model):
 def test_plastic_network_keeps_its_constants_with_its_synapses():
     model = HRSNN(100, 0.15, plastic=True, check_rate=False)
     before = model.spec
-    prune(model, options=replace(QUICK, iterations=2))
+    prune(model, I_II, options=replace(QUICK, iterations=2))
     after = model.spec
     where = {pair: k for k, pair in enumerate(zip(before.pre.tolist(), before.post.tolist(), strict=True))}
     index = np.array([where[pair] for pair in zip(after.pre.tolist(), after.post.tolist(), strict=True)])
@@ -150,7 +151,7 @@ def test_plastic_network_keeps_its_constants_with_its_synapses():
 def test_own_network_in_other_units_is_pruned():
     live = own_network()
     before = live.n_synapses
-    result = prune(live, options=replace(QUICK, synapse_sparsity=0.7, iterations=2, perturbation=1e-9))
+    result = prune(live, I_II, options=replace(QUICK, synapse_sparsity=0.7, iterations=2, perturbation=1e-9))
     assert result.history[-1].neurons == 42
     assert live.n_synapses < 0.4 * before
     assert_array_equal(np.asarray(live.groups[0].drive)[~live.alive], np.zeros(18))
@@ -159,20 +160,20 @@ def test_own_network_in_other_units_is_pruned():
 
 def test_every_option_of_step_one_runs_the_loop():
     for noise in (
-        NoisePruneOptions(edge_strength="weight", rescale="none"),
-        NoisePruneOptions(edge_strength="lyapunov*weight", rescale="capped", cap=2.0, neighbours="in"),
-        NoisePruneOptions(diagonal="shift", rescale="inverse", excitability="compensate"),
+        NoisePruning(edge_strength="weight", rescale="none"),
+        NoisePruning(edge_strength="lyapunov*weight", rescale="capped", cap=2.0, neighbours="in"),
+        NoisePruning(diagonal="shift", rescale="inverse", excitability="compensate"),
     ):
         model = HRSNN(80, 0.2, check_rate=False)
-        result = prune(model, options=replace(QUICK, iterations=1, noise=noise))
+        result = prune(model, (noise, "II"), options=replace(QUICK, iterations=1))
         assert result.history[-1].synapses < 0.15 * result.history[0].synapses
 
 
 def test_compensated_bias_restores_the_mean_input():
     model = HRSNN(80, 0.2, check_rate=False)
     before = model.spec
-    noise = NoisePruneOptions(rescale="none", excitability="compensate")
-    result = prune(model, options=replace(QUICK, neuron_sparsity=0, iterations=1, noise=noise))
+    noise = NoisePruning(rescale="none", excitability="compensate")
+    result = prune(model, (noise,), options=replace(QUICK, neuron_sparsity=0, iterations=1))
     after, rates = model.spec, result.rates_before
 
     def mean_input(spec):
@@ -183,7 +184,7 @@ def test_compensated_bias_restores_the_mean_input():
 
 
 def test_stops_after_two_iterations_out_of_bounds():
-    result = prune(HRSNN(80, 0.2, check_rate=False), options=replace(QUICK, iterations=5, rates=(400, 500)))
+    result = prune(HRSNN(80, 0.2, check_rate=False), I_II, options=replace(QUICK, iterations=5, rates=(400, 500)))
     assert len(result.history) == 3
     assert "stopped after iteration 2 of 5" in result.status
 
@@ -197,7 +198,6 @@ def test_stops_after_two_iterations_out_of_bounds():
         ({"observation": 3}, "observation must be a time such as 20"),
         ({"rates": (50, 5)}, r"rates must be \(lower, upper\)"),
         ({"rates": 5}, "rates must have shape"),
-        ({"noise": "lyapunov"}, r"noise must be NoisePruneOptions"),
         ({"exponent_duration": 3 * mV}, "exponent_duration must be a time"),
     ],
 )
@@ -210,11 +210,11 @@ def test_unreachable_targets_name_the_reachable_ones():
     with pytest.raises(
         InvalidInput, match=r"cannot be kept .* raise synapse_sparsity to 0.75 or lower neuron_sparsity"
     ):
-        schedule(100, 1000, PruneOptions(0.5, 0.5, steps=("I", "II")))
+        schedule(100, 1000, PruneOptions(0.5, 0.5), I_II)
     with pytest.raises(InvalidInput, match=r"at most 0\.9 can be removed"):
-        schedule(100, 1000, PruneOptions(0.999, 0.95))
+        schedule(100, 1000, PruneOptions(0.999, 0.95), I_II)
     with pytest.raises(InvalidInput, match="would leave none of 10 synapses"):
-        schedule(100, 10, PruneOptions(0.99, 0.1))
+        schedule(100, 10, PruneOptions(0.99, 0.1), I_II)
 
 
 def test_silent_network_is_refused_before_anything_changes():
@@ -222,13 +222,13 @@ def test_silent_network_is_refused_before_anything_changes():
     drive = noise_drive(60, duration=100 * ms, standard_deviation=0.0, rng=np.random.default_rng(0))
     model.neurons.v = 0
     with pytest.raises(InvalidInput, match="is silent: no spike"):
-        prune(model, options=QUICK, drive=drive)
+        prune(model, I_II, options=QUICK, drive=drive)
     assert len(model.synapses) == HRSNN(60, 0.2, check_rate=False).spec.n_synapses
 
 
 def test_pruning_does_not_learn_and_rescaled_weights_stay():
     model = HRSNN(100, 0.3, plastic=True, check_rate=False)
-    result = prune(model, options=replace(QUICK, iterations=2))
+    result = prune(model, I_II, options=replace(QUICK, iterations=2))
     pruned = model.spec
     assert np.abs(pruned.weights).max() <= pruned.plasticity.w_max
     # With learning switched off no spike may have touched a weight: a further observation of the same kind shows it.
@@ -243,7 +243,7 @@ def test_pruning_does_not_learn_and_rescaled_weights_stay():
 
 def test_learning_is_switched_back_on():
     model = HRSNN(60, 0.3, plastic=True, check_rate=False)
-    prune(model, options=replace(QUICK, iterations=1))
+    prune(model, I_II, options=replace(QUICK, iterations=1))
     assert float(model.synapses.learning[:]) == 1
 
 
@@ -254,7 +254,7 @@ def test_input_through_a_subgroup_goes_with_the_neuron():
     afferents = Synapses(source, neurons[:30], on_pre="psp_post += 0*mV", namespace={"mV": mV}, name="afferents")
     afferents.connect()
     live.network.add(source, afferents)
-    prune(live, options=replace(QUICK, synapse_sparsity=0.7, iterations=1, realisations=1))
+    prune(live, I_II, options=replace(QUICK, synapse_sparsity=0.7, iterations=1, realisations=1))
     assert live.alive[np.array(afferents.j[:])].all()
     assert len(afferents) == 5 * live.alive[:30].sum()
 
@@ -262,12 +262,12 @@ def test_input_through_a_subgroup_goes_with_the_neuron():
 def test_drive_is_for_models():
     drive = noise_drive(60, duration=100 * ms, rng=np.random.default_rng(0))
     with pytest.raises(InvalidInput, match="brings its own input"):
-        prune(own_network(), options=QUICK, drive=drive)
+        prune(own_network(), I_II, options=QUICK, drive=drive)
 
 
 def test_step_that_does_not_divide_the_window():
     model = HRSNN(60, 0.2, check_rate=False, parameters=LIFParameters(dt=0.3 * ms))
-    assert len(prune(model, options=replace(QUICK, iterations=1)).history) == 2
+    assert len(prune(model, I_II, options=replace(QUICK, iterations=1)).history) == 2
 
 
 def test_module_has_no_task():
@@ -275,23 +275,18 @@ def test_module_has_no_task():
     assert not {"tasks", "readout", "encoding"} & set(vars(lnp))
 
 
-ALL_STEPS = replace(
-    QUICK,
-    synapse_sparsity=0.8,
-    iterations=2,
-    steps=("I", "II", "III", "IV"),
-    exponent_growth=None,
-    tuning=TuningOptions(every=2, evaluations=3, exponents=3, duration=40 * ms),
-)
+FOUR = replace(QUICK, synapse_sparsity=0.8, iterations=2, exponent_growth=None)
+ALL_STEPS = as_steps(("I", "II", "III", TimescaleTuning(every=2, evaluations=3, exponents=3, duration=40 * ms)))
 
 
 def test_history_holds_what_the_method_asks_for():
     model = HRSNN(60, 0.2, check_rate=False)
     start = model.spec
     seen = []
-    result = prune(model, options=ALL_STEPS, report=seen.append)
+    result = prune(model, ALL_STEPS, options=FOUR, report=seen.append)
     assert [record.iteration for record in result.history] == [0, 1, 2]
-    assert result.options is ALL_STEPS
+    assert result.options is FOUR
+    assert result.steps == ALL_STEPS
     for record, rates, exponents, spec in (
         (result.history[0], result.rates_before, result.exponents_before, start),
         (result.history[-1], result.rates_after, result.exponents_after, model.spec),
@@ -334,7 +329,7 @@ def test_history_holds_what_the_method_asks_for():
 def test_all_four_steps_repeat_with_the_seed(model):
     def run(seed):
         live = model(60, 0.15, check_rate=False)
-        history = prune(live, options=ALL_STEPS, seed=seed).history
+        history = prune(live, ALL_STEPS, options=FOUR, seed=seed).history
         return fingerprint(live.spec), [replace(record, seconds={}) for record in history]
 
     first, again, other = run(1), run(1), run(2)
@@ -346,7 +341,7 @@ def test_all_four_steps_repeat_with_the_seed(model):
 
 def grown(monkeypatch, growth):
     """Let the largest exponent be `growth[k]` above that of the unpruned network after iteration k."""
-    measure, calls = lnp.ModelObserver.observe, []
+    measure, calls = ModelObserver.observe, []
 
     def observe(*arguments, **options):
         found = measure(*arguments, **options)
@@ -354,7 +349,7 @@ def grown(monkeypatch, growth):
         value = 1000.0 + growth[len(calls) - 1]
         return replace(found, largest=replace(found.largest, largest=value, standard_error=2.0))
 
-    monkeypatch.setattr(lnp.ModelObserver, "observe", observe)
+    monkeypatch.setattr(ModelObserver, "observe", observe)
 
 
 @pytest.mark.parametrize(
@@ -370,7 +365,7 @@ def grown(monkeypatch, growth):
 def test_stops_after_two_iterations_whose_largest_exponent_has_grown(monkeypatch, growth, stable, stops):
     grown(monkeypatch, growth)
     options = replace(QUICK, synapse_sparsity=0.6, iterations=4, exponent_growth=20.0)
-    result = prune(HRSNN(60, 0.2, check_rate=False), options=options)
+    result = prune(HRSNN(60, 0.2, check_rate=False), I_II, options=options)
     assert [record.stable for record in result.history] == stable
     if stops:
         last = len(stable) - 1
@@ -382,15 +377,15 @@ def test_stops_after_two_iterations_whose_largest_exponent_has_grown(monkeypatch
 
 def test_no_bound_on_the_exponent(monkeypatch):
     grown(monkeypatch, (0, 1e6, 1e6, 1e6))
-    result = prune(HRSNN(60, 0.2, check_rate=False), options=replace(QUICK, exponent_growth=None))
+    result = prune(HRSNN(60, 0.2, check_rate=False), I_II, options=replace(QUICK, exponent_growth=None))
     assert result.status == "all iterations done"
 
 
 def test_an_unpruned_network_out_of_bounds_is_no_reason_to_stop():
     # Three records in a row are out of bounds, but the first is the network as it came: two iterations are done.
     model = HRSNN(60, 0.2, check_rate=False)
-    rate = prune(HRSNN(60, 0.2, check_rate=False), options=QUICK).history[0].mean_rate_hz
-    result = prune(model, options=replace(QUICK, iterations=3, rates=(rate + 100, 1000)))
+    rate = prune(HRSNN(60, 0.2, check_rate=False), I_II, options=QUICK).history[0].mean_rate_hz
+    result = prune(model, I_II, options=replace(QUICK, iterations=3, rates=(rate + 100, 1000)))
     assert [record.stable for record in result.history] == [False, False, False]
     assert "stopped after iteration 2 of 3" in result.status
     assert f"mean rate {result.history[-1].mean_rate_hz:.3g} Hz outside {rate + 100:g}..1000 Hz" in result.status
@@ -405,21 +400,16 @@ def test_targets_out_of_reach_are_refused_before_anything_changes():
         (replace(QUICK, synapse_sparsity=0.9999), "would leave none of"),
     ):
         with pytest.raises(InvalidInput, match=message) as caught:
-            prune(model, options=options)
+            prune(model, I_II, options=options)
         assert "\n" not in str(caught.value)
         assert fingerprint(model.spec) == before
 
 
-def test_checkpoints_and_references_are_for_models(tmp_path):
+def test_checkpoints_and_step_four_are_for_models(tmp_path):
     live = own_network()
-    reference = HRSNN(60, 0.2, check_rate=False).spec
     for given, message in (
         ({"checkpoint": tmp_path}, "checkpoint needs a model of lnpbrian.models"),
-        ({"reference": reference}, "reference needs a model of lnpbrian.models; leave it out"),
-        (
-            {"options": replace(QUICK, steps=("I", "II", "IV"))},
-            "step IV needs a model of lnpbrian.models; leave it out",
-        ),
+        ({"steps": ("I", "II", "IV")}, "step IV needs a model of lnpbrian.models; leave it out"),
         ({"options": replace(QUICK, exponents="tangent")}, "exponents='tangent' needs a model"),
     ):
         with pytest.raises(InvalidInput, match=message):
@@ -434,7 +424,6 @@ def test_checkpoints_and_references_are_for_models(tmp_path):
         ({"network": "net"}, r"network must be a Network, got str; use the brian2.Network that you run, or a model"),
         ({"options": {"iterations": 3}}, r"options must be a PruneOptions, got dict; use PruneOptions"),
         ({"drive": np.zeros((3, 40))}, r"drive must be a Drive, got ndarray; use noise_drive"),
-        ({"reference": "before"}, r"reference must be a NetworkSpec, got str"),
     ],
 )
 def test_objects_of_the_wrong_kind_are_refused(given, message):
@@ -445,7 +434,6 @@ def test_objects_of_the_wrong_kind_are_refused(given, message):
     assert len(model.synapses) == before
 
 
-@pytest.mark.parametrize("steps", ["I,II", 3])
-def test_steps_must_be_a_sequence(steps):
-    with pytest.raises(InvalidInput, match="steps must be a sequence such as"):
-        PruneOptions(steps=steps)
+def test_the_reference_is_a_spec():
+    with pytest.raises(InvalidInput, match="reference must be a NetworkSpec, got str"):
+        TimescaleTuning(reference="before")

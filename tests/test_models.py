@@ -8,8 +8,10 @@ from numpy.testing import assert_array_equal
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN, uncoupled
 from lnpbrian.models.drawing import LIFParameters, bernoulli_slots
-from lnpbrian.network.simulate import noise_drive, observe, require_active
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.drive import noise_drive
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.simulate import observe, require_active
+from lnpbrian.network.spec import NetworkSpec
 
 
 def spikes(spec, duration=200 * ms, seed=0, **options):

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from lnpbrian.learning.metrics import synaptic_operations
 from lnpbrian.models import HRSNN, uncoupled
-from lnpbrian.network.simulate import noise_drive, observe, spike_counter
-from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.network.drive import noise_drive
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.simulate import observe, spike_counter
 from lnpbrian.pruning.controls import silence
 
 

@@ -11,8 +11,8 @@ from lnpbrian.lyapunov.device_twins import CompiledTwins
 from lnpbrian.lyapunov.tangent_twins import tangent_twin_exponents
 from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import HRSNN
-from lnpbrian.network.simulate import noise_drive
-from lnpbrian.network.spike_trains import simulated_spike_train, twin_timing
+from lnpbrian.network.drive import noise_drive
+from lnpbrian.network.simulate import simulated_spike_train, twin_timing
 from lnpbrian.pruning.observation import ModelObserver
 from lnpbrian.streams import Streams
 
@@ -22,7 +22,6 @@ OPTIONS = PruneOptions(
     synapse_sparsity=0.6,
     neuron_sparsity=0.2,
     iterations=2,
-    steps=("I", "II", "III"),
     observation=100 * ms,
     exponent_duration=100 * ms,
     realisations=2,
@@ -90,7 +89,7 @@ def test_twins_of_what_is_left_of_a_network(directions):
 @pytest.mark.standalone
 def test_pruning_on_a_compiled_device():
     model = HRSNN(N, 0.3, check_rate=False, seed=1)
-    result = prune(model, options=OPTIONS)
+    result = prune(model, ("I", "II", "III"), options=OPTIONS)
     assert result.history[-1].neurons == 48
     # The program is compiled once, before the first observation.
     seconds = [record.seconds["observation"] for record in result.history]

@@ -12,9 +12,10 @@ from event_spectrum import EventDrivenDelta
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import uncoupled
-from lnpbrian.network.simulate import noise_drive
+from lnpbrian.network.drive import noise_drive
+from lnpbrian.network.simulate import exact_spike_train, precise_timing, simulated_spike_train
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.spike_trains import SpikeTrain, exact_spike_train, precise_timing, simulated_spike_train
+from lnpbrian.network.spikes import SpikeTrain
 
 brian2.prefs.codegen.target = "numpy"
 
@@ -148,4 +149,4 @@ def test_progress_and_repr():
     exact_spike_train(exponential(n=10), 0.02, report=seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
-    assert repr(SpikeTrain(np.zeros(3), np.zeros(3, int), np.full(3, -1))) == "SpikeTrain(3 spikes)"
+    assert repr(SpikeTrain(np.zeros(3, int), np.zeros(3), 2, 0.5)) == "SpikeTrain(3 spikes of 2 neurons in 0.5 s)"

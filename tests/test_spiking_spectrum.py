@@ -28,11 +28,12 @@ from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
 from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN, uncoupled
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.simulate import Drive, noise_drive
-from lnpbrian.network.spec import RecurrentNetwork
-from lnpbrian.network.spike_trains import exact_spike_train, precise_timing
+from lnpbrian.network.drive import Drive, noise_drive
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.simulate import exact_spike_train, precise_timing
 from lnpbrian.network.structure import silence_neurons
-from lnpbrian.pruning import loop as lnp
+from lnpbrian.pruning.loop import prune
+from lnpbrian.pruning.schedule import PruneOptions
 
 brian2.prefs.codegen.target = "numpy"
 
@@ -440,11 +441,11 @@ def test_flat_crossings_of_a_simulation_are_told():
 @pytest.mark.parametrize("tau_syn", [10 * ms, 0 * ms])
 def test_prune_takes_exponents_from_the_spectrum(tau_syn):
     model = HRSNN(40, 0.3, check_rate=False, parameters=LIFParameters(synaptic_time_constant=tau_syn))
-    options = lnp.PruneOptions(
+    options = PruneOptions(
         0.6, 0.2, iterations=1, exponents="spectrum", observation=100 * ms, exponent_duration=50 * ms, rates=(0, 500)
     )
     before = model.spec
-    result = lnp.prune(model, options=options)
+    result = prune(model, options=options)
     assert result.history[-1].neurons == 32
     assert result.exponents_before.dimension == (40 if tau_syn == 0 * ms else 80)
     record = result.history[0]

@@ -11,16 +11,27 @@ from numpy.testing import assert_array_equal
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN
+from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.live import LiveNetwork
-from lnpbrian.network.simulate import noise_drive
-from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.structure import remove_synapses
 from lnpbrian.pruning.checkpoint import fingerprint
-from lnpbrian.pruning.laws import fit_laws
+from lnpbrian.pruning.laws import Laws, fit_laws
 from lnpbrian.pruning.loop import prune
-from lnpbrian.pruning.noise import NoisePruneOptions
-from lnpbrian.pruning.options import STEPS, DelocaliseOptions, PruneOptions, TuningOptions
-from lnpbrian.pruning.steps import PruningSteps
+from lnpbrian.pruning.prunable import prunable
+from lnpbrian.pruning.schedule import PruneOptions
+from lnpbrian.pruning.steps import (
+    BetweennessPruning,
+    Delocalisation,
+    Iteration,
+    NoisePruning,
+    Step,
+    TimescaleTuning,
+    as_steps,
+    default_steps,
+    paper_steps,
+    with_options,
+)
 from lnpbrian.pruning.timescales import Measurement
 from lnpbrian.streams import Streams
 
@@ -28,28 +39,33 @@ QUICK = PruneOptions(
     synapse_sparsity=0.8,
     neuron_sparsity=0.2,
     iterations=2,
-    noise=NoisePruneOptions(rescale="none", excitability="keep"),
     observation=100 * ms,
     exponent_duration=40 * ms,
     realisations=1,
     rates=(0, 500),
     exponent_growth=None,
-    tuning=TuningOptions(every=2, evaluations=2, exponents=3, duration=20 * ms),
 )
+TUNING = TimescaleTuning(every=2, evaluations=2, exponents=3, duration=20 * ms)
+STEPS = (
+    NoisePruning(excitability="keep"),
+    BetweennessPruning(excitability="keep"),
+    Delocalisation(excitability="keep"),
+    TUNING,
+)
+NAMES = ("I", "II", "III", "IV")
 
 
-def steps_of(live, options=QUICK, seed=0):
-    return PruningSteps(
-        live,
-        live.spec,
-        options,
-        noise_drive(len(live.neurons), duration=100 * ms, rng=np.random.default_rng(0)),
-        Streams(seed).child("prune"),
-    )
+def subject_of(live, seed=0):
+    drive = noise_drive(len(live.neurons), duration=100 * ms, rng=np.random.default_rng(0))
+    return prunable(live, QUICK, Streams(seed).child("prune"), drive)
 
 
-def silent(fraction):
-    """A report callback that nobody looks at."""
+def iteration(subject, number=1, **told):
+    """What a step is told, where it does not matter what was measured."""
+    live = subject.live
+    seen = SimpleNamespace(rates=np.zeros(live.n_neurons))
+    told = {"neurons": live.n_alive, "synapses": live.n_synapses, "observed": seen} | told
+    return Iteration(number=number, iterations=9, streams=subject.streams, **told)
 
 
 def edges(spec):
@@ -66,7 +82,7 @@ def assert_only_differs_in(before, after, names):
 # Which steps, in which order
 
 
-ORDERS = [order for n in range(1, 5) for order in permutations(STEPS, n)]
+ORDERS = [order for n in range(1, 5) for order in permutations(NAMES, n)]
 
 
 @pytest.mark.parametrize("order", [*ORDERS[:16:3], *ORDERS[16::7]], ids=",".join)
@@ -75,14 +91,13 @@ def test_any_steps_in_any_order(order):
     before = live.spec
     options = replace(
         QUICK,
-        steps=order,
         synapse_sparsity=0.7 if "I" in order else 0.36 if "II" in order else 0,
         neuron_sparsity=0.2 if "II" in order else 0,
-        delocalise=DelocaliseOptions(0.1),
     )
-    result = prune(live, options=options)
+    known = dict(zip(NAMES, with_options(STEPS, fraction=0.1), strict=True))
+    result = prune(live, [known[name] for name in order], options=options)
     after, last = live.spec, result.history[-1]
-    said = [note.split(":")[0] for note in last.status if note.split(":")[0] in STEPS]
+    said = [note.split(":")[0] for note in last.status if note.split(":")[0] in NAMES]
     assert tuple(said) == order  # the last iteration does all of them, step IV included
     assert set(order) <= set(last.seconds)
     assert last.neurons == (32 if "II" in order else 40)
@@ -104,9 +119,9 @@ def test_any_steps_in_any_order(order):
 def test_synapses_land_on_the_schedule(fraction):
     live = HRSNN(80, 0.3, check_rate=False)
     start = live.spec.n_synapses
-    steps = ("I", "III") if fraction else ("I",)
-    options = replace(QUICK, iterations=4, neuron_sparsity=0, steps=steps, delocalise=DelocaliseOptions(fraction))
-    found = [record.synapses for record in prune(live, options=options).history]
+    steps = (NoisePruning(), Delocalisation(fraction)) if fraction else (NoisePruning(),)
+    options = replace(QUICK, iterations=4, neuron_sparsity=0)
+    found = [record.synapses for record in prune(live, steps, options=options).history]
     for k in range(1, 5):
         wanted = start * 0.2 ** (k / 4)
         drawn = wanted / (1 + fraction)
@@ -123,9 +138,10 @@ def test_models_do_what_they_have_the_means_for():
     clustered = CHRSNN(40, 0.3, clusters=3, cluster_neighbours=2, check_rate=False)
     one_equal = np.where(clustered.spec.cluster == 1, 0.02, clustered.spec.time_constants)
     partly = RecurrentNetwork(replace(clustered.spec, time_constants=one_equal))
-    assert steps_of(varied).order == steps_of(clustered).order == STEPS
-    assert steps_of(equal).order == steps_of(delayed).order == steps_of(partly).order == ("I", "II", "III")
-    assert steps_of(equal, replace(QUICK, steps=("IV", "I", "II"))).order == ("IV", "I", "II")
+    for live in (varied, clustered):
+        assert [step.name for step in default_steps(subject_of(live))] == ["I", "II", "III", "IV"]
+    for live in (equal, delayed, partly):
+        assert [step.name for step in default_steps(subject_of(live))] == ["I", "II", "III"]
     for live, message in (
         (equal, "step IV needs time constants that differ within each cluster; leave it out"),
         (partly, "step IV needs time constants that differ within each cluster; leave it out"),
@@ -133,7 +149,7 @@ def test_models_do_what_they_have_the_means_for():
     ):
         before = fingerprint(live.spec)
         with pytest.raises(InvalidInput, match=message):
-            prune(live, options=replace(QUICK, steps=STEPS))
+            prune(live, STEPS, options=QUICK)
         assert fingerprint(live.spec) == before
     for live in (equal, delayed):
         history = prune(live, options=replace(QUICK, iterations=1, exponent_duration=20 * ms)).history
@@ -153,7 +169,7 @@ def test_the_reference_decides_what_step_four_can_do():
         (HRSNN(30, 0.3, check_rate=False).spec, "reference has 30 neurons, the network has 40"),
     ):
         with pytest.raises(InvalidInput, match=message):
-            prune(live, options=replace(QUICK, steps=STEPS), reference=reference)
+            prune(live, (*STEPS[:3], replace(TUNING, reference=reference)), options=QUICK)
         assert fingerprint(live.spec) == before
 
 
@@ -166,11 +182,11 @@ def test_new_edges(rule, limit):
     live = HRSNN(60, 0.1, plastic=True, check_rate=False)
     spec = replace(live.spec, delays=1e-4 * np.arange(1, 1 + live.spec.n_synapses))
     live = RecurrentNetwork(spec)
-    options = replace(QUICK, delocalise=DelocaliseOptions(0.2, rule, limit))
-    said = steps_of(live, options).add_edges(1)
+    subject = subject_of(live)
+    said = Delocalisation(0.2, rule, limit)(subject, iteration(subject))
     after = live.spec
     added = round(0.2 * spec.n_synapses)
-    assert said == f"III: {added} edges added"
+    assert said == f"{added} edges added"
     old, new = slice(spec.n_synapses), slice(spec.n_synapses, None)
     assert after.n_synapses == spec.n_synapses + added
     for name in ("pre", "post", "weights", "delays"):
@@ -197,10 +213,10 @@ def test_new_edges(rule, limit):
 
 def test_new_edges_between_survivors_only():
     live = HRSNN(60, 0.2, check_rate=False)
-    steps = steps_of(live, replace(QUICK, delocalise=DelocaliseOptions(0.3)))
-    steps.prune_neurons(40)
+    subject = subject_of(live)
+    BetweennessPruning()(subject, iteration(subject, neurons=40))
     left = len(live.synapses)
-    steps.add_edges(1)
+    Delocalisation(0.3)(subject, iteration(subject))
     after = live.spec
     assert after.n_alive == 40
     assert after.n_synapses == left + round(0.3 * left)
@@ -215,15 +231,9 @@ def test_a_dense_graph_takes_fewer_edges(rule):
     absent = 12 * 11 - before.n_synapses
     wanted = before.n_synapses // 2
     assert 0 < absent < wanted
-    options = replace(
-        QUICK,
-        steps=("III",),
-        iterations=2,
-        synapse_sparsity=0,
-        neuron_sparsity=0,
-        delocalise=DelocaliseOptions(wanted / before.n_synapses, rule, None),
-    )
-    history = prune(live, options=options).history
+    step = Delocalisation(wanted / before.n_synapses, rule, None)
+    options = replace(QUICK, iterations=2, synapse_sparsity=0, neuron_sparsity=0)
+    history = prune(live, (step,), options=options).history
     assert history[1].status[-1] == f"III: {absent} edges added, {wanted} were wanted"
     again = round(wanted / before.n_synapses * 12 * 11)
     assert history[2].status[-1] == f"III: 0 edges added, {again} were wanted"
@@ -238,12 +248,12 @@ def test_no_edge_without_a_donor():
     keep = (spec.pre > 0) & (spec.weights > 0)
     signed = replace(spec.of_synapses(keep), excitatory=excitatory)
     live = RecurrentNetwork(signed)
-    options = replace(QUICK, delocalise=DelocaliseOptions(3.0, "random"))
-    said = steps_of(live, options).add_edges(1)
+    subject = subject_of(live)
+    said = Delocalisation(3.0, "random")(subject, iteration(subject))
     after = live.spec
     added = after.n_synapses - signed.n_synapses
     assert 0 < added < round(3.0 * signed.n_synapses)
-    assert said == f"III: {added} edges added, {round(3.0 * signed.n_synapses)} were wanted"
+    assert said == f"{added} edges added, {round(3.0 * signed.n_synapses)} were wanted"
     assert (after.pre > 0).all()
 
 
@@ -251,7 +261,7 @@ def test_no_edge_without_a_donor():
 # Step IV
 
 
-def known_measurement(steps, spec):
+def known_measurement(step, spec, network, now):
     """Exponents that depend on time constants and synapses, so that pruning calls for other time constants."""
     leak = np.sort(1 / spec.time_constants[spec.alive])
     return Measurement(-leak * (1 + spec.n_synapses / 300), 10.0)
@@ -259,21 +269,20 @@ def known_measurement(steps, spec):
 
 @pytest.mark.parametrize("model", ["HRSNN", "CHRSNN", "plastic"])
 def test_tuning_changes_time_constants_and_keeps_their_order(monkeypatch, model):
-    monkeypatch.setattr(PruningSteps, "measure", known_measurement)
+    monkeypatch.setattr(TimescaleTuning, "measure", known_measurement)
     if model == "CHRSNN":
         live = CHRSNN(60, 0.2, clusters=3, cluster_neighbours=2, check_rate=False)
     else:
         live = HRSNN(60, 0.2, plastic=model == "plastic", check_rate=False)
     start = live.spec
-    options = replace(QUICK, tuning=replace(QUICK.tuning, evaluations=5))
-    steps = steps_of(live, options)
-    steps.prune_neurons(50)
+    subject, memory = subject_of(live), {}
+    BetweennessPruning(excitability="keep")(subject, iteration(subject, neurons=50))
     keep = np.random.default_rng(0).random(len(live.synapses)) < 0.3
     remove_synapses(live.synapses, keep=keep)
     before = live.spec
-    said = steps.tune(1, report=silent)
+    said = replace(TUNING, evaluations=5)(subject, iteration(subject, memory=memory))
     after = live.spec
-    assert said.startswith("IV: objective")
+    assert said.startswith("objective")
     assert_only_differs_in(before, after, {"time_constants"})
     assert_array_equal(live.time_constants, after.time_constants)
     assert_array_equal(np.array(live.neurons.tau_m_), after.time_constants)
@@ -284,27 +293,27 @@ def test_tuning_changes_time_constants_and_keeps_their_order(monkeypatch, model)
         assert (np.diff(after.time_constants[here][order]) >= 0).all()
 
     # Chosen again, the same laws give the same time constants, whatever these are now.
-    laws, chosen = steps.laws, after.time_constants
-    steps.options = replace(options, tuning=replace(options.tuning, evaluations=2))  # the present ones, and those again
-    steps.tune(2, report=silent)
-    assert steps.laws == laws
+    laws, chosen = memory["laws"], after.time_constants
+    TUNING(subject, iteration(subject, 2, memory=memory))  # the present ones, and those again
+    assert memory["laws"] == laws
     assert_array_equal(live.spec.time_constants, chosen)
-    assert fit_laws(start) != laws
+    assert fit_laws(start) != Laws.from_dict(laws)
 
 
 def test_tuning_uses_the_spectrum():
     # With measured exponents: the network as it came is its own target, so nothing is better than its own laws.
     live = HRSNN(40, 0.2, check_rate=False)
     before = live.spec
-    steps = steps_of(live)
+    subject = subject_of(live)
     seen = []
-    said = steps.tune(1, report=seen.append)
+    now = iteration(subject, report=seen.append)
+    said = TUNING(subject, now)
     assert "none of 1 other laws is better than the present ones (0)" in said
     assert_array_equal(live.spec.time_constants, before.time_constants)
     assert seen == [0.5, 1.0]
     alive = np.arange(40) < 20
     half = replace(before.of_synapses(alive[before.pre] & alive[before.post]), alive=alive)
-    whole, pruned = steps.measure(before), steps.measure(half)
+    whole, pruned = (TUNING.measure(spec, subject, now) for spec in (before, half))
     # 3 of the 80 exponents of the whole network are asked for, of a half as large a part, but no fewer than two.
     assert (whole.exponents.size, whole.dimension) == (3, 80)
     assert (pruned.exponents.size, pruned.dimension) == (2, 40)
@@ -312,8 +321,7 @@ def test_tuning_uses_the_spectrum():
 
 def test_tuning_at_the_stated_iterations_and_at_the_end():
     live = HRSNN(40, 0.3, check_rate=False)
-    options = replace(QUICK, iterations=5, steps=STEPS)
-    history = prune(live, options=options).history
+    history = prune(live, STEPS, options=replace(QUICK, iterations=5)).history
     assert [record.iteration for record in history if "IV" in record.seconds] == [2, 4, 5]
 
 
@@ -331,7 +339,7 @@ def test_tuning_at_the_stated_iterations_and_at_the_end():
 )
 def test_bad_searches(options, message):
     with pytest.raises(InvalidInput, match=message):
-        TuningOptions(**options)
+        TimescaleTuning(**options)
 
 
 @pytest.mark.parametrize(
@@ -344,7 +352,7 @@ def test_bad_searches(options, message):
 )
 def test_bad_new_edges(options, message):
     with pytest.raises(InvalidInput, match=message):
-        DelocaliseOptions(**options)
+        Delocalisation(**options)
 
 
 def test_time_constants_that_are_not_positive_are_refused_and_nothing_changes():
@@ -395,8 +403,8 @@ def test_own_networks_are_pruned_by_three_steps():
     (synapses,) = live.connections
     weight = dict(zip(np.array(synapses.a).tolist(), np.array(synapses.g).tolist(), strict=True))
     old = set(zip(synapses.i[:].tolist(), synapses.j[:].tolist(), strict=True))
-    options = replace(QUICK, synapse_sparsity=0.6, delocalise=DelocaliseOptions(0.2))
-    history = prune(live, options=options).history
+    options = replace(QUICK, synapse_sparsity=0.6)
+    history = prune(live, ("I", "II", Delocalisation(0.2)), options=options).history
     for record in history[1:]:
         assert {"I", "II", "III"} <= set(record.seconds)
         assert "IV" not in record.seconds
@@ -412,18 +420,84 @@ def test_own_networks_are_pruned_by_three_steps():
 
 def test_exponents_follow_their_neurons_when_step_two_came_first(monkeypatch):
     live = HRSNN(40, 0.3, check_rate=False)
-    steps = steps_of(live)
+    subject = subject_of(live)
     each = SimpleNamespace(per_neuron=np.arange(40.0), resolution=1.0)
     now = SimpleNamespace(each=each, rates=np.full(40, 10.0), alive=np.ones(40, bool))
-    steps.prune_neurons(30)
+    BetweennessPruning()(subject, iteration(subject, neurons=30, observed=now))
     handed = []
 
     def stop(*_, exponents, **__):
         handed.append(exponents)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lnpbrian.pruning.steps.noise_prune", stop)
+    monkeypatch.setattr("lnpbrian.pruning.steps.noise_pruning.noise_prune", stop)
     with pytest.raises(KeyboardInterrupt):
-        steps.prune_synapses(1, 50, now)
+        NoisePruning()(subject, iteration(subject, synapses=50, observed=now))
     assert live.alive.sum() == 30
     assert_array_equal(handed[0], np.flatnonzero(live.alive))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Steps that nobody here wrote
+
+
+class Strongest(Step):
+    """Ten lines outside the package: keep the largest weights, and count the calls."""
+
+    name = "strongest"
+    removes_synapses = True
+
+    def __call__(self, network, now):
+        now.memory["calls"] = now.memory.get("calls", 0) + 1
+        order = np.argsort(-np.abs(network.live.weights()), kind="stable")
+        network.keep_synapses(np.isin(np.arange(order.size), order[: now.synapses]))
+        return f"call {now.memory['calls']}, {now.synapses} kept"
+
+
+@pytest.mark.parametrize("make", [lambda: HRSNN(40, 0.3, check_rate=False), own_network])
+def test_a_step_of_your_own(make):
+    live = make()
+    before = np.sort(np.abs(live.weights()))[::-1]
+    options = replace(QUICK, synapse_sparsity=0.5, neuron_sparsity=0)
+    history = prune(live, (Strongest(),), options=options).history
+    left = round(0.5 * before.size)
+    assert history[-1].synapses == left == live.n_synapses
+    assert history[-1].status == (f"strongest: call 2, {left} kept",)
+    assert_array_equal(np.sort(np.abs(live.weights()))[::-1], before[:left])
+
+
+def test_a_step_of_your_own_goes_on_from_a_checkpoint(tmp_path):
+    options = replace(QUICK, synapse_sparsity=0.5, neuron_sparsity=0, iterations=3)
+
+    def interrupt(progress):
+        if progress.iteration == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prune(HRSNN(40, 0.3, check_rate=False), (Strongest(),), options=options, checkpoint=tmp_path, report=interrupt)
+    live = HRSNN(40, 0.3, check_rate=False)
+    history = prune(live, (Strongest(),), options=options, checkpoint=tmp_path).history
+    assert [record.status[-1].split(",")[0] for record in history[1:]] == [f"strongest: call {k}" for k in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ("I,II", r"steps must be a sequence such as \(NoisePruning"),
+        ((), "steps must be a sequence such as"),
+        (("V",), "steps must be one of I, II, III, IV; got 'V'"),
+        ((NoisePruning,), "steps must be made of steps such as NoisePruning"),
+        (("I", NoisePruning()), "steps must have each step once, got I, I"),
+    ],
+)
+def test_bad_steps(steps, message):
+    live = HRSNN(20, 0.3, check_rate=False)
+    with pytest.raises(InvalidInput, match=message):
+        prune(live, steps, options=QUICK)
+
+
+def test_steps_of_the_paper_and_changes_of_them():
+    assert [step.name for step in paper_steps()] == list(NAMES)
+    assert paper_steps()[0].signed
+    changed = with_options(as_steps(("I", "II", Strongest())), excitability="keep", signed=True)
+    assert [changed[0].excitability, changed[1].excitability, changed[0].signed] == ["keep", "keep", True]

@@ -37,9 +37,10 @@ from hypothesis import strategies as st
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import HRSNN
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.model_structure import adopt, copy_block_events
-from lnpbrian.network.simulate import noise_drive, observe
-from lnpbrian.network.spec import STDP, NetworkSpec, RecurrentNetwork
+from lnpbrian.network.drive import noise_drive
+from lnpbrian.network.recurrent import RecurrentNetwork, adopt, copy_block_events
+from lnpbrian.network.simulate import observe
+from lnpbrian.network.spec import STDP, NetworkSpec
 from lnpbrian.network.structure import (
     add_synapses,
     connectivity,

@@ -12,8 +12,8 @@ from lnpbrian.lyapunov.tangent_twins import tangent_twin_exponents
 from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import HRSNN, uncoupled
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.simulate import noise_drive
-from lnpbrian.network.spike_trains import precise_timing, spike_train
+from lnpbrian.network.drive import noise_drive
+from lnpbrian.network.simulate import precise_timing, spike_train
 
 prefs.codegen.target = "numpy"
 

@@ -20,8 +20,9 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning.encoding import CurrentEncoder, require_fit
 from lnpbrian.learning.readout import ReadoutOptions, RidgeReadout, readout_neurons
-from lnpbrian.network.simulate import Activity, Drive
+from lnpbrian.network.drive import Drive
 from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.spikes import SpikeTrain
 
 __all__ = ["BPOptions", "BPResult", "spikes", "train_bp"]
 
@@ -275,7 +276,7 @@ def _compiled_block(fixed: _Static) -> Any:
     return jax.jit(block)
 
 
-def spikes(spec: NetworkSpec, drive: Drive, duration: Quantity) -> Activity:
+def spikes(spec: NetworkSpec, drive: Drive, duration: Quantity) -> SpikeTrain:
     """Run a network under a frozen drive in JAX, in double precision and without Brian2.
 
     Parameters
@@ -289,7 +290,7 @@ def spikes(spec: NetworkSpec, drive: Drive, duration: Quantity) -> Activity:
 
     Returns
     -------
-    Activity
+    SpikeTrain
         The spikes that ``observe(RecurrentNetwork(spec, plastic=False), duration, drive=drive)`` finds.
 
     Raises
@@ -313,7 +314,7 @@ def spikes(spec: NetworkSpec, drive: Drive, duration: Quantity) -> Activity:
             step, index = np.nonzero(np.asarray(fired))
             found.append((index, (first + step) * spec.dt))
     indices, times = (np.concatenate(part) for part in zip(*found, strict=True))
-    return Activity(indices, times, n, length)
+    return SpikeTrain(indices, times, n, length)
 
 
 class _Linear(NamedTuple):

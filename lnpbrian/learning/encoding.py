@@ -15,7 +15,7 @@ from brian2 import BrianObject, Hz, NeuronGroup, Synapses, TimedArray, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.spec import RecurrentNetwork
+from lnpbrian.network.recurrent import RecurrentNetwork
 
 # Tuned together with `LIFParameters.forecasting`.
 INPUT_SCALE = 0.8

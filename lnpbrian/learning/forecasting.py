@@ -19,8 +19,9 @@ from lnpbrian.learning import metrics
 from lnpbrian.learning.encoding import Encoder, require_fit
 from lnpbrian.learning.readout import Readout, ReadoutOptions, fit_readout, readout_neurons
 from lnpbrian.learning.tasks import ForecastTask
+from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.simulate import spike_counter
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.parallel import run_parts
 
 __all__ = ["Forecast", "forecast"]

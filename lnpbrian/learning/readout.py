@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 from lnpbrian import checks
 from lnpbrian.network.betweenness import betweenness_centrality
 from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.options import Options, option, options
 
 __all__ = ["MLPReadout", "Readout", "ReadoutOptions", "RidgeReadout", "fit_readout", "readout_neurons"]
 
@@ -22,29 +23,9 @@ FEATURE_LIMIT = 5.0
 READOUTS = ("ridge", "mlp")
 
 
-@dataclass(frozen=True)
-class ReadoutOptions:
+@options
+class ReadoutOptions(Options):
     """How spikes become a forecast.
-
-    Parameters
-    ----------
-    sample_time : Quantity
-        How long each sample is shown.
-    filter_time : Quantity
-        Time constant tau of the filter of the spike trains.
-    order : int
-        Number n of exponential filters in a row: a spike of age u adds ``(u/tau)^(n-1)/(n-1)! exp(-u/tau)`` to its
-        neuron's feature. One is the plain exponential filter; more of them hide the phase of single spikes.
-    fraction : float
-        Fraction of the surviving neurons that is read, in (0, 1].
-    ridge : float
-        Penalty of the squared weights of the standardised features, above 0; the current sample is not penalised.
-    kind : {"ridge", "mlp"}
-        Linear readout, or the paper's perceptron with one hidden layer.
-    hidden : int
-        Hidden neurons of the perceptron.
-    weight_decay : float
-        Penalty of the squared weights of the perceptron, above 0.
 
     Raises
     ------
@@ -52,24 +33,27 @@ class ReadoutOptions:
         If a value is out of range or has the wrong unit.
     """
 
-    sample_time: Quantity = field(default_factory=lambda: 100 * ms)
-    filter_time: Quantity = field(default_factory=lambda: 25 * ms)
-    order: int = 5
-    fraction: float = 0.1
-    ridge: float = 0.01
-    kind: str = "ridge"
-    hidden: int = 20
-    weight_decay: float = 0.01
-
-    def __post_init__(self) -> None:
-        checks.seconds("sample_time", self.sample_time)
-        checks.seconds("filter_time", self.filter_time)
-        checks.count("order", self.order)
-        checks.probability("fraction", self.fraction)
-        checks.real("ridge", self.ridge, above=0)
-        checks.choice("kind", self.kind, READOUTS)
-        checks.count("hidden", self.hidden)
-        checks.real("weight_decay", self.weight_decay, above=0)
+    sample_time: Quantity = option(default=100 * ms, help="Time each sample is shown.", flag="sample-time")
+    filter_time: Quantity = option(default=25 * ms, help="Time constant tau of the filter of the spike trains.")
+    order: int = option(
+        default=5,
+        help="Number n of exponential filters in a row: a spike of age u adds (u/tau)^(n-1)/(n-1)! exp(-u/tau) to its "
+        "neuron's feature. One is the plain exponential filter; more of them hide the phase of single spikes.",
+    )
+    fraction: float = option(default=0.1, help="Fraction of the surviving neurons that is read.", above=0, at_most=1)
+    ridge: float = option(
+        default=0.01,
+        help="Penalty of the squared weights of the standardised features; the current sample is not penalised.",
+        above=0,
+    )
+    kind: str = option(
+        default="ridge",
+        help="Linear readout, or the paper's perceptron with one hidden layer.",
+        choices=READOUTS,
+        flag="readout-kind",
+    )
+    hidden: int = option(default=20, help="Hidden neurons of the perceptron.")
+    weight_decay: float = option(default=0.01, help="Penalty of the squared weights of the perceptron.", above=0)
 
     def fan_out(self, dimensions: int) -> int:
         """Return the number of synapses that a neuron which is read has onto the readout of D outputs."""

@@ -12,8 +12,9 @@ from brian2 import NetworkOperation, Quantity, second
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning.encoding import Encoder, require_fit
+from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.simulate import spike_counter
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.spec import NetworkSpec
 
 __all__ = ["STDPResult", "train_stdp"]
 

@@ -19,9 +19,9 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.twins import DIRECTIONS, Growth, TwinExponents, state_names, twin_plan
 from lnpbrian.network.brian2_internals import run_network
+from lnpbrian.network.drive import Drive
 from lnpbrian.network.program import NAME, Description, Program, describe
 from lnpbrian.network.project import DEVICES, Project, verify
-from lnpbrian.network.simulate import Drive
 from lnpbrian.network.spec import NetworkSpec
 
 __all__ = ["CompiledTwins", "device_twin_exponents"]

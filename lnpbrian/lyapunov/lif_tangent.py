@@ -15,9 +15,9 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
-from lnpbrian.network.simulate import Drive
+from lnpbrian.network.drive import Drive
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.spike_trains import SpikeTrain
+from lnpbrian.network.spikes import SpikeTrain
 
 __all__ = ["LIFTangent"]
 

@@ -19,9 +19,10 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
 from lnpbrian.lyapunov.systems import Flow, Function, Map, RateNetwork, TangentSystem
-from lnpbrian.network.simulate import Drive
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
-from lnpbrian.network.spike_trains import TRAJECTORIES, exact_spike_train, simulated_spike_train
+from lnpbrian.network.drive import Drive
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.simulate import TRAJECTORIES, exact_spike_train, simulated_spike_train
+from lnpbrian.network.spec import NetworkSpec
 
 __all__ = [
     "Spectrum",

@@ -16,9 +16,10 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
 from lnpbrian.lyapunov.twins import Growth, TwinExponents
-from lnpbrian.network.simulate import Drive
+from lnpbrian.network.drive import Drive
+from lnpbrian.network.simulate import spike_train
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.spike_trains import SpikeTrain, spike_train
+from lnpbrian.network.spikes import SpikeTrain
 
 __all__ = ["TangentTwins", "tangent_twin_exponents"]
 

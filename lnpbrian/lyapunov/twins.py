@@ -17,10 +17,11 @@ from brian2 import Network, NetworkOperation, Quantity, ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.network.drive import Drive, drive_operation
 from lnpbrian.network.live import LiveNetwork, Snapshot
-from lnpbrian.network.model_structure import copy_block_events
-from lnpbrian.network.simulate import Drive, drive_operation, spike_counter
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.recurrent import RecurrentNetwork, copy_block_events
+from lnpbrian.network.simulate import spike_counter
+from lnpbrian.network.spec import NetworkSpec
 
 __all__ = ["TwinExponents", "block_twin_exponents", "restored_twin_exponents"]
 

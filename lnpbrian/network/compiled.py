@@ -13,11 +13,11 @@ from typing import Self
 import numpy as np
 from brian2 import Quantity
 
+from lnpbrian.network.drive import Drive
 from lnpbrian.network.program import Program, describe
 from lnpbrian.network.project import Project, verify
-from lnpbrian.network.simulate import Activity, Drive
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.spike_trains import SpikeTrain
+from lnpbrian.network.spikes import SpikeTrain
 
 __all__ = ["CompiledNetwork", "CompiledRun"]
 
@@ -28,7 +28,7 @@ class CompiledRun:
 
     Parameters
     ----------
-    activity : Activity
+    activity : SpikeTrain
         Its spikes, in order of time and then of neurons; times are those of a ``SpikeMonitor``, the start of the step.
     spike_train : SpikeTrain
         The same spikes as `lnpbrian.network.spike_trains.simulated_spike_train` gives them, for exponents to follow.
@@ -38,7 +38,7 @@ class CompiledRun:
         Wall-clock time: "write" the values, "program" from start to end, of which "simulation", and "read" the results.
     """
 
-    activity: Activity
+    activity: SpikeTrain
     spike_train: SpikeTrain
     weights: np.ndarray
     seconds: dict[str, float]
@@ -167,14 +167,14 @@ class CompiledNetwork:
         return f"CompiledNetwork({p.n_neurons} neurons, {p.form}, {p.duration:g} s, {self._project})"
 
 
-def _spikes(program: Program, results: dict[str, np.ndarray]) -> tuple[Activity, SpikeTrain]:
+def _spikes(program: Program, results: dict[str, np.ndarray]) -> tuple[SpikeTrain, SpikeTrain]:
     indices, times = results["i"].astype(int), results["t"]
     order = np.lexsort((indices, times))
-    activity = Activity(indices[order], times[order], program.n_neurons, program.duration)
+    activity = SpikeTrain(indices[order], times[order], program.n_neurons, program.duration)
     # As of `simulated_spike_train`: on the grid a spike counts at the end of its step.
     exact = times + program.dt
     for part in ("overshoot", "advance"):
         if part in results:
             exact = exact - results[part]
     by_time = np.argsort(exact, kind="stable")
-    return activity, SpikeTrain(exact[by_time], indices[by_time], np.full(times.size, -1))
+    return activity, SpikeTrain(indices[by_time], exact[by_time], program.n_neurons, program.duration)

@@ -20,8 +20,10 @@ from lnpbrian import checks, files
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.brian2_internals import run_network
 from lnpbrian.network.devices import find_gpu, require_brian2cuda
-from lnpbrian.network.simulate import Activity, Drive
-from lnpbrian.network.spec import NetworkSpec, build_objects
+from lnpbrian.network.drive import Drive
+from lnpbrian.network.equations import build_objects
+from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.spikes import SpikeTrain
 from lnpbrian.network.toolkit import (
     DEFAULT_CAPABILITY,
     CudaToolkit,
@@ -144,7 +146,7 @@ class CudaProject:
                 f"the rest is in {self.directory / LOG}"
             )
 
-    def run(self) -> Activity:
+    def run(self) -> SpikeTrain:
         """Run the program on the GPU of this machine and return the spikes.
 
         Raises
@@ -171,7 +173,7 @@ class CudaProject:
             raise InvalidInput(f"the program of {str(self.directory)!r} failed ({said})")
         return self.activity()
 
-    def activity(self) -> Activity:
+    def activity(self) -> SpikeTrain:
         """Return the spikes that the last run left, in the order of time and neuron.
 
         Raises
@@ -199,7 +201,7 @@ class CudaProject:
                     "write the project anew, build and run it"
                 )
         order = np.lexsort((indices, times))
-        return Activity(indices[order], times[order], self.spec.n_neurons, self.duration)
+        return SpikeTrain(indices[order], times[order], self.spec.n_neurons, self.duration)
 
     def _read(self, name: str, dtype: type) -> np.ndarray:
         return np.fromfile(self.directory / "results" / self.files[name], dtype=dtype)

@@ -24,8 +24,9 @@ from brian2 import (
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.simulate import Drive
-from lnpbrian.network.spec import STDP, NetworkSpec, neuron_group, synapse_group
+from lnpbrian.network.drive import Drive
+from lnpbrian.network.equations import neuron_group, synapse_group
+from lnpbrian.network.spec import STDP, NetworkSpec
 
 __all__ = ["Description", "Program", "describe"]
 

@@ -1,163 +1,38 @@
-"""Run a network under a frozen drive and say how active it is."""
+"""Run a network, its number or its live objects, and return its spikes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
-from brian2 import NetworkOperation, NeuronGroup, Quantity, SpikeMonitor, ms, second
+from brian2 import NeuronGroup, Quantity, SpikeMonitor, ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.interrupts import Held
+from lnpbrian.network.drive import Drive, drive_operation
+from lnpbrian.network.exact import DeltaNetwork, ExponentialNetwork
 from lnpbrian.network.live import LiveNetwork
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.spikes import SpikeTrain
 
-__all__ = ["Activity", "Drive", "noise_drive", "observe", "require_active"]
+__all__ = [
+    "exact_spike_train",
+    "observe",
+    "precise_timing",
+    "require_active",
+    "simulate",
+    "simulated_spike_train",
+    "spike_train",
+    "twin_timing",
+]
 
 RATE_RANGE_HZ = (5.0, 50.0)
-
-
-@dataclass(frozen=True, repr=False)
-class Drive:
-    """A frozen external current, constant over steps of `hold`.
-
-    Parameters
-    ----------
-    values : ndarray, shape (K, N)
-        I_ext of every neuron in each of K steps, in units of the threshold.
-    hold : float
-        Length of a step in seconds.
-
-    Raises
-    ------
-    InvalidInput
-        If a value is not finite, there is none, or `hold` is not positive.
-    """
-
-    values: np.ndarray
-    hold: float
-
-    def __post_init__(self) -> None:
-        if checks.array("values of a drive", self.values, shape=(None, None)).size == 0:
-            raise InvalidInput("a drive needs at least one step and one neuron")
-        checks.real("hold", self.hold, above=0)
-
-    @property
-    def duration(self) -> float:
-        """Total length in seconds."""
-        return len(self.values) * self.hold
-
-    def __repr__(self) -> str:
-        return f"Drive({self.values.shape[1]} neurons, {self.duration:g} s in steps of {1e3 * self.hold:g} ms)"
-
-    def of_neurons(self, kept: np.ndarray) -> Drive:
-        """Return the drive of the neurons in the mask `kept`."""
-        return Drive(self.values[:, kept], self.hold)
-
-
-def noise_drive(
-    n_neurons: int,
-    *,
-    duration: Quantity,
-    rng: np.random.Generator,
-    standard_deviation: float = 0.3,
-    hold: Quantity = 5 * ms,
-) -> Drive:
-    """Draw the noise drive: independent Gaussian currents of zero mean, constant over steps of `hold`.
-
-    Parameters
-    ----------
-    n_neurons : int
-        N.
-    duration : Quantity
-        Rounded up to whole steps.
-    rng : numpy.random.Generator
-        Source of the noise.
-    standard_deviation : float
-        In units of the threshold, at least 0.
-    hold : Quantity
-        Length of a step.
-
-    Returns
-    -------
-    Drive
-
-    Raises
-    ------
-    InvalidInput
-        If a size, a time or the standard deviation is out of range.
-
-    Examples
-    --------
-    >>> noise_drive(3, duration=12*ms, rng=np.random.default_rng(0)).values.shape
-    (3, 3)
-    """
-    n_neurons = checks.count("n_neurons", n_neurons)
-    sigma = checks.real("standard_deviation", standard_deviation, at_least=0)
-    step = checks.seconds("hold", hold)
-    n_steps = int(np.ceil(round(checks.seconds("duration", duration) / step, 9)))
-    return Drive(sigma * rng.standard_normal((n_steps, n_neurons)), step)
-
-
-def drive_operation(neurons: NeuronGroup, drive: Drive, *, copies: int = 1) -> NetworkOperation:
-    """Return the operation that writes `drive` to ``neurons.I_ext`` from the present time on, to each of `copies`."""
-    if drive.values.shape[1] * copies != len(neurons):
-        raise InvalidInput(
-            f"a drive for {drive.values.shape[1]} neurons in {copies} copies does not fit {len(neurons)} neurons"
-        )
-    now, current = neurons.variables["t"], neurons.variables["I_ext"]
-    start = now.get_value().item()
-
-    def write() -> None:
-        # Past its end the drive starts over; 1e-6 of a step absorbs the rounding of t.
-        step = int((now.get_value().item() - start) / drive.hold + 1e-6) % len(drive.values)
-        current.get_value().reshape(copies, -1)[:] = drive.values[step]
-
-    # A start between two steps of `hold` is before the operation's first tick.
-    write()
-    return NetworkOperation(write, dt=drive.hold * second, when="start", name=f"{neurons.name}_drive")
-
-
-def spike_counter(neurons: NeuronGroup) -> SpikeMonitor:
-    """Return a monitor that counts spikes; one name for all, so that Brian2 compiles its code once."""
-    return SpikeMonitor(neurons, record=False, name=f"{neurons.name}_counter")
-
-
-@dataclass(frozen=True, repr=False)
-class Activity:
-    """Spikes of a network over a stated time.
-
-    Parameters
-    ----------
-    indices : ndarray of int, shape (n_spikes,)
-        Neuron of each spike.
-    times : ndarray, shape (n_spikes,)
-        Time of each spike in seconds from the start of the observation.
-    n_neurons : int
-        N.
-    duration : float
-        Observed time in seconds.
-    """
-
-    indices: np.ndarray
-    times: np.ndarray
-    n_neurons: int
-    duration: float
-
-    @property
-    def counts(self) -> np.ndarray:
-        """Number of spikes of each neuron, shape (N,)."""
-        return np.bincount(self.indices, minlength=self.n_neurons)
-
-    @property
-    def rates(self) -> np.ndarray:
-        """Firing rate of each neuron in Hz, shape (N,)."""
-        return self.counts / self.duration
-
-    def __repr__(self) -> str:
-        return f"Activity({self.indices.size} spikes of {self.n_neurons} neurons in {self.duration:g} s)"
+TRAJECTORIES = ("exact", "brian2")
+# Twins need the same spikes on both sides; at this step few crossings are missed or mistaken.
+LARGEST_STEP = 0.1e-3
 
 
 def observe(
@@ -166,7 +41,7 @@ def observe(
     *,
     drive: Drive | None = None,
     report: Callable[..., None] | None = None,
-) -> Activity:
+) -> SpikeTrain:
     """Run `live` for `duration`, under `drive` if one is given, and return its spikes.
 
     The network goes on from where it is, and stays where the run ends. `report` is called as Brian2 calls its own
@@ -189,7 +64,62 @@ def observe(
     indices = np.concatenate([k + np.array(m.i[:]) for k, m in zip(first, monitors, strict=True)])
     times = np.concatenate([np.array(m.t_[:]) for m in monitors]) - start
     order = np.argsort(times, kind="stable")
-    return Activity(indices[order], times[order], live.n_neurons, length)
+    return SpikeTrain(indices[order], times[order], live.n_neurons, length)
+
+
+ENGINES = ("exact", "brian2")
+
+
+def simulate(
+    spec: NetworkSpec,
+    duration: Quantity,
+    *,
+    drive: Drive | None = None,
+    engine: str = "brian2",
+    report: Callable[[float], None] | None = None,
+) -> SpikeTrain:
+    """Run a network from its initial potentials, and return its spikes.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Plastic synapses do not learn.
+    duration : Quantity
+        Simulated time.
+    drive : Drive, optional
+        Of N neurons; past its end it starts over.
+    engine : {"exact", "brian2"}
+        From one threshold crossing to the next, exact to rounding, which takes no delays; or clock-driven by Brian2,
+        with the step and the spike timing of the network. A compiled program is run as often as is wanted by
+        `lnpbrian.network.compiled.CompiledNetwork`, and `lnpbrian.learning.bptt.spikes` runs a network in JAX; they
+        return the same type.
+    report : callable, optional
+        Called with the completed fraction; "exact" only.
+
+    Returns
+    -------
+    SpikeTrain
+
+    Raises
+    ------
+    InvalidInput
+        If the engine is not known, or it cannot run such a network.
+
+    Examples
+    --------
+    A neuron of bias b fires every ``t_ref + tau ln(b/(b - 1))``, here 2 ms + 20 ms ln 2:
+
+    >>> from lnpbrian.models import uncoupled
+    >>> train = simulate(uncoupled([20] * ms, bias=2.0), 100 * ms, engine="exact")
+    >>> bool(np.allclose(np.diff(train.times), 0.002 + 0.02 * np.log(2)))
+    True
+    """
+    length = checks.seconds("duration", duration)
+    if checks.choice("engine", engine, ENGINES) == "brian2":
+        return simulated_spike_train(spec, length, drive=drive)
+    if spec.delays is not None and spec.delays.any():
+        raise InvalidInput("engine='exact' does not know delays; use 'brian2'")
+    return exact_spike_train(spec, length, drive=drive, report=report)
 
 
 def require_active(
@@ -198,7 +128,7 @@ def require_active(
     *,
     allowed: tuple[float, float] = RATE_RANGE_HZ,
     settle: Quantity = 100 * ms,
-) -> Activity:
+) -> SpikeTrain:
     """Run a fresh copy of `spec` under `drive`, and refuse a network whose mean rate is out of bounds.
 
     Parameters
@@ -214,7 +144,7 @@ def require_active(
 
     Returns
     -------
-    Activity
+    SpikeTrain
 
     Raises
     ------
@@ -236,3 +166,86 @@ def require_active(
             "lower bias or gain, or raise inhibition"
         )
     return activity
+
+
+def precise_timing(spec: NetworkSpec, drive: Drive | None = None) -> NetworkSpec:
+    """Return the same network with precise spikes, and with a step that is short enough for them.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no refractory period, or synapses are delta synapses: those have no precise spikes.
+    """
+    if spec.refractory_period == 0:
+        raise InvalidInput("precise spikes need a refractory period above 0")
+    dt = min(spec.dt, LARGEST_STEP, spec.refractory_period / 2)
+    if drive is not None:
+        # The drive changes between steps, not within one.
+        dt = drive.hold / np.ceil(drive.hold / dt - 1e-6)
+    return replace(spec, dt=dt, spike_timing="precise")
+
+
+def twin_timing(spec: NetworkSpec, drive: Drive | None = None) -> NetworkSpec:
+    """Return the same network with the spike timing that twins need: precise where it exists, else its own."""
+    longest = 0.0 if spec.delays is None or not spec.n_synapses else float(spec.delays.max())
+    if spec.has_delta_synapses or longest >= spec.refractory_period:
+        return spec
+    return precise_timing(spec, drive)
+
+
+def exact_spike_train(
+    spec: NetworkSpec, duration: float, *, drive: Drive | None = None, report: Callable[[float], None] | None = None
+) -> SpikeTrain:
+    """Run a network from its initial potentials from event to event, and return its spikes, exact to rounding.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network, without delays; its step and `spike_timing` do not matter.
+    duration : float
+        In seconds.
+    drive : Drive, optional
+        Of N neurons.
+    report : callable, optional
+        Called with the completed fraction.
+    """
+    network = (DeltaNetwork if spec.has_delta_synapses else ExponentialNetwork)(spec, drive)
+    times, indices, triggers = network.run(duration, report)
+    found = np.array(indices, dtype=int)
+    return SpikeTrain(found, np.array(times), spec.n_neurons, duration, np.array(triggers, dtype=int))
+
+
+def simulated_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = None) -> SpikeTrain:
+    """Run a network by Brian2 with its own step and spike timing, and return its spikes.
+
+    Parameters are those of `exact_spike_train`. A spike on the grid counts at the end of its step, where it acts.
+    """
+    live = RecurrentNetwork(spec, plastic=False)
+    parts = [] if spec.spike_timing == "grid" else ["overshoot", "advance"]
+    monitor = SpikeMonitor(live.neurons, variables=parts or None, when="after_resets", name="lnpbrian_spike_train")
+    live.network.add(monitor)
+    if drive is not None:
+        live.network.add(drive_operation(live.neurons, drive))
+    live.run(duration * second)
+    times = np.array(monitor.t_[:]) + spec.dt
+    for part in parts:
+        times -= getattr(monitor, f"{part}_")[:]
+    order = np.argsort(times, kind="stable")
+    return SpikeTrain(np.array(monitor.i[:])[order], times[order], spec.n_neurons, duration)
+
+
+def spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = None) -> SpikeTrain:
+    """Run a network as cheaply as its tangent dynamics allow, and return its spikes.
+
+    Parameters are those of `exact_spike_train`. A network with spikes on the time grid runs from event to event: slopes
+    at the threshold are needed, and on the grid many are not those of a crossing. Brian2 runs it, with its own
+    step and spike timing, if it has spikes between grid points, or delays.
+    """
+    if spec.spike_timing == "grid" and (spec.delays is None or not spec.delays.any()):
+        return exact_spike_train(spec, duration, drive=drive)
+    return simulated_spike_train(spec, duration, drive=drive)
+
+
+def spike_counter(neurons: NeuronGroup) -> SpikeMonitor:
+    """Return a monitor that counts spikes; one name for all, so that Brian2 compiles its code once."""
+    return SpikeMonitor(neurons, record=False, name=f"{neurons.name}_counter")

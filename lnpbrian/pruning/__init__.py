@@ -1,1 +1,31 @@
 """Lyapunov noise pruning, and other ways to as small a network; no data of a task is used."""
+
+from lnpbrian.pruning.history import Progress, PruneResult, Record
+from lnpbrian.pruning.loop import prune
+from lnpbrian.pruning.schedule import PruneOptions
+from lnpbrian.pruning.steps import (
+    BetweennessPruning,
+    Delocalisation,
+    Iteration,
+    NoisePruning,
+    Step,
+    TimescaleTuning,
+    paper_steps,
+    with_options,
+)
+
+__all__ = [
+    "BetweennessPruning",
+    "Delocalisation",
+    "Iteration",
+    "NoisePruning",
+    "Progress",
+    "PruneOptions",
+    "PruneResult",
+    "Record",
+    "Step",
+    "TimescaleTuning",
+    "paper_steps",
+    "prune",
+    "with_options",
+]

@@ -33,7 +33,7 @@ STABLE = "stable.npz"
 
 
 def fingerprint(*parts: Any) -> str:
-    """Return a digest of everything that decides a run: dataclasses, arrays and plain values."""
+    """Return a digest of everything that decides a run: dataclasses, arrays, sequences of them, and plain values."""
     digest = hashlib.sha256()
 
     def add(value: Any) -> None:
@@ -44,6 +44,10 @@ def fingerprint(*parts: Any) -> str:
             for field in fields(value):
                 digest.update(field.name.encode())
                 add(getattr(value, field.name))
+        elif isinstance(value, (tuple, list)):
+            digest.update(str(len(value)).encode())
+            for item in value:
+                add(item)
         else:
             digest.update(repr(value).encode())
 

@@ -17,7 +17,6 @@ from lnpbrian.learning.metrics import nrmse
 from lnpbrian.learning.tasks import ForecastTask
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning.noise import excitability_shift
-from lnpbrian.pruning.options import PruneOptions
 
 __all__ = [
     "ActivityPruning",
@@ -27,7 +26,6 @@ __all__ = [
     "iterative_magnitude_pruning",
     "magnitude_pruning",
     "next_generation_reservoir",
-    "noise_pruning_without_lyapunov",
     "random_network",
     "silence",
     "uncoupled",
@@ -192,15 +190,6 @@ def magnitude_pruning(
     # Stable: of equals the first is kept.
     order = np.argsort(-np.abs(inner.weights), kind="stable")[:n_synapses]
     return _compensated(inner.of_synapses(np.sort(order)), spec, rates)
-
-
-def noise_pruning_without_lyapunov(options: PruneOptions) -> PruneOptions:
-    """Return the options with weights in place of Lyapunov exponents in step I (Moore and Chaudhuri 2020).
-
-    >>> noise_pruning_without_lyapunov(PruneOptions()).noise.edge_strength
-    'weight'
-    """
-    return replace(options, noise=replace(options.noise, edge_strength="weight"))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ __all__ = [
     "degree_variance",
     "delocalisation_report",
     "delocalising_edges",
-    "donor_synapses",
     "random_edges",
 ]
 
@@ -435,62 +434,6 @@ def _row(matrix: sparse.csr_array, u: int) -> np.ndarray:
 
 
 # ----------------------------------------------------------------------------------------------------------- weights
-
-
-def donor_synapses(new_pre: object, weights: object, *, signs: object, rng: np.random.Generator) -> np.ndarray:
-    """Choose for each new synapse a surviving one to be like, among those of the sign of its source.
-
-    Parameters
-    ----------
-    new_pre : array of int, shape (M,)
-        Source neuron of each new synapse.
-    weights : array of float, shape (S,)
-        Of the surviving synapses. Those that are 0 have no sign and are not chosen.
-    signs : array of int, shape (N,)
-        +1 for an excitatory neuron, -1 for an inhibitory one, 0 for one that may be like any synapse.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    array of int, shape (M,)
-        Number of the surviving synapse, drawn evenly with replacement.
-
-    Raises
-    ------
-    InvalidInput
-        If no weight of a sign that is needed survives.
-
-    Examples
-    --------
-    >>> donor_synapses([0, 1, 0], [0.5, -2.0, 0.0], signs=[1, -1], rng=np.random.default_rng(0))
-    array([0, 1, 0])
-    """
-    sign = checks.array("signs", signs, shape=(None,), dtype=int)
-    if not np.isin(sign, (-1, 0, 1)).all():
-        raise InvalidInput("signs must be +1, -1 or 0")
-    w = np.sign(checks.array("weights", weights, shape=(None,)))
-    wanted = sign[_neurons("new_pre", new_pre, sign.size)]
-    donors = np.empty(wanted.size, dtype=np.int64)
-    for s, name in ((1, "excitatory"), (-1, "inhibitory"), (0, "other")):
-        new = wanted == s
-        pool = np.flatnonzero(w == s if s else w)
-        if new.any() and pool.size == 0:
-            raise InvalidInput(f"no {name} synapse survives that {new.sum()} new ones could be like")
-        if new.any():
-            donors[new] = rng.choice(pool, int(new.sum()))
-    return donors
-
-
-def _neurons(name: str, value: object, n: int) -> np.ndarray:
-    index = np.asarray(value)
-    if index.ndim != 1 or (index.size and not np.issubdtype(index.dtype, np.integer)):
-        raise InvalidInput(
-            f"{name} must be one neuron index per synapse, got shape {index.shape} of type {index.dtype}"
-        )
-    wrong = index[(index < 0) | (index >= n)]
-    if wrong.size:
-        raise InvalidInput(f"{name} must hold neuron indices in 0..{n - 1}, got {wrong[0]}")
-    return index.astype(np.int64)
 
 
 # ------------------------------------------------------------------------------------------------------ localisation

@@ -1,202 +1,55 @@
 """Lyapunov noise pruning: the loop that makes a live Brian2 network sparse, in place, before it is trained.
 
-One iteration looks at rates and Lyapunov exponents, removes synapses by noise pruning (step I), silences the neurons of
-lowest betweenness (step II), adds edges against localisation (step III) and, now and then, tunes the time constants on
-the Lyapunov spectrum (step IV). A geometric schedule spreads the removal over the iterations.
+One iteration looks at rates and Lyapunov exponents, and does its steps: by default it removes synapses by noise pruning
+(step I), silences the neurons of lowest betweenness (step II), adds edges against localisation (step III) and, now and
+then, tunes the time constants on the Lyapunov spectrum (step IV). A geometric schedule spreads the removal over the
+iterations.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
-from inspect import signature
 from typing import Any
 
 import numpy as np
-from brian2 import Network, Quantity, Synapses
+from brian2 import Network
 from brian2.core.namespace import get_local_namespace
-from brian2.groups.group import Group
 from threadpoolctl import threadpool_limits
 
 from lnpbrian import checks, files
 from lnpbrian.checks import InvalidInput
 from lnpbrian.interrupts import Watched
-from lnpbrian.lyapunov.spectrum import Spectrum, number_of_exponents
+from lnpbrian.lyapunov.spectrum import Spectrum
 from lnpbrian.lyapunov.twins import TwinExponents
-from lnpbrian.network.devices import require_device
-from lnpbrian.network.live import LiveNetwork, Per, Snapshot
-from lnpbrian.network.model_structure import adopt
-from lnpbrian.network.simulate import RATE_RANGE_HZ, Drive, noise_drive
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.drive import Drive
+from lnpbrian.network.live import LiveNetwork
 from lnpbrian.pruning.checkpoint import Checkpoint, CheckpointFolder, fingerprint
-from lnpbrian.pruning.delocalise import DelocalisationReport
-from lnpbrian.pruning.edits import rehearse
-from lnpbrian.pruning.laws import Laws
-from lnpbrian.pruning.observation import ModelObserver, Observation, observe_network
-from lnpbrian.pruning.options import PruneOptions, schedule
-from lnpbrian.pruning.steps import PruningSteps, has_laws
+from lnpbrian.pruning.delocalise import DelocalisationReport, delocalisation_report
+from lnpbrian.pruning.history import Progress, PruneResult, Record, record_from
+from lnpbrian.pruning.observation import Observation
+from lnpbrian.pruning.prunable import Prunable, prunable
+from lnpbrian.pruning.schedule import PruneOptions, schedule
+from lnpbrian.pruning.steps import Iteration, Step, as_steps, default_steps
 from lnpbrian.streams import Streams
 
-__all__ = ["Progress", "PruneResult", "Record", "prune"]
+__all__ = ["prune"]
 
-# Bounds of the mean rate of a network of the user's own, over its rate before pruning.
-RATE_FACTOR = 4.0
-# A mean rate that pruning has changed by more than this factor is worth a word, within the bounds or not.
-RATE_CHANGE = 1.5
-
-
-@dataclass(frozen=True)
-class Record:
-    """The network at the end of an iteration; iteration 0 is the network as it came.
-
-    Attributes
-    ----------
-    iteration, neurons, synapses : int
-        Survivors.
-    mean_rate_hz : float
-        Of the surviving neurons, under the noise drive.
-    largest_exponent_per_s, largest_exponent_standard_error_per_s : float
-        Of the network, from a direction that is kept, or from the spectrum. Where it comes from the spectrum, and for a
-        network of your own from fresh directions, it is the same as the next.
-    window_exponent_per_s, window_exponent_standard_error_per_s : float
-        Mean growth over one window from fresh directions.
-    exponent_quartiles_per_s : tuple of float
-        Of the per-neuron exponents.
-    laplacian_ipr, adjacency_ipr : float or None
-        Largest inverse participation ratio among the eigenvectors at the ends of the spectra of the graph.
-    strong_components : int or None
-        Number of strongly connected components.
-    degree_variance : float or None
-        These four are None of a network of over 10,000 neurons, and four times in five of one of over 2000.
-    time_constant_mean_ms : float or None
-        Of the surviving neurons; None if one of them is not known.
-    stable : bool
-        Whether rate and largest exponent are within the bounds of the options.
-    status : tuple of str
-        What the steps have to say.
-    seconds : dict of str to float
-        Wall-clock time of each step.
-    """
-
-    iteration: int
-    neurons: int
-    synapses: int
-    mean_rate_hz: float
-    largest_exponent_per_s: float
-    largest_exponent_standard_error_per_s: float
-    window_exponent_per_s: float
-    window_exponent_standard_error_per_s: float
-    exponent_quartiles_per_s: tuple[float, ...]
-    laplacian_ipr: float | None
-    adjacency_ipr: float | None
-    strong_components: int | None
-    degree_variance: float | None
-    time_constant_mean_ms: float | None
-    stable: bool
-    status: tuple[str, ...]
-    seconds: dict[str, float]
-
-
-@dataclass(frozen=True, repr=False)
-class PruneResult:
-    """The pruned network and how it came about.
-
-    Attributes
-    ----------
-    live : LiveNetwork
-        The network that was handed in, edited in place; its `alive` and `alive_in` say which neurons survive.
-    history : tuple of Record
-        One record per iteration, the start included, and those that were rolled back.
-    exponents_before, exponents_after : TwinExponents or Spectrum
-        Of the network as it came, and as it is now.
-    rates_before, rates_after : ndarray, shapes (N,) and (N,)
-        Firing rates in Hz under the noise drive, of all neurons, silent ones included.
-    options : PruneOptions
-    status : str
-        How it ended.
-    iteration : int
-        The iteration that the network is left of: the last one, or an earlier one if that was unstable.
-    rate_bounds : tuple of float
-        Bounds of a stable network's mean rate in Hz.
-    """
-
-    live: LiveNetwork
-    history: tuple[Record, ...]
-    exponents_before: TwinExponents | Spectrum
-    exponents_after: TwinExponents | Spectrum
-    rates_before: np.ndarray
-    rates_after: np.ndarray
-    options: PruneOptions
-    status: str
-    iteration: int
-    rate_bounds: tuple[float, float]
-
-    @property
-    def after(self) -> Record:
-        """The record of the network as it is now."""
-        return self.history[self.iteration]
-
-    @property
-    def neuron_sparsity(self) -> float:
-        """Fraction of the neurons that was removed."""
-        return 1 - self.after.neurons / self.history[0].neurons
-
-    @property
-    def synapse_sparsity(self) -> float:
-        """Fraction of the synapses that was removed."""
-        return 1 - self.after.synapses / self.history[0].synapses
-
-    @property
-    def warning(self) -> str:
-        """Says that the mean rate is outside its bounds, or has changed by more than a factor of 1.5; else empty."""
-        before, now = self.history[0].mean_rate_hz, self.after.mean_rate_hz
-        low, high = self.rate_bounds
-        said = []
-        if not low <= now <= high:
-            said.append(f"mean rate {now:.3g} Hz is outside {low:g}..{high:g} Hz")
-        if now > RATE_CHANGE * before:
-            said.append(f"mean rate rose {now / before:.1f}-fold")
-        elif before > RATE_CHANGE * now:
-            said.append(f"mean rate fell {before / now:.1f}-fold" if now else "no neuron fires any more")
-        return ", ".join(said)
-
-    def __repr__(self) -> str:
-        first, now = self.history[0], self.after
-        return (
-            f"PruneResult({first.neurons} -> {now.neurons} neurons, {first.synapses} -> {now.synapses} synapses, "
-            f"{first.mean_rate_hz:.1f} -> {now.mean_rate_hz:.1f} Hz; {self.status}"
-            f"{f'; warning: {self.warning}' if self.warning else ''})"
-        )
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a pruning run is: `fraction` of the whole, and what it is doing."""
-
-    iteration: int
-    iterations: int
-    step: str
-    fraction: float
+# The eigenvectors of many neurons take seconds and are looked at now and then, those of more take minutes.
+MANY_NEURONS, EIGENVECTORS_EVERY = 2000, 5
+MOST_NEURONS = 10_000
 
 
 def prune(
     network: Network | LiveNetwork,
-    synapses: Synapses | Sequence[Synapses] | None = None,
+    steps: Sequence[Step | str] | None = None,
     *,
-    weight: Per | Sequence[Per] = "w",
-    inhibitory: Synapses | Sequence[Synapses] = (),
-    time_constant: str | Quantity | Mapping[str, str | Quantity] | None = None,
-    state: str | Mapping[str, str] = "v",
-    input: str | Sequence[str] | Mapping[str, Any] | None = None,
-    protect: Group | Sequence[Group] = (),
-    namespace: Mapping[str, Any] | None = None,
     options: PruneOptions | None = None,
     drive: Drive | None = None,
-    reference: NetworkSpec | None = None,
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
     report: Callable[[Progress], None] | None = None,
@@ -206,19 +59,18 @@ def prune(
     Parameters
     ----------
     network : brian2.Network, LiveNetwork or a model
-        Any network in runtime mode, or a model of `lnpbrian.models`. It is edited where it stands.
-    synapses, weight, inhibitory, time_constant, state, input, protect
-        What to prune in a network of your own, and what its variables are called; see `LiveNetwork`.
-    namespace : mapping, optional
-        What its equations take from outside; by default what is visible where `prune` is called, as for Brian2's `run`.
+        Any network in runtime mode, or a model of `lnpbrian.models`. It is edited where it stands. What a network of
+        your own calls its weights and its potential, and which synapses to prune, is said by
+        ``LiveNetwork(network, synapses, weight=..., ...)``; without it, by the defaults of `LiveNetwork`.
+    steps : sequence of Step, optional
+        What an iteration does, in this order; the four steps of the paper can be given by their names "I" to "IV". By
+        default all of these that the network has the means for: IV takes a model of `lnpbrian.models` without delays
+        whose time constants differ.
     options : PruneOptions, optional
-        Targets, schedule, reading of the method.
+        Targets, schedule, measurements, bounds.
     drive : Drive, optional
         Frozen drive under which a model is observed, by default `noise_drive` of one observation. A network of your own
         brings its own input.
-    reference : NetworkSpec, optional
-        What a model was before it was pruned for the first time, if it has been: step IV tunes towards its spectrum and
-        changes its time constants. By default the model as it comes.
     seed : int
         Seed of the perturbations, of the sampling and of the default drive.
     checkpoint : path-like, optional
@@ -234,9 +86,9 @@ def prune(
     Raises
     ------
     InvalidInput
-        If the targets cannot be reached, the network is silent or has no synapses, an option needs what it lacks, an
-        edit is not possible on one of its objects, the checkpoint is damaged, of another run, or in use by one, or
-        pruning has ended in an unstable network that is neither to be rolled back nor kept.
+        If the targets cannot be reached, the network is silent or has no synapses, a step or an option needs what it
+        lacks, an edit is not possible on one of its objects, the checkpoint is damaged, of another run, or in use by
+        one, or pruning has ended in an unstable network that is neither to be rolled back nor kept.
     OSError
         If a checkpoint cannot be written; the last complete one is still there.
 
@@ -253,16 +105,16 @@ def prune(
     A network of your own is run to be measured, and set back to where it was after every measurement: time, states,
     plastic weights, monitors and random numbers, though not what Python functions of yours remember. It ends at the
     time at which it came, as if the pruned synapses had not been there. Should anything fail, or Ctrl-C be pressed, all
-    of it is back. Neurons are counted over all groups that the synapses touch; what is not listed in `synapses` is
-    only edited where it touches a pruned neuron.
+    of it is back. Neurons are counted over all groups that the synapses touch; what is not among the synapses to prune
+    is only edited where it touches a pruned neuron.
 
     Examples
     --------
     >>> from brian2 import ms
     >>> from lnpbrian.models import HRSNN
     >>> model = HRSNN(60, 0.3, check_rate=False)
-    >>> quick = PruneOptions(0.8, 0.2, iterations=2, steps=("I", "II"), observation=100*ms, rates=(0, 500))
-    >>> result = prune(model, options=quick)
+    >>> quick = PruneOptions(0.8, 0.2, iterations=2, observation=100*ms, rates=(0, 500))
+    >>> result = prune(model, ("I", "II"), options=quick)
     >>> result.history[-1].neurons, len(model.synapses) == result.history[-1].synapses
     (48, True)
     """
@@ -270,130 +122,37 @@ def prune(
     checks.instance("options", options, PruneOptions, "use PruneOptions(...)")
     if drive is not None:
         checks.instance("drive", drive, Drive, "use noise_drive(...) or Drive(values, hold)")
-    if reference is not None:
-        checks.instance("reference", reference, NetworkSpec, "use the spec that the model had")
     if report is not None and not callable(report):
         raise InvalidInput(f"report must be a function that takes a Progress, got {report!r}")
-    description: dict[str, Any] = {
-        "weight": weight,
-        "inhibitory": inhibitory,
-        "time_constant": time_constant,
-        "state": state,
-        "input": input,
-        "protect": protect,
-        "namespace": namespace,
-    }
-    if isinstance(network, LiveNetwork):
-        live = network
-        for name, value in {"synapses": synapses, **description}.items():
-            if value is not signature(prune).parameters[name].default:
-                raise InvalidInput(f"{name} belongs to a brian2.Network; a {type(live).__name__} knows its own")
-    else:
+    if not isinstance(network, LiveNetwork):
         checks.instance("network", network, Network, "use the brian2.Network that you run, or a model")
-        if namespace is None:
-            description["namespace"] = get_local_namespace(1)
-        live = LiveNetwork(network, synapses, **description)
-    _check(live, options, drive, reference, checkpoint)
-    targets = schedule(live.n_alive, live.n_synapses, options)
-    protected = int((live.is_protected & live.measured).sum())
+        network = LiveNetwork(network, namespace=get_local_namespace(1))
+    if network.n_synapses == 0:
+        raise InvalidInput(f"{' and '.join(s.name for s in network.connections)} has no synapses to prune")
+    streams = Streams(seed).child("prune")
+    subject = prunable(network, options, streams, drive)
+    subject.check()
+    chosen = default_steps(subject) if steps is None else as_steps(steps)
+    for step in chosen:
+        step.check(subject)
+    targets = schedule(network.n_alive, network.n_synapses, options, chosen)
+    protected = int((network.is_protected & network.measured).sum())
     if options.neuron_sparsity > 0 and targets[-1][0] < protected:
         raise InvalidInput(
             f"neuron_sparsity {options.neuron_sparsity:g} would leave {targets[-1][0]} neurons, but {protected} are "
             "protected; lower it or protect fewer"
         )
-    streams = Streams(seed).child("prune")
-    if not isinstance(live, RecurrentNetwork):
-        return _prune_in_place(live, targets, options, streams, report)
-    if drive is None:
-        drive = noise_drive(live.n_neurons, duration=options.observation, rng=streams.rng("noise drive"))
-    now = live.spec
-    start = now if reference is None else reference
-    steps = PruningSteps(live, start, options, drive, streams)
-    if checkpoint is None:
-        return _looped(steps, targets, None, report)
-    with files.lock_folder("checkpoint", checkpoint) as held:
-        folder = CheckpointFolder(held, fingerprint(now, start, drive, options, seed))
-        return _looped(steps, targets, folder, report)
-
-
-def _prune_in_place(
-    live: LiveNetwork,
-    targets: list[tuple[int, int]],
-    options: PruneOptions,
-    streams: Streams,
-    report: Callable[[Progress], None] | None,
-) -> PruneResult:
-    """Prune somebody else's network, or leave it as it was."""
-    with Watched(), Snapshot(live) as before:
-        try:
-            rehearse(live, neurons=options.neuron_sparsity > 0, edges=options.does("III"))
-            return _looped(PruningSteps(live, None, options, None, streams), targets, None, report)
-        except BaseException:
-            before.restore()
-            raise
-
-
-def _looped(
-    steps: PruningSteps,
-    targets: list[tuple[int, int]],
-    folder: CheckpointFolder | None,
-    report: Callable[[Progress], None] | None,
-) -> PruneResult:
-    # Sums of several threads depend on their number: with one, equal calls give equal networks on every machine.
-    with threadpool_limits(1, user_api="blas"), Watched():
-        return _Loop(steps, targets, folder, report).run()
-
-
-def _check(
-    live: LiveNetwork,
-    options: PruneOptions,
-    drive: Drive | None,
-    reference: NetworkSpec | None,
-    checkpoint: object,
-) -> None:
-    """Refuse what the network does not have the means for, before anything is measured or changed."""
-    if live.n_synapses == 0:
-        raise InvalidInput(f"{' and '.join(s.name for s in live.connections)} has no synapses to prune")
-    if isinstance(live, RecurrentNetwork):
-        if options.device != "runtime":
-            require_device(options.device)
-        if options.exponents == "spectrum":
-            number_of_exponents(live.spec, "all")
-        if options.exponents == "tangent" and live.spec.delays is not None:
-            raise InvalidInput("exponents='tangent' does not know delays; use 'twins'")
-        if reference is not None and reference.n_neurons != live.n_neurons:
-            raise InvalidInput(
-                f"reference has {reference.n_neurons} neurons, the network has {live.n_neurons}; it must be the one "
-                "that the network descends from"
-            )
-        start = live.spec if reference is None else reference
-        if options.steps is not None and "IV" in options.steps:
-            if start.delays is not None or live.spec.delays is not None:
-                raise InvalidInput("step IV needs the spectrum, which is not known with delays; leave it out")
-            if not has_laws(start):
-                raise InvalidInput("step IV needs time constants that differ within each cluster; leave it out")
-        return
-    own = "needs a model of lnpbrian.models"
-    if options.noise.excitability == "compensate":
-        raise InvalidInput(f"excitability='compensate' {own}; use 'keep'")
-    if options.exponents not in ("auto", "twins"):
-        raise InvalidInput(f"exponents={options.exponents!r} {own}; use 'twins'")
-    if options.device != "runtime":
-        raise InvalidInput(f"device={options.device!r} {own}; use 'runtime'")
-    if options.steps is not None and "IV" in options.steps:
-        raise InvalidInput(f"step IV {own}; leave it out")
-    if checkpoint is not None:
-        raise InvalidInput(f"checkpoint {own}; a network of your own can be stored by Network.store")
-    if reference is not None:
-        raise InvalidInput(f"reference {own}; leave it out")
-    if drive is not None:
-        raise InvalidInput(f"drive {own}; a network of your own brings its own input")
-    for needs, why in (
-        (options.noise.rescale != "none", live.weights_can_be_set()),
-        (options.noise.edge_strength != "lyapunov", live.weights_compare()),
-    ):
-        if needs and why:
-            raise InvalidInput(f"{why}; use NoisePruneOptions(rescale='none', edge_strength='lyapunov')")
+    with ExitStack() as held:
+        folder = None
+        if checkpoint is not None:
+            subject.require_model("checkpoint", "a network of your own can be stored by Network.store")
+            path = held.enter_context(files.lock_folder("checkpoint", checkpoint))
+            folder = CheckpointFolder(path, fingerprint(subject.start, subject.drive, chosen, options, seed))
+        # Sums of several threads depend on their number: with one, equal calls give equal networks on every machine.
+        held.enter_context(threadpool_limits(1, user_api="blas"))
+        held.enter_context(Watched())
+        held.enter_context(subject.guarded(chosen))
+        return _Loop(subject, chosen, options, streams, targets, folder, report).run()
 
 
 @dataclass(frozen=True)
@@ -401,7 +160,7 @@ class _Stable:
     """The network after the last stable iteration, and what was measured of it, unless it still has to be."""
 
     iteration: int
-    network: NetworkSpec | Snapshot
+    moment: Any
     now: Observation | None
 
 
@@ -410,14 +169,16 @@ class _Loop:
 
     def __init__(
         self,
-        steps: PruningSteps,
+        subject: Prunable,
+        steps: tuple[Step, ...],
+        options: PruneOptions,
+        streams: Streams,
         targets: list[tuple[int, int]],
         folder: CheckpointFolder | None,
         report: Callable[[Progress], None] | None,
     ) -> None:
-        self.steps = steps
-        self.live = steps.live
-        self.options = steps.options
+        self.subject, self.live = subject, subject.live
+        self.steps, self.options, self.streams = steps, options, streams
         self.folder = folder
         self.report = report
         self.targets = targets
@@ -429,25 +190,18 @@ class _Loop:
         self.history: list[Record] = []
         self.unstable = 0
         self.stable: _Stable | None = None
-        self.snapshot = ExitStack()
-        self.observer = (
-            ModelObserver(self.live.spec, steps.drive, steps.options, steps.streams)
-            if isinstance(self.live, RecurrentNetwork)
-            else None
-        )
+        self.memory: dict[str, dict[str, Any]] = {step.name: {} for step in steps}
 
     def run(self) -> PruneResult:
         """Do all iterations that are left."""
         try:
-            with self.snapshot:
-                return self._run()
+            return self._run()
         finally:
-            if self.observer is not None:
-                self.observer.close()
+            self._forget()
+            self.subject.close()
 
     def _run(self) -> PruneResult:
         saved = None if self.folder is None else self.folder.load()
-        came = self.live.spec if isinstance(self.live, RecurrentNetwork) else None
         first = now = self._observe(0)
         if not now.rates.any():
             raise InvalidInput(
@@ -468,9 +222,7 @@ class _Loop:
         if self.unstable:
             status = self._why()
             if self.options.on_unstable == "raise":
-                if came is not None:
-                    assert isinstance(self.live, RecurrentNetwork)
-                    adopt(self.live, came)
+                self.subject.as_it_came()
                 raise InvalidInput(f"{status}; the network is as it came; prune less, or say on_unstable='roll back'")
             if self.options.on_unstable == "keep":
                 status += "; kept"
@@ -484,6 +236,7 @@ class _Loop:
             exponents_after=now.each,
             rates_before=first.rates,
             rates_after=now.rates,
+            steps=self.steps,
             options=self.options,
             status=status,
             iteration=iteration,
@@ -491,18 +244,16 @@ class _Loop:
         )
 
     def _take_up(self, saved: Checkpoint, first: Observation) -> Observation:
-        assert isinstance(self.live, RecurrentNetwork)
         assert self.folder is not None
-        history = [_record_from(record) for record in saved.state["history"]]
+        history = [record_from(record) for record in saved.state["history"]]
         last = history[-1].iteration
         stable = max(record.iteration for record in history if record.stable or record.iteration == 0)
         rolls_back = self.options.on_unstable == "roll back"
         network = self.folder.load_stable(stable) if rolls_back and stable < last else saved.spec
-        adopt(self.live, saved.spec)
+        self.subject.go_back(saved.spec)
         self.history = history
         self.unstable = saved.state["unstable"]
-        laws = saved.state["laws"]
-        self.steps.laws = None if laws is None else Laws.from_dict(laws)
+        self.memory = saved.state["memory"]
         now = self._observe(last)
         if rolls_back:
             self.stable = _Stable(stable, network, now if stable == last else None if stable else first)
@@ -510,31 +261,21 @@ class _Loop:
 
     def _keep(self, k: int, now: Observation) -> None:
         """Remember the network of iteration k, to which a later one may be rolled back."""
-        if self.options.on_unstable != "roll back" or k == len(self.targets):
-            return
-        if isinstance(self.live, RecurrentNetwork):
-            self.stable = _Stable(k, self.live.spec, now)
-            return
-        with ExitStack() as taken:
-            self.stable = _Stable(k, taken.enter_context(Snapshot(self.live)), now)
-            self.snapshot.close()
-            self.snapshot.push(taken.pop_all())
+        if self.options.on_unstable == "roll back" and k < len(self.targets):
+            self._forget()
+            self.stable = _Stable(k, self.subject.moment(), now)
+
+    def _forget(self) -> None:
+        stable, self.stable = self.stable, None
+        if stable is not None:
+            self.subject.forget(stable.moment)
 
     def _roll_back(self) -> tuple[int, Observation]:
         """Make the network that of the last stable iteration; return its number and what is measured of it."""
         stable = self.stable
         assert stable is not None
-        if isinstance(stable.network, Snapshot):
-            stable.network.restore()
-        else:
-            assert isinstance(self.live, RecurrentNetwork)
-            adopt(self.live, stable.network)
-        now = stable.now
-        if now is None:
-            assert self.observer is not None
-            assert isinstance(stable.network, NetworkSpec)
-            now = self.observer.observe(stable.network, report=lambda *_: None)
-        return stable.iteration, now
+        self.subject.go_back(stable.moment)
+        return stable.iteration, self.subject.observe(lambda *_: None) if stable.now is None else stable.now
 
     def _tell(self, k: int, step: str, within: float) -> None:
         if self.report is not None:
@@ -551,45 +292,36 @@ class _Loop:
         def tell(what: str, fraction: float) -> None:
             self._tell(k, what, 0.5 + 0.5 * fraction)
 
-        def measure() -> Observation:
-            live, options, streams = self.live, self.options, self.steps.streams
-            if self.observer is not None:
-                assert isinstance(live, RecurrentNetwork)
-                return self.observer.observe(live.spec, report=tell)
-            return observe_network(live, options, streams, report=tell)
-
-        return self._timed("observation", measure)
+        return self._timed("observation", partial(self.subject.observe, tell))
 
     def _edit(self, k: int, now: Observation) -> tuple[str, ...]:
         """Do the steps of iteration k, and return what they say."""
-        steps, options = self.steps, self.options
         neurons, synapses = self.targets[k - 1]
         alive = self.live.n_alive
-        order = steps.order
-        # Step II takes about this fraction of the synapses along, step III adds its own.
-        factors = {"II": (min(neurons, alive) / alive) ** 2, "III": 1 + options.delocalise.fraction}
         notes = [now.each.status] if k == 1 else []
-        for place, step in enumerate(order):
-            if step == "IV" and k % options.tuning.every and k != options.iterations:
+        for place, step in enumerate(self.steps):
+            if not step.is_due(k, self.options.iterations):
                 continue
-            self._tell(k, f"step {step}", 0.5 * place / len(order))
-            if step == "I":
-                later = np.prod([factors.get(name, 1.0) for name in order[place + 1 :]])
-                action = partial(steps.prune_synapses, k, round(synapses / later), now)
-            elif step == "II":
-                action = partial(steps.prune_neurons, neurons)
-            elif step == "III":
-                action = partial(steps.add_edges, k)
-            else:
-                begun, over = 0.5 * place / len(order), 0.5 / len(order)
-                action = partial(steps.tune, k, report=partial(self._tell_tuning, k, begun, over))
-            # What time constants do to the mean input is part of what step IV measures.
-            edit = action if step == "IV" else partial(steps.with_same_input, action, now.rates)
-            notes.append(self._timed(step, edit))
-        return tuple(notes)
+            begun, over = 0.5 * place / len(self.steps), 0.5 / len(self.steps)
 
-    def _tell_tuning(self, k: int, begun: float, over: float, fraction: float) -> None:
-        self._tell(k, "step IV", begun + fraction * over)
+            def tell(fraction: float, step: Step = step, begun: float = begun, over: float = over) -> None:
+                self._tell(k, f"step {step.name}", begun + fraction * over)
+
+            tell(0.0)
+            # What the steps after this one will do to the synapses that it leaves.
+            later = np.prod([other.synapse_factor(min(neurons, alive) / alive) for other in self.steps[place + 1 :]])
+            iteration = Iteration(
+                number=k,
+                iterations=self.options.iterations,
+                neurons=neurons,
+                synapses=round(synapses / later),
+                observed=now,
+                streams=self.streams,
+                memory=self.memory[step.name],
+                report=tell,
+            )
+            notes.append(f"{step.name}: {self._timed(step.name, partial(step, self.subject, iteration))}")
+        return tuple(notes)
 
     def _is_stable(self, rate: float, largest: TwinExponents | Spectrum) -> bool:
         low, high = self._bounds(rate)
@@ -611,10 +343,7 @@ class _Loop:
         """Return the bounds of the mean rate; `rate` is that of the unpruned network if there is no history yet."""
         if self.options.rates is not None:
             return self.options.rates
-        if isinstance(self.live, RecurrentNetwork):
-            return RATE_RANGE_HZ
-        first = self.history[0].mean_rate_hz if self.history else rate
-        return first / RATE_FACTOR, first * RATE_FACTOR
+        return self.subject.rate_bounds(self.history[0].mean_rate_hz if self.history else rate)
 
     def _why(self) -> str:
         """Return in what iteration the run has ended, and why that is unstable."""
@@ -632,7 +361,7 @@ class _Loop:
     def _record(self, k: int, now: Observation, notes: tuple[str, ...]) -> None:
         """Append to the history, and write a checkpoint."""
         live, each = self.live, now.each
-        graph: DelocalisationReport | None = self._timed("localisation", partial(self.steps.localisation, k))
+        graph: DelocalisationReport | None = self._timed("localisation", partial(self._localisation, k))
         neurons = live.measured
         rate = float(now.rates[neurons].mean())
         stable = self._is_stable(rate, now.largest)
@@ -662,27 +391,30 @@ class _Loop:
         )
         if stable or k == 0:
             self._keep(k, now)
-        if self.folder is not None and isinstance(live, RecurrentNetwork):
-            spec: NetworkSpec = live.spec
-            laws = self.steps.laws
+        if self.folder is not None:
             state = {
                 "history": [asdict(record) for record in self.history],
                 "unstable": self.unstable,
-                "laws": None if laws is None else laws.to_dict(),
+                "memory": self.memory,
             }
             begun = time.perf_counter()
             if self.unstable == 1 and self.stable is not None:
                 # Before the checkpoint that needs it; one that is killed in between does not.
-                assert isinstance(self.stable.network, NetworkSpec)
-                self.folder.save_stable(self.stable.iteration, self.stable.network)
-            self.folder.save(Checkpoint(spec, state))
+                self.folder.save_stable(self.stable.iteration, self.stable.moment)
+            self.folder.save(Checkpoint(self.subject.spec, state))
             seconds["checkpoint"] = time.perf_counter() - begun
+
+    def _localisation(self, k: int) -> DelocalisationReport | None:
+        """Return how localised the eigenvectors at the ends of the spectrum are after iteration k.
+
+        None of a network that is too large for it, and of a large one in most iterations.
+        """
+        alive, pre, post = self.subject.graph()
+        skipped = alive.size > MANY_NEURONS and k % EIGENVECTORS_EVERY != 0 and k != self.options.iterations
+        if skipped or alive.size > MOST_NEURONS:
+            return None
+        return delocalisation_report(pre, post, alive.size, all_up_to=0)
 
 
 def _mean(values: np.ndarray) -> float | None:
     return None if np.isnan(values).any() else float(values.mean())
-
-
-def _record_from(saved: dict[str, Any]) -> Record:
-    record = Record(**saved)
-    return replace(record, status=tuple(record.status), exponent_quartiles_per_s=tuple(record.exponent_quartiles_per_s))

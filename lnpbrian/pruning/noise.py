@@ -16,6 +16,7 @@ from scipy.linalg import solve_continuous_lyapunov
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.options import Options, option, options
 from lnpbrian.pruning.linearise import (
     DENSE_NEURONS,
     DIAGONALS,
@@ -753,63 +754,50 @@ def excitability_shift(
 # ------------------------------------------------------------------------------------------------------- all together
 
 
-@dataclass(frozen=True)
-class NoisePruneOptions:
+@options
+class NoisePruneOptions(Options):
     """How noise pruning reads the points that the paper leaves open.
 
-    Attributes
-    ----------
-    edge_strength : {"lyapunov", "weight", "lyapunov*weight"}
-        See `lnpbrian.pruning.linearise.edge_strength`.
-    neighbours : {"both", "in", "out"}
-        See `lnpbrian.pruning.linearise.lyapunov_matrix`.
-    signed : bool
-        Signed harmonic mean.
-    diagonal : {"row-dominant", "shift", "leak"}
-        See `lnpbrian.pruning.linearise.linear_network`.
-    margin : float, optional, 1/s
-        For "shift".
-    sigma : float, > 0
-        Noise of the linear network; it scales scores and 1/rho and cancels unless rho is given.
-    covariance : {"auto", "exact", "local"}
-        `noise_covariance` (N^3), `local_covariance` (grows with the synapses), or the exact one up to 500 neurons and
-        wherever the diagonal is not row-dominant, and the local one beyond.
-    overlap : {"auto", "exact", "expected"}
-        `lyapunov_matrix`, `estimated_lyapunov_matrix`, or the exact one up to 10,000 neurons or a sum of squared
-        degrees of 1e9, and the estimated one beyond.
-    rescale : {"none", "homeostatic", "capped", "inverse"}
-        See `rescale`.
-    cap : float, optional
-        Largest factor of "capped" and "homeostatic".
-    excitability : {"auto", "keep", "compensate"}
-        Whether the change of mean input is made up for by the bias; "auto": where the mean input is known.
+    Notes
+    -----
+    `edge_strength`, `lyapunov_matrix` and `linear_network` say what the first four options do, `rescale` what becomes
+    of weights. Of the covariances, the exact one takes a time that grows with the cube of the neurons, the local one
+    grows with the synapses; "auto" is the exact one up to 500 neurons and wherever the diagonal is not row-dominant. Of
+    the overlaps of neighbourhoods, the expected one is an estimate; "auto" is the exact one up to 10,000 neurons or a
+    sum of squared degrees of 1e9.
     """
 
-    edge_strength: str = "lyapunov"
-    neighbours: str = "both"
-    signed: bool = False
-    diagonal: str = "row-dominant"
-    margin: float | None = None
-    sigma: float = 1.0
-    covariance: str = "auto"
-    overlap: str = "auto"
-    rescale: str = "none"
-    cap: float | None = None
-    excitability: str = "auto"
+    edge_strength: str = option(
+        default="lyapunov", help="What makes a synapse strong.", choices=STRENGTHS, flag="edge-strength"
+    )
+    neighbours: str = option(
+        default="both", help="Neighbourhoods of the Lyapunov matrix.", choices=NEIGHBOURS, flag="neighbours"
+    )
+    signed: bool = option(default=False, help="Signed harmonic mean of the exponents.")
+    diagonal: str = option(
+        default="row-dominant", help="Diagonal of the linear network.", choices=DIAGONALS, flag="diagonal"
+    )
+    margin: float | None = option(
+        default=None, help="How far below 0 the shift brings the spectral abscissa, in 1/s.", above=0
+    )
+    sigma: float = option(
+        default=1.0,
+        help="Noise of the linear network; it scales scores and 1/rho and cancels unless rho is given.",
+        above=0,
+    )
+    covariance: str = option(default="auto", help="How the covariance is computed.", choices=COVARIANCES)
+    overlap: str = option(default="auto", help="How overlaps of neighbourhoods are computed.", choices=OVERLAPS)
+    rescale: str = option(default="none", help="How kept weights are rescaled.", choices=RESCALES, flag="rescale")
+    cap: float | None = option(default=None, help="Largest rescaling factor.", flag="cap", at_least=1)
+    excitability: str = option(
+        default="auto",
+        help="Whether the bias makes up for the mean input that neurons lose, auto: where it is known.",
+        choices=EXCITABILITIES,
+        flag="excitability",
+    )
 
-    def __post_init__(self) -> None:
-        checks.choice("edge_strength", self.edge_strength, STRENGTHS)
-        checks.choice("neighbours", self.neighbours, NEIGHBOURS)
-        checks.choice("diagonal", self.diagonal, DIAGONALS)
-        checks.choice("covariance", self.covariance, COVARIANCES)
-        checks.choice("overlap", self.overlap, OVERLAPS)
-        checks.choice("rescale", self.rescale, RESCALES)
-        checks.choice("excitability", self.excitability, EXCITABILITIES)
-        checks.real("sigma", self.sigma, above=0)
-        if self.margin is not None:
-            checks.real("margin", self.margin, above=0)
-        if self.cap is not None:
-            checks.real("cap", self.cap, at_least=1)
+    def check_together(self) -> None:
+        """Refuse a cap that is missing."""
         if self.rescale == "capped" and self.cap is None:
             raise InvalidInput("rescale='capped' needs cap, the largest factor")
 

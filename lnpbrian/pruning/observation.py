@@ -14,19 +14,17 @@ from lnpbrian.lyapunov.spectrum import Spectrum, lyapunov_spectrum
 from lnpbrian.lyapunov.tangent_twins import tangent_twin_exponents
 from lnpbrian.lyapunov.twins import TwinExponents, block_twin_exponents, restored_twin_exponents, twin_window
 from lnpbrian.network.compiled import CompiledNetwork
+from lnpbrian.network.drive import Drive
 from lnpbrian.network.live import LiveNetwork, Snapshot
-from lnpbrian.network.simulate import Drive, observe
+from lnpbrian.network.simulate import observe, spike_train, twin_timing
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.spike_trains import SpikeTrain, spike_train, twin_timing
-from lnpbrian.pruning.options import PruneOptions
+from lnpbrian.network.spikes import SpikeTrain
+from lnpbrian.pruning.schedule import SETTLE, PruneOptions
 from lnpbrian.streams import Streams
 
 __all__ = ["ModelObserver", "Observation", "observe_model", "observe_network"]
 
 Report = Callable[[str, float], None]
-
-# A network settles for this long before anything is measured.
-SETTLE = 100 * ms
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ class ModelObserver:
                 capacity=self._capacity,
             )
         train = self._network.run(timed).spike_train
-        return replace(train, indices=(np.cumsum(spec.alive) - 1)[train.indices])
+        return replace(train, indices=(np.cumsum(spec.alive) - 1)[train.indices], n_neurons=inner.n_neurons)
 
     def _twin_exponents(
         self, spec: NetworkSpec, directions: str, tell: Callable[[float], None], begun: float

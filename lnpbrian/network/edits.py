@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from brian2 import StateMonitor, Synapses
 
+from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.brian2_internals import by_name, whole_group
 from lnpbrian.network.live import LiveNetwork, Snapshot
 from lnpbrian.network.structure import duplicate_synapses, remove_synapses, silence_neurons
-from lnpbrian.pruning.delocalise import donor_synapses
 
-__all__ = ["add_like", "keep_synapses", "rehearse", "silence"]
+__all__ = ["add_like", "donor_synapses", "keep_synapses", "rehearse", "silence"]
 
 
 def keep_synapses(live: LiveNetwork, keep: np.ndarray) -> None:
@@ -98,6 +98,50 @@ def rehearse(live: LiveNetwork, *, neurons: bool, edges: bool) -> None:
             keep_synapses(live, np.zeros(live.n_synapses, dtype=bool))
         finally:
             before.restore()
+
+
+def donor_synapses(new_pre: object, weights: object, *, signs: object, rng: np.random.Generator) -> np.ndarray:
+    """Choose for each new synapse a surviving one to be like, among those of the sign of its source.
+
+    Parameters
+    ----------
+    new_pre : array of int, shape (M,)
+        Source neuron of each new synapse.
+    weights : array of float, shape (S,)
+        Of the surviving synapses. Those that are 0 have no sign and are not chosen.
+    signs : array of int, shape (N,)
+        +1 for an excitatory neuron, -1 for an inhibitory one, 0 for one that may be like any synapse.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    array of int, shape (M,)
+        Number of the surviving synapse, drawn evenly with replacement.
+
+    Raises
+    ------
+    InvalidInput
+        If no weight of a sign that is needed survives.
+
+    Examples
+    --------
+    >>> donor_synapses([0, 1, 0], [0.5, -2.0, 0.0], signs=[1, -1], rng=np.random.default_rng(0))
+    array([0, 1, 0])
+    """
+    sign = checks.array("signs", signs, shape=(None,), dtype=int)
+    if not np.isin(sign, (-1, 0, 1)).all():
+        raise InvalidInput("signs must be +1, -1 or 0")
+    w = np.sign(checks.array("weights", weights, shape=(None,)))
+    wanted = sign[checks.indices("new_pre", new_pre, sign.size)]
+    donors = np.empty(wanted.size, dtype=np.int64)
+    for s, name in ((1, "excitatory"), (-1, "inhibitory"), (0, "other")):
+        new = wanted == s
+        pool = np.flatnonzero(w == s if s else w)
+        if new.any() and pool.size == 0:
+            raise InvalidInput(f"no {name} synapse survives that {new.sum()} new ones could be like")
+        if new.any():
+            donors[new] = rng.choice(pool, int(new.sum()))
+    return donors
 
 
 def _holds(live: LiveNetwork, synapses: Synapses, pre: np.ndarray, post: np.ndarray) -> np.ndarray:

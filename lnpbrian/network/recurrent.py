@@ -1,18 +1,100 @@
-"""Edits of this package's own networks: taking over a description, dropping silent neurons, copies in one group."""
+"""The live Brian2 network of a `NetworkSpec`: built from it, edited in place, and described again."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from brian2 import NeuronGroup, Synapses, second
+from brian2 import Network, NeuronGroup, Synapses, second
 
 from lnpbrian.checks import InvalidInput, count
 from lnpbrian.network.brian2_internals import as_synapses, check_runtime, neuron_indices, pathway_delays, tile_events
-from lnpbrian.network.spec import NetworkSpec, RecurrentNetwork
+from lnpbrian.network.equations import build_objects, set_time_constants
+from lnpbrian.network.live import LiveNetwork
+from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.network.structure import add_synapses, remove_synapses
 
-__all__ = ["adopt", "compact", "copy_block_events"]
+__all__ = ["RecurrentNetwork", "adopt", "compact", "copy_block_events"]
+
+
+class RecurrentNetwork(LiveNetwork):
+    """The Brian2 network of a `NetworkSpec`, in runtime mode.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        What to build.
+    plastic : bool, default True
+        Whether synapses with `spec.plasticity` learn; False builds them with fixed weights.
+    name : str, default "lnpbrian"
+        Prefix of the names of the Brian2 objects; two networks that run inside one ``Network`` need two prefixes.
+
+    Attributes
+    ----------
+    network, neurons, synapses
+        The live Brian2 objects. ``neurons.I_ext`` is the external drive, free for anything to write to.
+    """
+
+    def __init__(self, spec: NetworkSpec, *, plastic: bool = True, name: str = "lnpbrian") -> None:
+        neurons, synapses = build_objects(spec, plastic=plastic, name=name)
+        super().__init__(
+            Network(neurons, synapses, name=f"{name}_network"),
+            synapses,
+            time_constant="tau_m",
+            input={"alive": False, "I_bias": 0.0},
+            namespace={},
+        )
+        self.neurons = neurons
+        self.synapses = synapses
+        self._built_from = spec
+
+    @property
+    def alive(self) -> np.ndarray:
+        """Mask of the neurons that have not been silenced, shape (N,)."""
+        return np.array(self.neurons.alive_[:])
+
+    def state_values(self) -> np.ndarray:
+        """Return the potentials, which off the time grid tell held neurons apart; shape (N,)."""
+        compared = "v" if self._built_from.spike_timing == "grid" else "virtual_v"
+        return np.array(self.neurons.state(compared, use_units=False)[:])
+
+    def state_scales(self) -> np.ndarray:
+        """Return ones, shape (N,): potentials are in units of the threshold."""
+        return np.ones(self.n_neurons)
+
+    def set_time_constants(self, time_constants: np.ndarray) -> None:
+        """Give the neurons other membrane time constants, shape (N,), in seconds."""
+        checked = replace(self._built_from, time_constants=time_constants)
+        self.time_constants = checked.time_constants.copy()
+        set_time_constants(self.neurons, checked)
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The network as it is now: a new frozen spec with everything that may have been edited.
+
+        These are synapses, weights, constants of plasticity, time constants, biases and silent neurons.
+        """
+        built, neurons, synapses = self._built_from, self.neurons, self.synapses
+        plasticity = None
+        if built.plasticity is not None and "eta_plus" in synapses.variables:
+            names = ("tau_plus", "tau_minus", "eta_plus", "eta_minus")
+            constants: dict[str, Any] = {
+                name: np.array(synapses.get_states([name], units=False)[name]) for name in names
+            }
+            constants |= {name: float(getattr(synapses, name)[:]) for name in ("w_min", "w_max")}
+            plasticity = replace(built.plasticity, **constants)
+        return replace(
+            built,
+            time_constants=self.time_constants,
+            bias=np.array(neurons.I_bias_[:]),
+            alive=np.array(neurons.alive_[:]),
+            pre=np.array(synapses.i[:]),
+            post=np.array(synapses.j[:]),
+            weights=np.array(synapses.w_[:]),
+            delays=None if built.delays is None else np.array(synapses.delay_[:]),
+            plasticity=plasticity,
+        )
 
 
 def compact(model: RecurrentNetwork) -> RecurrentNetwork:

@@ -1,0 +1,114 @@
+"""External currents that drive a network, frozen, so that every device and every copy sees the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from brian2 import NetworkOperation, NeuronGroup, Quantity, ms, second
+
+from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
+
+__all__ = ["Drive", "drive_operation", "noise_drive"]
+
+
+@dataclass(frozen=True, repr=False)
+class Drive:
+    """A frozen external current, constant over steps of `hold`.
+
+    Parameters
+    ----------
+    values : ndarray, shape (K, N)
+        I_ext of every neuron in each of K steps, in units of the threshold.
+    hold : float
+        Length of a step in seconds.
+
+    Raises
+    ------
+    InvalidInput
+        If a value is not finite, there is none, or `hold` is not positive.
+    """
+
+    values: np.ndarray
+    hold: float
+
+    def __post_init__(self) -> None:
+        if checks.array("values of a drive", self.values, shape=(None, None)).size == 0:
+            raise InvalidInput("a drive needs at least one step and one neuron")
+        checks.real("hold", self.hold, above=0)
+
+    @property
+    def duration(self) -> float:
+        """Total length in seconds."""
+        return len(self.values) * self.hold
+
+    def __repr__(self) -> str:
+        return f"Drive({self.values.shape[1]} neurons, {self.duration:g} s in steps of {1e3 * self.hold:g} ms)"
+
+    def of_neurons(self, kept: np.ndarray) -> Drive:
+        """Return the drive of the neurons in the mask `kept`."""
+        return Drive(self.values[:, kept], self.hold)
+
+
+def noise_drive(
+    n_neurons: int,
+    *,
+    duration: Quantity,
+    rng: np.random.Generator,
+    standard_deviation: float = 0.3,
+    hold: Quantity = 5 * ms,
+) -> Drive:
+    """Draw the noise drive: independent Gaussian currents of zero mean, constant over steps of `hold`.
+
+    Parameters
+    ----------
+    n_neurons : int
+        N.
+    duration : Quantity
+        Rounded up to whole steps.
+    rng : numpy.random.Generator
+        Source of the noise.
+    standard_deviation : float
+        In units of the threshold, at least 0.
+    hold : Quantity
+        Length of a step.
+
+    Returns
+    -------
+    Drive
+
+    Raises
+    ------
+    InvalidInput
+        If a size, a time or the standard deviation is out of range.
+
+    Examples
+    --------
+    >>> noise_drive(3, duration=12*ms, rng=np.random.default_rng(0)).values.shape
+    (3, 3)
+    """
+    n_neurons = checks.count("n_neurons", n_neurons)
+    sigma = checks.real("standard_deviation", standard_deviation, at_least=0)
+    step = checks.seconds("hold", hold)
+    n_steps = int(np.ceil(round(checks.seconds("duration", duration) / step, 9)))
+    return Drive(sigma * rng.standard_normal((n_steps, n_neurons)), step)
+
+
+def drive_operation(neurons: NeuronGroup, drive: Drive, *, copies: int = 1) -> NetworkOperation:
+    """Return the operation that writes `drive` to ``neurons.I_ext`` from the present time on, to each of `copies`."""
+    if drive.values.shape[1] * copies != len(neurons):
+        raise InvalidInput(
+            f"a drive for {drive.values.shape[1]} neurons in {copies} copies does not fit {len(neurons)} neurons"
+        )
+    now, current = neurons.variables["t"], neurons.variables["I_ext"]
+    start = now.get_value().item()
+
+    def write() -> None:
+        # Past its end the drive starts over; 1e-6 of a step absorbs the rounding of t.
+        step = int((now.get_value().item() - start) / drive.hold + 1e-6) % len(drive.values)
+        current.get_value().reshape(copies, -1)[:] = drive.values[step]
+
+    # A start between two steps of `hold` is before the operation's first tick.
+    write()
+    return NetworkOperation(write, dt=drive.hold * second, when="start", name=f"{neurons.name}_drive")

@@ -1,0 +1,169 @@
+"""Options, each written once: a field of a frozen dataclass that knows its help, its unit, its range and its choices.
+
+From the fields come the checks, the documented parameters, the flags of the command line, and what result files record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from textwrap import wrap
+from typing import Any, Self, dataclass_transform, get_type_hints
+
+from brian2 import Quantity, ms
+
+from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
+
+__all__ = ["Options", "flags", "option", "options"]
+
+
+def option(
+    *,
+    default: Any = MISSING,
+    help: str = "",
+    choices: Iterable[str] = (),
+    flag: str | None = None,
+    recorded: bool = True,
+    **bounds: Any,
+) -> Any:
+    """Declare an option of a class that is decorated with `options`.
+
+    Parameters
+    ----------
+    default : object
+        A `Quantity` is copied for every instance; without one the option has to be given.
+    help : str
+        A sentence that says what it is.
+    choices : iterable of str
+        What a str may be.
+    flag : str, optional
+        How the command line calls it, such as ``"new-edges"``; without one only a record or Python can set it.
+    recorded : bool
+        Whether result files hold it.
+    **bounds
+        Keyword arguments of the check that the type of the field calls for: `checks.count` for an int, `checks.real`
+        for a float, `checks.seconds` for a Quantity.
+    """
+    metadata = {"help": help, "choices": tuple(choices), "flag": flag, "recorded": recorded, "bounds": bounds}
+    if isinstance(default, Quantity):
+        return field(default_factory=lambda: default.copy(), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+class Options:
+    """Base of all classes of options: their values are checked when they are made."""
+
+    def __post_init__(self) -> None:
+        for one in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, one.name)
+            if one.metadata.get("help") is not None and not (value is None and is_optional(one)):
+                _check(one, value)
+        self.check_together()
+
+    def check_together(self) -> None:
+        """Refuse options that exclude each other."""
+
+    def with_flags(self, given: Mapping[str, Any]) -> Self:
+        """Return the options with those changed that are given by their flags, times in ms; see `flags`."""
+        changes: dict[str, Any] = {}
+        for one in fields(self):  # type: ignore[arg-type]
+            flag, value = one.metadata.get("flag"), getattr(self, one.name)
+            if isinstance(value, Options):
+                changes[one.name] = value.with_flags(given)
+            elif flag is not None and given.get(flag) is not None:
+                changes[one.name] = _from_flag(one, given[flag])
+        return replace(self, **changes)  # type: ignore[type-var]
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(option, field))
+def options[T](cls: type[T]) -> type[T]:
+    """Make a class of options a frozen dataclass, and list its options as parameters in its docstring.
+
+    Examples
+    --------
+    >>> @options
+    ... class Coffee(Options):
+    ...     '''A cup of coffee.'''
+    ...     sugar: int = option(default=0, help="Lumps.", minimum=0)
+    >>> Coffee(2)
+    Coffee(sugar=2)
+    >>> Coffee(-1)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: sugar must be a whole number of at least 0, got -1
+    """
+    made = dataclass(frozen=True)(cls)
+    listed = "\n".join(line for one in fields(made) for line in _documented(one))  # type: ignore[arg-type]
+    head, mark, rest = (made.__doc__ or "").partition("\n\n")
+    made.__doc__ = f"{head.rstrip()}\n\n    Parameters\n    ----------\n{listed}{mark}{rest.rstrip()}\n    "
+    return made
+
+
+def flags(cls: type[Options]) -> Iterator[tuple[str, Field[Any]]]:
+    """Return the flags of a class of options and of the options that it is made of, each once, with their fields."""
+    seen: set[str] = set()
+    kinds = get_type_hints(cls)
+    for one in fields(cls):  # type: ignore[arg-type]
+        inner = kinds[one.name]
+        nested = (
+            flags(inner)
+            if isinstance(inner, type) and issubclass(inner, Options)
+            else ((one.metadata.get("flag"), one),)
+        )
+        for flag, declared in nested:
+            if flag is not None and flag not in seen:
+                seen.add(flag)
+                yield flag, declared
+
+
+def _from_flag(one: Field[Any], value: Any) -> Any:
+    if kind_of(one) == "Quantity":
+        return value * ms
+    # "roll-back" saves the quotes around "roll back".
+    spaced = value.replace("-", " ") if isinstance(value, str) else value
+    return spaced if spaced in one.metadata["choices"] else value
+
+
+def kind_of(one: Field[Any]) -> str:
+    """Return the name of the type of an option, without None."""
+    return str(one.type).removesuffix(" | None")
+
+
+def default_of(one: Field[Any]) -> Any:
+    """Return the default of an option, None if it has none."""
+    value = one.default_factory() if one.default_factory is not MISSING else one.default
+    return None if value is MISSING else value
+
+
+def is_optional(one: Field[Any]) -> bool:
+    """Whether an option may be None."""
+    return "None" in str(one.type)
+
+
+def _check(one: Field[Any], value: Any) -> None:
+    kind, bounds = kind_of(one), one.metadata.get("bounds", {})
+    if one.metadata["choices"]:
+        checks.choice(one.name, value, one.metadata["choices"])
+    elif kind == "int":
+        checks.count(one.name, value, **bounds)
+    elif kind == "float":
+        checks.real(one.name, value, **bounds)
+    elif kind == "Quantity":
+        checks.seconds(one.name, value, **bounds)
+    elif kind == "bool" and not isinstance(value, bool):
+        raise InvalidInput(f"{one.name} must be True or False, got {value!r}")
+    elif kind == "tuple[float, float]":
+        low, high = checks.array(one.name, value, shape=(2,), remedy="give the lower and the upper bound")
+        if not 0 <= low < high:
+            raise InvalidInput(f"{one.name} must be (lower, upper) with 0 <= lower < upper, got {value}")
+
+
+def _documented(one: Field[Any]) -> list[str]:
+    kind, known = str(one.type), one.metadata.get("choices")
+    shown = "{" + ", ".join(f'"{name}"' for name in known) + "}" if known else kind.replace(" | None", ", optional")
+    value = default_of(one)
+    if isinstance(value, Quantity):
+        shown += f", default {float(value / ms):g} ms"
+    elif value is not None and not isinstance(value, Options):
+        shown += f", default {value!r}"
+    return [f"    {one.name} : {shown}", *(f"        {line}" for line in wrap(one.metadata.get("help", ""), 108))]

@@ -1,0 +1,162 @@
+"""What a pruning run leaves behind: a record of every iteration, and the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from lnpbrian.lyapunov.spectrum import Spectrum
+    from lnpbrian.lyapunov.twins import TwinExponents
+    from lnpbrian.network.live import LiveNetwork
+    from lnpbrian.pruning.schedule import PruneOptions
+    from lnpbrian.pruning.steps.base import Step
+
+__all__ = ["Progress", "PruneResult", "Record"]
+
+# A mean rate that pruning has changed by more than this factor is worth a word, within the bounds or not.
+RATE_CHANGE = 1.5
+
+
+@dataclass(frozen=True)
+class Record:
+    """The network at the end of an iteration; iteration 0 is the network as it came.
+
+    Attributes
+    ----------
+    iteration, neurons, synapses : int
+        Survivors.
+    mean_rate_hz : float
+        Of the surviving neurons, under the noise drive.
+    largest_exponent_per_s, largest_exponent_standard_error_per_s : float
+        Of the network, from a direction that is kept, or from the spectrum. Where it comes from the spectrum, and for a
+        network of your own from fresh directions, it is the same as the next.
+    window_exponent_per_s, window_exponent_standard_error_per_s : float
+        Mean growth over one window from fresh directions.
+    exponent_quartiles_per_s : tuple of float
+        Of the per-neuron exponents.
+    laplacian_ipr, adjacency_ipr : float or None
+        Largest inverse participation ratio among the eigenvectors at the ends of the spectra of the graph.
+    strong_components : int or None
+        Number of strongly connected components.
+    degree_variance : float or None
+        These four are None of a network of over 10,000 neurons, and four times in five of one of over 2000.
+    time_constant_mean_ms : float or None
+        Of the surviving neurons; None if one of them is not known.
+    stable : bool
+        Whether rate and largest exponent are within the bounds of the options.
+    status : tuple of str
+        What the steps have to say.
+    seconds : dict of str to float
+        Wall-clock time of each step.
+    """
+
+    iteration: int
+    neurons: int
+    synapses: int
+    mean_rate_hz: float
+    largest_exponent_per_s: float
+    largest_exponent_standard_error_per_s: float
+    window_exponent_per_s: float
+    window_exponent_standard_error_per_s: float
+    exponent_quartiles_per_s: tuple[float, ...]
+    laplacian_ipr: float | None
+    adjacency_ipr: float | None
+    strong_components: int | None
+    degree_variance: float | None
+    time_constant_mean_ms: float | None
+    stable: bool
+    status: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, repr=False)
+class PruneResult:
+    """The pruned network and how it came about.
+
+    Attributes
+    ----------
+    live : LiveNetwork
+        The network that was handed in, edited in place; its `alive` and `alive_in` say which neurons survive.
+    history : tuple of Record
+        One record per iteration, the start included, and those that were rolled back.
+    exponents_before, exponents_after : TwinExponents or Spectrum
+        Of the network as it came, and as it is now.
+    rates_before, rates_after : ndarray, shapes (N,) and (N,)
+        Firing rates in Hz under the noise drive, of all neurons, silent ones included.
+    steps : tuple of Step
+    options : PruneOptions
+    status : str
+        How it ended.
+    iteration : int
+        The iteration that the network is left of: the last one, or an earlier one if that was unstable.
+    rate_bounds : tuple of float
+        Bounds of a stable network's mean rate in Hz.
+    """
+
+    live: LiveNetwork
+    history: tuple[Record, ...]
+    exponents_before: TwinExponents | Spectrum
+    exponents_after: TwinExponents | Spectrum
+    rates_before: np.ndarray
+    rates_after: np.ndarray
+    steps: tuple[Step, ...]
+    options: PruneOptions
+    status: str
+    iteration: int
+    rate_bounds: tuple[float, float]
+
+    @property
+    def after(self) -> Record:
+        """The record of the network as it is now."""
+        return self.history[self.iteration]
+
+    @property
+    def neuron_sparsity(self) -> float:
+        """Fraction of the neurons that was removed."""
+        return 1 - self.after.neurons / self.history[0].neurons
+
+    @property
+    def synapse_sparsity(self) -> float:
+        """Fraction of the synapses that was removed."""
+        return 1 - self.after.synapses / self.history[0].synapses
+
+    @property
+    def warning(self) -> str:
+        """Says that the mean rate is outside its bounds, or has changed by more than a factor of 1.5; else empty."""
+        before, now = self.history[0].mean_rate_hz, self.after.mean_rate_hz
+        low, high = self.rate_bounds
+        said = []
+        if not low <= now <= high:
+            said.append(f"mean rate {now:.3g} Hz is outside {low:g}..{high:g} Hz")
+        if now > RATE_CHANGE * before:
+            said.append(f"mean rate rose {now / before:.1f}-fold")
+        elif before > RATE_CHANGE * now:
+            said.append(f"mean rate fell {before / now:.1f}-fold" if now else "no neuron fires any more")
+        return ", ".join(said)
+
+    def __repr__(self) -> str:
+        first, now = self.history[0], self.after
+        return (
+            f"PruneResult({first.neurons} -> {now.neurons} neurons, {first.synapses} -> {now.synapses} synapses, "
+            f"{first.mean_rate_hz:.1f} -> {now.mean_rate_hz:.1f} Hz; {self.status}"
+            f"{f'; warning: {self.warning}' if self.warning else ''})"
+        )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a pruning run is: `fraction` of the whole, and what it is doing."""
+
+    iteration: int
+    iterations: int
+    step: str
+    fraction: float
+
+
+def record_from(saved: dict[str, Any]) -> Record:
+    """Return the record that was written as JSON types."""
+    record = Record(**saved)
+    return replace(record, status=tuple(record.status), exponent_quartiles_per_s=tuple(record.exponent_quartiles_per_s))

@@ -1,0 +1,69 @@
+"""Step I: synapses by noise covariance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from lnpbrian.options import options
+from lnpbrian.pruning.noise import NoisePruneOptions, noise_prune
+from lnpbrian.pruning.steps.base import Iteration, Step
+
+if TYPE_CHECKING:
+    from lnpbrian.pruning.prunable import Prunable
+
+__all__ = ["NoisePruning"]
+
+
+@options
+class NoisePruning(NoisePruneOptions, Step):
+    """Step I: keep the synapses that a random draw by the noise covariance of the linearised network chooses.
+
+    Notes
+    -----
+    Section 3.1 of arXiv 2403.03409; the mathematics is in `lnpbrian.pruning.noise.noise_prune`.
+
+    Examples
+    --------
+    >>> NoisePruning(edge_strength="weight").name
+    'I'
+    """
+
+    name: ClassVar[str] = "I"
+    removes_synapses: ClassVar[bool] = True
+
+    def check(self, network: Prunable) -> None:
+        """Refuse what the weights of the network do not allow."""
+        network.check_excitability(self.excitability)
+        for needs, why in (
+            (self.rescale != "none", network.live.weights_can_be_set()),
+            (self.edge_strength != "lyapunov", network.live.weights_compare()),
+        ):
+            network.check_weights(needs, why)
+
+    def __call__(self, network: Prunable, now: Iteration) -> str:
+        """Keep about ``now.synapses`` synapses."""
+        live, seen = network.live, now.observed
+        alive, pre, post = network.graph()
+        # A source of spikes has no state: it forgets at once.
+        exponents = np.full(live.n_neurons, -1 / live.dt)
+        exponents[seen.alive] = seen.each.per_neuron
+        result = noise_prune(
+            pre,
+            post,
+            live.weights(),
+            exponents=exponents[alive],
+            time_constants=live.forgetting_times(exponents, seen.each.resolution)[alive],
+            resolution=seen.each.resolution,
+            rng=now.rng("synapses"),
+            count=min(now.synapses, pre.size),
+            rates=seen.rates[alive],
+            groups=None if network.clusters is None else network.clusters[alive],
+            # What a step takes from the mean input is made up for in the same way by all of them.
+            options=replace(self, excitability="keep"),
+        )
+        with network.same_input(seen.rates, self.excitability):
+            network.keep_synapses(result.keep, None if self.rescale == "none" else result.weights)
+        return result.status
