@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from brian2 import ms
-from lnpbrian.pruning.options import PruneOptions
 
 from lnpbrian import files, jobs
 from lnpbrian.checks import InvalidInput
@@ -25,14 +24,13 @@ from lnpbrian.network.project import Project
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning.checkpoint import MARKER, mark_folder, marked, remove_marked
 from lnpbrian.pruning.loop import prune
+from lnpbrian.pruning.schedule import PruneOptions
 from lnpbrian.records import versions, write_json
 from lnpbrian.sweep import ResultStore
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and links of POSIX")
-QUICK = PruneOptions(
-    0.5, 0.0, 1, steps=("I",), observation=50 * ms, exponent_duration=40 * ms, realisations=1, rates=(0, 500)
-)
-JOB = PruneJob(neurons=50, windows=1, steps="I", neuron_sparsity=0.0)
+QUICK = PruneOptions(0.5, 0.0, 1, observation=50 * ms, exponent_duration=40 * ms, realisations=1, rates=(0, 500))
+JOB = PruneJob(neurons=50, windows=1, steps="I", pruning=PruneOptions(neuron_sparsity=0.0))
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -133,7 +131,7 @@ def test_two_prunings_in_one_folder(tmp_path):
         go.wait(60)
 
     def first():
-        ends.append(prune(HRSNN(50, 0.2, check_rate=False), options=QUICK, checkpoint=tmp_path, report=wait))
+        ends.append(prune(HRSNN(50, 0.2, check_rate=False), ("I",), options=QUICK, checkpoint=tmp_path, report=wait))
 
     thread = threading.Thread(target=first)
     thread.start()
@@ -145,6 +143,7 @@ def test_two_prunings_in_one_folder(tmp_path):
             f"checkpoint .* is in use by another run .process {os.getpid()}",
             prune,
             second,
+            ("I",),
             options=QUICK,
             checkpoint=tmp_path,
         )
@@ -153,7 +152,7 @@ def test_two_prunings_in_one_folder(tmp_path):
         thread.join()
     assert len(second.synapses) == before
     assert len(ends) == 1
-    prune(second, options=QUICK, checkpoint=tmp_path)  # after it
+    prune(second, ("I",), options=QUICK, checkpoint=tmp_path)  # after it
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
 
 

@@ -65,7 +65,9 @@ def test_what_is_left_fires_as_if_built_so(build: Callable[..., Foreign], monkey
     )
     foreign = prepared(build)
     time, spikes = foreign.network.t, [m.num_events for m in foreign.spikes]
-    result = pruned(foreign, synapse_sparsity=0.6, neuron_sparsity=0.0, steps=("I",))
+    # Whatever becomes of the rate: what is looked at is the pruned network.
+    unbounded: dict[str, Any] = {"rates": (0, 1e4), "exponent_growth": None}
+    result = pruned(foreign, ("I",), synapse_sparsity=0.6, neuron_sparsity=0.0, **unbounded)
     assert result.status == "all iterations done"
     assert foreign.network.t == time
     assert [m.num_events for m in foreign.spikes] == spikes
@@ -89,7 +91,7 @@ def test_what_is_left_fires_as_if_built_so(build: Callable[..., Foreign], monkey
 @each_network
 def test_all_three_steps_and_on(build: Callable[..., Foreign]):
     foreign = prepared(build)
-    result = pruned(foreign, synapse_sparsity=0.6, neuron_sparsity=0.1, rates=(0, 1e4))
+    result = pruned(foreign, synapse_sparsity=0.6, neuron_sparsity=0.1, rates=(0, 1e4), exponent_growth=None)
     first, last = result.history[0], result.history[-1]
     assert last.neurons == round(0.9 * first.neurons)
     # Step I aims at a mean over draws.

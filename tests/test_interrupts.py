@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 from test_live import QUICK, assert_same_state, full_state, live_pair, two_groups
 
 import lnpbrian
-from lnpbrian import InvalidInput, prune
+from lnpbrian import InvalidInput, LiveNetwork, prune
 from lnpbrian.interrupts import Held, Watched
 from lnpbrian.learning.encoding import CurrentEncoder
 from lnpbrian.learning.stdp import train_stdp
@@ -92,7 +92,7 @@ def test_ctrl_c_in_a_run_leaves_an_own_network_as_it_was(request):
     objects = set(network.objects)
     before = full_state(network)
     with pytest.raises(KeyboardInterrupt):
-        prune(network, synapses, input="drive", options=QUICK)
+        prune(LiveNetwork(network, synapses, input="drive"), options=QUICK)
     assert network.objects == objects
     assert_same_state({k: v for k, v in full_state(network).items() if k in before}, before)
 
@@ -201,7 +201,7 @@ def test_any_moment_of_pruning_an_own_network():
         shooter = threading.Thread(target=shoot)
         with pytest.raises(KeyboardInterrupt):  # noqa: PT012 -- wherever it strikes
             shooter.start()
-            prune(network, synapses, input="drive", options=QUICK)
+            prune(LiveNetwork(network, synapses, input="drive"), options=QUICK)
             time.sleep(10)
         with suppress(KeyboardInterrupt):
             shooter.join()

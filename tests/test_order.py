@@ -19,7 +19,7 @@ import numpy as np
 from brian2 import *
 from random import Random
 
-from lnpbrian import PruneOptions, prune
+from lnpbrian import LiveNetwork, PruneOptions, prune
 
 prefs.codegen.target = "numpy"
 chance, held = Random(sys.argv[1]), []
@@ -46,7 +46,7 @@ network = Network(groups, synapses)
 options = PruneOptions(0.5, 0.1, iterations=1, realisations=1, observation=20*ms, exponent_duration=20*ms,
                        rates=(0, 1e4), exponent_growth=None)
 for given in (None, set(synapses[::2])):
-    result = prune(network, given, options=options, namespace={}, seed=3)
+    result = prune(LiveNetwork(network, given, namespace={}), options=options, seed=3)
     print([s.name for s in result.live.connections], [g.name for g in result.live.groups])
     print(result, result.rates_after.tolist(), result.exponents_after.per_neuron.tolist())
     for s in synapses:

@@ -61,7 +61,7 @@ def test_arrays_that_are_longer_than_their_variables_say(kind):
     lengthened(network[kind])
     before = full_state(network)
     pre = np.array(between.i)
-    result = prune(network, time_constant=10 * ms, options=QUICK)
+    result = prune(LiveNetwork(network, time_constant=10 * ms), options=QUICK)
     assert 0 < len(between) == result.history[-1].synapses < pre.size
     recorded = {key: value for key, value in before.items() if key[0] == kind}
     assert_same_state({k: v for k, v in full_state(network).items() if k in recorded}, recorded)
@@ -75,7 +75,7 @@ def test_compiled_monitors():
     network.run(5 * ms)
     before = full_state(network)
     assert before["rate", "t"].size == 50
-    result = prune(network, time_constant=10 * ms, options=QUICK)
+    result = prune(LiveNetwork(network, time_constant=10 * ms), options=QUICK)
     assert 0 < len(between) == result.history[-1].synapses < 100
     for key, values in before.items():
         if key[0] in ("rate", "spikes", "events", "state"):
@@ -110,7 +110,7 @@ def test_what_cannot_be_set_back_is_refused_unharmed(step, times):
     network.run(5 * ms)
     before = full_state(network)
     with pytest.raises(InvalidInput, match=r"'a_own'.*take it out") as refused:
-        prune(network, between, time_constant=10 * ms, options=QUICK)
+        prune(LiveNetwork(network, between, time_constant=10 * ms), options=QUICK)
     assert "\n" not in str(refused.value)
     assert_same_state(full_state(network), before)
     network.run(2 * ms)

@@ -12,20 +12,24 @@ from lnpbrian import InvalidInput, PruneOptions, PruneResult, prune
 from lnpbrian.jobs import PruneJob
 from lnpbrian.models import HRSNN
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.pruning import loop as lnp
+from lnpbrian.pruning import loop, prunable
 from lnpbrian.pruning.checkpoint import STABLE, CheckpointFolder, fingerprint
+from lnpbrian.pruning.observation import ModelObserver
+from lnpbrian.pruning.schedule import schedule
+from lnpbrian.pruning.steps import as_steps
 
 QUICK = PruneOptions(
     synapse_sparsity=0.6,
     neuron_sparsity=0.2,
     iterations=3,
-    steps=("I", "II"),
     observation=40 * ms,
     exponent_duration=20 * ms,
     realisations=1,
     rates=(0, 1e4),
     exponent_growth=1e4,
 )
+
+STEPS = as_steps(("I", "II"))
 
 
 def self_sustained(p: float = 0.3) -> tuple[Network, NeuronGroup, Synapses]:
@@ -62,7 +66,7 @@ def test_a_dead_network_is_not_handed_over(iterations):
 
     network, cells, synapses = self_sustained()
     n = len(synapses)
-    result = prune(network, options=replace(options, on_unstable="keep"))
+    result = prune(network, STEPS, options=replace(options, on_unstable="keep"))
     assert "unstable" in result.status
     assert result.status.endswith("Hz; kept")
     assert result.iteration == len(result.history) - 1
@@ -73,7 +77,7 @@ def test_a_dead_network_is_not_handed_over(iterations):
     assert not spikes_of(network, cells)
 
     network, cells, synapses = self_sustained()
-    result = prune(network, options=options)
+    result = prune(network, STEPS, options=options)
     assert "unstable" in result.status
     assert "mean rate 0 Hz outside" in result.status
     assert f"rolled back to {f'iteration {result.iteration}' if result.iteration else 'the network as it came'}" in (
@@ -92,7 +96,7 @@ def test_a_dead_network_is_not_handed_over(iterations):
 
     network, cells, synapses = self_sustained()
     with pytest.raises(InvalidInput, match=r"unstable.*mean rate 0 Hz.*the network is as it came") as caught:
-        prune(network, options=replace(options, on_unstable="raise"))
+        prune(network, STEPS, options=replace(options, on_unstable="raise"))
     assert "\n" not in str(caught.value)
     assert len(synapses) == n
     assert spikes_of(network, cells) == whole
@@ -121,15 +125,15 @@ def changed(found, what: float):
 
 def judged(monkeypatch, pattern) -> None:
     """Let the iterations be stable or not as `pattern` says, by how many synapses they leave."""
-    targets = lnp.schedule(50, HRSNN(50, 0.2, check_rate=False).spec.n_synapses, QUICK)
+    targets = schedule(50, HRSNN(50, 0.2, check_rate=False).spec.n_synapses, QUICK, STEPS)
     sizes = np.array([HRSNN(50, 0.2, check_rate=False).spec.n_synapses, *(synapses for _, synapses in targets)])
-    measure = lnp.ModelObserver.observe
+    measure = ModelObserver.observe
 
     def observe(self, spec, **options):
         k = int(np.argmin(np.abs(sizes - spec.n_synapses)))
         return changed(measure(self, spec, **options), pattern[k])
 
-    monkeypatch.setattr(lnp.ModelObserver, "observe", observe)
+    monkeypatch.setattr(ModelObserver, "observe", observe)
 
 
 def specs_of_iterations() -> list[NetworkSpec]:
@@ -140,7 +144,7 @@ def specs_of_iterations() -> list[NetworkSpec]:
         if now.step == "rates" and len(found) == now.iteration:
             found.append(model.spec)
 
-    prune(model, options=replace(QUICK, on_unstable="keep"), report=report)
+    prune(model, STEPS, options=replace(QUICK, on_unstable="keep"), report=report)
     assert len(found) == 4
     return found
 
@@ -154,7 +158,7 @@ def whole() -> list[str]:
 def test_every_iteration_is_judged(monkeypatch, whole, pattern, left, status):
     judged(monkeypatch, pattern)
     model = HRSNN(50, 0.2, check_rate=False)
-    result = prune(model, options=QUICK)
+    result = prune(model, STEPS, options=QUICK)
     assert re.fullmatch(status, result.status)
     assert result.iteration == left
     assert fingerprint(model.spec) == whole[left]
@@ -170,24 +174,24 @@ def test_every_iteration_is_judged(monkeypatch, whole, pattern, left, status):
 def test_the_other_two_ways(monkeypatch, whole, pattern, left, status):
     judged(monkeypatch, pattern)
     model = HRSNN(50, 0.2, check_rate=False)
-    result = prune(model, options=replace(QUICK, on_unstable="keep"))
+    result = prune(model, STEPS, options=replace(QUICK, on_unstable="keep"))
     assert result.iteration == len(result.history) - 1
     assert fingerprint(model.spec) == whole[result.iteration]
     assert result.status == "all iterations done" or result.status.endswith("; kept")
 
     model = HRSNN(50, 0.2, check_rate=False)
     if left == 3:
-        prune(model, options=replace(QUICK, on_unstable="raise"))
+        prune(model, STEPS, options=replace(QUICK, on_unstable="raise"))
         assert fingerprint(model.spec) == whole[3]
     else:
         with pytest.raises(InvalidInput, match=r"unstable.*; the network is as it came"):
-            prune(model, options=replace(QUICK, on_unstable="raise"))
+            prune(model, STEPS, options=replace(QUICK, on_unstable="raise"))
         assert fingerprint(model.spec) == whole[0]
 
 
 @pytest.mark.parametrize(("pattern", "left"), [((0, 0, 1), 1), ((0, NAN, 1), 0), ((0, 0, 0), 2)])
 def test_any_network_goes_back_to_a_stable_iteration(monkeypatch, pattern, left):
-    measure, calls, seen = lnp.observe_network, [], []
+    measure, calls, seen = prunable.observe_network, [], []
 
     def observe(live, *arguments, **options):
         found = changed(measure(live, *arguments, **options), pattern[len(calls)])
@@ -195,10 +199,10 @@ def test_any_network_goes_back_to_a_stable_iteration(monkeypatch, pattern, left)
         seen.append((live.edges(), live.weights(), live.alive, live.network["cells"].v[:].copy()))
         return found
 
-    monkeypatch.setattr(lnp, "observe_network", observe)
+    monkeypatch.setattr(prunable, "observe_network", observe)
     network, cells, _ = self_sustained(0.5)
     time = network.t_
-    result = prune(network, options=replace(QUICK, synapse_sparsity=0.4, iterations=2))
+    result = prune(network, STEPS, options=replace(QUICK, synapse_sparsity=0.4, iterations=2))
     assert result.iteration == left
     (pre, post), weights, alive, v = seen[left]
     assert_array_equal(result.live.edges(), (pre, post))
@@ -228,7 +232,7 @@ def numbers(result: PruneResult):
 @pytest.mark.parametrize(("pattern", "left", "status"), [PATTERNS[k] for k in (1, 2, 4, 5, 7)])
 def test_a_resumed_run_ends_at_the_same_stable_iteration(tmp_path, monkeypatch, whole, pattern, left, status):
     judged(monkeypatch, pattern)
-    expected = prune(HRSNN(50, 0.2, check_rate=False), options=QUICK)
+    expected = prune(HRSNN(50, 0.2, check_rate=False), STEPS, options=QUICK)
     save, saves = CheckpointFolder.save, []
 
     def interrupted(self, checkpoint):
@@ -242,7 +246,7 @@ def test_a_resumed_run_ends_at_the_same_stable_iteration(tmp_path, monkeypatch, 
     for _ in range(12):
         model = HRSNN(50, 0.2, check_rate=False)
         try:
-            result = prune(model, options=QUICK, checkpoint=tmp_path)
+            result = prune(model, STEPS, options=QUICK, checkpoint=tmp_path)
             break
         except KeyboardInterrupt:
             continue
@@ -252,13 +256,13 @@ def test_a_resumed_run_ends_at_the_same_stable_iteration(tmp_path, monkeypatch, 
     assert fingerprint(model.spec) == whole[left]
     # Once more, with nothing left to do.
     model = HRSNN(50, 0.2, check_rate=False)
-    assert numbers(prune(model, options=QUICK, checkpoint=tmp_path)) == numbers(expected)
+    assert numbers(prune(model, STEPS, options=QUICK, checkpoint=tmp_path)) == numbers(expected)
     assert fingerprint(model.spec) == whole[left]
 
 
 def test_a_stable_network_that_does_not_belong_is_refused(tmp_path, monkeypatch, whole):
     judged(monkeypatch, (0, 0, 0, 1))
-    prune(HRSNN(50, 0.2, check_rate=False), options=QUICK, checkpoint=tmp_path)
+    prune(HRSNN(50, 0.2, check_rate=False), STEPS, options=QUICK, checkpoint=tmp_path)
     path = tmp_path / STABLE
     folder = CheckpointFolder(tmp_path, "another run")
     content = path.read_bytes()
@@ -266,7 +270,7 @@ def test_a_stable_network_that_does_not_belong_is_refused(tmp_path, monkeypatch,
     def refused(message: str) -> None:
         model = HRSNN(50, 0.2, check_rate=False)
         with pytest.raises(InvalidInput, match=message) as caught:
-            prune(model, options=QUICK, checkpoint=tmp_path)
+            prune(model, STEPS, options=QUICK, checkpoint=tmp_path)
         assert "\n" not in str(caught.value)
         assert fingerprint(model.spec) == whole[0]
 
@@ -278,7 +282,7 @@ def test_a_stable_network_that_does_not_belong_is_refused(tmp_path, monkeypatch,
     refused("stable.npz")
     path.write_bytes(content)
     model = HRSNN(50, 0.2, check_rate=False)
-    assert prune(model, options=QUICK, checkpoint=tmp_path).iteration == 2
+    assert prune(model, STEPS, options=QUICK, checkpoint=tmp_path).iteration == 2
     assert fingerprint(model.spec) == whole[2]
 
 
@@ -288,7 +292,7 @@ def test_a_stable_network_that_does_not_belong_is_refused(tmp_path, monkeypatch,
 
 @pytest.fixture(scope="module")
 def result() -> PruneResult:
-    return prune(HRSNN(50, 0.2, check_rate=False), options=replace(QUICK, iterations=1, rates=(5.0, 500.0)))
+    return prune(HRSNN(50, 0.2, check_rate=False), STEPS, options=replace(QUICK, iterations=1, rates=(5.0, 500.0)))
 
 
 @pytest.mark.parametrize(
@@ -318,16 +322,16 @@ def test_bounds_of_exponents_that_are_not_finite(result):
     """Minus infinity, where all twins have met, is stable; the bound is above 0 if that before is not finite."""
 
     def stable(largest: float, error: float, before: float, before_error: float = 1.0) -> bool:
-        loop = object.__new__(lnp._Loop)
-        loop.options = replace(QUICK, rates=(0, 100), exponent_growth=20.0)
-        loop.history = [
+        judge = object.__new__(loop._Loop)
+        judge.options = replace(QUICK, rates=(0, 100), exponent_growth=20.0)
+        judge.history = [
             replace(
                 result.history[0],
                 largest_exponent_per_s=before,
                 largest_exponent_standard_error_per_s=before_error,
             )
         ]
-        return loop._is_stable(10.0, replace(result.exponents_after, largest=largest, standard_error=error))
+        return judge._is_stable(10.0, replace(result.exponents_after, largest=largest, standard_error=error))
 
     inf = float("inf")
     assert stable(-inf, NAN, -30)
@@ -347,7 +351,7 @@ def test_nothing_is_rolled_back_without_bounds():
     assert paper.rates == (0, 1e4)
     assert paper.exponent_growth is None
     network, cells, _ = self_sustained()
-    result = prune(network, options=replace(RUINOUS, iterations=1, rates=(0, 1e4), exponent_growth=None))
+    result = prune(network, STEPS, options=replace(RUINOUS, iterations=1, rates=(0, 1e4), exponent_growth=None))
     assert result.status == "all iterations done"
     assert result.iteration == 1
     assert result.warning == "no neuron fires any more"
@@ -358,8 +362,9 @@ def test_nothing_is_rolled_back_without_bounds():
 def test_options():
     with pytest.raises(InvalidInput, match="on_unstable must be one of roll back, keep, raise; got 'ignore'"):
         PruneOptions(on_unstable="ignore")
-    with pytest.raises(InvalidInput, match="--on-unstable must be one of roll back, keep, raise; got 'ignore'"):
-        PruneJob(on_unstable="ignore")
+    with pytest.raises(InvalidInput, match="on_unstable must be one of roll back, keep, raise; got 'ignore'"):
+        PruneJob().with_flags({"on-unstable": "ignore"})
+    assert PruneJob().with_flags({"on-unstable": "roll-back"}).pruning.on_unstable == "roll back"
     for fidelity in (False, True):
         assert PruneJob(fidelity=fidelity).pruning.on_unstable == "roll back"
         assert PruneJob(fidelity=fidelity, on_unstable="raise").pruning.on_unstable == "raise"
