@@ -29,7 +29,7 @@ from rich.table import Table
 from lnpbrian.learning.metrics import nrmse, nrmse_trace, valid_prediction_time
 from lnpbrian.learning.series import lorenz63
 from lnpbrian.learning.tasks import ForecastTask, forecast_task, short_protocol
-from lnpbrian.pruning.controls import LIMIT, autoregression, next_generation_reservoir
+from lnpbrian.learning.without_network import LIMIT, autoregression, next_generation_reservoir
 from lnpbrian.records import versions, write_json
 from lnpbrian.streams import Streams
 

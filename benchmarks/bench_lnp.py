@@ -39,9 +39,9 @@ from lnpbrian.models import HRSNN
 from lnpbrian.models.drawing import LIFParameters
 from lnpbrian.network.betweenness import betweenness_centrality
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.pruning.linearise import linear_network, lyapunov_matrix
+from lnpbrian.pruning.covariance import linear_network, noise_covariance
 from lnpbrian.pruning.loop import Progress, PruneResult, prune
-from lnpbrian.pruning.noise import noise_covariance
+from lnpbrian.pruning.lyapunov_matrix import lyapunov_matrix
 from lnpbrian.pruning.schedule import PruneOptions, schedule
 from lnpbrian.pruning.steps import Delocalisation, NoisePruning, TimescaleTuning
 from lnpbrian.streams import Streams

@@ -28,8 +28,7 @@ from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.simulate import observe
 from lnpbrian.network.structure import remove_synapses
-from lnpbrian.pruning.linearise import linear_network
-from lnpbrian.pruning.noise import noise_covariance
+from lnpbrian.pruning.covariance import linear_network, noise_covariance
 from lnpbrian.streams import Streams
 
 

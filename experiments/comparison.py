@@ -27,7 +27,7 @@ from lnpbrian.models.drawing import LIFParameters
 from lnpbrian.network.drive import Drive, noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.simulate import observe
-from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.spec import NetworkSpec, synaptic_operations
 from lnpbrian.pruning.controls import (
     activity_pruning,
     iterative_magnitude_pruning,
@@ -594,7 +594,7 @@ def _operations(
 ) -> dict[str, float]:
     """Return how many synaptic operations a second the network makes while samples are shown."""
     rates = _rates(spec, encoder, task, options)
-    return {"operations_per_s": float(rates @ np.bincount(spec.pre, minlength=spec.n_neurons)), **_sizes(spec)}
+    return {"operations_per_s": synaptic_operations(rates, spec.pre), **_sizes(spec)}
 
 
 def _sizes(spec: NetworkSpec) -> dict[str, int]:

@@ -26,14 +26,9 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.experiments.common import output_directory, write_results
 from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.models.drawing import gamma_time_constants
-from lnpbrian.pruning.linearise import (
-    LinearNetwork,
-    entries,
-    estimated_lyapunov_matrix,
-    linear_network,
-    lyapunov_matrix,
-)
-from lnpbrian.pruning.noise import keep_probability, keep_scores, local_covariance, noise_covariance, sample_edges
+from lnpbrian.pruning.covariance import LinearNetwork, linear_network, local_covariance, noise_covariance
+from lnpbrian.pruning.lyapunov_matrix import entries, estimated_lyapunov_matrix, lyapunov_matrix
+from lnpbrian.pruning.noise import keep_probability, keep_scores, sample_edges
 from lnpbrian.streams import Streams
 
 FAMILIES = ("HRSNN", "CHRSNN", "heavy-tailed")

@@ -24,9 +24,10 @@ from lnpbrian.learning.forecasting import forecast
 from lnpbrian.learning.metrics import nrmse, nrmse_trace, valid_prediction_time
 from lnpbrian.learning.series import lorenz63
 from lnpbrian.learning.tasks import ForecastTask, short_protocol
+from lnpbrian.learning.without_network import autoregression, next_generation_reservoir
 from lnpbrian.models import HRSNN
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.pruning.controls import autoregression, next_generation_reservoir, uncoupled
+from lnpbrian.pruning.controls import uncoupled
 from lnpbrian.records import versions, write_json
 from lnpbrian.streams import Streams
 

@@ -22,7 +22,7 @@ from lnpbrian.experiments.paper import PREDICTION
 from lnpbrian.learning.metrics import nrmse, nrmse_trace, valid_prediction_time
 from lnpbrian.learning.readout import ReadoutOptions
 from lnpbrian.learning.tasks import forecast_task
-from lnpbrian.pruning.controls import autoregression, next_generation_reservoir
+from lnpbrian.learning.without_network import autoregression, next_generation_reservoir
 from lnpbrian.sweep import Result, Task
 
 NAME = "table2"

@@ -1,4 +1,4 @@
-"""Betweenness against closed forms and networkx, and the choice of neurons to remove."""
+"""Betweenness against closed forms and networkx."""
 
 import networkx as nx
 import numpy as np
@@ -8,13 +8,7 @@ from hypothesis import strategies as st
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network import betweenness
-from lnpbrian.network.betweenness import (
-    betweenness_centrality,
-    degree_product,
-    lowest_neurons,
-    removal_centrality,
-    total_degree,
-)
+from lnpbrian.network.betweenness import betweenness_centrality
 
 # Kernel forced for every level by its costs: (both sparse, sparse matrix), or the cheapest.
 KERNELS = {"dense": (np.inf, np.inf), "sparse": (0, 1), "edges": (np.inf, 0), "cheapest": (400, 25)}
@@ -36,11 +30,11 @@ def random_edges(n, p, seed):
     return np.nonzero(rng.random((n, n)) < p)
 
 
-def by_networkx(pre, post, n, **options):
+def by_networkx(pre, post, n):
     graph = nx.DiGraph()
     graph.add_nodes_from(range(n))
     graph.add_edges_from((a, b) for a, b in zip(pre.tolist(), post.tolist(), strict=True) if a != b)
-    found = nx.betweenness_centrality(graph, **options)
+    found = nx.betweenness_centrality(graph, normalized=False)
     return np.array([found[v] for v in range(n)])
 
 
@@ -48,20 +42,15 @@ def by_networkx(pre, post, n, **options):
 def test_equals_networkx_on_random_directed_graphs(kernel, p):
     pre, post = random_edges(120, p, 5)  # p = 0.005, 0.01: in pieces; self-connections included
     found = betweenness_centrality(pre, post, 120)
-    expected = by_networkx(pre, post, 120, normalized=False)
+    expected = by_networkx(pre, post, 120)
     np.testing.assert_allclose(found, expected, rtol=RELATIVE, atol=0)  # atol 0: zeros are exact zeros
-    np.testing.assert_allclose(
-        betweenness_centrality(pre, post, 120, normalized=True), expected / (119 * 118), rtol=RELATIVE, atol=0
-    )
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 9), st.floats(0, 0.6), st.integers(0, 2**31))
 def test_equals_networkx_on_small_graphs(n, p, seed):
     pre, post = random_edges(n, p, seed)
-    np.testing.assert_allclose(
-        betweenness_centrality(pre, post, n), by_networkx(pre, post, n, normalized=False), rtol=RELATIVE, atol=0
-    )
+    np.testing.assert_allclose(betweenness_centrality(pre, post, n), by_networkx(pre, post, n), rtol=RELATIVE, atol=0)
 
 
 def test_path(kernel):
@@ -135,38 +124,12 @@ def test_weighted_paths_follow_strong_synapses():
     assert betweenness_centrality(pre, post, 3, weights=w).tolist() == [0, 1, 0]
     assert betweenness_centrality(pre, post, 3).tolist() == [0, 0, 0]
     pre, post = random_edges(40, 0.1, 0)
-    equal = betweenness_centrality(pre, post, 40, weights=np.full(pre.size, -0.5), normalized=True)
-    expected = betweenness_centrality(pre, post, 40, normalized=True)
+    equal = betweenness_centrality(pre, post, 40, weights=np.full(pre.size, -0.5))
+    expected = betweenness_centrality(pre, post, 40)
     np.testing.assert_allclose(equal, expected, rtol=RELATIVE, atol=0)
     for wrong in (0.0, np.nan, np.inf):
         with pytest.raises(InvalidInput, match="weights must"):
             betweenness_centrality([0], [1], 2, weights=[wrong])
-
-
-def test_degrees():
-    assert total_degree([0, 0, 1], [1, 2, 2], 3).tolist() == [2, 2, 2]
-    assert degree_product([0, 0, 1, 1], [1, 2, 2, 0], 3).tolist() == [2, 2, 0]
-
-
-# ---------------------------------------------------------------------------------------------------------- removal
-
-
-def test_centrality_for_removal_is_exact_while_it_is_affordable(monkeypatch):
-    pre, post = random_edges(40, 0.1, 0)
-    exact, product = betweenness_centrality(pre, post, 40), degree_product(pre, post, 40)
-
-    def chosen(method="auto"):
-        found = removal_centrality(pre, post, 40, method=method)
-        np.testing.assert_array_equal(found.values, {"exact": exact, "degree": product}[found.method])
-        return found.method
-
-    assert (chosen(), chosen("exact"), chosen("degree")) == ("exact", "exact", "degree")
-    monkeypatch.setattr(betweenness, "DENSE_NEURONS", 39)
-    assert chosen() == "exact"  # 40 times some 160 synapses
-    monkeypatch.setattr(betweenness, "AFFORDABLE_STEPS", 40 * pre.size - 1)
-    assert (chosen(), chosen("exact")) == ("degree", "exact")
-    with pytest.raises(InvalidInput, match="method must be one of auto, exact, degree; got 'sampled'"):
-        removal_centrality(pre, post, 40, method="sampled")
 
 
 def test_batches_are_bounded_in_memory(monkeypatch):
@@ -180,67 +143,3 @@ def test_batches_are_bounded_in_memory(monkeypatch):
     )
     np.testing.assert_allclose(betweenness_centrality(pre, post, 40), whole, rtol=RELATIVE, atol=0)
     assert sizes == [7, 7, 7, 7, 7, 5]
-
-
-def test_ties_go_by_degree_then_index():
-    c, k = [2.0, 1.0, 1.0, 1.0, 0.0], [1, 5, 4, 4, 9]
-    assert [lowest_neurons(c, k, count=m).tolist() for m in range(6)] == [
-        [],
-        [4],
-        [2, 4],
-        [2, 3, 4],
-        [1, 2, 3, 4],
-        [1, 2, 3, 4],  # `minimum` = 1 neuron stays
-    ]
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(2, 30), st.integers(0, 2**31))
-def test_rounding_noise_decides_nothing(n, seed):
-    rng = np.random.default_rng(seed)
-    c, k = rng.integers(0, 4, n) * 1e4 / 3, rng.integers(0, 3, n)
-    noisy = c * (1 + rng.uniform(-1e-13, 1e-13, n))
-    for m in range(n):
-        np.testing.assert_array_equal(lowest_neurons(noisy, k, count=m), lowest_neurons(c, k, count=m))
-
-
-def test_symmetric_neurons_tie_in_the_computed_centrality():
-    # A circulant graph: every neuron has the same centrality, whatever BLAS adds up first.
-    n = 97
-    i = np.arange(n)
-    pre, post = np.repeat(i, 3), (np.repeat(i, 3) + np.tile([1, 5, 22], n)) % n
-    c = betweenness_centrality(pre, post, n)
-    np.testing.assert_array_equal(lowest_neurons(c, total_degree(pre, post, n), count=10), i[:10])
-
-
-def test_fraction_threshold_and_minimum():
-    c, k = np.arange(10.0), np.ones(10)
-    assert lowest_neurons(c, k, fraction=0.3).tolist() == [0, 1, 2]  # 0.3 * 10 = 2.999.. is three
-    assert lowest_neurons(c, k, fraction=0.39).tolist() == [0, 1, 2]
-    assert lowest_neurons(c, k, threshold=2.0).tolist() == [0, 1]
-    assert lowest_neurons(c, k, threshold=2.0 * (1 + 1e-12)).tolist() == [0, 1]
-    assert lowest_neurons(c, k, threshold=100.0, minimum=7).tolist() == [0, 1, 2]
-    assert lowest_neurons(c, k, count=3, minimum=20).size == 0
-
-
-def test_readouts_survive():
-    c, k = np.arange(6.0), np.ones(6)
-    # The highest of the three readouts stays, the next in the order goes in its place.
-    assert lowest_neurons(c, k, count=3, protect=[0, 1, 2]).tolist() == [0, 1, 3]
-    assert lowest_neurons(c, k, count=3, protect=[0, 1, 2], protect_at_least=3).tolist() == [3, 4, 5]
-    assert lowest_neurons(c, k, threshold=3.0, protect=[0, 1], protect_at_least=5).tolist() == [2]
-    assert lowest_neurons(c, k, count=6, protect=[0, 1, 2], protect_at_least=0, minimum=0).tolist() == list(range(6))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({}, "exactly one of fraction, count, threshold is needed, got none"),
-        ({"count": 1, "fraction": 0.1}, "got fraction, count"),
-        ({"fraction": 1.5}, r"fraction must be a number in \[0, 1\]"),
-        ({"count": 1, "protect": [7]}, r"protect must hold neuron indices in 0\.\.2"),
-    ],
-)
-def test_wrong_requests(options, message):
-    with pytest.raises(InvalidInput, match=message):
-        lowest_neurons([0.0, 1.0, 2.0], [1, 1, 1], **options)

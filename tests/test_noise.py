@@ -1,5 +1,6 @@
 """Noise pruning against closed forms, exact identities, SciPy and averages over draws."""
 
+import importlib
 import math
 from dataclasses import FrozenInstanceError
 
@@ -7,23 +8,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.linalg import eigh, solve_continuous_lyapunov
+from scipy.linalg import eigh
 from scipy.sparse import csr_array
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.pruning import linearise, noise
-from lnpbrian.pruning.linearise import estimated_lyapunov_matrix, linear_network, lyapunov_matrix
+from lnpbrian.pruning import covariance
+from lnpbrian.pruning.covariance import noise_covariance
+from lnpbrian.pruning.lyapunov_matrix import estimated_lyapunov_matrix, lyapunov_matrix
 from lnpbrian.pruning.noise import (
     NoisePruneOptions,
-    excitability_shift,
     keep_probability,
     keep_scores,
-    local_covariance,
-    noise_covariance,
     noise_prune,
     rescale,
     sample_edges,
 )
+
+# The module: its name is that of the function as well.
+overlaps = importlib.import_module("lnpbrian.pruning.lyapunov_matrix")
 
 
 def random_edges(n, p, seed):
@@ -35,18 +37,6 @@ def random_edges(n, p, seed):
     return pre[shuffled], post[shuffled]
 
 
-def hurwitz(n, seed, margin=0.3):
-    """Nonsymmetric, spectral abscissa -margin, largest modulus about 2 sqrt(n)."""
-    A = np.random.default_rng(seed).normal(size=(n, n))
-    return A - (np.linalg.eigvals(A).real.max() + margin) * np.eye(n)
-
-
-def brackets(A, pre, post, sigma=1.0):
-    """C_ii + C_jj - 2 sign(A_ij) C_ij with the exact covariance."""
-    C = noise_covariance(A, sigma).covariance
-    return keep_scores(pre, post, A[post, pre], strength=np.ones(len(pre)), covariance=C)
-
-
 def symmetric_network(n, density, seed):
     """Signed symmetric A whose diagonal is minus the absolute row sum (SDD), weights N(1, 1)."""
     rng = np.random.default_rng(seed)
@@ -55,107 +45,7 @@ def symmetric_network(n, density, seed):
     return W - np.diag(abs(W).sum(axis=1))
 
 
-# ------------------------------------------------------------------------------------------------------- covariance
-
-
-@pytest.mark.parametrize(("n", "seed", "margin"), [(1, 0, 0.3), (2, 1, 0.3), (30, 2, 0.3), (90, 3, 0.3), (60, 4, 0.01)])
-@pytest.mark.parametrize("sigma", [1.0, 0.02])
-def test_covariance_agrees_with_scipy(n, seed, margin, sigma):
-    A = hurwitz(n, seed, margin)
-    found = noise_covariance(A, sigma)
-    expected = solve_continuous_lyapunov(A, -(sigma**2) * np.eye(n))
-    # Both are backward stable: relative error about n eps times the condition of the equation, at most
-    # 2 ||A|| int ||exp(A t)||^2 dt, here 2 ||A|| ||C|| / sigma^2.
-    condition = 2 * np.linalg.norm(A) * np.linalg.norm(expected) / sigma**2
-    assert np.linalg.norm(found.covariance - expected) <= 10 * n * 2**-52 * condition * np.linalg.norm(expected)
-    np.testing.assert_array_equal(found.covariance, found.covariance.T)
-    assert found.error < 1e-10
-    assert found.status.startswith("exact: relative residual")
-
-
-def test_residual_is_the_one_stated_and_sparse_equals_dense():
-    pre, post = random_edges(50, 0.1, 0)
-    net = linear_network(pre, post, np.random.default_rng(0).normal(0, 20, pre.size), time_constants=np.full(50, 0.02))
-    A = net.A.toarray()
-    found = noise_covariance(net.A, 0.5)
-    C = found.covariance
-    rest = np.linalg.norm(A @ C + C @ A.T + 0.25 * np.eye(50)) / np.linalg.norm(0.25 * np.eye(50))
-    assert rest < 1e-13  # ||A|| ||C|| / sigma^2 is about 1 for a row-dominant A: a few n eps
-    assert found.error < 1e-13
-    np.testing.assert_allclose(noise_covariance(A, 0.5).covariance, C, rtol=1e-12, atol=1e-15)
-
-
-def test_residual_of_an_ill_conditioned_network_is_refined():
-    # Slow and fast neurons: rates from 1e-3 to 1e4 per second, coupled one way.
-    rate = np.logspace(-3, 4, 30)
-    A = -np.diag(rate) + np.tril(np.ones((30, 30)), -1) * 1e-3
-    found = noise_covariance(A, 1.0)
-    assert found.error < 1e-10
-    # Neuron 0 receives nothing: C_00 = 1 / (2 * 1e-3), to the condition of the slow mode, 1e7 eps.
-    assert math.isclose(found.covariance[0, 0], 500, rel_tol=1e-8)
-
-
-def test_refinement_lowers_the_residual():
-    # Abscissa -1e-4 at ||A|| = 40: one solve leaves about eps ||A|| ||C|| = 1e-9; the correction leaves less
-    # (measured 1/15 of it).
-    A = hurwitz(60, 4, margin=1e-4)
-    plain, refined = (noise_covariance(A, 1.0, tolerance=limit) for limit in (1e3, 1e-11))
-    assert refined.error < plain.error / 3
-    assert "above the tolerance of 1.0e-11" in refined.status
-
-
-def test_network_far_from_normal_is_refused_rather_than_answered_wrongly():
-    # Eigenvalues -1..-2, but a chain of 40 with gains of 2: C is about 1e15 times larger than its smallest eigenvalue.
-    A = -np.diag(np.linspace(1, 2, 40)) + np.triu(np.full((40, 40), 2.0), 1)
-    with pytest.raises(InvalidInput, match="lost in rounding: its spectral abscissa is -1 1/s"):
-        noise_covariance(A, 1.0)
-
-
-@pytest.mark.parametrize("abscissa", [1e-3, 2.5])
-def test_unstable_network_is_refused_with_its_abscissa(abscissa):
-    A = hurwitz(20, 0, margin=-abscissa)
-    with pytest.raises(InvalidInput, match="does not decay: its spectral abscissa is") as caught:
-        noise_covariance(A, 1.0)
-    stated = float(str(caught.value).split("abscissa is ")[1].split()[0])
-    assert abs(stated - abscissa) <= 1e-3 * abscissa + 1e-12  # four digits are printed
-
-
-def test_network_on_the_edge_of_stability_is_refused():
-    # A Laplacian: eigenvalues 0 and -2, and 0 is not a decay even where rounding makes it -1e-17.
-    for A in ([[-1.0, 1.0], [1.0, -1.0]], [[-0.1, 0.1], [0.3, -0.3]]):
-        with pytest.raises(InvalidInput, match="its spectral abscissa is"):
-            noise_covariance(A, 1.0)
-
-
-def test_complete_graph():
-    # C = -(sigma^2 / 2) A^-1 for symmetric A; A = w J - (n w + s) I has A^-1 (e_i - e_j) = -(e_i - e_j) / (n w + s):
-    # bracket = (sigma^2 / 2) * 2 / (n w + s).
-    n, w, s, sigma = 20, 0.3, 0.7, 0.5
-    A = np.full((n, n), w)
-    np.fill_diagonal(A, -((n - 1) * w + s))
-    pre, post = np.nonzero(~np.eye(n, dtype=bool))
-    expected = sigma**2 / (n * w + s)
-    assert math.isclose(expected, 0.0373134328358, rel_tol=1e-11)
-    np.testing.assert_allclose(brackets(A, pre, post, sigma), expected, rtol=1e-13)  # 20 terms, condition below 10
-
-
-@pytest.mark.parametrize("w", [0.4, -0.4])
-def test_two_neurons_of_either_sign(w):
-    # A = [[-(|w|+s), w], [w, -(|w|+s)]]: e_1 - sign(w) e_2 is the eigenvector of -(2|w| + s), so that the bracket is
-    # sigma^2 / (2|w| + s).
-    s, sigma = 0.3, 2.0
-    A = np.array([[-(abs(w) + s), w], [w, -(abs(w) + s)]])
-    np.testing.assert_allclose(brackets(A, [0, 1], [1, 0], sigma), sigma**2 / (2 * abs(w) + s), rtol=1e-14)
-
-
-def test_foster_identity_of_signed_row_sums():
-    # -A = sum_{i<j} |w_ij| b b^T with b = e_i - sign(w_ij) e_j, so
-    # N = tr(-A (-A)^-1) = sum |w_ij| b^T (-A)^-1 b = sum |w_ij| bracket_ij * 2 / sigma^2.
-    n, sigma = 60, 0.7
-    A = symmetric_network(n, 0.3, seed=1)
-    post, pre = np.nonzero(np.triu(A, 1))
-    total = (abs(A[post, pre]) * brackets(A, pre, post, sigma)).sum() * 2 / sigma**2
-    assert math.isclose(total, n, rel_tol=1e-10)  # eps times the condition of A (below 1e4) with room
+# ----------------------------------------------------------------------------------------------------------- scores
 
 
 def test_scores_follow_the_direction_and_sign_of_each_synapse():
@@ -169,72 +59,6 @@ def test_scores_follow_the_direction_and_sign_of_each_synapse():
     assert sparse.tolist() == [2, 8]
     with pytest.raises(InvalidInput, match="positive semidefinite, got -3 between neurons 0 and 1"):
         keep_scores([0], [1], [1.0], strength=[1.0], covariance=np.array([[1.0, 3.0], [3.0, 2.0]]))
-
-
-# ------------------------------------------------------------------------------------------------- local covariance
-
-
-@pytest.mark.parametrize("w", [0.4, -0.4])
-def test_local_covariance_is_exact_for_two_neurons(w):
-    A = np.array([[-0.7, w], [w, -0.9]])
-    found = local_covariance(A, 2.0, rng=np.random.default_rng(0))
-    np.testing.assert_allclose(found.covariance.toarray(), noise_covariance(A, 2.0).covariance, rtol=1e-11)
-    # The measured error is then that of the integral, from the whole space: some eps times a condition below 10.
-    assert found.error < 1e-12
-
-
-def test_local_covariance_measures_its_error():
-    n = 150
-    pre, post = random_edges(n, 0.1, 0)
-    lam = np.random.default_rng(0).normal(-50, 30, n)
-    sign = np.where(pre < 0.8 * n, 1.0, -1.0)
-    strength = lyapunov_matrix(pre, post, lam, resolution=1)
-    net = linear_network(pre, post, sign * strength, time_constants=np.full(n, 0.02))
-    local = local_covariance(net.A, 1.0, rng=np.random.default_rng(1), samples=pre.size)
-
-    def scores(C):
-        return keep_scores(pre, post, sign, strength=strength, covariance=C)
-
-    exact = scores(noise_covariance(net.A, 1.0).covariance)
-    true = abs(scores(local.covariance) / exact - 1).max()
-    # Left out are paths through third neurons, of relative size 1 / (mean in-degree of 15).
-    assert true < 1 / 15
-    # Every synapse was measured, each bracket within 1e-4.
-    assert abs(local.error - true) < 2e-4
-    with pytest.raises(InvalidInput, match="row-dominant"):
-        local_covariance(np.array([[-1.0, 3.0], [3.0, -1.0]]), 1.0, rng=np.random.default_rng(0))
-
-
-@pytest.mark.parametrize("diagonal", ["row-dominant", "shift"])
-def test_sampled_brackets_are_exact_ones(diagonal):
-    n = 200
-    pre, post = random_edges(n, 0.1, 0)
-    sign = np.where(pre < 0.8 * n, 1.0, -1.0)
-    tau = np.random.default_rng(0).uniform(0.002, 0.1, n)
-    net = linear_network(pre, post, 20 * sign, time_constants=tau, diagonal=diagonal)
-    at = slice(40)
-    found = noise._unit_brackets(net.A, post[at], pre[at], sign[at])
-    np.testing.assert_allclose(found, brackets(net.A.toarray(), pre[at], post[at]), rtol=1e-4)
-
-
-def test_local_covariance_of_pairs_one_way_and_both_ways():
-    # One way, j -> i with weight w: C_jj = 1 / (2 d_j), C_ij = w C_jj / (d_i + d_j), C_ii = (1 + 2 w C_ij) / (2 d_i).
-    # The second pair is coupled both ways and exact as well; between the pairs there is nothing.
-    A = np.diag([-2.0, -3.0, -4.0, -5.0])
-    A[1, 0], A[2, 3], A[3, 2] = 1.5, -0.5, 2.0
-    found = local_covariance(A, 1.0, rng=np.random.default_rng(0)).covariance.toarray()
-    c01 = 1.5 * (1 / 4) / 5
-    np.testing.assert_allclose(found[:2, :2], [[1 / 4, c01], [c01, (1 + 3 * c01) / 6]], rtol=1e-11)
-    np.testing.assert_allclose(found, noise_covariance(A, 1.0).covariance, rtol=1e-11, atol=1e-14)
-
-
-def test_error_of_a_local_covariance_that_does_not_decay_is_refused():
-    # Spectral abscissa about 9 * 0.2 - 1 = 0.8, while the local equations have a solution: the terms of neuron i that
-    # stand against its decay 1 are sums of a_ij^2 / 2 and a_ij a_ji / 2, about 0.2 each.
-    A = np.random.default_rng(0).uniform(0, 0.4, (10, 10))
-    np.fill_diagonal(A, -1)
-    with pytest.raises(InvalidInput, match="does not decay, or too slowly"):
-        local_covariance(A, 1.0, rng=np.random.default_rng(0))
 
 
 # --------------------------------------------------------------------------------------------------- probabilities
@@ -261,7 +85,7 @@ def test_target_count_with_many_clipped():
     for fraction in (0.001, 0.05, 0.5, 0.9, 0.999, 1.0):
         found = keep_probability(s, fraction=fraction)
         assert abs(math.fsum(found.probability) - fraction * s.size) < 1e-9 * s.size
-    assert keep_probability(s, fraction=0.5).certain > 50_000
+    assert (keep_probability(s, fraction=0.5).probability == 1).sum() > 50_000
 
 
 def test_epsilon_and_rho():
@@ -363,7 +187,6 @@ def test_homeostatic_keeps_mean_inputs_per_neuron_and_sign():
         before = mean_inputs(pre, post, w, rates, sign)
         after = mean_inputs(pre[keep], post[keep], found.weights, rates, sign)
         np.testing.assert_allclose(after, before, rtol=1e-13)  # sums of at most 80 terms of one sign
-    assert found.largest_factor == (found.weights / w[keep]).max()
     # One factor per group, so ratios inside a group stay.
     group = 2 * post[keep] + (w[keep] < 0)
     factor = found.weights / w[keep]
@@ -407,16 +230,6 @@ def test_factor_is_bounded_by_cap():
 def test_wrong_rescaling(options, message):
     with pytest.raises(InvalidInput, match=message):
         rescale([1.0, 2.0], [True, True], **options)
-
-
-def test_excitability_shift():
-    # Neuron 1 loses 2 at 10 Hz and gains 1 at 4 Hz, neuron 0 nothing: (-20 + 4) * 5 ms.
-    shift = excitability_shift(
-        [0, 2, 1], [1, 1, 0], [2.0, 3.0, 7.0], pruned_weights=[0.0, 4.0, 7.0], rates=[10.0, 9.0, 4.0], gain=0.005
-    )
-    np.testing.assert_allclose(shift, [0, -0.08, 0], rtol=1e-15, atol=0)
-    with pytest.raises(InvalidInput, match="gain must be a time above 0"):
-        excitability_shift([0], [1], [1.0], pruned_weights=[0.0], rates=[1.0, 1.0], gain=-1.0)
 
 
 # ------------------------------------------------------------------------------------------------------ all together
@@ -473,6 +286,24 @@ def test_noise_prune_does_not_depend_on_sigma_or_on_the_order_of_synapses():
     np.testing.assert_allclose(back.probability[::-1], one.probability, rtol=1e-10)
 
 
+def test_noise_prune_takes_rho_or_an_accuracy():
+    net = network()
+    by_count = noise_prune(**net, count=200, rng=np.random.default_rng(5))
+    by_rho = noise_prune(**net, rho=by_count.rho, rng=np.random.default_rng(5))
+    np.testing.assert_array_equal(by_rho.probability, by_count.probability)
+    np.testing.assert_array_equal(by_rho.keep, by_count.keep)
+    # 8 ln N / (eps^2 sigma^2), where scores grow as sigma^2: the same probabilities at any noise.
+    loud = NoisePruneOptions(sigma=3.0)
+    one, other = (
+        noise_prune(**net, epsilon=2.0, rng=np.random.default_rng(5), options=options) for options in (None, loud)
+    )
+    assert math.isclose(one.rho, 2 * math.log(60), rel_tol=1e-14)
+    assert math.isclose(other.rho, 2 * math.log(60) / 9, rel_tol=1e-14)
+    np.testing.assert_allclose(other.probability, one.probability, rtol=1e-10)
+    with pytest.raises(InvalidInput, match="exactly one of fraction, count, rho, epsilon is needed, got count, rho"):
+        noise_prune(**net, count=200, rho=1.0, rng=np.random.default_rng(5))
+
+
 def test_compensated_excitability_restores_the_mean_input():
     net = network()
     rates = np.random.default_rng(0).uniform(1, 30, 60)
@@ -495,9 +326,9 @@ def test_covariance_is_chosen_by_size_and_diagonal(monkeypatch):
         return found.status.split("covariance ")[1].split(":")[0]
 
     assert (used(), used(covariance="local")) == ("exact", "local")
-    monkeypatch.setattr(noise, "EXACT_NEURONS", 59)
+    monkeypatch.setattr(covariance, "EXACT_NEURONS", 59)
     assert (used(), used(covariance="exact"), used(diagonal="shift")) == ("local", "exact", "exact")
-    monkeypatch.setattr(noise, "DENSE_NEURONS", 59)
+    monkeypatch.setattr(covariance, "DENSE_NEURONS", 59)
     assert (used(), used(covariance="exact", diagonal="shift")) == ("local", "exact")
     with pytest.raises(InvalidInput, match="diagonal='shift' needs the exact covariance, five dense matrices of 60 x"):
         used(diagonal="shift")
@@ -514,15 +345,13 @@ def test_overlap_is_estimated_where_it_is_out_of_reach(monkeypatch):
 
     pre, post, lam = net["pre"], net["post"], net["exponents"]
     exact = lyapunov_matrix(pre, post, lam, resolution=1.0)
-    expected = estimated_lyapunov_matrix(
-        pre, post, lam, resolution=1.0, groups=groups, rng=np.random.default_rng(0), samples=pre.size
-    )
+    expected = estimated_lyapunov_matrix(pre, post, lam, resolution=1.0, groups=groups, rng=np.random.default_rng(0))
     np.testing.assert_array_equal(prune().lyapunov, exact)
     assert prune().lyapunov_error == 0
     assert prune().status.endswith("; lyapunov matrix exact overlap")
-    monkeypatch.setattr(linearise, "DENSE_NEURONS", 59)
+    monkeypatch.setattr(overlaps, "DENSE_NEURONS", 59)
     np.testing.assert_array_equal(prune().lyapunov, exact)  # few synapses
-    monkeypatch.setattr(linearise, "AFFORDABLE_ENTRIES", 0)
+    monkeypatch.setattr(overlaps, "AFFORDABLE_ENTRIES", 0)
     estimated = prune()  # fewer than 1000 synapses: all are measured
     np.testing.assert_array_equal(estimated.lyapunov, expected.lyapunov)
     assert estimated.lyapunov_error == expected.error > 0

@@ -8,11 +8,11 @@ from brian2 import Synapses, ms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnpbrian.learning.metrics import synaptic_operations
 from lnpbrian.models import HRSNN, uncoupled
 from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.simulate import observe, spike_counter
+from lnpbrian.network.spec import synaptic_operations
 from lnpbrian.pruning.controls import silence
 
 
@@ -91,6 +91,11 @@ def test_pruning_splits_the_operations(case, seed):
     # Numbers of synapses do not matter, only how many each neuron has.
     pre = spec_of(weights).pre
     assert synaptic_operations(counts, np.random.default_rng(seed).permutation(pre.copy())) == whole
+
+
+def test_rates_give_operations_a_second():
+    # Neuron 0 has two synapses, neuron 2 one; neuron 1 none.
+    assert synaptic_operations([1.5, 40.0, 0.25], [0, 2, 0]) == 3.25
 
 
 def test_large_counts_do_not_overflow():

@@ -5,9 +5,10 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.metrics import nrmse, nrmse_trace, smape, synaptic_operations, valid_prediction_time
+from lnpbrian.learning.metrics import nrmse, nrmse_trace, smape, valid_prediction_time
 from lnpbrian.learning.series import Series, lorenz63, mackey_glass, runge_kutta
 from lnpbrian.learning.tasks import short_protocol
+from lnpbrian.network.spec import synaptic_operations
 
 
 def test_runge_kutta_is_of_fourth_order():

@@ -21,7 +21,7 @@ from lnpbrian.learning.readout import Readout, ReadoutOptions, fit_readout, read
 from lnpbrian.learning.tasks import ForecastTask
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.simulate import spike_counter
-from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.spec import NetworkSpec, synaptic_operations
 from lnpbrian.parallel import run_parts
 
 __all__ = ["Forecast", "forecast"]
@@ -188,7 +188,7 @@ def forecast(
         one_step_nrmse=metrics.nrmse(one_step[..., judged], truth, sigma),
         training_nrmse=np.concatenate([block.training_nrmse for block in blocks]),
         penalty=penalty,
-        synaptic_operations=metrics.synaptic_operations(counts, spec.pre),
+        synaptic_operations=int(synaptic_operations(counts, spec.pre)),
         readout_operations=int(counts[read].sum()) * options.fan_out(task.dimensions) + samples * behind,
         mean_rate=float(counts.mean() / task.n_windows / seconds),
         readout=read,

@@ -1,4 +1,4 @@
-"""What a forecast is worth and what a network costs."""
+"""What a forecast is worth."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from lnpbrian import checks
 
-__all__ = ["nrmse", "nrmse_trace", "smape", "synaptic_operations", "valid_prediction_time"]
+__all__ = ["nrmse", "nrmse_trace", "smape", "valid_prediction_time"]
 
 
 def nrmse_trace(forecast: np.ndarray, truth: np.ndarray, sigma: np.ndarray) -> np.ndarray:
@@ -129,33 +129,3 @@ def valid_prediction_time(trace: np.ndarray, *, threshold: float = 0.1) -> np.nd
     # What is not a number is no valid forecast.
     above = ~(trace <= checks.real("threshold", threshold, above=0))
     return np.where(above.any(axis=-1), above.argmax(axis=-1), trace.shape[-1])
-
-
-def synaptic_operations(spike_counts: np.ndarray, pre: np.ndarray) -> int:
-    """Return the number of synaptic operations of a run.
-
-    Parameters
-    ----------
-    spike_counts : ndarray of int, shape (N,)
-        Spikes of each neuron.
-    pre : ndarray of int, shape (S,)
-        Presynaptic neuron of each surviving synapse.
-
-    Returns
-    -------
-    int
-        Sum over spikes of the surviving outgoing synapses of the neuron that fired.
-
-    Notes
-    -----
-    arXiv 2403.03409, eq. (9). It equals NeuroBench's Effective_ACs of the recurrent weights.
-
-    Examples
-    --------
-    Neuron 0 has two synapses and fires three times, neuron 1 has one and fires once:
-
-    >>> synaptic_operations(np.array([3, 1, 0]), np.array([0, 0, 1]))
-    7
-    """
-    counts = np.asarray(spike_counts)
-    return int(counts @ np.bincount(np.asarray(pre, dtype=np.intp), minlength=counts.size))

@@ -14,7 +14,7 @@ import numpy as np
 from lnpbrian import checks, files
 from lnpbrian.checks import InvalidInput
 
-__all__ = ["STDP", "NetworkSpec"]
+__all__ = ["STDP", "NetworkSpec", "mean_input", "synaptic_operations"]
 
 _FORMAT = 1
 SPIKE_TIMINGS = ("grid", "interpolated", "precise")
@@ -28,6 +28,92 @@ _NEURON_ARRAYS: dict[str, type] = {
     "alive": bool,
 }
 _SYNAPSE_ARRAYS: dict[str, type] = {"pre": np.int32, "post": np.int32, "weights": float, "delays": float}
+
+
+def firing_rates(value: object, n: int | None = None) -> np.ndarray:
+    """Return `value` as rates in Hz of `n` neurons, or of any number of them."""
+    rates = checks.array("rates", value, shape=(n,))
+    if (rates < 0).any():
+        raise InvalidInput(f"rates must be at least 0 Hz, got {rates.min()}")
+    return rates
+
+
+def mean_input(pre: object, post: object, weights: object, *, rates: object, gain: object) -> np.ndarray:
+    """Return the mean recurrent input of every neuron, or its change: it is linear in the weights.
+
+    ``gain_i sum_j W_ij r_j``.
+
+    Parameters
+    ----------
+    pre, post : array of int, shape (S,)
+        Source and target neuron of each synapse, in 0..N-1.
+    weights : array of float, shape (S,)
+        Weights, or by how much they have changed.
+    rates : array of float, shape (N,), Hz, at least 0
+    gain : float or array of float, shape (N,), s, > 0
+        Mean input per weight and rate: tau_syn for a current that jumps by the weight and decays exponentially, the
+        target's tau_m for delta synapses, where the potential jumps by the weight.
+
+    Returns
+    -------
+    array of float, shape (N,)
+        In the unit of the bias, from which a change is subtracted to make up for it.
+
+    Raises
+    ------
+    InvalidInput
+        If arrays do not fit together, a rate is negative, or a gain is not positive.
+
+    Notes
+    -----
+    The diagonal correction of the linear network (Moore and Chaudhuri 2020, arXiv 2011.07334: A_ii - Delta_i), read as
+    excitability of a spiking neuron.
+
+    Examples
+    --------
+    A synapse of weight 2 from neuron 0, which fires at 10 Hz, and one of weight -3 from neuron 1, at 5 Hz:
+
+    >>> mean_input([0, 1], [1, 0], [2.0, -3.0], rates=[10.0, 5.0], gain=0.01)
+    array([-0.15,  0.2 ])
+    """
+    r = firing_rates(rates)
+    pre, post = checks.edge_arrays(pre, post, r.size)
+    w = checks.array("weights", weights, shape=pre.shape)
+    tau = checks.array("gain", gain)
+    if tau.shape not in ((), r.shape) or not (tau > 0).all():
+        raise InvalidInput(f"gain must be a time above 0 s, one or one per neuron ({r.size}), got {gain!r}")
+    return tau * np.bincount(post, weights=w * r[pre], minlength=r.size)
+
+
+def synaptic_operations(spikes: object, pre: object) -> float:
+    """Return the number of synaptic operations of a run, or of a second.
+
+    Parameters
+    ----------
+    spikes : array of int or float, shape (N,)
+        Spikes of each neuron in a run, or their rates in Hz.
+    pre : array of int, shape (S,)
+        Presynaptic neuron of each surviving synapse.
+
+    Returns
+    -------
+    float
+        Sum over spikes of the surviving outgoing synapses of the neuron that fired; of counts it is exact up to 2^53.
+
+    Notes
+    -----
+    Equation (9) of Chakraborty et al. (2024), arXiv 2403.03409. It equals NeuroBench's Effective_ACs of the recurrent
+    weights.
+
+    Examples
+    --------
+    Neuron 0 has two synapses and fires three times, neuron 1 has one and fires once:
+
+    >>> synaptic_operations([3, 1, 0], [0, 0, 1])
+    7.0
+    """
+    counts = np.asarray(spikes)
+    return float(counts @ np.bincount(np.asarray(pre, dtype=np.intp), minlength=counts.size))
 
 
 def check_timing(spike_timing: str, synaptic_time_constant: float) -> None:
@@ -281,6 +367,12 @@ class NetworkSpec:
             post=number[inner.post],
             **{name: getattr(self, name)[kept] for name in _NEURON_ARRAYS},
         )
+
+    def mean_input(self, rates: object) -> np.ndarray:
+        """Return the mean recurrent input (N,) in the unit of the bias at rates (N,) in Hz; see `mean_input`."""
+        # A spike brings a current of w tau_syn in total, or moves the potential of its target by w.
+        gain = self.synaptic_time_constant or self.time_constants
+        return mean_input(self.pre, self.post, self.weights, rates=firing_rates(rates, self.n_neurons), gain=gain)
 
     def with_timing(self, spike_timing: str) -> NetworkSpec:
         """Return the same network with another `spike_timing`."""

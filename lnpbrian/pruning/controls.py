@@ -1,6 +1,7 @@
-"""What pruning is compared with: other ways to a small network, and forecasters that need none.
+"""What Lyapunov noise pruning is compared with: other ways to as small a network.
 
-Networks keep their N neurons: those that are gone are silent and have no synapses, so that an input keeps its numbers.
+What a task is and how a network is trained comes from the caller, as callables. Networks keep their N neurons: those
+that are gone are silent and have no synapses, so that an input keeps its numbers.
 """
 
 from __future__ import annotations
@@ -9,23 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.metrics import nrmse
-from lnpbrian.learning.tasks import ForecastTask
-from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.pruning.noise import excitability_shift
+from lnpbrian.network.spec import NetworkSpec, synaptic_operations
 
 __all__ = [
     "ActivityPruning",
     "ActivityStep",
     "activity_pruning",
-    "autoregression",
     "iterative_magnitude_pruning",
     "magnitude_pruning",
-    "next_generation_reservoir",
     "random_network",
     "silence",
     "uncoupled",
@@ -40,6 +35,10 @@ def silence(spec: NetworkSpec, neurons: np.ndarray) -> NetworkSpec:
     spec : NetworkSpec
     neurons : ndarray
         Mask of shape (N,), or indices in 0..N-1.
+
+    Returns
+    -------
+    NetworkSpec
 
     Raises
     ------
@@ -71,7 +70,26 @@ def silence(spec: NetworkSpec, neurons: np.ndarray) -> NetworkSpec:
 def uncoupled(spec: NetworkSpec, *, rates: np.ndarray | None = None) -> NetworkSpec:
     """Return the same neurons without any synapse, as a reservoir whose only memory is that of its neurons.
 
-    `rates` as for `random_network`.
+    Parameters
+    ----------
+    spec : NetworkSpec
+    rates : ndarray, shape (N,), optional
+        As for `random_network`.
+
+    Returns
+    -------
+    NetworkSpec
+
+    Raises
+    ------
+    InvalidInput
+        If the rates are not those of N neurons.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> uncoupled(HRSNN(20, 0.5, check_rate=False).spec)
+    NetworkSpec(HRSNN, 20 neurons (0 silent), 0 synapses)
     """
     return _compensated(spec.of_synapses(np.zeros(spec.n_synapses, dtype=bool)), spec, rates)
 
@@ -176,6 +194,14 @@ def magnitude_pruning(
     -----
     The sum of a neuron goes over its synapses in both directions. Of equal sums the neuron with fewer synapses goes,
     then the first; of equal weights the later one.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> full = HRSNN(50, 0.2, check_rate=False).spec
+    >>> small = magnitude_pruning(full, n_neurons=50, n_synapses=10)
+    >>> bool(np.abs(small.weights).min() >= np.sort(np.abs(full.weights))[-10])
+    True
     """
     n_neurons, n_synapses = _sizes(spec, n_neurons, n_synapses, edges=spec.n_synapses)
     size = np.abs(spec.weights)
@@ -287,6 +313,17 @@ def activity_pruning(
     Notes
     -----
     arXiv 2403.03409, algorithm 4. Of equally active neurons those with fewer synapses go first, then the first ones.
+
+    Examples
+    --------
+    Half of the neurons of lowest rate, without training:
+
+    >>> from lnpbrian.models import HRSNN
+    >>> full = HRSNN(20, 0.5, check_rate=False).spec
+    >>> options = {"activity": lambda spec: np.arange(20.0), "retrain": lambda spec: spec}
+    >>> result = activity_pruning(full, prune_rate=0.5, iterations=1, **options)
+    >>> np.flatnonzero(result.spec.alive)
+    array([10, 11, 12, 13, 14, 15, 16, 17, 18, 19])
     """
     rate = checks.real("prune_rate", prune_rate, above=0, below=1)
     iterations = checks.count("iterations", iterations)
@@ -300,7 +337,7 @@ def activity_pruning(
         return ActivityPruning(spec, tuple(history), status)
 
     for k in range(iterations + 1):
-        history.append(ActivityStep(k, spec.n_alive, spec.n_synapses, _operations(spec, rates), score))
+        history.append(ActivityStep(k, spec.n_alive, spec.n_synapses, synaptic_operations(rates, spec.pre), score))
         if each is not None:
             each(k, spec)
         if history[-1].operations <= goal:
@@ -311,7 +348,7 @@ def activity_pruning(
         if k == iterations:
             break
         order = _lowest(rates, spec, number)
-        if _operations(silence(spec, order), rates) <= goal:
+        if synaptic_operations(rates, silence(spec, order).pre) <= goal:
             order = order[: _enough(spec, order, rates, goal)]
         smaller = silence(spec, order)
         smaller = _retrained(retrain, _compensated(smaller, spec, rates) if compensate else smaller)
@@ -352,6 +389,13 @@ def iterative_magnitude_pruning(
     ------
     InvalidInput
         If the network has fewer synapses, or a callable returns something else than is described here.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> full = HRSNN(20, 0.5, check_rate=False).spec
+    >>> iterative_magnitude_pruning(full, n_synapses=30, retrain=lambda spec: spec, iterations=3)
+    NetworkSpec(HRSNN, 20 neurons (0 silent), 30 synapses)
     """
     checks.count("n_synapses", n_synapses)
     _sizes(spec, spec.n_alive, n_synapses, edges=spec.n_synapses)
@@ -380,7 +424,7 @@ def _enough(spec: NetworkSpec, order: np.ndarray, rates: np.ndarray, goal: float
     few, enough = 0, len(order)
     while enough - few > 1:
         middle = (few + enough) // 2
-        reached = _operations(silence(spec, order[:middle]), rates) <= goal
+        reached = synaptic_operations(rates, silence(spec, order[:middle]).pre) <= goal
         few, enough = (few, middle) if reached else (middle, enough)
     return enough
 
@@ -401,154 +445,9 @@ def _lowest(values: np.ndarray, spec: NetworkSpec, number: int) -> np.ndarray:
     return living[np.lexsort((living, degree[living], np.asarray(values)[living]))[:number]]
 
 
-def _operations(spec: NetworkSpec, rates: np.ndarray) -> float:
-    return float(rates @ np.bincount(spec.pre, minlength=spec.n_neurons))
-
-
 def _compensated(pruned: NetworkSpec, spec: NetworkSpec, rates: np.ndarray | None) -> NetworkSpec:
     """Return the network with the mean input that its neurons have lost added to their bias."""
     if rates is None:
         return pruned
-    checks.array("rates", rates, shape=(spec.n_neurons,))
-    # A spike brings a current of w tau_syn in total, or moves the potential of its target by w.
-    gain = spec.synaptic_time_constant or spec.time_constants
-
-    def without(network: NetworkSpec) -> np.ndarray:
-        """Return the shift of the mean input if all synapses went."""
-        nothing = np.zeros(network.n_synapses)
-        return excitability_shift(
-            network.pre, network.post, network.weights, pruned_weights=nothing, rates=rates, gain=gain
-        )
-
-    return replace(pruned, bias=pruned.bias - np.where(pruned.alive, without(spec) - without(pruned), 0.0))
-
-
-# ------------------------------------------------------------------------------------------------- without a network
-
-
-def autoregression(task: ForecastTask, lags: int, *, ridge: float | None = None) -> np.ndarray:
-    """Forecast every window with a linear law of the last samples.
-
-    Parameters
-    ----------
-    task : ForecastTask
-        W windows. The law is fitted on the training part of each, or on the stretches `fit` of a task that has them.
-    lags : int
-        Number of samples in the law, at most `task.warm_up` + 1.
-    ridge : float, optional
-        Penalty of its squared coefficients, above 0. By default 1e-8, or the one of a few decades that forecasts the
-        validation part of the task best.
-
-    Returns
-    -------
-    ndarray, shape (W, horizon, D)
-        z-scored as the task.
-
-    Raises
-    ------
-    InvalidInput
-        If the warm-up is too short for the lags.
-
-    Notes
-    -----
-    What predicts one step best may not be stable when it is fed back, as explicit multistep methods of the highest
-    order are not (Dahlquist 1956, doi:10.7146/math.scand.a-10454); the penalty is then what keeps the forecast bounded.
-
-    Examples
-    --------
-    A line goes on:
-
-    >>> z = np.arange(30.0).reshape(1, 30, 1) / 10
-    >>> task = ForecastTask("line", z, 26, 2, np.zeros(1), np.ones(1), np.ones(1))
-    >>> autoregression(task, 2).ravel().round(6)
-    array([2.6, 2.7, 2.8, 2.9])
-    """
-    return _closed_loop(task, lambda past: past, checks.count("lags", lags), ridge)
-
-
-def next_generation_reservoir(task: ForecastTask, *, ridge: float | None = None) -> np.ndarray:
-    """Forecast every window with a linear law of the last two samples and all products of two of their values.
-
-    Parameters
-    ----------
-    task, ridge
-        As for `autoregression`.
-
-    Returns
-    -------
-    ndarray, shape (W, horizon, D)
-
-    Raises
-    ------
-    InvalidInput
-        If the task has no warm-up.
-
-    Notes
-    -----
-    Gauthier et al. 2021, doi:10.1038/s41467-021-25801-2.
-    """
-
-    def features(past: np.ndarray) -> np.ndarray:
-        i, j = np.triu_indices(past.shape[-1])
-        return np.concatenate([past, past[..., i] * past[..., j]], axis=-1)
-
-    return _closed_loop(task, features, 2, ridge)
-
-
-# Forecasts are held within this many standard deviations, so that a law that runs away stays finite.
-LIMIT = 10.0
-RIDGE = 1e-8
-RIDGES = tuple(10.0**k for k in range(-8, 1))
-
-
-def _closed_loop(
-    task: ForecastTask, features: Callable[[np.ndarray], np.ndarray], lags: int, ridge: float | None
-) -> np.ndarray:
-    """Fit increments on features of the last samples (..., lags D), newest first, and feed forecasts back."""
-    checks.instance("task", task, ForecastTask, "make one with short_protocol(...)")
-    if task.warm_up < lags - 1:
-        raise InvalidInput(f"{lags} lags need a warm-up of at least {lags - 1} samples, got {task.warm_up}; lower lags")
-
-    if ridge is not None:
-        checks.real("ridge", ridge, above=0)
-    elif task.fit is None or task.validation is None:
-        ridge = RIDGE
-    else:
-        ridge = _best_ridge(task, features, lags)
-
-    def rows(past: np.ndarray) -> np.ndarray:
-        x = features(past.reshape(*past.shape[:-2], -1))
-        return np.concatenate([x, np.ones((*x.shape[:-1], 1))], axis=-1)
-
-    def law(parts: np.ndarray) -> np.ndarray:
-        """Return the coefficients (F, D) fitted on stretches (M, T, D)."""
-        past = np.moveaxis(sliding_window_view(parts[:, :-1], lags, axis=1), -1, 2)[:, task.warm_up - lags + 1 :, ::-1]
-        x = rows(past).reshape(-1, rows(past[0, 0]).size)
-        y = np.diff(parts, axis=1)[:, task.warm_up :].reshape(len(x), -1)
-        return np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ y)
-
-    if task.fit is not None:
-        laws = np.repeat(law(task.fit)[np.newaxis], task.n_windows, axis=0)
-    else:
-        laws = np.array([law(window[np.newaxis, : task.train]) for window in task.windows])
-    past = task.windows[:, task.train - lags : task.train][:, ::-1]
-    prediction = np.empty(task.truth.shape)
-    for n in range(task.horizon):
-        step = np.einsum("wf,wfd->wd", rows(past), laws)
-        prediction[:, n] = np.clip(past[:, 0] + step, -LIMIT, LIMIT)
-        past = np.concatenate([prediction[:, n : n + 1], past[:, :-1]], axis=1)
-    return prediction
-
-
-def _best_ridge(task: ForecastTask, features: Callable[[np.ndarray], np.ndarray], lags: int) -> float:
-    """Return the penalty whose closed-loop forecasts of the validation part are best."""
-    assert task.validation is not None
-    shown = task.validation[:, : task.warm_up + task.horizon]
-    trial = replace(task, windows=shown, train=task.warm_up, validation=None)
-    d = trial.judged
-
-    def error(ridge: float) -> float:
-        forecast = _closed_loop(trial, features, lags, ridge)
-        return float(nrmse(forecast[..., d], trial.truth[..., d], trial.sigma[d]).mean())
-
-    return min(RIDGES, key=error)
+    lost = spec.mean_input(rates) - pruned.mean_input(rates)
+    return replace(pruned, bias=pruned.bias + np.where(pruned.alive, lost, 0.0))

@@ -1,4 +1,4 @@
-"""Laws of time constants: gamma and lognormal laws, networks moved from one law to another, Wasserstein-2 distances.
+"""Laws of time constants: gamma and lognormal laws, their fit, networks moved from one law to another.
 
 Every neuron keeps its quantile, so that the networks of two laws differ by the laws and by nothing drawn. Times are in
 seconds.
@@ -18,19 +18,7 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.spec import NetworkSpec
 
-__all__ = [
-    "GammaLaw",
-    "Laws",
-    "LognormalLaw",
-    "fit_laws",
-    "law_distance",
-    "quantiles",
-    "resample",
-    "sample_distance",
-    "with_laws",
-]
-
-GROUNDS = ("log", "linear")
+__all__ = ["GammaLaw", "Laws", "LognormalLaw", "fit_laws", "with_laws"]
 
 MAXIMUM_TIME_CONSTANT = 0.2
 # Of the constants of STDP, as the models draw them.
@@ -91,6 +79,10 @@ class GammaLaw(_Law):
     mean : float, > 0
         In seconds for time constants.
 
+    Notes
+    -----
+    Membrane time constants are of this law in the models (Perez-Nieves et al. 2021, doi:10.1038/s41467-021-26022-3).
+
     Examples
     --------
     With shape 1 it is exponential, with median ``mean ln 2``:
@@ -120,6 +112,13 @@ class LognormalLaw(_Law):
     shape : float, > 0
         The coefficient of variation is ``1/sqrt(shape)``; the variance of the logarithm is ``ln(1 + 1/shape)``.
     mean : float, > 0
+
+    Examples
+    --------
+    The median is ``mean / sqrt(1 + 1/shape)``:
+
+    >>> float(LognormalLaw(1.0, 0.02).quantile(0.5) / 0.02)
+    0.707106...
     """
 
     family = "lognormal"
@@ -186,6 +185,25 @@ class Laws:
         others = (getattr(self, name) for name in PLASTICITY_LIMITS)
         return (*self.time_constants, *(law for law in others if law is not None))
 
+    @property
+    def parameters(self) -> np.ndarray:
+        """Shape and mean of each law in the order of `listed`, shape (laws, 2)."""
+        return np.array([(law.shape, law.mean) for law in self.listed()])
+
+    def with_parameters(self, parameters: np.ndarray) -> Laws:
+        """Return laws of the same kinds with other shapes and means, shape (laws, 2)."""
+        made = [type(law)(*pair) for law, pair in zip(self.listed(), parameters.tolist(), strict=True)]
+        n = len(self.time_constants)
+        names = [name for name in PLASTICITY_LIMITS if getattr(self, name) is not None]
+        return Laws(tuple(made[:n]), **dict(zip(names, made[n:], strict=True)))
+
+    @property
+    def kinds(self) -> str:
+        """What these are laws of, and their families."""
+        families = ", ".join(sorted({law.family for law in self.time_constants}))
+        others = [f"{x} ({getattr(self, x).family})" for x in PLASTICITY_LIMITS if getattr(self, x) is not None]
+        return ", ".join([f"{len(self.time_constants)} x time_constants ({families})", *others])
+
     def to_dict(self) -> dict[str, Any]:
         """Return JSON types."""
         known = {name: getattr(self, name) for name in PLASTICITY_LIMITS if getattr(self, name) is not None}
@@ -208,22 +226,31 @@ def _law_from_dict(saved: Mapping[str, Any]) -> Law:
     return FAMILIES[checks.choice("family", saved["family"], FAMILIES)](saved["shape"], saved["mean"])
 
 
-def fit_laws(spec: NetworkSpec) -> Laws:
+def fit_laws(spec: NetworkSpec, *, stdp: Sequence[str] = ()) -> Laws:
     """Return the gamma laws of the time constants of a network by maximum likelihood, one per cluster.
 
     Parameters
     ----------
     spec : NetworkSpec
         Silenced neurons are left out. Values that a model clipped count as they are.
+    stdp : sequence of {"tau_plus", "tau_minus", "eta_plus", "eta_minus"}
+        Constants of STDP whose law is wanted too, over all synapses: a gamma law of a time constant, a lognormal one of
+        a learning rate, as the models draw them.
+
+    Returns
+    -------
+    Laws
 
     Raises
     ------
     InvalidInput
-        If a cluster has no two neurons with different time constants.
+        If a cluster has no two neurons with different time constants, or constants of STDP are asked for that the
+        network does not have, or that are zero.
 
     Notes
     -----
-    ``ln k - digamma(k) = ln mean(tau) - mean(ln tau)``; the mean of the law is that of the values.
+    Gamma: ``ln k - digamma(k) = ln mean(x) - mean(ln x)``; the mean of the law is that of the values. Lognormal: mean
+    and variance of the logarithm are those of the values.
 
     Examples
     --------
@@ -232,19 +259,35 @@ def fit_laws(spec: NetworkSpec) -> Laws:
     >>> fit_laws(uncoupled([10, 20, 30] * ms)).time_constants[0].mean.__round__(6)
     0.02
     """
-    found = []
-    for c in range(int(spec.cluster.max()) + 1):
-        values = spec.time_constants[(spec.cluster == c) & spec.alive]
-        excess = float(np.log(values.mean()) - np.log(values).mean()) if values.size else 0.0
-        # 1/(2 k) for large k.
-        if excess < 1e-8:
-            raise InvalidInput(
-                f"the {values.size} time constants of cluster {c} do not spread, so that no gamma law fits them; hand "
-                "in the present laws"
-            )
-        log_shape = brentq(lambda x, s=excess: x - digamma(np.exp(x)) - s, -20.0, 20.0, xtol=1e-13)
-        found.append(GammaLaw(float(np.exp(log_shape)), float(values.mean())))
-    return Laws(tuple(found))
+    clusters = [(spec.cluster == c) & spec.alive for c in range(int(spec.cluster.max()) + 1)]
+    tau = spec.time_constants
+    found = [_fitted(GammaLaw, tau[mask], f"time constants of cluster {c}") for c, mask in enumerate(clusters)]
+    others = {}
+    for name in stdp:
+        checks.choice("stdp", name, PLASTICITY_LIMITS)
+        if spec.plasticity is None:
+            raise InvalidInput(f"{name} has no law: the network has no plasticity; build it with plastic=True")
+        family = GammaLaw if name.startswith("tau") else LognormalLaw
+        others[name] = _fitted(family, getattr(spec.plasticity, name), f"values of {name}")
+    return Laws(tuple(found), **others)
+
+
+def _fitted(family: type[GammaLaw] | type[LognormalLaw], values: np.ndarray, what: str) -> Law:
+    if values.size and values.min() <= 0:
+        raise InvalidInput(f"the {what} must be positive to have a law, got {values.min():g}")
+    excess = float(np.log(values.mean()) - np.log(values).mean()) if values.size else 0.0
+    # 1/(2 k) for large k.
+    if excess < 1e-8:
+        raise InvalidInput(
+            f"the {values.size} {what} do not spread, so that no {family.family} law fits them; hand in the present "
+            "laws"
+        )
+    if family is GammaLaw:
+        log_shape = brentq(lambda x: x - digamma(np.exp(x)) - excess, -20.0, 20.0, xtol=1e-13)
+        return GammaLaw(float(np.exp(log_shape)), float(values.mean()))
+    logarithm = np.log(values)
+    variance = float(logarithm.var())
+    return LognormalLaw(1 / float(np.expm1(variance)), float(np.exp(logarithm.mean() + variance / 2)))
 
 
 # ----------------------------------------------------------------------------------------------------------- resampling
@@ -253,21 +296,10 @@ def fit_laws(spec: NetworkSpec) -> Laws:
 def quantiles(
     values: object, group: object, laws: Sequence[Law], *, limits: tuple[float, float] = (0.0, np.inf)
 ) -> np.ndarray:
-    """Return the quantile of every value under the law of its group.
+    """Return the quantile, in (0, 1), of every value (n,) under the law of its group; a single law holds for all.
 
-    Parameters
-    ----------
-    values : array of float, shape (n,), > 0
-    group : array of int, shape (n,)
-        Index of each value's law; with a single law it holds for all, whatever the group.
-    laws : sequence of laws
-    limits : (float, float)
-        Values at a limit were clipped: F says no more than that they lie below (above) it. They share the probability
-        of what was clipped in equal steps, in an order that does not follow their index.
-
-    Returns
-    -------
-    array of float, shape (n,), in (0, 1)
+    Values at a limit were clipped: F says no more than that they lie below (above) it. They share the probability of
+    what was clipped in equal steps, in an order that does not follow their index.
 
     Examples
     --------
@@ -321,20 +353,8 @@ def resample(
 ) -> np.ndarray:
     """Move values from one law to another at the same quantile: ``F_after^-1(F_before(x))``, clipped to `limits`.
 
-    Parameters
-    ----------
-    values : array of float, shape (n,), > 0
-    group : array of int, shape (n,)
-        Index of each value's law.
-    laws : (sequence of laws, sequence of laws)
-        Before and after.
-    limits : (float, float)
-        See `quantiles`.
-
-    Returns
-    -------
-    array of float, shape (n,)
-        Ordered as `values` within a group; the very values where the law of a group is the same before and after.
+    `laws` are those before and after, `group` (n,) is the index of each value's law. Values stay ordered within a
+    group, and are the very same where its law is; see `quantiles` for the limits.
 
     Examples
     --------
@@ -367,6 +387,10 @@ def with_laws(spec: NetworkSpec, laws: Laws, *, before: Laws) -> NetworkSpec:
     spec : NetworkSpec
     laws, before : Laws
         Wanted and present laws. What `laws` does not name stays.
+
+    Returns
+    -------
+    NetworkSpec
 
     Raises
     ------
@@ -409,75 +433,41 @@ def _away_from(tau: np.ndarray, tau_syn: float, high: float) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------------------ distances
 
 
-def law_distance(a: Law, b: Law, *, ground: str = "linear") -> float:
-    """Return the Wasserstein-2 distance of two laws.
+def quantile_vectors(family: str, parameters: np.ndarray) -> np.ndarray:
+    """Logarithms of quantiles of laws (rows: shape, mean) times the roots of their weights: distances of rows are W2.
 
-    Parameters
-    ----------
-    a, b : laws
-    ground : {"linear", "log"}
-        Whether a transport from x to y costs (x - y)^2, or (ln x - ln y)^2.
-
-    Notes
-    -----
-    In one dimension ``W2^2 = int_0^1 (F_a^-1(u) - F_b^-1(u))^2 du``. With u = Phi(z) the trapezoidal rule over z
+    In one dimension ``W2^2 = int_0^1 (ln F_a^-1(u) - ln F_b^-1(u))^2 du``. With u = Phi(z) the trapezoidal rule over z
     (41 nodes in -8..8) is within 1e-9, relatively, for shapes of 0.3 to 30.
 
     Examples
     --------
-    Gamma laws of the same shape k: ``|m_a - m_b| sqrt(1 + 1/k)``.
+    Gamma laws of the same shape: the difference of the logarithms of their means.
 
-    >>> round(law_distance(GammaLaw(3, 0.010), GammaLaw(3, 0.040)) / 0.03, 9)
-    1.154700538
+    >>> a, b = quantile_vectors("gamma", np.array([[3.0, 0.010], [3.0, 0.040]]))
+    >>> round(float(np.linalg.norm(a - b) / np.log(4)), 9)
+    1.0
     """
-    checks.choice("ground", ground, GROUNDS)
-    return float(np.linalg.norm(quantile_vector(a, ground) - quantile_vector(b, ground)))
+    return np.sqrt(_NODE_WEIGHTS) * log_quantiles(family, parameters, (ndtr(_SCORES), ndtr(-_SCORES)))
 
 
-def quantile_vector(law: Law, ground: str) -> np.ndarray:
-    return quantile_vectors(law.family, np.array([[law.shape, law.mean]]), ground)[0]
-
-
-def quantile_vectors(family: str, parameters: np.ndarray, ground: str) -> np.ndarray:
-    """Quantiles of laws (rows: shape, mean) times the roots of their weights: the distance of two rows is W2."""
-    return np.sqrt(_NODE_WEIGHTS) * quantiles_at(family, parameters, ground, (ndtr(_SCORES), ndtr(-_SCORES)))
-
-
-def quantiles_at(family: str, parameters: np.ndarray, ground: str, tails: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+def log_quantiles(family: str, parameters: np.ndarray, tails: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     q = FAMILIES[family]._inverse(*tails, parameters[:, :1], parameters[:, 1:])
-    return np.log(np.maximum(q, _TINY)) if ground == "log" else q
-
-
-def sample_distance(a: object, b: object) -> float:
-    """Return the Wasserstein-2 distance of two samples, whatever their sizes.
-
-    Parameters
-    ----------
-    a, b : array of float, shape (n,) and (m,)
-
-    Notes
-    -----
-    Exact: the L2 distance of the two staircases of order statistics. For n = m it is the root mean square difference of
-    the sorted values.
-
-    Examples
-    --------
-    >>> sample_distance([0.0, 3.0], [1.0])
-    1.58...
-    """
-    first, second = (_descending(name, x) for name, x in (("a", a), ("b", b)))
-    return leading_distance(first, first.size, second, second.size)
-
-
-def _descending(name: str, values: object) -> np.ndarray:
-    x = checks.array(name, values, shape=(None,))
-    if not x.size:
-        raise InvalidInput(f"{name} must hold at least one value")
-    return np.sort(x)[::-1]
+    return np.log(np.maximum(q, _TINY))
 
 
 def leading_distance(a: np.ndarray, n: int, b: np.ndarray, m: int) -> float:
-    """W2 of the upper parts of two samples of n and m values, of which the largest are known, in descending order."""
+    """Wasserstein-2 distance of the upper parts of two samples of n and m values.
+
+    Of both the largest values are known, in descending order. Exact: the L2 distance of the two staircases of order
+    statistics.
+
+    Examples
+    --------
+    Two values against one: the root of ``(2^2 + 1^2)/2``.
+
+    >>> leading_distance(np.array([3.0, 0.0]), 2, np.array([1.0]), 1).__round__(6)
+    1.581139
+    """
     # Levels are multiples of 1/(n m): whole numbers, so that those of both staircases coincide where they should.
     end = min(a.size * m, b.size * n)
     levels = np.unique(np.concatenate([np.arange(a.size + 1) * m, np.arange(b.size + 1) * n]))

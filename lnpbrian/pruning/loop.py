@@ -29,8 +29,8 @@ from lnpbrian.lyapunov.twins import TwinExponents
 from lnpbrian.network.drive import Drive
 from lnpbrian.network.live import LiveNetwork
 from lnpbrian.pruning.checkpoint import Checkpoint, CheckpointFolder, fingerprint
-from lnpbrian.pruning.delocalise import DelocalisationReport, delocalisation_report
 from lnpbrian.pruning.history import Progress, PruneResult, Record, record_from
+from lnpbrian.pruning.localisation import DelocalisationReport, delocalisation_report
 from lnpbrian.pruning.observation import Observation
 from lnpbrian.pruning.prunable import Prunable, prunable
 from lnpbrian.pruning.schedule import PruneOptions, schedule

@@ -17,7 +17,8 @@ from lnpbrian.network.edits import add_like, keep_synapses, rehearse, silence
 from lnpbrian.network.live import LiveNetwork, Snapshot
 from lnpbrian.network.recurrent import RecurrentNetwork, adopt
 from lnpbrian.network.simulate import RATE_RANGE_HZ
-from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.spec import NetworkSpec, mean_input
+from lnpbrian.pruning.laws import PLASTICITY_LIMITS
 from lnpbrian.pruning.observation import ModelObserver, Observation, Report, observe_network
 from lnpbrian.pruning.schedule import PruneOptions
 from lnpbrian.streams import Streams
@@ -39,6 +40,8 @@ class Prunable(ABC):
         +1 for neurons that excited as the network came, -1 for those that inhibited, 0 for both or none.
     clusters : ndarray of int, shape (N,), or None
         Groups of neurons that are alike, if they are known.
+    original_edges : (ndarray, ndarray), shapes (S,)
+        Source and target of the synapses that the network came with.
     """
 
     live: LiveNetwork
@@ -47,6 +50,7 @@ class Prunable(ABC):
 
     def __init__(self, live: LiveNetwork, options: PruneOptions, streams: Streams) -> None:
         self.live, self.options, self.streams = live, options, streams
+        self.original_edges = live.edges()
 
     def graph(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the surviving neurons, and source and target of every synapse in their numbering."""
@@ -126,6 +130,10 @@ class Prunable(ABC):
     def set_time_constants(self, time_constants: np.ndarray) -> None:
         """Give the neurons other membrane time constants, shape (N,), in seconds."""
         self.require_model("another time constant", "leave it")
+
+    def set_plasticity(self, spec: NetworkSpec) -> None:
+        """Give the synapses the constants of plasticity of `spec`, which has the same synapses."""
+        self.require_model("plasticity", "leave it")
 
     def require_model(self, what: str, remedy: str) -> None:
         """Raise `InvalidInput` if this is no model of `lnpbrian.models`."""
@@ -225,18 +233,19 @@ class PrunableModel(Prunable):
         """Give the neurons other membrane time constants, shape (N,), in seconds."""
         self.live.set_time_constants(time_constants)
 
+    def set_plasticity(self, spec: NetworkSpec) -> None:
+        """Give the synapses the constants of plasticity of `spec`, which has the same synapses."""
+        assert spec.plasticity is not None
+        for name in PLASTICITY_LIMITS:
+            self.live.synapses.variables[name].get_value()[:] = getattr(spec.plasticity, name)
+
     def close(self) -> None:
         """Remove what was compiled."""
         self._observer.close()
 
     def _mean_input(self, rates: np.ndarray) -> np.ndarray:
-        """Return each neuron's mean recurrent input at these rates: ``gain_i sum_j W_ij r_j``, shape (N,).
-
-        What a spike leaves decays with the synapse, or, where this is a delta synapse, with the membrane of its target.
-        """
-        pre, post = self.live.edges()
         gain = self._start.synaptic_time_constant or self.live.time_constants
-        return gain * np.bincount(post, weights=self.live.weights() * rates[pre], minlength=rates.size)
+        return mean_input(*self.live.edges(), self.live.weights(), rates=rates, gain=gain)
 
 
 class PrunableNetwork(Prunable):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import cache, lru_cache
 from typing import Any, NamedTuple, Self
 
@@ -19,41 +19,30 @@ from scipy.special import ndtr
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.pruning.laws import (
-    FAMILIES,
-    GROUNDS,
-    PLASTICITY_LIMITS,
-    Law,
-    Laws,
-    fit_laws,
-    leading_distance,
-    quantile_vector,
-    quantile_vectors,
-    quantiles_at,
-    with_laws,
-)
+from lnpbrian.pruning.laws import Laws, fit_laws, leading_distance, log_quantiles, quantile_vectors, with_laws
 
 __all__ = [
-    "LawBounds",
     "Measurement",
     "Objective",
-    "ObjectiveOptions",
-    "OptimiserOptions",
     "SearchSpace",
     "TimescaleOptimiser",
     "Trial",
     "TuningResult",
     "expected_improvement",
-    "law_kernel",
     "spectrum_objective",
     "tune_time_constants",
 ]
 
-DISTANCES = ("wasserstein", "sinkhorn")
+DISTANCES = ("wasserstein", "sliced", "sinkhorn")
 
-_SINKHORN_POINTS = 24
+# Rates below it (Hz) count as it in the objective, so that silence costs a finite amount.
+LOWEST_RATE = 0.1
+# Random points at which the expected improvement is looked at, before the local search from the best of them.
+CANDIDATES = 500
+SINKHORN_POINTS = 24
+SLICED_POINTS, SLICES = 64, 32
 # Smallest eigenvalue of a kernel matrix of ones on the diagonal that rounding explains.
-_ROUNDING = -1e-10
+ROUNDING = -1e-10
 
 
 # ------------------------------------------------------------------------------------------------------------ objective
@@ -82,30 +71,6 @@ class Measurement(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ObjectiveOptions:
-    """Weights of the objective.
-
-    Parameters
-    ----------
-    positive_weight : float, at least 0
-        Of a positive largest exponent.
-    rate_weight : float, at least 0
-        Of the drift of the rate.
-    lowest_rate : float, Hz, > 0
-        Rates below it count as it, so that silence costs a finite amount.
-    """
-
-    positive_weight: float = 1.0
-    rate_weight: float = 1.0
-    lowest_rate: float = 0.1
-
-    def __post_init__(self) -> None:
-        for name in ("positive_weight", "rate_weight"):
-            checks.real(name, getattr(self, name), at_least=0)
-        checks.real("lowest_rate", self.lowest_rate, above=0)
-
-
-@dataclass(frozen=True)
 class Objective:
     """The objective and its terms, each without unit and before its weight.
 
@@ -128,7 +93,7 @@ class Objective:
 
 
 def spectrum_objective(
-    measured: Measurement, target: Measurement, *, options: ObjectiveOptions | None = None
+    measured: Measurement, target: Measurement, *, positive_weight: float = 1.0, rate_weight: float = 1.0
 ) -> Objective:
     """Return how far a network is from a target, in its Lyapunov spectrum and its rate.
 
@@ -137,7 +102,8 @@ def spectrum_objective(
     measured, target : Measurement or (exponents, rate)
         Of networks of any size. Of two spectra of which only leading parts are known, the part that both know is
         compared: the uppermost fraction f = min(k/D) of the exponents; and the means of the rest, if both are known.
-    options : ObjectiveOptions, optional
+    positive_weight, rate_weight : float, at least 0
+        Of a positive largest exponent, and of the drift of the rate.
 
     Returns
     -------
@@ -146,11 +112,12 @@ def spectrum_objective(
     Raises
     ------
     InvalidInput
-        If exponents or rates are no finite numbers, or all exponents of the target are zero.
+        If exponents, rates or weights are no finite numbers, or all exponents of the target are zero.
 
     Notes
     -----
-    W2 is that of `sample_distance`. Where a rest is known by its mean alone, ``f W2(leading)^2 + (1 - f) (difference of
+    Step IV of Chakraborty et al. (2024), arXiv 2403.03409. W2 is the Wasserstein-2 distance of the exponents as two
+    samples. Where a rest is known by its mean alone, ``f W2(leading)^2 + (1 - f) (difference of
     the means)^2`` is a lower bound of the square of W2, the best there is, and takes its place; so it is with the root
     mean square of the target, by which the terms are divided: a relative change of all exponents by a small epsilon and
     one of the rate by epsilon cost epsilon each. Lost directions (-inf) count as the smallest finite exponent of the
@@ -162,7 +129,8 @@ def spectrum_objective(
     >>> spectrum_objective(Measurement(np.array([-11.0, -22.0]), 10.0), target)
     Objective(value=0.1, distance=0.1, positive=0.0, drift=0.0)
     """
-    chosen = ObjectiveOptions() if options is None else options
+    of_positive = checks.real("positive_weight", positive_weight, at_least=0)
+    of_drift = checks.real("rate_weight", rate_weight, at_least=0)
     (a, n, rate), (b, m, rate0) = _measurement("measured", measured), _measurement("target", target)
     lowest = min(x[np.isfinite(x)].min() for x in (a, b))
     a, b = np.maximum(a, lowest), np.maximum(b, lowest)
@@ -179,9 +147,8 @@ def spectrum_objective(
         raise InvalidInput("all exponents of the target are zero, so that there is no scale to compare with")
     distance = float(np.sqrt(squares[0])) / scale
     positive = max(0.0, float(a[0])) / scale
-    drift = float(abs(np.log(max(rate, chosen.lowest_rate) / max(rate0, chosen.lowest_rate))))
-    value = distance + chosen.positive_weight * positive + chosen.rate_weight * drift
-    return Objective(value, distance, positive, drift)
+    drift = float(abs(np.log(max(rate, LOWEST_RATE) / max(rate0, LOWEST_RATE))))
+    return Objective(distance + of_positive * positive + of_drift * drift, distance, positive, drift)
 
 
 def _rest(leading: np.ndarray, n: int, mean: float, known: float) -> float:
@@ -207,204 +174,86 @@ def _measurement(name: str, given: Measurement) -> tuple[np.ndarray, int, float]
 
 
 @dataclass(frozen=True)
-class LawBounds:
-    """Between which values the parameters of a law are searched, evenly in their logarithms.
-
-    Parameters
-    ----------
-    shape, mean : (float, float), > 0
-        Lower and upper bound; a parameter with equal bounds is fixed.
-    family : {"gamma", "lognormal"}
-
-    Raises
-    ------
-    InvalidInput
-        If a bound is not positive, or the lower one is above the upper one.
-    """
-
-    shape: tuple[float, float] = (1.0, 10.0)
-    mean: tuple[float, float] = (5e-3, 80e-3)
-    family: str = "gamma"
-
-    def __post_init__(self) -> None:
-        checks.choice("family", self.family, FAMILIES)
-        for name in ("shape", "mean"):
-            low, high = (
-                float(x)
-                for x in checks.array(name, getattr(self, name), shape=(2,), remedy="give its lower and upper bound")
-            )
-            if not 0 < low <= high:
-                raise InvalidInput(
-                    f"{name} must be bounded by two positive numbers, the lower one first, got ({low:g}, {high:g})"
-                )
-            object.__setattr__(self, name, (low, high))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON types."""
-        return {"shape": list(self.shape), "mean": list(self.mean), "family": self.family}
-
-
-@dataclass(frozen=True)
 class SearchSpace:
-    """All laws that are searched.
+    """Between which parameters laws are searched, evenly in their logarithms.
 
     Parameters
     ----------
-    time_constants : LawBounds or sequence of LawBounds
-        One for the whole network, or one per cluster.
-    tau_plus, tau_minus, eta_plus, eta_minus : LawBounds, optional
-        For the constants of STDP that are tuned too.
+    low, high : Laws
+        Of the same kinds, with the lowest and the highest shapes and means; where they are equal nothing is searched.
 
     Raises
     ------
     InvalidInput
-        If nothing is left to search.
+        If laws are not of the same kinds, a lower bound is above the upper one, or nothing is left to search.
 
     Examples
     --------
-    >>> space = SearchSpace(LawBounds(shape=(3, 3), mean=(0.01, 0.04)))
+    >>> from lnpbrian.pruning.laws import GammaLaw
+    >>> space = SearchSpace(Laws(GammaLaw(3, 0.01)), Laws(GammaLaw(3, 0.04)))
     >>> space.dimension
     1
     >>> space.laws([0.5])
     Laws(time_constants=(GammaLaw(shape=3.0, mean=0.02...),), ...)
     """
 
-    time_constants: tuple[LawBounds, ...] = (LawBounds(),)
-    tau_plus: LawBounds | None = None
-    tau_minus: LawBounds | None = None
-    eta_plus: LawBounds | None = None
-    eta_minus: LawBounds | None = None
+    low: Laws
+    high: Laws
 
     def __post_init__(self) -> None:
-        given: Any = self.time_constants
-        object.__setattr__(self, "time_constants", (given,) if isinstance(given, LawBounds) else tuple(given))
-        for bounds in self._listed():
-            if not isinstance(bounds, LawBounds):
-                raise InvalidInput(f"a search space is made of LawBounds, got {type(bounds).__name__}")
-        if not self.time_constants or self.dimension == 0:
-            raise InvalidInput("there is nothing to search: every bound is fixed, or there are none")
+        for name in ("low", "high"):
+            checks.instance(name, getattr(self, name), Laws, "fit_laws makes one of a network")
+        self.check(self.high)
+        low, high = self.low.parameters, self.high.parameters
+        if (low > high).any():
+            wrong = low > high
+            raise InvalidInput(f"low must be at most high, got {low[wrong][0]:g} and {high[wrong][0]:g}")
+        if (low == high).all():
+            raise InvalidInput("there is nothing to search: every parameter has equal bounds")
 
     @classmethod
     def around(cls, laws: Laws, *, mean: float = 2.0, shape: float = 2.0) -> Self:
         """Return the space between 1/factor and factor times the parameters of `laws`; a factor of 1 fixes them."""
-        factors = {
-            "mean": checks.real("mean", mean, at_least=1),
-            "shape": checks.real("shape", shape, at_least=1),
-        }
+        factors = np.array([checks.real("shape", shape, at_least=1), checks.real("mean", mean, at_least=1)])
+        return cls(laws.with_parameters(laws.parameters / factors), laws.with_parameters(laws.parameters * factors))
 
-        def bounds(law: Law) -> LawBounds:
-            around = {name: (getattr(law, name) / f, getattr(law, name) * f) for name, f in factors.items()}
-            return LawBounds(family=law.family, **around)
-
-        others = {name: getattr(laws, name) for name in PLASTICITY_LIMITS}
-        return cls(
-            tuple(bounds(law) for law in laws.time_constants),
-            **{name: bounds(law) for name, law in others.items() if law is not None},
-        )
-
-    def _listed(self) -> tuple[LawBounds, ...]:
-        others = (getattr(self, name) for name in PLASTICITY_LIMITS)
-        return (*self.time_constants, *(bounds for bounds in others if bounds is not None))
-
-    def _log_bounds(self) -> np.ndarray:
-        """Logarithms of the bounds, shape (parameters, 2): shape and mean of each law in turn."""
-        return np.log([pair for bounds in self._listed() for pair in (bounds.shape, bounds.mean)])
+    def _log_bounds(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Logarithms of the bounds, shape and mean of each law in turn, and which of them differ."""
+        low, high = np.log(self.low.parameters.ravel()), np.log(self.high.parameters.ravel())
+        return low, high, high > low
 
     @property
     def dimension(self) -> int:
         """Number of parameters that are not fixed."""
-        low, high = self._log_bounds().T
-        return int(np.sum(high > low))
+        return int(self._log_bounds()[2].sum())
 
     def laws(self, x: object) -> Laws:
         """Return the laws at a point of the unit cube, shape (dimension,), whose axes are logarithms of parameters."""
-        (parameters,) = self._parameters(checks.array("x", x, shape=(self.dimension,))[np.newaxis])
-        made = [
-            FAMILIES[bounds.family](float(shape), float(mean))
-            for bounds, (shape, mean) in zip(self._listed(), parameters, strict=True)
-        ]
-        n = len(self.time_constants)
-        names = [name for name in PLASTICITY_LIMITS if getattr(self, name) is not None]
-        return Laws(tuple(made[:n]), **dict(zip(names, made[n:], strict=True)))
+        return self.low.with_parameters(self.parameters(checks.array("x", x, shape=(self.dimension,))[np.newaxis])[0])
 
-    def _parameters(self, points: np.ndarray) -> np.ndarray:
+    def parameters(self, points: np.ndarray) -> np.ndarray:
         """Shape and mean of every law at points of the unit cube: (points, dimension) to (points, laws, 2)."""
-        bounds = np.array([pair for bounds in self._listed() for pair in (bounds.shape, bounds.mean)])
-        low, high = np.log(bounds).T
-        free = high > low
+        low, high, free = self._log_bounds()
         values = np.tile(low, (len(points), 1))
         values[:, free] += np.clip(points, 0, 1) * (high - low)[free]
         # exp(log(x)) is not x: parameters keep to their bounds exactly.
-        return np.clip(np.exp(values), bounds[:, 0], bounds[:, 1]).reshape(len(points), -1, 2)
+        bounds = self.low.parameters.ravel(), self.high.parameters.ravel()
+        return np.clip(np.exp(values), *bounds).reshape(len(points), -1, 2)
 
     def point(self, laws: Laws) -> np.ndarray:
         """Return the point of the unit cube next to `laws`, shape (dimension,)."""
         self.check(laws)
-        values = np.log([value for law in laws.listed() for value in (law.shape, law.mean)])
-        low, high = self._log_bounds().T
-        free = high > low
-        return np.clip((values - low)[free] / (high - low)[free], 0, 1)
+        low, high, free = self._log_bounds()
+        return np.clip((np.log(laws.parameters.ravel()) - low)[free] / (high - low)[free], 0, 1)
 
     def check(self, laws: Laws) -> None:
         """Refuse laws that are not of the kinds searched here; they may lie outside the bounds."""
-        if not isinstance(laws, Laws):
-            raise InvalidInput(f"laws must be a Laws object, got {type(laws).__name__}")
-        mine, theirs = _kinds(self), _kinds(laws)
-        if mine != theirs:
-            raise InvalidInput(f"the space searches {mine}, the laws are {theirs}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON types."""
-        known = {name: getattr(self, name) for name in PLASTICITY_LIMITS if getattr(self, name) is not None}
-        return {"time_constants": [bounds.to_dict() for bounds in self.time_constants]} | {
-            name: bounds.to_dict() for name, bounds in known.items()
-        }
-
-    @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """Return the space that `to_dict` wrote."""
-        others = {name: LawBounds(**saved[name]) for name in PLASTICITY_LIMITS if name in saved}
-        return cls(tuple(LawBounds(**bounds) for bounds in saved["time_constants"]), **others)
-
-
-def _kinds(of: SearchSpace | Laws) -> str:
-    said = [f"{len(of.time_constants)} x time_constants ({', '.join(sorted({x.family for x in of.time_constants}))})"]
-    return ", ".join(
-        said + [f"{name} ({getattr(of, name).family})" for name in PLASTICITY_LIMITS if getattr(of, name) is not None]
-    )
+        checks.instance("laws", laws, Laws, "fit_laws makes one of a network")
+        if laws.kinds != self.low.kinds:
+            raise InvalidInput(f"the space searches {self.low.kinds}, the laws are {laws.kinds}")
 
 
 # ------------------------------------------------------------------------------------------------------------ surrogate
-
-
-def law_kernel(laws: Sequence[Law | Laws], *, length_scale: float, ground: str = "log") -> np.ndarray:
-    """Return the Matern-5/2 kernel matrix of laws on their Wasserstein-2 distance.
-
-    Parameters
-    ----------
-    laws : sequence of laws, or of Laws
-        Of several independent laws, the distance is that of their joint law: ``W2^2 = sum_k W2_k^2``.
-    length_scale : float, > 0
-    ground : {"log", "linear"}
-        See `law_distance`; the length scale has the same unit.
-
-    Returns
-    -------
-    array of float, shape (n, n)
-        ``(1 + r + r^2/3) exp(-r)``, ``r = sqrt(5) W2/length_scale``.
-
-    Notes
-    -----
-    W2 is a Euclidean distance of quantile functions here, on which every Matern kernel is positive definite (Bachoc et
-    al. 2018, doi:10.1109/TIT.2017.2762322); on W1, and on W2 in two dimensions, it is not.
-    """
-    from skopt.learning.gaussian_process.kernels import Matern
-
-    scale = checks.real("length_scale", length_scale, above=0)
-    checks.choice("ground", ground, GROUNDS)
-    listed = [law.listed() if isinstance(law, Laws) else (law,) for law in laws]
-    vectors = np.array([np.concatenate([quantile_vector(law, ground) for law in several]) for several in listed])
-    return Matern(scale, nu=2.5)(vectors)
 
 
 @cache
@@ -439,7 +288,7 @@ def sinkhorn_matern() -> Any:
 def check_positive_definite(K: np.ndarray) -> None:
     """Refuse a kernel matrix with a negative eigenvalue."""
     smallest = float(eigvalsh(K, subset_by_index=(0, 0))[0])
-    if smallest < _ROUNDING:
+    if smallest < ROUNDING:
         raise InvalidInput(
             f"the kernel on the Sinkhorn divergence is not positive definite: an eigenvalue is {smallest:.2g}; use "
             "distance='wasserstein', or change the regularisation"
@@ -468,7 +317,7 @@ def _sinkhorn_cost(first: bytes, second: bytes, regularisation: float) -> float:
     import ot
 
     total = 0.0
-    pairs = (np.frombuffer(each).reshape(-1, _SINKHORN_POINTS) for each in (first, second))
+    pairs = (np.frombuffer(each).reshape(-1, SINKHORN_POINTS) for each in (first, second))
     for x, y in zip(*pairs, strict=True):
         M = (x[:, np.newaxis] - y) ** 2
         # exp(-700) is the smallest number with all its digits; the logarithmic iteration is ten times slower.
@@ -486,6 +335,15 @@ def expected_improvement(mean: object, standard_deviation: object, best: float) 
         Of Y; the standard deviation is at least 0.
     best : float
         The value to be undercut.
+
+    Returns
+    -------
+    array of float, at least 0
+
+    Raises
+    ------
+    InvalidInput
+        If a standard deviation is negative.
 
     Notes
     -----
@@ -513,39 +371,6 @@ def expected_improvement(mean: object, standard_deviation: object, best: float) 
 
 
 @dataclass(frozen=True)
-class OptimiserOptions:
-    """How laws are searched.
-
-    Parameters
-    ----------
-    initial : int, default 8
-        Evaluations before the surrogate is used: a Latin hypercube in the logarithms of the parameters.
-    candidates : int, default 500
-        Random points at which the expected improvement is looked at, before the local search from the best of them.
-    ground : {"log", "linear"}
-        What the distance between laws is measured on; see `law_distance`. On logarithms the surrogate varies as much
-        between means of 5 and 10 ms as between 50 and 100 ms.
-    distance : {"wasserstein", "sinkhorn"}
-        The Sinkhorn divergence is slow and its kernel may be refused; it is there for comparison.
-    regularisation : float, > 0
-        Of the Sinkhorn divergence, in units of the squared spread of a law over the search space.
-    """
-
-    initial: int = 8
-    candidates: int = 500
-    ground: str = "log"
-    distance: str = "wasserstein"
-    regularisation: float = 0.05
-
-    def __post_init__(self) -> None:
-        for name in ("initial", "candidates"):
-            object.__setattr__(self, name, checks.count(name, getattr(self, name), minimum=2))
-        checks.choice("ground", self.ground, GROUNDS)
-        checks.choice("distance", self.distance, DISTANCES)
-        checks.real("regularisation", self.regularisation, above=0)
-
-
-@dataclass(frozen=True)
 class Trial:
     """Laws that were evaluated, their value, and what else was noted of them."""
 
@@ -562,26 +387,34 @@ class TimescaleOptimiser:
     space : SearchSpace
     rng : numpy.random.Generator
         One number is drawn from it, from which everything else follows.
-    options : OptimiserOptions, optional
+    initial : int, at least 2
+        Evaluations before the surrogate is used: a Latin hypercube in the logarithms of the parameters.
+    distance : {"wasserstein", "sliced", "sinkhorn"}
+        Between laws, all on logarithms of the values and in units of the spread of each law over the space.
+        "wasserstein": W2 of each law, ``W2^2 = sum_k W2_k^2`` of several. "sliced": the sliced W2 of their joint law,
+        32 directions. "sinkhorn": the Sinkhorn divergence of each, summed, which is slow and whose kernel may be
+        refused; it is there for comparison.
+    regularisation : float, > 0
+        Of the Sinkhorn divergence, in units of the squared spread of a law over the search space.
 
-    Attributes
-    ----------
-    space, options
-        As given.
-    seed : int
-        The number drawn.
+    Raises
+    ------
+    InvalidInput
+        If a value is out of range.
 
     Notes
     -----
-    The surrogate is a Gaussian process (scikit-optimize) with a Matern-5/2 kernel on W2, through vectors of quantiles,
-    and white noise. Several laws enter with their joint distance: ``W2^2 = sum_k W2_k^2/s_k^2``, s_k the spread of law
-    k over the search space. What is asked next depends on the seed and what was told, so that `to_dict` is the whole
-    state; asking twice gives the same laws.
+    The surrogate is a Gaussian process (scikit-optimize) with white noise and a Matern-5/2 kernel
+    ``(1 + r + r^2/3) exp(-r)``, ``r = sqrt(5) W/length_scale``. W2 is a Euclidean distance of quantile functions in one
+    dimension, and so is sliced W2, on which every Matern kernel is positive definite (Bachoc et al. 2018,
+    doi:10.1109/TIT.2017.2762322); on W1, on W2 in two dimensions and on the Sinkhorn divergence it is not. What is
+    asked next depends on the seed and what was told; asking twice gives the same laws.
 
     Examples
     --------
-    >>> space = SearchSpace(LawBounds(shape=(3, 3), mean=(0.005, 0.08)))
-    >>> optimiser = TimescaleOptimiser(space, rng=np.random.default_rng(0), options=OptimiserOptions(initial=4))
+    >>> from lnpbrian.pruning.laws import GammaLaw
+    >>> space = SearchSpace(Laws(GammaLaw(3, 0.005)), Laws(GammaLaw(3, 0.08)))
+    >>> optimiser = TimescaleOptimiser(space, rng=np.random.default_rng(0), initial=4)
     >>> for _ in range(10):
     ...     laws = optimiser.ask()
     ...     optimiser.tell(laws, np.log(laws.time_constants[0].mean / 0.02) ** 2)
@@ -590,24 +423,33 @@ class TimescaleOptimiser:
     """
 
     def __init__(
-        self, space: SearchSpace, *, rng: np.random.Generator, options: OptimiserOptions | None = None
+        self,
+        space: SearchSpace,
+        *,
+        rng: np.random.Generator,
+        initial: int = 8,
+        distance: str = "wasserstein",
+        regularisation: float = 0.05,
     ) -> None:
-        if not isinstance(space, SearchSpace):
-            raise InvalidInput(f"space must be a SearchSpace, got {type(space).__name__}")
-        self._begin(space, OptimiserOptions() if options is None else options, int(rng.integers(1 << 48)), [])
-
-    def _begin(self, space: SearchSpace, options: OptimiserOptions, seed: int, trials: list[Trial]) -> None:
+        checks.instance("space", space, SearchSpace, "make one with SearchSpace.around(laws)")
         self.space = space
-        self.options = options
-        self.seed = seed
-        self._trials = trials
-        draw = np.random.default_rng([seed, 0])
-        self._design = _latin_hypercube(options.initial, space.dimension, draw)
+        self.initial = checks.count("initial", initial, minimum=2)
+        self.distance = checks.choice("distance", distance, DISTANCES)
+        self.regularisation = checks.real("regularisation", regularisation, above=0)
+        self._families = [law.family for law in space.low.listed()]
+        self._seed = int(rng.integers(1 << 48))
+        self._trials: list[Trial] = []
+        draw = np.random.default_rng([self._seed, 0])
+        self._design = _latin_hypercube(self.initial, space.dimension, draw)
         # Over the space, the mean square distance of a law from the mean of all: one number per law.
-        sample = self._vectors(space._parameters(_latin_hypercube(64, space.dimension, draw)))
+        sample = self._vectors(space.parameters(_latin_hypercube(64, space.dimension, draw)))
         spread = np.sqrt(np.sum(sample.var(axis=0), axis=1))
         # A fixed law stays as it is.
         self._spread = np.where(spread > 1e-12, spread, 1.0)[:, np.newaxis]
+        # Of the joint law of independent values: quantiles of a sample of it, and directions to look at it from.
+        self._sample = _latin_hypercube(SLICED_POINTS, len(self._families), draw)
+        directions = draw.standard_normal((len(self._families), SLICES))
+        self._directions = directions / np.linalg.norm(directions, axis=0)
 
     def __repr__(self) -> str:
         told = f"best {self.best.value:.4g} of {len(self._trials)}" if self._trials else "nothing told"
@@ -626,20 +468,9 @@ class TimescaleOptimiser:
         return min(self._trials, key=lambda trial: trial.value)
 
     def tell(self, laws: Laws, value: float, *, notes: Mapping[str, float] | None = None) -> None:
-        """Take note of the value of laws, inside the search space or not.
-
-        Parameters
-        ----------
-        laws : Laws
-        value : float
-            Finite.
-        notes : mapping of str to float, optional
-            Kept with the trial.
-        """
+        """Take note of the finite value of laws, inside the search space or not; the notes are kept with the trial."""
         self.space.check(laws)
-        number = checks.real("value", value)
-        kept = {str(name): checks.real(f"note {name}", note) for name, note in (notes or {}).items()}
-        self._trials.append(Trial(laws, number, kept))
+        self._trials.append(Trial(laws, checks.real("value", value), dict(notes or {})))
 
     def ask(self) -> Laws:
         """Return the laws to be evaluated next.
@@ -650,46 +481,55 @@ class TimescaleOptimiser:
             If the kernel on the Sinkhorn divergence is not positive definite.
         """
         told = len(self._trials)
-        if told < self.options.initial:
+        if told < self.initial:
             return self.space.laws(self._design[told])
-        rng = np.random.default_rng([self.seed, told])
+        rng = np.random.default_rng([self._seed, told])
         surrogate = self._surrogate(int(rng.integers(1 << 31)))
         incumbent = float(self._predict(surrogate, self._told())[0].min())
 
         def improvement(points: np.ndarray) -> np.ndarray:
-            mean, deviation = self._predict(surrogate, self.space._parameters(points))
+            mean, deviation = self._predict(surrogate, self.space.parameters(points))
             return expected_improvement(mean, deviation, incumbent)
 
         known = [self.space.point(trial.laws) for trial in sorted(self._trials, key=lambda t: t.value)[:4]]
-        return self.space.laws(_maximise(improvement, self.space.dimension, self.options.candidates, known, rng))
+        return self.space.laws(_maximise(improvement, self.space.dimension, known, rng))
 
     def _told(self) -> np.ndarray:
-        return np.array([[(law.shape, law.mean) for law in trial.laws.listed()] for trial in self._trials])
+        return np.array([trial.laws.parameters for trial in self._trials])
 
     def _vectors(self, parameters: np.ndarray) -> np.ndarray:
-        """One vector per point and law, whose Euclidean distance is W2 (or on which Sinkhorn's algorithm works)."""
-        families = [bounds.family for bounds in self.space._listed()]
-        if self.options.distance == "wasserstein":
-            each = [quantile_vectors(f, parameters[:, k], self.options.ground) for k, f in enumerate(families)]
-        else:
-            u = (np.arange(_SINKHORN_POINTS) + 0.5) / _SINKHORN_POINTS
-            each = [quantiles_at(f, parameters[:, k], self.options.ground, (u, 1 - u)) for k, f in enumerate(families)]
+        """One vector per point and law, whose Euclidean distance is W2: (points, laws, nodes)."""
+        return np.stack([quantile_vectors(f, parameters[:, k]) for k, f in enumerate(self._families)], axis=1)
+
+    def _log_quantiles(self, parameters: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """Logarithms of the quantiles u (n, laws) in units of the spread: (points, laws, n)."""
+        each = [
+            log_quantiles(f, parameters[:, k], (u[:, k], 1 - u[:, k])) / self._spread[k]
+            for k, f in enumerate(self._families)
+        ]
         return np.stack(each, axis=1)
 
     def _features(self, parameters: np.ndarray) -> np.ndarray:
-        scale = self._spread
-        if self.options.distance == "sinkhorn":
-            # Equal weights: the spread of all points together is that of the law times the root of their number.
-            scale = scale / np.sqrt(_SINKHORN_POINTS)
-        return (self._vectors(parameters) / scale).reshape(len(parameters), -1)
+        """One vector per point, whose Euclidean distance is that of the laws, or which Sinkhorn's algorithm takes."""
+        if self.distance == "wasserstein":
+            found = self._vectors(parameters) / self._spread
+        elif self.distance == "sliced":
+            sample = self._log_quantiles(parameters, self._sample)
+            # In one dimension W2 of two samples is the distance of the sorted ones.
+            slices = np.sort(np.einsum("pkn,ks->psn", sample, self._directions), axis=2)
+            found = slices / np.sqrt(SLICED_POINTS * SLICES)
+        else:
+            u = (np.arange(SINKHORN_POINTS) + 0.5) / SINKHORN_POINTS
+            found = self._log_quantiles(parameters, np.tile(u[:, np.newaxis], len(self._families)))
+        return found.reshape(len(parameters), -1)
 
     def _surrogate(self, seed: int) -> Any:
         from skopt.learning import GaussianProcessRegressor
         from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-        sinkhorn = self.options.distance == "sinkhorn"
+        sinkhorn = self.distance == "sinkhorn"
         if sinkhorn:
-            kernel = sinkhorn_matern()(1.0, (0.05, 20.0), regularisation=self.options.regularisation)
+            kernel = sinkhorn_matern()(1.0, (0.05, 20.0), regularisation=self.regularisation)
         else:
             kernel = Matern(1.0, (0.05, 20.0), nu=2.5)
         regressor = GaussianProcessRegressor(
@@ -714,41 +554,6 @@ class TimescaleOptimiser:
             warnings.simplefilter("ignore")
             return surrogate.predict(self._features(parameters), return_std=True)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the whole state as JSON types."""
-        return {
-            "space": self.space.to_dict(),
-            "options": asdict(self.options),
-            "seed": self.seed,
-            "trials": [
-                {"laws": trial.laws.to_dict(), "value": trial.value, "notes": dict(trial.notes)}
-                for trial in self._trials
-            ],
-        }
-
-    @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """Return the optimiser that `to_dict` wrote; it asks what that one would have asked.
-
-        Raises
-        ------
-        InvalidInput
-            If a part is missing.
-        """
-        missing = {"space", "options", "seed", "trials"} - set(saved)
-        if missing:
-            raise InvalidInput(f"the state of an optimiser lacks {', '.join(sorted(missing))}")
-        self = cls.__new__(cls)
-        self._begin(
-            SearchSpace.from_dict(saved["space"]),
-            OptimiserOptions(**saved["options"]),
-            checks.count("seed", saved["seed"], minimum=0),
-            [],
-        )
-        for trial in saved["trials"]:
-            self.tell(Laws.from_dict(trial["laws"]), trial["value"], notes=trial["notes"])
-        return self
-
 
 def _latin_hypercube(n: int, dimension: int, rng: np.random.Generator) -> np.ndarray:
     cells = rng.permuted(np.tile(np.arange(n), (dimension, 1)), axis=1).T
@@ -758,14 +563,13 @@ def _latin_hypercube(n: int, dimension: int, rng: np.random.Generator) -> np.nda
 def _maximise(
     function: Callable[[np.ndarray], np.ndarray],
     dimension: int,
-    candidates: int,
     known: Sequence[np.ndarray],
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Return where in the unit cube a function is largest: random points, then steps of falling size from the best."""
-    near = np.repeat(np.array(known), max(1, candidates // (4 * len(known))), axis=0)
+    near = np.repeat(np.array(known), max(1, CANDIDATES // (4 * len(known))), axis=0)
     near = np.clip(near + 0.1 * rng.standard_normal(near.shape), 0, 1)
-    points = np.concatenate([rng.random((candidates, dimension)), near])
+    points = np.concatenate([rng.random((CANDIDATES, dimension)), near])
     values = function(points)
     best = np.argsort(-values, kind="stable")[:3]
     points, values = points[best], values[best]
@@ -801,7 +605,6 @@ class TuningResult:
     history : tuple of Trial
         Every evaluation, the network as it was first; `notes` hold the terms of the objective, the largest exponent
         (1/s) and the rate (Hz).
-    options : ObjectiveOptions
     status : str
         What to know about the result.
     """
@@ -811,7 +614,6 @@ class TuningResult:
     value: float
     initial_value: float
     history: tuple[Trial, ...] = field(repr=False)
-    options: ObjectiveOptions
     status: str
 
 
@@ -825,9 +627,11 @@ def tune_time_constants(
     rng: np.random.Generator,
     laws: Laws | None = None,
     also: Sequence[Laws] = (),
-    objective: ObjectiveOptions | None = None,
-    options: OptimiserOptions | None = None,
-    optimiser: TimescaleOptimiser | None = None,
+    positive_weight: float = 1.0,
+    rate_weight: float = 1.0,
+    initial: int = 8,
+    distance: str = "wasserstein",
+    regularisation: float = 0.05,
     report: Callable[[float], None] | None = None,
 ) -> TuningResult:
     """Tune the laws of the time constants until the Lyapunov spectrum of a network is close to a target (step IV).
@@ -851,13 +655,12 @@ def tune_time_constants(
         Present laws, of the same kinds as the space; by default `fit_laws`.
     also : sequence of Laws
         Evaluated next after the present ones, before the search begins.
-    objective : ObjectiveOptions, optional
-    options : OptimiserOptions, optional
-    optimiser : TimescaleOptimiser, optional
-        Search to be gone on with, its first trial made here; `space`, `options` and `rng` are not used then. What it
-        was told counts among the evaluations.
+    positive_weight, rate_weight
+        See `spectrum_objective`.
+    initial, distance, regularisation
+        See `TimescaleOptimiser`.
     report : callable, optional
-        Called with the completed fraction after each evaluation; ``optimiser.to_dict()`` is up to date then.
+        Called with the completed fraction after each evaluation.
 
     Returns
     -------
@@ -866,11 +669,13 @@ def tune_time_constants(
     Raises
     ------
     InvalidInput
-        If the laws do not fit the network or the space. What `measure` raises is passed on.
+        If the laws do not fit the network or the space, or a number is out of range. What `measure` raises is passed
+        on.
 
     Notes
     -----
-    The value of the best of many evaluations is biased low if `measure` is noisy: measure the result again.
+    Step IV of Chakraborty et al. (2024), arXiv 2403.03409. The value of the best of many evaluations is biased low if
+    `measure` is noisy: measure the result again.
 
     Examples
     --------
@@ -878,37 +683,32 @@ def tune_time_constants(
 
     >>> from brian2 import ms
     >>> from lnpbrian.models import uncoupled
+    >>> from lnpbrian.pruning.laws import GammaLaw
     >>> result = tune_time_constants(
     ...     uncoupled([10, 20, 30] * ms), measure=lambda spec: (-1 / spec.time_constants, 0.0),
     ...     target=Measurement(-1 / np.array([0.015, 0.03, 0.045]), 0.0), evaluations=16,
-    ...     space=SearchSpace(LawBounds(shape=(5.4, 5.4), mean=(0.01, 0.1))), rng=np.random.default_rng(0))
+    ...     space=SearchSpace(Laws(GammaLaw(5.4, 0.01)), Laws(GammaLaw(5.4, 0.1))), rng=np.random.default_rng(0))
     >>> result.value < 0.02 < result.initial_value
     True
     """
     count = checks.count("evaluations", evaluations)
-    chosen = ObjectiveOptions() if objective is None else objective
     goal = Measurement(*target)
-    search = TimescaleOptimiser(space, rng=rng, options=options) if optimiser is None else optimiser
-    if search.history:
-        present = search.history[0].laws
-    else:
-        present = fit_laws(spec) if laws is None else laws
-    search.space.check(present)
-
+    search = TimescaleOptimiser(space, rng=rng, initial=initial, distance=distance, regularisation=regularisation)
+    present = fit_laws(spec) if laws is None else laws
     given = [present, *also]
-    for candidate in also:
-        search.space.check(candidate)
+    for candidate in given:
+        space.check(candidate)
 
     while len(search.history) < count:
         made = len(search.history)
         wanted = given[made] if made < len(given) else search.ask()
         found = Measurement(*measure(with_laws(spec, wanted, before=present)))
-        terms = spectrum_objective(found, goal, options=chosen)
+        terms = spectrum_objective(found, goal, positive_weight=positive_weight, rate_weight=rate_weight)
         notes = {f.name: getattr(terms, f.name) for f in fields(terms) if f.name != "value"}
         notes |= {"largest_exponent": float(np.max(found.exponents)), "rate": float(found.rate)}
         search.tell(wanted, terms.value, notes=notes)
         if report is not None:
-            report(min(1.0, len(search.history) / count))
+            report(len(search.history) / count)
 
     best, first = search.best, search.history[0]
     return TuningResult(
@@ -917,7 +717,6 @@ def tune_time_constants(
         value=best.value,
         initial_value=first.value,
         history=search.history,
-        options=chosen,
         status=_status(search),
     )
 

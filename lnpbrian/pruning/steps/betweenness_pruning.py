@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from lnpbrian.network.betweenness import CENTRALITIES, lowest_neurons, removal_centrality, total_degree
+from lnpbrian.checks import InvalidInput
 from lnpbrian.options import Options, option, options
+from lnpbrian.pruning.neurons import CENTRALITIES, lowest_neurons, removal_centrality, total_degree
 from lnpbrian.pruning.noise import EXCITABILITIES
 from lnpbrian.pruning.steps.base import Iteration, Step
 
@@ -38,6 +39,14 @@ class BetweennessPruning(Options, Step):
         flag="centrality",
     )
     minimum_neurons: int = option(default=10, help="Pruning never leaves fewer.", flag="minimum-neurons")
+    weighted: bool = option(
+        default=False, help="Whether a synapse has the length 1/|w|, which takes minutes from 1000 neurons on."
+    )
+    threshold: float | None = option(
+        default=None,
+        help="Remove all neurons of a centrality below it, instead of as many as the schedule says.",
+        at_least=0,
+    )
     excitability: str = option(
         default="auto",
         help="Whether the bias makes up for the mean input that neurons lose.",
@@ -47,6 +56,11 @@ class BetweennessPruning(Options, Step):
 
     name: ClassVar[str] = "II"
     removes_neurons: ClassVar[bool] = True
+
+    def check_together(self) -> None:
+        """Refuse lengths of paths where none are looked at."""
+        if self.weighted and self.centrality == "degree":
+            raise InvalidInput("weighted=True needs centrality='auto' or 'exact'; degrees know no weights")
 
     def check(self, network: Prunable) -> None:
         """Refuse a bias that cannot make up for anything."""
@@ -60,18 +74,19 @@ class BetweennessPruning(Options, Step):
         """Silence neurons until ``now.neurons`` are alive."""
         live = network.live
         alive, pre, post = network.graph()
-        surplus = live.n_alive - now.neurons
-        if surplus <= 0:
+        surplus = live.n_alive - now.neurons if self.threshold is None else None
+        if surplus is not None and surplus <= 0:
             return "no neuron to remove"
-        found = removal_centrality(pre, post, alive.size, method=self.centrality)
+        weights = live.weights() if self.weighted else None
+        found = removal_centrality(pre, post, alive.size, method=self.centrality, weights=weights)
         protected = np.flatnonzero(live.is_protected[alive])
         lowest = lowest_neurons(
             found.values,
             total_degree(pre, post, alive.size),
             count=surplus,
+            threshold=self.threshold,
             minimum=self.minimum_neurons + alive.size - live.n_alive,
             protect=protected,
-            protect_at_least=protected.size,
         )
         with network.same_input(now.observed.rates, self.excitability):
             network.silence(alive[lowest])

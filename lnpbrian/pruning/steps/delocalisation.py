@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Delocalisation"]
 
 EDGE_RULES = ("variance", "random")
+EXCLUDED = ("pruned", "original")
 
 
 @options
@@ -44,6 +45,12 @@ class Delocalisation(Options, Step):
     edges_per_neuron: float | None = option(
         default=4.0, help="Largest number of new edges at one neuron in multiples of the mean number.", at_least=2
     )
+    exclude: str = option(
+        default="pruned",
+        help="Edges that new ones may not be: those that are there, or also those that there were at first (the paper's).",
+        choices=EXCLUDED,
+        flag="exclude",
+    )
     excitability: str = option(
         default="auto",
         help="Whether the bias makes up for the mean input that neurons gain.",
@@ -68,12 +75,19 @@ class Delocalisation(Options, Step):
         if count == 0:
             return "no edge to add"
         rng = now.rng("edges")
+        how: dict[str, Any] = {"count": count, "fewer": True}
+        if self.exclude == "original":
+            number = np.full(network.live.n_neurons, -1)
+            number[alive] = np.arange(alive.size)
+            old_pre, old_post = (number[ends] for ends in network.original_edges)
+            both = (old_pre >= 0) & (old_post >= 0)
+            how["exclude"] = (old_pre[both], old_post[both])
         if self.rule == "random":
-            new_pre, new_post = random_edges(pre, post, alive.size, count=count, rng=rng, fewer=True)
+            new_pre, new_post = random_edges(pre, post, alive.size, rng=rng, **how)
         else:
             limit = self.edges_per_neuron
             at_most = None if limit is None else int(np.ceil(limit * 2 * count / alive.size))
-            new_pre, new_post = delocalising_edges(pre, post, alive.size, count=count, at_most=at_most, fewer=True)
+            new_pre, new_post = delocalising_edges(pre, post, alive.size, at_most=at_most, **how)
         with network.same_input(now.observed.rates, self.excitability):
             added = network.add_synapses(alive[new_pre], alive[new_post], rng)
         return f"{added} edges added" + ("" if added == count else f", {count} were wanted")

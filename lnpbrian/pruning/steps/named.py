@@ -75,7 +75,7 @@ def paper_steps() -> tuple[NoisePruning, BetweennessPruning, Delocalisation, Tim
     """Return the four steps in the reading closest to Chakraborty et al. (2024), arXiv 2403.03409.
 
     Signed harmonic means, weights rescaled by 1/p, exact covariance and betweenness, new edges without a bound per
-    neuron, biases as they are.
+    neuron and none that was there at first, biases as they are.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def paper_steps() -> tuple[NoisePruning, BetweennessPruning, Delocalisation, Tim
     return (
         NoisePruning(**vars(NoisePruning.paper())),
         BetweennessPruning(centrality="exact", excitability="keep"),
-        Delocalisation(edges_per_neuron=None, excitability="keep"),
+        Delocalisation(edges_per_neuron=None, exclude="original", excitability="keep"),
         TimescaleTuning(),
     )
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from lnpbrian.options import options
+from lnpbrian.checks import InvalidInput
+from lnpbrian.options import option, options
 from lnpbrian.pruning.noise import NoisePruneOptions, noise_prune
 from lnpbrian.pruning.steps.base import Iteration, Step
 
@@ -31,8 +32,21 @@ class NoisePruning(NoisePruneOptions, Step):
     'I'
     """
 
+    rho: float | None = option(
+        default=None, help="Keep with probability min(1, rho score) instead of as many as are to be left.", at_least=0
+    )
+    epsilon: float | None = option(
+        default=None, help="Spectral accuracy that decides how many are kept, instead of a number.", above=0
+    )
+
     name: ClassVar[str] = "I"
     removes_synapses: ClassVar[bool] = True
+
+    def check_together(self) -> None:
+        """Refuse two numbers of synapses."""
+        super().check_together()
+        if self.rho is not None and self.epsilon is not None:
+            raise InvalidInput("rho and epsilon both say how many synapses are kept; use one of them")
 
     def check(self, network: Prunable) -> None:
         """Refuse what the weights of the network do not allow."""
@@ -58,7 +72,9 @@ class NoisePruning(NoisePruneOptions, Step):
             time_constants=live.forgetting_times(exponents, seen.each.resolution)[alive],
             resolution=seen.each.resolution,
             rng=now.rng("synapses"),
-            count=min(now.synapses, pre.size),
+            count=min(now.synapses, pre.size) if self.rho is self.epsilon is None else None,
+            rho=self.rho,
+            epsilon=self.epsilon,
             rates=seen.rates[alive],
             groups=None if network.clusters is None else network.clusters[alive],
             # What a step takes from the mean input is made up for in the same way by all of them.

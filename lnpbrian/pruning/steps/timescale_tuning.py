@@ -13,13 +13,13 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.options import Options, option, options
-from lnpbrian.pruning.laws import Laws, fit_laws
+from lnpbrian.pruning.laws import PLASTICITY_LIMITS, Laws, fit_laws
 from lnpbrian.pruning.schedule import SETTLE
 from lnpbrian.pruning.steps.base import Iteration, Step
+from lnpbrian.pruning.timescales import DISTANCES, Measurement, SearchSpace, tune_time_constants
 
 if TYPE_CHECKING:
     from lnpbrian.pruning.prunable import Prunable
-    from lnpbrian.pruning.timescales import Measurement
 
 __all__ = ["TimescaleTuning"]
 
@@ -62,6 +62,21 @@ class TimescaleTuning(Options, Step):
         at_least=1,
     )
     shape: float = option(default=1.5, help="The same for the shapes of the laws. With 1 they stay.", at_least=1)
+    positive_weight: float = option(
+        default=1.0, help="Weight of a positive largest exponent in the objective.", at_least=0
+    )
+    rate_weight: float = option(default=1.0, help="Weight of the drift of the rate in the objective.", at_least=0)
+    initial: int = option(default=8, help="Evaluations before the surrogate is used.", minimum=2)
+    distance: str = option(
+        default="wasserstein",
+        help="Between laws, for the surrogate: of each law by itself, sliced, or Sinkhorn's of all together.",
+        choices=DISTANCES,
+        flag="distance",
+    )
+    regularisation: float = option(default=0.05, help="Of Sinkhorn's distance.", above=0)
+    stdp: tuple[str, ...] = option(
+        default=(), help="Constants of plasticity whose laws are tuned too: tau_plus, tau_minus, eta_plus, eta_minus."
+    )
     reference: NetworkSpec | None = option(
         default=None,
         help="The network that was unpruned, if the model has been pruned before; by default the model as it comes.",
@@ -76,6 +91,8 @@ class TimescaleTuning(Options, Step):
             raise InvalidInput("mean and shape are both 1, so that there is nothing to search; leave out step IV")
         if self.reference is not None:
             checks.instance("reference", self.reference, NetworkSpec, "use the spec that the model had")
+        for name in self.stdp:
+            checks.choice("stdp", name, PLASTICITY_LIMITS)
 
     def check(self, network: Prunable) -> None:
         """Refuse what has no laws, or no spectrum that is known."""
@@ -91,6 +108,8 @@ class TimescaleTuning(Options, Step):
             fit_laws(start)
         except InvalidInput:
             raise InvalidInput("step IV needs time constants that differ within each cluster; leave it out") from None
+        if self.stdp:
+            fit_laws(now, stdp=self.stdp)
 
     def is_due(self, number: int, iterations: int) -> bool:
         """Now and then, and in the end."""
@@ -98,11 +117,11 @@ class TimescaleTuning(Options, Step):
 
     def __call__(self, network: Prunable, now: Iteration) -> str:
         """Search, and give the neurons the best time constants."""
-        # The surrogate's libraries take a second to load.
-        from lnpbrian.pruning.timescales import SearchSpace, tune_time_constants
-
         start, found = self._unpruned(network), now.memory.get("laws")
+        # Plasticity has constants for the synapses that there are, and keeps those.
         before = fit_laws(start)
+        if self.stdp:
+            before = replace(fit_laws(network.spec, stdp=self.stdp), time_constants=before.time_constants)
 
         def measure(spec: NetworkSpec) -> Measurement:
             return self.measure(spec, network, now)
@@ -117,16 +136,21 @@ class TimescaleTuning(Options, Step):
             rng=now.rng("tuning"),
             laws=before,
             also=() if found is None else (Laws.from_dict(found),),
+            positive_weight=self.positive_weight,
+            rate_weight=self.rate_weight,
+            initial=self.initial,
+            distance=self.distance,
+            regularisation=self.regularisation,
             report=now.report,
         )
         now.memory["laws"] = result.laws.to_dict()
         network.set_time_constants(result.spec.time_constants)
+        if self.stdp:
+            network.set_plasticity(result.spec)
         return result.status
 
     def measure(self, spec: NetworkSpec, network: Prunable, now: Iteration) -> Measurement:
         """Return the leading exponents of a network, as large a part of its spectrum as of the unpruned one's."""
-        from lnpbrian.pruning.timescales import Measurement
-
         part = min(1.0, self.exponents / self._unpruned(network).compacted().n_neurons)
         per_neuron = 1 if spec.has_delta_synapses else 2
         wanted = max(2, int(np.ceil(part * spec.n_alive)))
@@ -150,8 +174,6 @@ class TimescaleTuning(Options, Step):
 
     def _target(self, network: Prunable, now: Iteration) -> Measurement:
         """Return what is aimed at, which is measured once."""
-        from lnpbrian.pruning.timescales import Measurement
-
         if "target" not in now.memory:
             exponents, *rest = self.measure(self._unpruned(network), network, now)
             now.memory["target"] = [exponents.tolist(), *rest]

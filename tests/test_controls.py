@@ -1,4 +1,4 @@
-"""Baselines: exact sizes, order of removal by hand, the mean input that a bias makes up for, series with known laws."""
+"""Other ways to a small network: exact sizes, order of removal by hand, the mean input that a bias makes up for."""
 
 from dataclasses import fields, replace
 
@@ -9,21 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.metrics import nrmse, nrmse_trace, valid_prediction_time
-from lnpbrian.learning.series import lorenz63
-from lnpbrian.learning.tasks import ForecastTask, long_protocol
 from lnpbrian.models import HRSNN
 from lnpbrian.models import uncoupled as neurons_with
 from lnpbrian.models.drawing import LIFParameters
 from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.simulate import observe
+from lnpbrian.network.spec import mean_input
 from lnpbrian.pruning.controls import (
     activity_pruning,
-    autoregression,
     iterative_magnitude_pruning,
     magnitude_pruning,
-    next_generation_reservoir,
     random_network,
     silence,
     uncoupled,
@@ -220,7 +216,7 @@ def test_magnitude_pruning_in_steps_makes_up_for_input_in_every_step():
 # ------------------------------------------------------------------------------------------------------ lost input
 
 
-def mean_input(spec, rates):
+def total_input(spec, rates):
     """Return bias and mean current (or drift to the potential) of every neuron, synapse by synapse."""
     delta = spec.synaptic_time_constant == 0
     total = spec.bias.copy()
@@ -249,10 +245,23 @@ def test_biases_make_up_for_lost_input(tau_syn, method):
     np.testing.assert_array_equal(plain.bias, full.bias)
     alive = made_up.alive
     # Sums of some 20 terms of order one, in another order.
-    np.testing.assert_allclose(mean_input(made_up, RATES)[alive], mean_input(full, RATES)[alive], rtol=0, atol=1e-11)
+    np.testing.assert_allclose(total_input(made_up, RATES)[alive], total_input(full, RATES)[alive], rtol=0, atol=1e-11)
     assert np.abs(plain.bias - made_up.bias)[alive].max() > 0.01
     if method != "activity":  # there neurons have lost input before they went
         np.testing.assert_array_equal(made_up.bias[~alive], full.bias[~alive])
+
+
+def test_mean_input_by_hand():
+    # Neuron 1 loses 2 at 10 Hz and gains 1 at 4 Hz, neuron 0 nothing: (-20 + 4) * 5 ms.
+    change = mean_input([0, 2, 1], [1, 1, 0], [-2.0, 1.0, 0.0], rates=[10.0, 9.0, 4.0], gain=0.005)
+    np.testing.assert_allclose(change, [0, -0.08, 0], rtol=1e-15, atol=0)
+    # Of delta synapses each target has its own gain.
+    each = mean_input([0, 0], [0, 1], [1.0, 1.0], rates=[10.0, 0.0], gain=[0.01, 0.02])
+    np.testing.assert_allclose(each, [0.1, 0.2], rtol=1e-15)
+    with pytest.raises(InvalidInput, match="gain must be a time above 0"):
+        mean_input([0], [1], [1.0], rates=[1.0, 1.0], gain=-1.0)
+    with pytest.raises(InvalidInput, match="rates must be at least 0 Hz, got -1"):
+        mean_input([0], [1], [1.0], rates=[1.0, -1.0], gain=1.0)
 
 
 # --------------------------------------------------------------------------------------------------- by activity
@@ -384,99 +393,3 @@ def test_activity_pruning_refuses_what_it_cannot_use(options, message):
     usual = {"activity": lambda spec: RATES, "retrain": untrained}
     with pytest.raises(InvalidInput, match=rf"^{message}[^\n]+$"):
         activity_pruning(FULL, **{**usual, **options})
-
-
-# ------------------------------------------------------------------------------------------------ without a network
-
-
-def task_of(z, *, train, warm_up=5, **more):
-    zero, one = np.zeros(z.shape[2]), np.ones(z.shape[2])
-    return ForecastTask("test", z, train, warm_up, zero, one, one, **more)
-
-
-@pytest.fixture(scope="module")
-def reference_windows():
-    # Ten windows of 500 + 100 samples at 1000, 2500, ... of the series from (12, 2, 9), z-scored as a whole.
-    series = lorenz63(20000, start=(12.0, 2.0, 9.0)).values
-    z = (series - series.mean(axis=0)) / series.std(axis=0)
-    return task_of(np.stack([z[s : s + 600] for s in range(1000, 16000, 1500)]), train=500, warm_up=50)
-
-
-@pytest.mark.parametrize(
-    ("lags", "vpt", "error"),
-    # Computed independently on these windows: VPT 1.9 and 15.4, mean NRMSE 1.22 and 0.81.
-    [(1, 1.9, 1.22), (10, 15.4, 0.81)],
-)
-def test_linear_laws_reach_their_known_forecasts(reference_windows, lags, vpt, error):
-    task = reference_windows
-    prediction = autoregression(task, lags)
-    steps = valid_prediction_time(nrmse_trace(prediction, task.truth, task.sigma))
-    assert steps.mean() == pytest.approx(vpt, rel=0.1)
-    assert nrmse(prediction, task.truth, task.sigma).mean() == pytest.approx(error, rel=0.15)
-
-
-def test_a_quadratic_law_is_nearly_exact_on_a_quadratic_system(reference_windows):
-    # An independent one, which predicts values instead of increments, has VPT 71.0 and NRMSE 0.068 here.
-    task = reference_windows
-    assert nrmse(next_generation_reservoir(task), task.truth, task.sigma).mean() < 0.068
-
-
-def test_two_lags_continue_a_sine_and_one_does_not():
-    # x(n+1) = 2 cos(w) x(n) - x(n-1) exactly.
-    z = np.sin(0.3 * np.arange(160) + np.array([[0.0], [1.0]]))[..., np.newaxis]
-    task = task_of(z, train=120)
-    # A penalty of 1e-8 beside the least singular value of some 50 moves the law by 1e-9, and 40 steps add up.
-    np.testing.assert_allclose(autoregression(task, 2), task.truth, rtol=0, atol=1e-6)
-    assert np.abs(autoregression(task, 1) - task.truth).max() > 0.5
-
-
-def test_a_quadratic_law_continues_a_quadratic_map():
-    # Henon map: x' = 1 - 1.4 x^2 + y, y' = 0.3 x.
-    z = np.empty((2, 120, 2))
-    z[:, 0] = [[0.1, 0.1], [0.3, -0.1]]
-    for n in range(119):
-        x, y = z[:, n].T
-        z[:, n + 1] = np.stack([1 - 1.4 * x**2 + y, 0.3 * x], axis=1)
-    task = task_of(z, train=110)
-    # Errors of 1e-8 grow by exp(0.42) a step.
-    np.testing.assert_allclose(next_generation_reservoir(task, ridge=1e-10), task.truth, rtol=0, atol=1e-5)
-
-
-def test_one_law_for_all_windows_is_fitted_on_the_stretches(reference_windows):
-    windows = reference_windows.windows
-    # The first window's own law, once from its training part, and once from that part as the only stretch.
-    own = replace(reference_windows, windows=windows[:1])
-    shared = replace(reference_windows, windows=windows, fit=windows[:1, :500])
-    np.testing.assert_allclose(autoregression(shared, 3)[0], autoregression(own, 3)[0], rtol=0, atol=1e-9)
-    np.testing.assert_allclose(
-        autoregression(shared, 3)[4],
-        autoregression(replace(own, windows=windows[4:5], fit=windows[:1, :500]), 3)[0],
-        rtol=0,
-        atol=1e-9,
-    )
-
-
-def test_the_penalty_of_a_shared_law_is_chosen_in_closed_loop():
-    # With the least penalty the law is best one step ahead, and unstable when it is fed back.
-    task = long_protocol(lorenz63(20000, start=(12.0, 2.0, 9.0)), n_windows=5)
-    chosen, least = (
-        nrmse(next_generation_reservoir(task, ridge=ridge), task.truth, task.sigma).mean() for ridge in (None, 1e-9)
-    )
-    assert chosen < 0.05
-    assert least > 1
-
-
-def test_forecasts_that_run_away_stay_finite():
-    z = np.exp(0.3 * np.arange(40))[np.newaxis, :, np.newaxis] * 1e-3
-    prediction = autoregression(task_of(z, train=25), 1)
-    assert np.isfinite(prediction).all()
-    assert prediction.max() == 10
-
-
-def test_laws_that_cannot_be_fitted_are_refused(reference_windows):
-    with pytest.raises(InvalidInput, match=r"^52 lags need a warm-up of at least 51 samples, got 50[^\n]+$"):
-        autoregression(reference_windows, 52)
-    with pytest.raises(InvalidInput, match=r"^ridge must be[^\n]+$"):
-        next_generation_reservoir(reference_windows, ridge=0.0)
-    with pytest.raises(InvalidInput, match=r"^task must be a ForecastTask[^\n]+$"):
-        next_generation_reservoir(reference_windows.windows)

@@ -1,4 +1,4 @@
-"""Lyapunov matrix of the synapses and the linear network built on it (step I, first half).
+"""Lyapunov matrix of the synapses: the first part of step I.
 
 Synapses are given as three aligned arrays: synapse `e` goes from neuron ``pre[e]`` to neuron ``post[e]`` with weight
 ``weights[e]``, so that ``W[post[e], pre[e]] = weights[e]``. Every per-synapse result is in the same order.
@@ -7,7 +7,6 @@ Synapses are given as three aligned arrays: synapse `e` goes from neuron ``pre[e
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -15,19 +14,9 @@ from scipy import sparse
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 
-__all__ = [
-    "LinearNetwork",
-    "LyapunovEstimate",
-    "edge_strength",
-    "estimated_lyapunov_matrix",
-    "linear_network",
-    "lyapunov_matrix",
-    "spectral_abscissa",
-]
+__all__ = ["LyapunovEstimate", "estimated_lyapunov_matrix", "lyapunov_matrix"]
 
 NEIGHBOURS = ("both", "in", "out")
-STRENGTHS = ("lyapunov", "weight", "lyapunov*weight")
-DIAGONALS = ("row-dominant", "shift", "leak")
 
 # Up to this size N x N matrices are worked on as dense ones (0.4 GB of float32).
 DENSE_NEURONS = 10_000
@@ -38,10 +27,11 @@ AFFORDABLE_ENTRIES = 1e9
 # A traversed entry of a row costs about as much as 3000 multiply-adds of the two dense products (two cores, OpenBLAS:
 # 23 ns against 7 ps, half of each product being left out); only the speed depends on it.
 SPARSE_COST = 3000
+# Classes of neurons in an estimate, and synapses on which its error is measured.
+CLASSES = 64
+SAMPLES = 1000
 # A signed harmonic mean is singular when the sum of 1/lambda cancels to this fraction of the sum of 1/|lambda|.
 CANCELLED = 1e-9
-# Up to this size the spectral abscissa is read off all eigenvalues (a second); beyond, Arnoldi iteration comes first.
-ALL_EIGENVALUES = 600
 # Block of rows of a dense intermediate, in entries (32 MiB of float64).
 BLOCK = 1 << 22
 
@@ -139,27 +129,22 @@ def estimated_lyapunov_matrix(
     groups: object = None,
     neighbours: str = "both",
     signed: bool = False,
-    classes: int = 64,
-    samples: int = 1000,
 ) -> LyapunovEstimate:
     """Lyapunov matrix with the expected overlap of the two neighbourhoods of each synapse instead of the exact one.
 
-    For networks whose exact overlaps are out of reach: time S * classes, memory (N + 1) * classes beside the result.
+    For networks whose exact overlaps are out of reach: time 64 S, memory 64 (N + 1) beside the result, with 64 classes
+    of neurons. Half of them hold one neuron each, those of many neighbours and an exponent far from the mean, whose
+    part in the overlaps is then exact. The others are shared among the groups, at least one each: intervals of the
+    degree with equal sums of squared degrees, so that hubs are with few others.
 
     Parameters
     ----------
     pre, post, exponents, resolution, neighbours, signed
         As for `lyapunov_matrix`.
     rng : numpy.random.Generator
-        Draws the synapses on which the error is measured.
+        Draws the synapses, at most 1000, on which the error is measured.
     groups : array of int, shape (N,), optional
         Cluster of each neuron. Neurons of a cluster of equal degree should be alike in whom they are connected with.
-    classes : int, > 0
-        Number of classes of neurons. Half of them hold one neuron each, those of many neighbours and an exponent far
-        from the mean, whose part in the overlaps is then exact. The others are shared among the groups, at least one
-        each: intervals of the degree with equal sums of squared degrees, so that hubs are with few others.
-    samples : int, > 0
-        Number of synapses on which L is computed exactly.
 
     Returns
     -------
@@ -172,11 +157,12 @@ def estimated_lyapunov_matrix(
 
     Notes
     -----
-    If neuron i has a_ig neighbours in class g of n_g neurons, and j has a_jg, both drawn without regard to each other,
-    the expected number in common is a_ig a_jg / n_g (hypergeometric law). With X_ig the sum of x over the neighbours
-    of i in g and T_g that over all of g, the sum of x over the common ones is
-    (X_ig a_jg + a_ig X_jg) / n_g - T_g a_ig a_jg / n_g^2, its regression on both sums. The memberships of i and j
-    themselves are known and taken as they are. Exact where each neuron has all or none of a class as neighbours.
+    Equation (1) of Chakraborty et al. (2024), arXiv 2403.03409, estimated. If neuron i has a_ig neighbours in class g
+    of n_g neurons, and j has a_jg, both drawn without regard to each other, the expected number in common is a_ig a_jg
+    / n_g (hypergeometric law). With X_ig the sum of x over the neighbours of i in g and T_g that over all of g, the sum
+    of x over the common ones is (X_ig a_jg + a_ig X_jg) / n_g - T_g a_ig a_jg / n_g^2, its regression on both sums. The
+    memberships of i and j themselves are known and taken as they are. Exact where each neuron has all or none of a
+    class as neighbours.
 
     Examples
     --------
@@ -190,12 +176,11 @@ def estimated_lyapunov_matrix(
     pre, post, B, values = _neighbourhoods(pre, post, exponents, resolution, neighbours, signed)
     n = B.shape[0]
     checks.generator("rng", rng)
-    size = checks.count("samples", samples)
     group = np.zeros(n, dtype=int) if groups is None else checks.array("groups", groups, shape=(n,), dtype=int)
-    label = _classes(B, group, np.sum(values[1:], axis=0), checks.count("classes", classes))
+    label = _classes(B, group, np.sum(values[1:], axis=0), CLASSES)
     expected = _expected_shared(B, post, pre, values, label, mutual=neighbours == "both")
     found = _harmonic_means(pre, post, *_union_sums(B, post, pre, values, expected))
-    chosen = rng.choice(pre.size, size=min(size, pre.size), replace=False)
+    chosen = rng.choice(pre.size, size=min(SAMPLES, pre.size), replace=False)
     i, j = post[chosen], pre[chosen]
     exact = _harmonic_means(j, i, *_union_sums(B, i, j, values, _shared_sparse(B, i, j, values)))
     off = np.abs(found[chosen] / exact - 1)
@@ -387,193 +372,3 @@ def _common(a: np.ndarray, X: np.ndarray, b: np.ndarray, Y: np.ndarray, n: np.nd
 def entries(matrix: np.ndarray | sparse.csr_array, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """matrix[i, j] for aligned index arrays; what a sparse one does not hold is 0."""
     return np.asarray(matrix[i, j]).ravel()
-
-
-def edge_strength(weights: object, lyapunov: object = None, *, kind: str = "lyapunov") -> np.ndarray:
-    """Strength of each synapse in the linear network, before its sign.
-
-    Parameters
-    ----------
-    weights : array of float, shape (S,)
-        Synaptic weights.
-    lyapunov : array of float, shape (S,), 1/s
-        `lyapunov_matrix` of the synapses; may be left out for ``kind="weight"``.
-    kind : {"lyapunov", "weight", "lyapunov*weight"}
-        |L_ij| (Chakraborty et al. 2024), |W_ij| (Moore and Chaudhuri 2020, arXiv 2011.07334), or their product.
-
-    Returns
-    -------
-    array of float, shape (S,), at least 0
-
-    Raises
-    ------
-    InvalidInput
-        If `lyapunov` is needed and missing, or not aligned with `weights`.
-
-    Examples
-    --------
-    >>> edge_strength([0.5, -2.0], [10.0, -4.0])
-    array([10.,  4.])
-    >>> edge_strength([0.5, -2.0], [10.0, -4.0], kind="lyapunov*weight")
-    array([5., 8.])
-    """
-    w = np.abs(checks.array("weights", weights, shape=(None,)))
-    checks.choice("kind", kind, STRENGTHS)
-    if kind == "weight":
-        return w
-    if lyapunov is None:
-        raise InvalidInput(f"edge_strength of kind {kind!r} needs lyapunov; compute it with lyapunov_matrix")
-    L = np.abs(checks.array("lyapunov", lyapunov, shape=w.shape))
-    return L if kind == "lyapunov" else L * w
-
-
-@dataclass(frozen=True, eq=False)
-class LinearNetwork:
-    """dr/dt = A r + b + sigma xi with A = -D + S, all rates in 1/s.
-
-    Attributes
-    ----------
-    A : csr_array of float, shape (N, N), 1/s
-    D : array of float, shape (N,), 1/s
-        Decay of each neuron.
-    S : csr_array of float, shape (N, N), 1/s
-        Signed strengths, ``S[post, pre]``.
-    diagonal : str
-        How `D` was chosen.
-    abscissa : float, 1/s
-        Largest real part of an eigenvalue of A, or an upper bound of it where row dominance gives one.
-    """
-
-    A: sparse.csr_array = field(repr=False)
-    D: np.ndarray = field(repr=False)
-    S: sparse.csr_array = field(repr=False)
-    diagonal: str
-    abscissa: float
-
-    def __repr__(self) -> str:
-        return (
-            f"LinearNetwork({self.D.size} neurons, {self.S.nnz} connections, diagonal={self.diagonal!r}, "
-            f"slowest decay at least {-self.abscissa:.4g} 1/s)"
-        )
-
-
-def linear_network(
-    pre: object,
-    post: object,
-    signed_strength: object,
-    *,
-    time_constants: object,
-    diagonal: str = "row-dominant",
-    margin: float | None = None,
-) -> LinearNetwork:
-    """Linear network A = -D + S on the synapses, with a diagonal that makes it decay.
-
-    Parameters
-    ----------
-    pre, post : array of int, shape (S,)
-        Source and target neuron of each synapse.
-    signed_strength : array of float, shape (S,), 1/s
-        ``sign(W_ij) * strength_ij``. Parallel synapses add up.
-    time_constants : array of float, shape (N,), s, > 0
-        Membrane time constants; 1 / tau_i is the leak.
-    diagonal : {"row-dominant", "shift", "leak"}
-        * "row-dominant": ``D_ii = 1/tau_i + sum_j |S_ij|``. By Gershgorin's theorem every eigenvalue then has a real
-          part of at most ``-min(1/tau)``.
-        * "shift": ``D_ii = 1/tau_i + c`` with the smallest c >= 0 for which the spectral abscissa is at most
-          ``-margin``. Costs the eigenvalue of largest real part.
-        * "leak": ``D_ii = 1/tau_i``; refused if that does not decay.
-    margin : float, 1/s, > 0
-        For "shift"; the default is the slowest leak, ``min(1/tau)``, the bound that row dominance gives.
-
-    Returns
-    -------
-    LinearNetwork
-
-    Raises
-    ------
-    InvalidInput
-        If A is not Hurwitz (an eigenvalue has a real part >= 0), with that real part.
-
-    Notes
-    -----
-    Equation (2) of Chakraborty et al. (2024), arXiv 2403.03409. Their text calls a positive D_ii "increased
-    excitability", the sign of A = +D + S; what noise pruning needs is the decaying A = -D + S of Moore and Chaudhuri
-    (2020), arXiv 2011.07334.
-
-    Examples
-    --------
-    >>> net = linear_network([0, 1], [1, 0], [3.0, -4.0], time_constants=[0.1, 0.2])
-    >>> net.A.toarray()
-    array([[-14.,  -4.],
-           [  3.,  -8.]])
-    >>> linear_network([0, 1], [1, 0], [30.0, 30.0], time_constants=[0.1, 0.1], diagonal="leak")
-    Traceback (most recent call last):
-    lnpbrian.checks.InvalidInput: the linear network does not decay: its spectral abscissa is 20 1/s ...
-    """
-    tau = checks.array("time_constants", time_constants, shape=(None,))
-    if tau.size == 0 or not (tau > 0).all():
-        raise InvalidInput(f"time_constants must be above 0 s, got {tau.min() if tau.size else 'none'}")
-    n = tau.size
-    pre, post = checks.edge_arrays(pre, post, n)
-    s = checks.array("signed_strength", signed_strength, shape=pre.shape)
-    checks.choice("diagonal", diagonal, DIAGONALS)
-    leak = 1 / tau
-    gap = checks.real("margin", leak.min() if margin is None else margin, above=0)
-
-    S = sparse.csr_array((s, (post, pre)), shape=(n, n))
-    S.sum_duplicates()
-    D, abscissa = leak, -float(leak.min())
-    if diagonal == "row-dominant":
-        D = leak + np.bincount(post, weights=np.abs(s), minlength=n)
-    else:
-        abscissa = spectral_abscissa(S - sparse.diags_array(leak))
-    if diagonal == "shift":
-        shift = max(0.0, abscissa + gap)
-        D, abscissa = leak + shift, abscissa - shift
-    if abscissa >= 0:
-        raise InvalidInput(not_decaying(abscissa))
-    A = sparse.csr_array(S - sparse.diags_array(D))  # eq. (2)
-    return LinearNetwork(A=A, D=D, S=S, diagonal=diagonal, abscissa=float(abscissa))
-
-
-def not_decaying(abscissa: float) -> str:
-    """One line on a matrix that is not Hurwitz, or not clearly so: by how much, and what to do."""
-    if abscissa < 0:
-        return (
-            "the noise covariance of the linear network is lost in rounding: its spectral abscissa is "
-            f"{abscissa:.4g} 1/s, but it grows by orders of magnitude before it decays; use diagonal='row-dominant'"
-        )
-    return (
-        f"the linear network does not decay: its spectral abscissa is {abscissa:.4g} 1/s and must be below 0; "
-        f"use diagonal='row-dominant', or raise the leak of every neuron by more than {abscissa:.4g} 1/s"
-    )
-
-
-def spectral_abscissa(A: Any) -> float:
-    """Largest real part of an eigenvalue of A.
-
-    Parameters
-    ----------
-    A : array or sparse array of float, shape (N, N)
-
-    Returns
-    -------
-    float
-        From all eigenvalues for N <= 600; beyond, by Arnoldi iteration (ARPACK) from a fixed start vector, to a
-        relative accuracy of 1e-6 of its modulus, and from all eigenvalues where that does not converge.
-
-    Examples
-    --------
-    >>> spectral_abscissa([[-1.0, 5.0], [0.0, -2.0]])
-    -1.0
-    """
-    matrix: Any = A if sparse.issparse(A) else checks.array("A", A, shape=(None, None))
-    n = matrix.shape[0]
-    if n > ALL_EIGENVALUES:
-        start = np.random.default_rng(0).standard_normal(n)
-        try:
-            found = sparse.linalg.eigs(matrix, k=1, which="LR", v0=start, tol=1e-6, return_eigenvectors=False)
-            return float(found[0].real)
-        except sparse.linalg.ArpackNoConvergence:
-            pass
-    return float(np.linalg.eigvals(matrix.toarray() if sparse.issparse(matrix) else matrix).real.max())
