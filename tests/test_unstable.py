@@ -365,6 +365,6 @@ def test_options():
     with pytest.raises(InvalidInput, match="on_unstable must be one of roll back, keep, raise; got 'ignore'"):
         PruneJob().with_flags({"on-unstable": "ignore"})
     assert PruneJob().with_flags({"on-unstable": "roll-back"}).pruning.on_unstable == "roll back"
-    for fidelity in (False, True):
-        assert PruneJob(fidelity=fidelity).pruning.on_unstable == "roll back"
-        assert PruneJob(fidelity=fidelity, on_unstable="raise").pruning.on_unstable == "raise"
+    for job in (PruneJob(), PruneJob.fidelity()):
+        assert job.pruning.on_unstable == "roll back"
+        assert job.with_flags({"on-unstable": "raise"}).pruning.on_unstable == "raise"

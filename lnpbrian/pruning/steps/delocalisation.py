@@ -47,7 +47,7 @@ class Delocalisation(Options, Step):
     )
     exclude: str = option(
         default="pruned",
-        help="Edges that new ones may not be: those that are there, or also those that there were at first (the paper's).",
+        help="Edges that new ones may not be: those that are there, or also those of the start (the paper's).",
         choices=EXCLUDED,
         flag="exclude",
     )
