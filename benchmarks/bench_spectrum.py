@@ -64,7 +64,7 @@ def bench(neurons: int, n_exponents: int, interval: float, duration: float) -> d
         reorthonormalise_every_ms=1e3 * interval,
         measured_s=duration,
         mean_rate_hz=float(spectrum.rates.mean()),
-        largest_exponent_per_s=spectrum.largest,
+        largest_exponent_per_s=spectrum.largest_exponent,
         memory_mb=peak_memory(spec, train, drive, n_exponents) / 2**20,
         reference_memory_mb=dense_bytes / 2**20,
         largest_relative_difference=difference,

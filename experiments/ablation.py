@@ -178,7 +178,7 @@ def _row(point: str, networks: dict[str, NetworkSpec], options: Options, seed: i
         "neurons": spec.n_alive,
         "synapses": spec.n_synapses,
         "mean_rate_hz": float(seen.rates[spec.alive].mean()),
-        "largest_exponent_per_s": seen.largest.largest,
+        "largest_exponent_per_s": seen.network_exponent[0],
         "synaptic_operations": made.synaptic_operations,
         "nrmse_windows": [float(x) for x in made.nrmse],
         "vpt_windows": [int(x) for x in made.vpt_steps[0.1]],

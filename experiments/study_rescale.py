@@ -98,8 +98,8 @@ def _row(
         "kept": kept,
         "synapses": len(model.synapses),
         "mean_rate_hz": float(seen.rates.mean()),
-        "largest_exponent_per_s": seen.largest.largest,
-        "largest_exponent_standard_error_per_s": seen.largest.standard_error,
+        "largest_exponent_per_s": seen.network_exponent[0],
+        "largest_exponent_standard_error_per_s": seen.network_exponent[1],
         "exponent_median_per_s": float(np.median(seen.each.per_neuron)),
     }
 

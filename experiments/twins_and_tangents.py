@@ -163,11 +163,11 @@ def measure_exponents(spec: NetworkSpec, drive: Drive, streams: Streams) -> dict
             rng=streams.rng("vectors"),
         )
         tangents[trajectory] = {
-            "largest_exponent_per_s": spectrum.largest,
+            "largest_exponent_per_s": spectrum.largest_exponent,
             "standard_error_per_s": spectrum.standard_error,
             "mean_rate_hz": float(spectrum.rates.mean()),
         }
-        print(f"tangent, {trajectory:>7} {spectrum.largest:8.2f} +- {spectrum.standard_error:.2f} /s")
+        print(f"tangent, {trajectory:>7} {spectrum.largest_exponent:8.2f} +- {spectrum.standard_error:.2f} /s")
     rows, silent = [], np.zeros(0)
     for timing in TIMINGS:
         for size in PERTURBATIONS:
@@ -185,13 +185,13 @@ def measure_exponents(spec: NetworkSpec, drive: Drive, streams: Streams) -> dict
                 {
                     "spike_timing": timing,
                     "perturbation": size,
-                    "largest_exponent_per_s": twins.largest,
+                    "largest_exponent_per_s": twins.largest_exponent,
                     "standard_error_per_s": twins.standard_error,
                     "floored_fraction": float(twins.floored.mean()),
                     "mean_rate_hz": float(twins.rates.mean()),
                 }
             )
-            print(f"{timing:>7} {size:.0e} {twins.largest:8.2f} +- {twins.standard_error:.2f} /s")
+            print(f"{timing:>7} {size:.0e} {twins.largest_exponent:8.2f} +- {twins.standard_error:.2f} /s")
             if timing == "grid":
                 silent = spec.time_constants[twins.rates == 0]
     return {

@@ -12,8 +12,12 @@ from lnpbrian.lyapunov.spectrum import (
     map_spectrum,
     rate_network_spectrum,
 )
-from lnpbrian.lyapunov.tangent_twins import TangentTwins, tangent_twin_exponents
-from lnpbrian.lyapunov.twins import TwinExponents, block_twin_exponents, restored_twin_exponents
+from lnpbrian.lyapunov.twins import (
+    TwinExponents,
+    block_twin_exponents,
+    restored_twin_exponents,
+    tangent_twin_exponents,
+)
 from lnpbrian.network.live import LiveNetwork
 from lnpbrian.network.recurrent import RecurrentNetwork, compact
 from lnpbrian.network.spec import NetworkSpec
@@ -45,7 +49,6 @@ __all__ = [
     "RecurrentNetwork",
     "Spectrum",
     "Step",
-    "TangentTwins",
     "TimescaleTuning",
     "TwinExponents",
     "__version__",

@@ -168,7 +168,8 @@ def assert_same_end(live, result, other, other_result):
     assert numbers(result.history) == numbers(other_result.history)
     np.testing.assert_array_equal(result.rates_before, other_result.rates_before)
     np.testing.assert_array_equal(result.rates_after, other_result.rates_after)
-    assert result.exponents_after.largest == other_result.exponents_after.largest
+    assert result.exponents_after.window_exponent == other_result.exponents_after.window_exponent
+    assert result.exponents_after.largest_exponent == other_result.exponents_after.largest_exponent
     assert result.status == other_result.status
 
 

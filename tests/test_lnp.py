@@ -294,8 +294,8 @@ def test_history_holds_what_the_method_asks_for():
         assert (record.neurons, record.synapses) == (spec.n_alive, spec.n_synapses)
         assert record.mean_rate_hz == rates[spec.alive].mean() > 0
         assert not rates[~spec.alive].any()
-        assert record.window_exponent_per_s == exponents.largest
-        assert record.window_exponent_standard_error_per_s == exponents.standard_error
+        assert record.window_exponent_per_s == exponents.window_exponent
+        assert record.window_exponent_standard_error_per_s == exponents.window_standard_error
         assert exponents.per_neuron.size == spec.n_alive
         assert record.exponent_quartiles_per_s == tuple(np.percentile(exponents.per_neuron, [25, 50, 75]))
         assert np.isfinite(record.largest_exponent_per_s)
@@ -347,7 +347,7 @@ def grown(monkeypatch, growth):
         found = measure(*arguments, **options)
         calls.append(found)
         value = 1000.0 + growth[len(calls) - 1]
-        return replace(found, largest=replace(found.largest, largest=value, standard_error=2.0))
+        return replace(found, largest=replace(found.largest, largest_exponent=value, standard_error=2.0))
 
     monkeypatch.setattr(ModelObserver, "observe", observe)
 

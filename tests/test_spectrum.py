@@ -1,6 +1,7 @@
 """Lyapunov spectra of maps, flows and rate networks: negative exponents first, then chaos, then what follows."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -148,7 +149,7 @@ def test_diagonal_maps(factors, interval):
     expected = np.sort(np.log(np.abs(factors)))[::-1]
     np.testing.assert_allclose(spectrum.exponents, expected, atol=20 * EPS)
     np.testing.assert_allclose(spectrum.standard_errors, 0, atol=20 * EPS)
-    assert spectrum.largest == spectrum.exponents[0]
+    assert spectrum.largest_exponent == spectrum.exponents[0]
     assert spectrum.sum == pytest.approx(expected.sum(), abs=50 * EPS)
     assert spectrum.mean_log_det == pytest.approx(expected.sum(), abs=50 * EPS)
     assert "the sum agrees with the mean of ln|det| to" in spectrum.status
@@ -289,7 +290,7 @@ def test_rate_network_relaxes_into_its_fixed_point_from_anywhere():
     spectrum = rate_network_spectrum(
         weights, dt=0.1, n_exponents=3, duration=50.0, transient=float(np.ceil(40 / gap)), rng=seeded()
     )
-    assert spectrum.largest == pytest.approx(expected[0], abs=1e-12)
+    assert spectrum.largest_exponent == pytest.approx(expected[0], abs=1e-12)
     assert spectrum.mean_log_det is None
     assert spectrum.sum is None
     assert not spectrum.complete
@@ -438,7 +439,7 @@ def test_chaotic_rate_networks():
         )
         for seed in (1, 2)
     ]
-    assert np.mean([spectrum.largest for spectrum in found]) == pytest.approx(0.259, abs=4 * 0.011)
+    assert np.mean([spectrum.largest_exponent for spectrum in found]) == pytest.approx(0.259, abs=4 * 0.011)
     assert np.mean([spectrum.kaplan_yorke_dimension / 200 for spectrum in found]) == pytest.approx(
         0.0723, abs=4 * 0.005
     )
@@ -950,3 +951,28 @@ def test_functions_and_generators_are_checked():
     ):
         with pytest.raises(InvalidInput, match="rng must be a generator such as"):
             call()
+
+
+# diag(2, 1/10, 1/100): ln 2 - ln 10 < 0, so two exponents determine the dimension, 1 + ln 2/ln 10, one does not.
+@pytest.mark.parametrize(
+    ("factors", "k", "dimension", "entropy"),
+    [
+        ([2, 0.1, 0.01], 2, 1 + np.log(2) / np.log(10), np.log(2)),
+        ([2, 0.1, 0.01], 1, None, None),
+        ([3, 0.5, 0.1], 2, None, np.log(3)),
+        ([0.5, 0.1], 1, 0, 0),
+    ],
+)
+def test_what_the_leading_exponents_do_not_determine_is_said(factors, k, dimension, entropy):
+    spectrum = linear_map(np.diag(factors), n_exponents=k)
+    assert spectrum.kaplan_yorke_dimension == (None if dimension is None else pytest.approx(dimension, abs=1e-9))
+    assert spectrum.entropy_rate == (None if entropy is None else pytest.approx(entropy, abs=1e-9))
+    assert ("the Kaplan-Yorke dimension needs more exponents" in spectrum.status) == (dimension is None)
+    assert ("the entropy rate needs more exponents" in spectrum.status) == (entropy is None)
+
+
+def test_a_changed_spectrum_stays_consistent():
+    spectrum = linear_map(np.diag([0.5, 0.2]))
+    other = replace(spectrum, exponents=np.array([3.0, 1.0]), standard_errors=np.array([0.5, 0.1]))
+    assert (other.largest_exponent, other.standard_error) == (3.0, 0.5)
+    assert other.per_neuron.sum() == pytest.approx(4)

@@ -7,12 +7,14 @@ import pytest
 from brian2 import ms, prefs, second
 
 from lnpbrian.checks import InvalidInput
+from lnpbrian.lyapunov.exponents import Exponents
+from lnpbrian.lyapunov.lif_tangent import LIFTangent
 from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
-from lnpbrian.lyapunov.tangent_twins import tangent_twin_exponents
-from lnpbrian.lyapunov.twins import block_twin_exponents
+from lnpbrian.lyapunov.twins import block_twin_exponents, restored_twin_exponents, tangent_twin_exponents
 from lnpbrian.models import HRSNN, uncoupled
 from lnpbrian.models.drawing import LIFParameters
 from lnpbrian.network.drive import noise_drive
+from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.simulate import precise_timing, spike_train
 
 prefs.codegen.target = "numpy"
@@ -26,9 +28,9 @@ def test_uncoupled_neurons_forget_at_their_leak():
     spec = uncoupled(np.array([4, 10, 25]) * ms, bias=0.5)
     twins = tangent_twin_exponents(spec, duration=200 * ms, rng=rng())
     # Exact but for the rounding of exp and log.
-    np.testing.assert_allclose(twins.fresh.per_neuron, [-250, -100, -40], rtol=1e-9)
-    assert twins.kept.largest < -40 + 1e-9
-    assert twins.flat == 0
+    np.testing.assert_allclose(twins.per_neuron, [-250, -100, -40], rtol=1e-9)
+    assert twins.largest_exponent < -40 + 1e-9
+    assert "not rising" not in twins.status
 
 
 def test_regular_firing_is_neutral():
@@ -45,7 +47,7 @@ def test_regular_firing_is_neutral():
         rng=rng(),
     )
     # One window of 20 periods; held neurons are compared by what their release brings.
-    assert abs(twins.kept.largest) < 0.05
+    assert abs(twins.largest_exponent) < 0.05
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +61,13 @@ def test_agrees_with_block_twins(chaotic):
     common = {"drive": drive, "duration": 1 * second, "transient": 100 * ms}
     tangent = tangent_twin_exponents(spec, realisations=8, rng=rng(2), **common)
     twins = block_twin_exponents(spec, realisations=4, rng=rng(3), **common)
-    error = np.hypot(tangent.fresh.standard_error, twins.standard_error)
-    assert abs(tangent.fresh.largest - twins.largest) < 5 * error
+    error = np.hypot(tangent.window_standard_error, twins.window_standard_error)
+    assert abs(tangent.window_exponent - twins.window_exponent) < 5 * error
     # Per neuron: other directions, the same spikes.
-    spread = np.hypot(tangent.fresh.per_neuron_standard_error, twins.per_neuron_standard_error)
-    difference = (tangent.fresh.per_neuron - twins.per_neuron) / spread
+    spread = np.hypot(tangent.per_neuron_standard_error, twins.per_neuron_standard_error)
+    difference = (tangent.per_neuron - twins.per_neuron) / spread
     assert np.sqrt(np.mean(difference**2)) < 1.5
-    assert np.corrcoef(tangent.fresh.per_neuron, twins.per_neuron)[0, 1] > 0.5
+    assert np.corrcoef(tangent.per_neuron, twins.per_neuron)[0, 1] > 0.5
 
 
 def test_kept_direction_gives_the_largest_exponent_of_the_spectrum(chaotic):
@@ -76,7 +78,7 @@ def test_kept_direction_gives_the_largest_exponent_of_the_spectrum(chaotic):
     )
     # The same trajectory and, once the vectors have turned, the same direction; the norms differ at the two ends by a
     # factor of at most e^4: 4/2 s.
-    assert abs(twins.kept.largest - spectrum.largest) < 2
+    assert abs(twins.largest_exponent - spectrum.largest_exponent) < 2
 
 
 def test_held_neurons_do_not_bias_fresh_directions():
@@ -86,9 +88,45 @@ def test_held_neurons_do_not_bias_fresh_directions():
     drive = noise_drive(60, duration=1 * second, rng=rng(1))
     tangent = tangent_twin_exponents(spec, drive=drive, realisations=8, rng=rng(2))
     twins = block_twin_exponents(spec, drive=drive, transient=100 * ms, rng=rng(3))
-    difference = np.median(tangent.fresh.per_neuron) - np.median(twins.per_neuron)
+    difference = np.median(tangent.per_neuron) - np.median(twins.per_neuron)
     # A separation of held neurons that is measured wrongly by a factor 1 + rest/tau gave 10 /s.
     assert abs(difference) < 2
+
+
+def test_one_type_for_all_and_each_quantity_has_its_name(chaotic):
+    spec, drive = chaotic
+    how = {"drive": drive, "duration": 200 * ms, "transient": 100 * ms}
+    tangent = tangent_twin_exponents(spec, rng=rng(2), **how)
+    fresh, kept = (block_twin_exponents(spec, directions=d, rng=rng(2), **how) for d in ("fresh", "kept"))
+    live = RecurrentNetwork(spec)
+    restored = restored_twin_exponents(live, duration=20 * ms, transient=0 * ms, realisations=1, rng=rng(2))
+    spectrum = lyapunov_spectrum(spec, n_exponents=2, duration=100 * ms, inputs=drive, rng=rng(2))
+    for found in (tangent, fresh, kept, restored, spectrum):
+        assert isinstance(found, Exponents)
+        assert found.resolution == 1 / found.duration
+        assert found.per_neuron.shape == (100,)
+    for found, has_largest, has_window in ((tangent, 1, 1), (fresh, 0, 1), (kept, 1, 0), (restored, 0, 1)):
+        assert (found.largest_exponent is not None) == (found.standard_error is not None) == has_largest
+        assert (found.window_exponent is not None) == (found.window_standard_error is not None) == has_window
+        assert found.trace[-1] == pytest.approx(found.largest_exponent if has_largest else found.window_exponent)
+        assert ("largest exponent" in repr(found), "window exponent" in repr(found)) == (has_largest, has_window)
+    assert tangent.largest_exponent != tangent.window_exponent
+    # A rate that nobody counted is not zero.
+    assert restored.rates.shape == (0,)
+
+
+def test_crossings_that_the_simulation_mistook_are_said():
+    spec = HRSNN(40, 0.2, check_rate=False, seed=1).spec
+    coarse = spec.with_timing("precise")
+    spikes = spike_train(coarse, 0.2)
+    system = LIFTangent(coarse, spikes)
+    system.advance(np.zeros((system.dimension, 1)), 0.2)
+    assert system.flat > 0
+    twins = tangent_twin_exponents(coarse, duration=100 * ms, spikes=spikes, rng=rng())
+    assert (
+        f"{system.flat} of {spikes.times.size} simulated spikes came when the potential was not rising" in twins.status
+    )
+    assert "not rising" not in tangent_twin_exponents(spec, duration=100 * ms, rng=rng()).status
 
 
 def test_given_spikes_are_followed(chaotic):
@@ -96,10 +134,10 @@ def test_given_spikes_are_followed(chaotic):
     spikes = spike_train(spec, 0.5, drive=drive)
     a = tangent_twin_exponents(spec, drive=drive, duration=400 * ms, spikes=spikes, rng=rng(5))
     b = tangent_twin_exponents(spec, drive=drive, duration=400 * ms, rng=rng(5))
-    np.testing.assert_array_equal(a.fresh.per_neuron, b.fresh.per_neuron)
-    assert a.kept.largest == b.kept.largest
+    np.testing.assert_array_equal(a.per_neuron, b.per_neuron)
+    assert a.largest_exponent == b.largest_exponent
     late = spikes.times > 0.1
-    assert a.fresh.rates.sum() * 0.4 == pytest.approx(late.sum())
+    assert a.rates.sum() * 0.4 == pytest.approx(late.sum())
 
 
 def test_refuses_what_it_does_not_know(chaotic):

@@ -1,1 +1,37 @@
 """How stable a network is: spectra of Lyapunov exponents, and twins."""
+
+from lnpbrian.lyapunov.device_twins import CompiledTwins
+from lnpbrian.lyapunov.exponents import Exponents
+from lnpbrian.lyapunov.spectrum import (
+    Spectrum,
+    entropy_rate,
+    flow_spectrum,
+    interpolate_spectrum,
+    kaplan_yorke_dimension,
+    lyapunov_spectrum,
+    map_spectrum,
+    rate_network_spectrum,
+)
+from lnpbrian.lyapunov.twins import (
+    TwinExponents,
+    block_twin_exponents,
+    restored_twin_exponents,
+    tangent_twin_exponents,
+)
+
+__all__ = [
+    "CompiledTwins",
+    "Exponents",
+    "Spectrum",
+    "TwinExponents",
+    "block_twin_exponents",
+    "entropy_rate",
+    "flow_spectrum",
+    "interpolate_spectrum",
+    "kaplan_yorke_dimension",
+    "lyapunov_spectrum",
+    "map_spectrum",
+    "rate_network_spectrum",
+    "restored_twin_exponents",
+    "tangent_twin_exponents",
+]

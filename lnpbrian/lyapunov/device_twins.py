@@ -1,4 +1,4 @@
-"""Lyapunov exponents from perturbed twins inside one program, on any of Brian2's devices.
+"""Lyapunov exponents from perturbed twins inside one compiled program.
 
 The reference and its twins run side by side, as in `lnpbrian.lyapunov.twins.block_twin_exponents`, but all that happens
 between windows is Brian2 code: no Python function is called while the network runs.
@@ -7,7 +7,6 @@ between windows is Brian2 code: no Python function is called while the network r
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Self
@@ -17,14 +16,13 @@ from brian2 import Clock, NeuronGroup, Quantity, StateMonitor, Synapses, linked_
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov.twins import DIRECTIONS, Growth, TwinExponents, state_names, twin_plan
-from lnpbrian.network.brian2_internals import run_network
+from lnpbrian.lyapunov.twins import DIRECTIONS, Growth, TwinExponents, state_names, twin_exponents, twin_plan
 from lnpbrian.network.drive import Drive
 from lnpbrian.network.program import NAME, Description, Program, describe
-from lnpbrian.network.project import DEVICES, Project, verify
+from lnpbrian.network.project import Project, verify
 from lnpbrian.network.spec import NetworkSpec
 
-__all__ = ["CompiledTwins", "device_twin_exponents"]
+__all__ = ["CompiledTwins"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,42 @@ class TwinProgram(Program):
     perturbation: float = 0.0
     directions: str = "fresh"
 
+    @classmethod
+    def of_twins(
+        cls,
+        spec: NetworkSpec,
+        *,
+        drive: Drive | None,
+        duration: Quantity,
+        transient: Quantity,
+        renormalise_every: Quantity,
+        realisations: int,
+        perturbation: float,
+        directions: str,
+        capacity: int | None = None,
+    ) -> TwinProgram:
+        """Return the program that runs the twins of `spec`, and of every other network that fits; see `CompiledTwins`.
+
+        Raises
+        ------
+        InvalidInput
+            If a value is out of range, or the network has delays.
+        """
+        _require_no_delays(spec)
+        plan = twin_plan(duration, transient, renormalise_every, realisations, spec.dt)
+        # The last window ends at the start of the step after it.
+        length = plan.transient + plan.n_windows * plan.window + spec.dt
+        base = Program.of(spec, length * second, drive=drive, capacity=capacity, copies=plan.realisations + 1)
+        base.require_fit(spec, drive)
+        return cls(
+            **{field.name: getattr(base, field.name) for field in fields(base)},
+            window=plan.window,
+            settle=round(plan.transient / plan.window),
+            windows=plan.n_windows,
+            perturbation=checks.real("perturbation", perturbation, above=0, below=1),
+            directions=checks.choice("directions", directions, DIRECTIONS),
+        )
+
     @property
     def events(self) -> int:
         """Number of renormalisations, the first one at t = 0 and the last one after the last window."""
@@ -72,13 +106,16 @@ class TwinProgram(Program):
     def exponents(self, results: dict[str, np.ndarray], alive: np.ndarray) -> TwinExponents:
         """Return the statistics of what a run recorded, of the neurons that are alive."""
         twins = (self.events, self.copies - 1, self.n_neurons)
-        start, end = (results[name].reshape(twins)[..., alive] for name in ("gap_start", "gap_end"))
+        # In one piece, as block twins have them: the order of a sum follows the layout.
+        start, end = (
+            np.ascontiguousarray(results[name].reshape(twins)[..., alive]) for name in ("gap_start", "gap_end")
+        )
         reference = results["reference"].reshape(self.events, self.n_neurons)[:, alive]
         growth = Growth(self.window)
         for k in range(self.settle + 1, self.events):
             growth.add(start[k - 1], end[k], reference[k])
         counts = np.bincount(results["i"], minlength=self.n_neurons * self.copies)[: self.n_neurons][alive]
-        return growth.result(counts / self.duration, self.directions)
+        return twin_exponents(counts / self.duration, {self.directions: growth})
 
 
 def describe_twins(program: TwinProgram, values: dict[str, np.ndarray] | None = None) -> Description:
@@ -183,6 +220,21 @@ class CompiledTwins:
         If a value is out of range, or the network has delays.
     DeviceError
         If the program cannot be compiled.
+
+    Notes
+    -----
+    The difference from `block_twin_exponents` is that no Python runs between windows. In runtime mode that is no
+    advantage: the code of a window costs more to build than a Python function to call.
+
+    Examples
+    --------
+    A neuron below threshold forgets at the rate 1/tau_m:
+
+    >>> from lnpbrian.models import uncoupled
+    >>> spec = uncoupled([10*ms, 25*ms], bias=0.5)
+    >>> with CompiledTwins(spec) as twins:  # doctest: +SKIP
+    ...     twins.run(rng=np.random.default_rng(0)).per_neuron.round(3).tolist()
+    [-100.0, -40.0]
     """
 
     def __init__(
@@ -200,23 +252,39 @@ class CompiledTwins:
         capacity: int | None = None,
         directory: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.program = _twin_program(
-            spec, drive, duration, transient, renormalise_every, realisations, perturbation, directions, capacity
+        self.program = TwinProgram.of_twins(
+            spec,
+            drive=drive,
+            duration=duration,
+            transient=transient,
+            renormalise_every=renormalise_every,
+            realisations=realisations,
+            perturbation=perturbation,
+            directions=directions,
+            capacity=capacity,
         )
         self._spec, self._drive = spec, drive
         self._project = Project(describe_twins, self.program, device=device, directory=directory)
 
-    @property
-    def build_seconds(self) -> dict[str, float]:
-        """Wall-clock time to "generate" the sources and to "compile" them."""
-        return dict(self._project.seconds)
-
     def run(
         self, spec: NetworkSpec | None = None, *, drive: Drive | None = None, rng: np.random.Generator
     ) -> TwinExponents:
-        """Measure the exponents of a network; without one, of that from which the program was built.
+        """Measure the exponents of a network.
 
-        Silent neurons are left out of the result.
+        Parameters
+        ----------
+        spec : NetworkSpec, optional
+            Any network that fits the program; that from which it was built by default.
+        drive : Drive, optional
+            A drive with steps of the same length; the one it was built with by default.
+        rng : numpy.random.Generator
+            Source of the perturbations.
+
+        Returns
+        -------
+        TwinExponents
+            Of the neurons that are alive. With the same `rng`, those of `block_twin_exponents` of ``spec.compacted()``,
+            to rounding errors and what the network makes of them.
 
         Raises
         ------
@@ -226,12 +294,16 @@ class CompiledTwins:
             If the program fails, or did not use the numbers that it was handed.
         """
 
-        def run(values: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-            ran = self._project.run(values)
-            return ran.results, ran.echoes
-
-        chosen = self._spec if spec is None else spec
-        return _measure(self.program, chosen, self._drive if drive is None else drive, rng, run)
+        program = self.program
+        chosen, driven = self._spec if spec is None else spec, self._drive if drive is None else drive
+        _require_no_delays(chosen)
+        values = program.values(chosen, driven)
+        values["twin_perturbation"] = program.draw(rng, chosen.alive)
+        ran = self._project.run(values)
+        sums = np.cumsum(values["twin_perturbation"], axis=0)
+        drawn = {"twin_sum": sums[-1], "twin_sum_of_sums": np.cumsum(sums, axis=0)[-1]}
+        verify(program.echoes(chosen, values) | drawn, ran.echoes)
+        return program.exponents(ran.results, chosen.alive)
 
     def close(self) -> None:
         """End the program and remove its temporary folder."""
@@ -250,124 +322,8 @@ class CompiledTwins:
         return f"CompiledTwins({p.n_neurons} neurons, {p.copies - 1} twins, {p.windows} windows, {self._project})"
 
 
-def device_twin_exponents(
-    spec: NetworkSpec,
-    *,
-    device: str = "runtime",
-    drive: Drive | None = None,
-    duration: Quantity = 1 * second,
-    transient: Quantity = 200 * ms,
-    renormalise_every: Quantity = 20 * ms,
-    realisations: int = 4,
-    perturbation: float = 1e-8,
-    directions: str = "fresh",
-    rng: np.random.Generator,
-) -> TwinExponents:
-    """Measure Lyapunov exponents as `lnpbrian.lyapunov.twins.block_twin_exponents` does, on a device of Brian2.
-
-    Parameters
-    ----------
-    spec, drive, duration, transient, renormalise_every, realisations, perturbation, directions, rng
-        As in `block_twin_exponents`.
-    device : {"runtime", "cpp_standalone", "cuda_standalone"}
-        Where the twins run; a standalone device compiles them first. `CompiledTwins` keeps the program for the next
-        network.
-
-    Returns
-    -------
-    TwinExponents
-        Of the neurons that are alive. With the same `rng`, those of `block_twin_exponents` of ``spec.compacted()``, to
-        rounding errors and what the network makes of them.
-
-    Raises
-    ------
-    InvalidInput
-        If a value is out of range, or the network has delays.
-    DeviceError
-        If a standalone program cannot be compiled or did not use the numbers that it was handed.
-
-    Examples
-    --------
-    A neuron below threshold forgets at the rate 1/tau_m:
-
-    >>> from lnpbrian.models import uncoupled
-    >>> spec = uncoupled([10*ms, 25*ms], bias=0.5)
-    >>> device_twin_exponents(spec, rng=np.random.default_rng(0)).per_neuron.round(3).tolist()
-    [-100.0, -40.0]
-    """
-    checks.choice("device", device, ("runtime", *DEVICES))
-    program = _twin_program(
-        spec, drive, duration, transient, renormalise_every, realisations, perturbation, directions, None
-    )
-    if device == "runtime":
-        return _measure(program, spec, drive, rng, lambda values: _run_here(program, values))
-    project = Project(describe_twins, program, device=device)
-    try:
-
-        def run(values: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-            ran = project.run(values)
-            return ran.results, ran.echoes
-
-        return _measure(program, spec, drive, rng, run)
-    finally:
-        project.close()
-
-
-Run = Callable[[dict[str, np.ndarray]], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]
-
-
-def _measure(
-    program: TwinProgram, spec: NetworkSpec, drive: Drive | None, rng: np.random.Generator, run: Run
-) -> TwinExponents:
-    _require_twins(spec)
-    values = program.values(spec, drive)
-    values["twin_perturbation"] = program.draw(rng, spec.alive)
-    results, used = run(values)
-    sums = np.cumsum(values["twin_perturbation"], axis=0)
-    drawn = {"twin_sum": sums[-1], "twin_sum_of_sums": np.cumsum(sums, axis=0)[-1]}
-    verify(program.echoes(spec, values) | drawn, used)
-    return program.exponents(results, spec.alive)
-
-
-def _run_here(
-    program: TwinProgram, values: dict[str, np.ndarray]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    description = describe_twins(program, values)
-    run_network(description.network, program.duration * second, namespace={})
-    parts = (description.results, description.echoes)
-    results, echoes = ({k: np.atleast_1d(v.get_value()).copy() for k, v in part.items()} for part in parts)
-    return results, echoes
-
-
-def _require_twins(spec: NetworkSpec) -> None:
+def _require_no_delays(spec: NetworkSpec) -> None:
     if spec.delays is not None and spec.delays.any():
         raise InvalidInput(
             "twins in one program cannot copy spikes in flight, and the network has delays; use block_twin_exponents"
         )
-
-
-def _twin_program(
-    spec: NetworkSpec,
-    drive: Drive | None,
-    duration: Quantity,
-    transient: Quantity,
-    renormalise_every: Quantity,
-    realisations: int,
-    perturbation: float,
-    directions: str,
-    capacity: int | None,
-) -> TwinProgram:
-    _require_twins(spec)
-    plan = twin_plan(duration, transient, renormalise_every, realisations, spec.dt)
-    # The last window ends at the start of the step after it.
-    length = plan.transient + plan.n_windows * plan.window + spec.dt
-    base = Program.of(spec, length * second, drive=drive, capacity=capacity, copies=plan.realisations + 1)
-    base.require_fit(spec, drive)
-    return TwinProgram(
-        **{field.name: getattr(base, field.name) for field in fields(base)},
-        window=plan.window,
-        settle=round(plan.transient / plan.window),
-        windows=plan.n_windows,
-        perturbation=checks.real("perturbation", perturbation, above=0, below=1),
-        directions=checks.choice("directions", directions, DIRECTIONS),
-    )

@@ -7,7 +7,7 @@ QR, collect the logarithms of the diagonal of R (Benettin et al. 1980, doi:10.10
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from brian2 import Quantity, ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.lyapunov.exponents import Exponents, flat_spikes
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
 from lnpbrian.lyapunov.systems import Flow, Function, Map, RateNetwork, TangentSystem
 from lnpbrian.network.drive import Drive
@@ -48,8 +49,8 @@ _LARGE = 1e150
 _ERASED = 1e5 * np.finfo(float).eps
 
 
-@dataclass(frozen=True, repr=False)
-class Spectrum:
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Spectrum(Exponents):
     """Lyapunov exponents in descending order of their directions, and how far to trust them.
 
     Rates are in 1/s for spiking networks, per unit of time of the system otherwise.
@@ -58,6 +59,12 @@ class Spectrum:
     ----------
     exponents : ndarray, shape (k,)
         The k leading exponents, -inf where a direction is lost (see `status`).
+    largest_exponent, standard_error : float
+        The first of them, and its standard error.
+    per_neuron : ndarray, shape (N,)
+        Exponent of each neuron: ``sum_m lambda_m <Q_im^2>`` over the coordinates of neuron i, or of each coordinate of
+        a system without spikes. Of a complete spectrum they add up to its sum; of a leading part only to the sum of
+        that part.
     standard_errors : ndarray, shape (k,)
         Of the exponents, from the means of ten stretches of each input; inf if there was but one interval.
     trace : ndarray, shape (intervals, k)
@@ -81,34 +88,27 @@ class Spectrum:
 
     exponents: np.ndarray
     standard_errors: np.ndarray
-    trace: np.ndarray
     dimension: int
     mean_log_det: float | None
     participation: np.ndarray
-    rates: np.ndarray
     interval: float
-    duration: float
-    status: str
+    per_neuron: np.ndarray = field(init=False)
+    largest_exponent: float = field(init=False)
+    standard_error: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        finite = np.isfinite(self.exponents)
+        each = self.participation[:, finite] @ self.exponents[finite]
+        if self.rates.size:
+            each = each.reshape(-1, self.rates.size).sum(axis=0)
+        object.__setattr__(self, "per_neuron", each)
+        object.__setattr__(self, "largest_exponent", float(self.exponents[0]))
+        object.__setattr__(self, "standard_error", float(self.standard_errors[0]))
 
     @property
     def complete(self) -> bool:
         """Whether all D exponents are there."""
         return self.exponents.size == self.dimension
-
-    @property
-    def largest(self) -> float:
-        """The largest exponent, that of the leading direction."""
-        return float(self.exponents[0])
-
-    @property
-    def standard_error(self) -> float:
-        """Standard error of the largest exponent."""
-        return float(self.standard_errors[0])
-
-    @property
-    def resolution(self) -> float:
-        """Smallest exponent that the measured time resolves: its inverse."""
-        return 1 / self.duration
 
     @property
     def sum(self) -> float | None:
@@ -117,32 +117,22 @@ class Spectrum:
 
     @property
     def kaplan_yorke_dimension(self) -> float | None:
-        """See `kaplan_yorke_dimension`; None if more exponents are needed."""
+        """See `kaplan_yorke_dimension`; None if more exponents are needed, as `status` says."""
         if not self.complete and np.cumsum(self.exponents)[-1] >= 0:
             return None
         return kaplan_yorke_dimension(self.exponents)
 
     @property
     def entropy_rate(self) -> float | None:
-        """See `entropy_rate`; None if more exponents are needed."""
+        """See `entropy_rate`; None if more exponents are needed, as `status` says."""
         if not self.complete and self.exponents[-1] > 0:
             return None
         return entropy_rate(self.exponents)
 
-    @property
-    def per_neuron(self) -> np.ndarray:
-        """Exponent of each neuron, shape (N,): ``sum_m lambda_m <Q_im^2>`` over the coordinates of neuron i.
-
-        Of a complete spectrum they add up to its sum; of a leading part only to the sum of that part.
-        """
-        finite = np.isfinite(self.exponents)
-        each = self.participation[:, finite] @ self.exponents[finite]
-        return each.reshape(-1, self.rates.size).sum(axis=0) if self.rates.size else each
-
     def __repr__(self) -> str:
         return (
-            f"Spectrum({self.exponents.size} of {self.dimension} exponents, {self.exponents[0]:.3g} +- "
-            f"{self.standard_errors[0]:.2g} ... {self.exponents[-1]:.3g}; {self.status})"
+            f"Spectrum({self.exponents.size} of {self.dimension} exponents, {self.largest_exponent:.3g} +- "
+            f"{self.standard_error:.2g} ... {self.exponents[-1]:.3g}; {self.status})"
         )
 
 
@@ -189,6 +179,11 @@ def entropy_rate(exponents: np.ndarray) -> float:
     exponents : ndarray, shape (k,)
         All exponents, or at least the positive ones.
 
+    Raises
+    ------
+    InvalidInput
+        If there are none, or one is not a number.
+
     Notes
     -----
     An upper bound in general, the Kolmogorov-Sinai entropy for systems with a smooth invariant measure along unstable
@@ -215,6 +210,15 @@ def interpolate_spectrum(exponents: np.ndarray, size: int) -> np.ndarray:
         All exponents; sorted here.
     size : int
         Number of points.
+
+    Returns
+    -------
+    ndarray, shape (size,)
+
+    Raises
+    ------
+    InvalidInput
+        If there are no exponents, one is not a number, or `size` is below 1.
 
     Examples
     --------
@@ -291,7 +295,9 @@ def lyapunov_spectrum(
 
     Notes
     -----
-    ``lambda_m = mean ln R_mm / interval``. A step costs the synapses of the neurons that fired times k. Exponents are
+    ``lambda_m = mean ln R_mm / interval`` (Benettin et al. 1980, doi:10.1007/BF02128236) with the saltation matrices of
+    `lnpbrian.lyapunov.lif_tangent.LIFTangent` at spikes and releases (Bizzarri, Brambilla and Storti Gajani 2013,
+    doi:10.1007/s10827-013-0448-6). A step costs the synapses of the neurons that fired times k. Exponents are
     those of the flow that the equations of `NetworkSpec` define. A trajectory of Brian2 has errors in its spike times,
     of second order in dt with precise spikes, and spikes next to the threshold that are missed or mistaken, of first
     order. How exponents of twins on a time grid differ: docs/exponents.md.
@@ -389,7 +395,9 @@ def rate_network_spectrum(
 
     Notes
     -----
-    Engelken, Wolf and Abbott 2023 (doi:10.1103/PhysRevResearch.5.043044).
+    The tangent map of a step is ``(1 - dt) 1 + dt J diag(1 - tanh(h)^2)`` (Engelken, Wolf and Abbott 2023,
+    doi:10.1103/PhysRevResearch.5.043044); exponents are ``mean ln R_mm / interval`` of its QR factorisations (Benettin
+    et al. 1980, doi:10.1007/BF02128236).
 
     Examples
     --------
@@ -450,8 +458,16 @@ def flow_spectrum(
     InvalidInput
         If a value is out of range, a callable returns another shape, or vectors align between factorisations.
 
+    Notes
+    -----
+    Vectors obey ``dV/dt = jacobian(x) V`` and are factorised by QR after every interval; exponents are
+    ``mean ln R_mm / interval`` (Benettin et al. 1980, doi:10.1007/BF02128236). `mean_log_det` is the time mean of the
+    trace of the Jacobian, by Liouville's formula.
+
     Examples
     --------
+    Those of a linear flow are the real parts of its eigenvalues:
+
     >>> matrix = np.array([[-1.0, 5.0], [0.0, -3.0]])
     >>> spectrum = flow_spectrum(
     ...     lambda x: matrix @ x, lambda x: matrix, np.ones(2),
@@ -499,13 +515,21 @@ def map_spectrum(
     InvalidInput
         If a value is out of range, a callable returns another shape, or vectors align between factorisations.
 
+    Notes
+    -----
+    Exponents are ``mean ln R_mm`` of the QR factorisations of the products of Jacobians (Benettin et al. 1980,
+    doi:10.1007/BF02128236).
+
     Examples
     --------
+    Those of a diagonal map with factors p are ln|p|:
+
+    >>> factors = np.array([0.5, -2.0, 0.25])
     >>> spectrum = map_spectrum(
-    ...     lambda x: 0.5 * x, lambda x: np.diag([0.5, 0.5]), np.ones(2),
-    ...     duration=10, transient=0, rng=np.random.default_rng(0))
-    >>> (spectrum.exponents / np.log(0.5)).round(9).tolist()
-    [1.0, 1.0]
+    ...     lambda x: factors * x, lambda x: np.diag(factors), np.zeros(3),
+    ...     duration=10, transient=100, rng=np.random.default_rng(0))
+    >>> (spectrum.exponents / np.log(2)).round(9).tolist()
+    [1.0, -1.0, -2.0]
     """
     start = checks.array("state", state, shape=(None,)).copy()
     _check_functions(start, step=step, jacobian=jacobian)
@@ -641,6 +665,8 @@ def _result(
         said.append(f"the tangent map is singular: {lost} exponents are -inf")
     if notes is not None:
         said += _remarks(notes)
+    if exponents.size < dimension:
+        said += _undetermined(exponents)
     return Spectrum(
         exponents=exponents,
         standard_errors=_standard_errors([run.growth for run in runs]),
@@ -659,13 +685,19 @@ def _remarks(notes: _Notes) -> list[str]:
     said = []
     if notes.silent:
         said.append("no neuron fired: these are the rates of membranes and synapses alone")
-    if notes.flat:
-        said.append(
-            f"{notes.flat} of {notes.spikes} simulated spikes came when the potential was not rising, next to missed "
-            "or mistaken crossings; a smaller dt or trajectory='exact' avoids them"
-        )
+    said += flat_spikes(notes.flat, notes.spikes, "a smaller dt or trajectory='exact'")
     if notes.collapses:
         said.append(f"jumps triggered {notes.collapses} of {notes.spikes} spikes, each of which erases a direction")
+    return said
+
+
+def _undetermined(leading: np.ndarray) -> list[str]:
+    """Return what the leading exponents alone do not determine, and how many it takes."""
+    said = []
+    if np.cumsum(leading)[-1] >= 0:
+        said.append("the Kaplan-Yorke dimension needs more exponents, until their sum is negative")
+    if leading[-1] > 0:
+        said.append("the entropy rate needs more exponents, until one is not positive")
     return said
 
 

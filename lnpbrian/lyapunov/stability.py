@@ -121,16 +121,10 @@ def stability_record(
         "largest_from_twins_per_s": largest,
         "largest_from_twins_standard_error_per_s": error,
         "mean_rate_hz": float(spectrum.rates.mean()),
-        "status": spectrum.status + _missing(spectrum) + remark,
+        "status": spectrum.status + remark,
         "options": plain(options) | {"seed": seed},
         "seconds": {"spectrum": between - start, "twins": end - between},
     }
-
-
-def _missing(spectrum: Spectrum) -> str:
-    if spectrum.kaplan_yorke_dimension is not None:
-        return ""
-    return "; the Kaplan-Yorke dimension needs more exponents, until their sum is negative"
 
 
 def _numbers(spectrum: Spectrum) -> dict[str, Any]:
@@ -167,5 +161,5 @@ def _from_twins(
         directions="kept",
         rng=rng,
     )
-    error = twins.standard_error if np.isfinite(twins.standard_error) else None
-    return twins.largest, error, ""
+    error = twins.standard_error
+    return twins.largest_exponent, error if error is not None and np.isfinite(error) else None, ""

@@ -2,80 +2,78 @@
 
 A twin is a copy of a network whose potentials were moved by a tiny random amount and that gets the same input. How fast
 the two part, averaged over many short windows, is the exponent. `block_twin_exponents` runs all twins inside one Brian2
-network; `restored_twin_exponents` runs them one after the other on any network, through ``store`` and ``restore``.
+network; `restored_twin_exponents` runs them one after the other on any network, through ``store`` and ``restore``; the
+twins of `tangent_twin_exponents` are infinitely close, and one run of the network is enough for all.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
-from brian2 import Network, NetworkOperation, Quantity, ms, second
+from brian2 import NetworkOperation, Quantity, ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.lyapunov.exponents import Exponents, flat_spikes
+from lnpbrian.lyapunov.lif_tangent import LIFTangent
 from lnpbrian.network.drive import Drive, drive_operation
 from lnpbrian.network.live import LiveNetwork, Snapshot
 from lnpbrian.network.recurrent import RecurrentNetwork, copy_block_events
-from lnpbrian.network.simulate import spike_counter
+from lnpbrian.network.simulate import spike_counter, spike_train
 from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.spikes import SpikeTrain
 
-__all__ = ["TwinExponents", "block_twin_exponents", "restored_twin_exponents"]
+__all__ = ["TwinExponents", "block_twin_exponents", "restored_twin_exponents", "tangent_twin_exponents"]
 
 Report = Callable[[float], None]
 
 
-@dataclass(frozen=True, repr=False)
-class TwinExponents:
-    """Lyapunov exponents measured with twins; N counts the neurons that are alive.
+@dataclass(frozen=True, repr=False, kw_only=True)
+class TwinExponents(Exponents):
+    """Lyapunov exponents measured with twins, in 1/s; N counts the neurons that are alive.
 
     Attributes
     ----------
     per_neuron : ndarray, shape (N,)
-        Mean logarithmic growth rate of each neuron's separation, in 1/s.
-    per_neuron_standard_error : ndarray, shape (N,)
-        Standard deviation over windows and realisations divided by the root of their number, in 1/s.
-    largest : float
-        The network's exponent: the same for the norm of the separation, in 1/s.
-    directions : {"fresh", "kept"}
-        What `largest` is. With "fresh" directions the mean growth over one window from a random start, as in the paper;
-        with "kept" ones, which have turned into the fastest growing direction, the largest Lyapunov exponent.
-    standard_error : float
-        Of `largest`, in 1/s.
+        Mean logarithmic growth rate of each neuron's separation, from fresh directions if there were any.
+    largest_exponent, standard_error : float or None
+        Mean growth rate of the norm of the separation in a direction that is kept, which has turned into the fastest
+        growing one. None if every window began in fresh directions.
     trace : ndarray, shape (windows,)
-        Running estimate of `largest`, in 1/s.
-    floored : ndarray, shape (N,)
-        Fraction of windows in which a neuron's separation had reached rounding error; its exponent is an upper bound
-        there.
+        Running estimate of `largest_exponent`, or where it is None, of `window_exponent`.
     rates : ndarray, shape (N,)
-        Firing rates of the reference in Hz; zeros where they were not counted.
-    averaging_time : float
+        Firing rates of the reference in Hz; empty where they were not counted.
+    duration : float
         Windows times their length, in seconds; exponents below its inverse are not resolved.
     status : str
         What a reader must know of the estimate, as a sentence.
+    per_neuron_standard_error : ndarray, shape (N,)
+        Standard deviation over windows and realisations divided by the root of their number.
+    window_exponent, window_standard_error : float or None
+        Mean growth rate of the norm over one window from a random start, as in the paper: how much the network
+        amplifies at first, not whether it forgets in the long run. None if no direction was fresh.
+    floored : ndarray, shape (N,)
+        Fraction of windows in which a neuron's separation had reached rounding error; its exponent is an upper bound
+        there.
     """
 
-    per_neuron: np.ndarray
     per_neuron_standard_error: np.ndarray
-    largest: float
-    directions: str
-    standard_error: float
-    trace: np.ndarray
+    window_exponent: float | None
+    window_standard_error: float | None
     floored: np.ndarray
-    rates: np.ndarray
-    averaging_time: float
-    status: str
-
-    @property
-    def resolution(self) -> float:
-        """Smallest exponent that the averaging time resolves, in 1/s."""
-        return 1 / self.averaging_time
 
     def __repr__(self) -> str:
-        return f"TwinExponents(largest {self.largest:.2f} +- {self.standard_error:.2f} /s, {self.status})"
+        named = (
+            ("largest exponent", self.largest_exponent, self.standard_error),
+            ("window exponent", self.window_exponent, self.window_standard_error),
+        )
+        said = ", ".join(f"{name} {value:.2f} +- {error:.2f} /s" for name, value, error in named if value is not None)
+        return f"TwinExponents({said}; {self.status})"
 
 
 DIRECTIONS = ("fresh", "kept")
@@ -100,56 +98,7 @@ def state_names(spec: NetworkSpec) -> tuple[str, ...]:
     return _GRID_STATE if spec.spike_timing == "grid" else _OFF_GRID_STATE
 
 
-class Growth:
-    """Logarithmic growth rates, collected window by window."""
-
-    def __init__(self, window: float) -> None:
-        self.window = window
-        self.neuron: list[np.ndarray] = []
-        self.network: list[np.ndarray] = []
-        self.floored: list[np.ndarray] = []
-
-    def add(self, start: np.ndarray, end: np.ndarray, reference: np.ndarray) -> None:
-        """Take the separations of one window, (R, N) each, and the reference potentials (N,) at its end."""
-        rounding = np.finfo(float).eps * max(float(np.abs(reference).max()), np.finfo(float).tiny)
-        self.floored.append(end < rounding)
-        # A start below rounding can only be the draw of a number next to zero.
-        start, end = np.maximum(start, rounding), np.maximum(end, rounding)
-        self.neuron.append(np.log(end / start) / self.window)
-        self.network.append(np.log(np.linalg.norm(end, axis=1) / np.linalg.norm(start, axis=1)) / self.window)
-
-    def result(self, rates: np.ndarray, directions: str) -> TwinExponents:
-        neuron, network = np.array(self.neuron), np.array(self.network)
-        n_windows, realisations, n = neuron.shape
-        floored = np.mean(self.floored, axis=(0, 1))
-        # Realisations of one window share the reference, so windows are the independent samples.
-        by_window = network.mean(axis=1)
-        root = np.sqrt(max(n_windows, 1))
-        spread = by_window.std(ddof=1) if n_windows > 1 else np.inf
-        return TwinExponents(
-            per_neuron=neuron.mean(axis=(0, 1)),
-            per_neuron_standard_error=neuron.mean(axis=1).std(axis=0, ddof=1) / root
-            if n_windows > 1
-            else np.full(n, np.inf),
-            largest=float(network.mean()),
-            directions=directions,
-            standard_error=float(spread / root),
-            trace=np.cumsum(by_window) / np.arange(1, n_windows + 1),
-            floored=floored,
-            rates=rates,
-            averaging_time=n_windows * self.window,
-            status=_status(floored, n_windows, realisations),
-        )
-
-
-def _status(floored: np.ndarray, n_windows: int, realisations: int) -> str:
-    basis = f"{n_windows} windows of {realisations} twins"
-    if not floored.any():
-        return f"{basis}; every separation stayed above rounding error"
-    return (
-        f"{basis}; {100 * floored.mean():.1f} % of the separations fell to rounding error, where the exponent is an "
-        "upper bound (a spike on the same time step in both twins erases the difference)"
-    )
+# --- plan and statistics, shared by all twins -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -163,23 +112,117 @@ class TwinPlan:
 
 
 def twin_plan(
-    duration: Quantity, transient: Quantity, renormalise_every: Quantity, realisations: int, dt: float
+    duration: Quantity, transient: Quantity, renormalise_every: Quantity, realisations: int, dt: float | None
 ) -> TwinPlan:
-    """Check the lengths of a twin measurement with a step of `dt` seconds."""
+    """Check the lengths of a twin measurement with a step of `dt` seconds, or without one."""
     window = checks.seconds("renormalise_every", renormalise_every)
-    steps = round(window / dt)
-    if steps < 1 or abs(steps * dt - window) > 1e-6 * dt:
-        raise InvalidInput(
-            f"renormalise_every must be a whole number of steps of {1e3 * dt:g} ms, got {window * 1e3:g} ms"
-        )
+    if dt is not None:
+        steps = round(window / dt)
+        if steps < 1 or abs(steps * dt - window) > 1e-6 * dt:
+            raise InvalidInput(
+                f"renormalise_every must be a whole number of steps of {1e3 * dt:g} ms, got {window * 1e3:g} ms"
+            )
     length = checks.seconds("duration", duration)
     n_windows = int(length / window + 1e-9)
     if n_windows < 1:
         raise InvalidInput(f"duration must hold at least one window of {window * 1e3:g} ms, got {length * 1e3:g} ms")
     settle = checks.seconds("transient", transient, at_least=0)
-    # Windows start on multiples of their length, so the transient is rounded up to one.
-    settle = float(np.ceil(settle / window - 1e-9) * window)
+    if dt is not None:
+        # Windows start on multiples of their length, so the transient is rounded up to one.
+        settle = float(np.ceil(settle / window - 1e-9) * window)
     return TwinPlan(settle, window, n_windows, checks.count("realisations", realisations))
+
+
+class Separations(NamedTuple):
+    """How far the twins are from their reference at both ends of a window, and the potentials of the reference."""
+
+    start: np.ndarray  # (R, N)
+    end: np.ndarray  # (R, N)
+    reference: np.ndarray  # (N,), at the end
+
+
+class Growth:
+    """Logarithmic growth rates, collected window by window."""
+
+    def __init__(self, window: float) -> None:
+        self.window = window
+        self.neuron: list[np.ndarray] = []
+        self.network: list[np.ndarray] = []
+        self.floored: list[np.ndarray] = []
+
+    def add(self, start: np.ndarray, end: np.ndarray, reference: np.ndarray) -> None:
+        """Take the `Separations` of one window."""
+        rounding = np.finfo(float).eps * max(float(np.abs(reference).max()), np.finfo(float).tiny)
+        self.floored.append(end < rounding)
+        # A start below rounding can only be the draw of a number next to zero.
+        start, end = np.maximum(start, rounding), np.maximum(end, rounding)
+        self.neuron.append(np.log(end / start) / self.window)
+        self.network.append(np.log(np.linalg.norm(end, axis=1) / np.linalg.norm(start, axis=1)) / self.window)
+
+    def of_network(self) -> tuple[float, float, np.ndarray]:
+        """Return the mean growth rate of the norm, its standard error, and the running mean."""
+        network = np.array(self.network)
+        n_windows = len(network)
+        # Realisations of one window share the reference, so windows are the independent samples.
+        by_window = network.mean(axis=1)
+        spread = by_window.std(ddof=1) if n_windows > 1 else np.inf
+        trace = np.cumsum(by_window) / np.arange(1, n_windows + 1)
+        return float(network.mean()), float(spread / np.sqrt(n_windows)), trace
+
+
+def twin_exponents(rates: np.ndarray, growths: Mapping[str, Growth], remarks: Sequence[str] = ()) -> TwinExponents:
+    """Return the statistics of growth by `DIRECTIONS`: from fresh ones, from kept ones, or from both."""
+    fresh, kept = growths.get("fresh"), growths.get("kept")
+    each = next(iter(growths.values())) if fresh is None else fresh
+    neuron, floored = np.array(each.neuron), np.mean(each.floored, axis=(0, 1))
+    n_windows, realisations, n = neuron.shape
+    several = n_windows > 1
+    window = (None, None, None) if fresh is None else fresh.of_network()
+    largest = (None, None, window[2]) if kept is None else kept.of_network()
+    assert largest[2] is not None
+    return TwinExponents(
+        per_neuron=neuron.mean(axis=(0, 1)),
+        per_neuron_standard_error=neuron.mean(axis=1).std(axis=0, ddof=1) / np.sqrt(n_windows)
+        if several
+        else np.full(n, np.inf),
+        window_exponent=window[0],
+        window_standard_error=window[1],
+        largest_exponent=largest[0],
+        standard_error=largest[1],
+        trace=largest[2],
+        floored=floored,
+        rates=rates,
+        duration=n_windows * each.window,
+        status="; ".join([_status(floored, n_windows, realisations), *remarks]),
+    )
+
+
+def _status(floored: np.ndarray, n_windows: int, realisations: int) -> str:
+    basis = f"{n_windows} windows of {realisations} twins"
+    if not floored.any():
+        return f"{basis}; every separation stayed above rounding error"
+    return (
+        f"{basis}; {100 * floored.mean():.1f} % of the separations fell to rounding error, where the exponent is an "
+        "upper bound (a spike on the same time step in both twins erases the difference)"
+    )
+
+
+class TwinSystem(Protocol):
+    """A reference with twins that is moved on window by window."""
+
+    def window(self) -> tuple[Separations, ...]:
+        """Perturb the twins, move on by one window, and return their separations, one entry for a kind of direction."""
+
+
+def _follow(system: TwinSystem, plan: TwinPlan, growths: tuple[Growth, ...], report: Report | None) -> None:
+    for k in range(plan.n_windows):
+        for growth, separations in zip(growths, system.window(), strict=True):
+            growth.add(*separations)
+        if report is not None:
+            report((k + 1) / plan.n_windows)
+
+
+# --- twins side by side in one network --------------------------------------------------------------------------------
 
 
 def block_twin_exponents(
@@ -228,6 +271,7 @@ def block_twin_exponents(
     Returns
     -------
     TwinExponents
+        In 1/s. Of fresh directions `window_exponent`, of kept ones `largest_exponent`; the other one is None.
 
     Raises
     ------
@@ -245,6 +289,9 @@ def block_twin_exponents(
     Fresh perturbations of a window of 20 ms measure how fast a random difference grows at first. A network can
     amplify for tens of milliseconds and still forget in the long run; whether it does, kept directions tell.
 
+    `lnpbrian.lyapunov.device_twins.CompiledTwins` does the same in a compiled program. Here Python acts between
+    windows: in runtime mode that takes two thirds of the time, and spikes in flight can be copied.
+
     Examples
     --------
     A neuron below threshold forgets at the rate 1/tau_m:
@@ -254,68 +301,99 @@ def block_twin_exponents(
     >>> block_twin_exponents(spec, rng=np.random.default_rng(0)).per_neuron.round(3).tolist()
     [-100.0, -40.0]
     """
-    if not spec.alive.all():
-        raise InvalidInput("the network has silent neurons, whose exponents mean nothing; use spec.compacted()")
+    _require_alive(spec)
     plan = twin_plan(duration, transient, renormalise_every, realisations, spec.dt)
-    eps = checks.real("perturbation", perturbation, above=0, below=1)
     checks.choice("directions", directions, DIRECTIONS)
-    copies = plan.realisations + 1
-    twins = RecurrentNetwork(spec.replicated(copies), plastic=False)
-    counter = spike_counter(twins.neurons)
+    twins = _BlockTwins(
+        spec, plan.realisations, checks.real("perturbation", perturbation, above=0, below=1), directions == "kept", rng
+    )
     growth = Growth(plan.window)
-    state = {name: twins.neurons.variables[name] for name in state_names(spec)}
-    size = eps * np.sqrt(spec.n_neurons)
     start: np.ndarray | None = None
 
-    def renormalise() -> None:
+    def close_window() -> None:
         nonlocal start
-        now = twins.neurons.variables["t"].get_value().item()
-        windows_done = round((now - plan.transient) / plan.window)
+        windows_done = round((twins.time - plan.transient) / plan.window)
         if windows_done < 0 and directions == "fresh":
             return
-        blocks = {name: variable.get_value().reshape(copies, -1) for name, variable in state.items()}
-        if start is None:
-            blocks["v"][1:] += eps * rng.standard_normal((plan.realisations, spec.n_neurons))
-        else:
-            end = separation()
-            if windows_done >= 1:
-                growth.add(start, end, blocks["v"][0])
-                if report is not None:
-                    report(len(growth.network) / plan.n_windows)
-            set_back(blocks, np.linalg.norm(end, axis=1))
-        start = separation()
-
-    def set_back(blocks: dict[str, np.ndarray], norms: np.ndarray) -> None:
-        # A difference that is gone has no direction to keep.
-        fresh = (norms == 0) | ~np.isfinite(norms) | (directions == "fresh")
-        factor = np.where(fresh, 0.0, size / np.where(norms > 0, norms, 1.0))[:, np.newaxis]
-        for block in blocks.values():
-            if block.dtype == float:
-                # On the grid the time of the last spike is no coordinate, and is copied.
-                block[1:] = block[0] + (0.0 if block is blocks.get("lastspike") else factor * (block[1:] - block[0]))
-            else:
-                block[1:] = block[0]
-        if spec.delays is not None:
-            copy_block_events(twins.synapses, copies)
-        n_fresh = int(fresh.sum())
-        blocks["v"][1:][fresh] += eps * rng.standard_normal((n_fresh, spec.n_neurons))
-
-    def separation() -> np.ndarray:
-        blocks = twins.state_values().reshape(copies, -1)
-        return np.abs(blocks[1:] - blocks[0])
+        end = None if start is None else twins.separations()
+        if start is not None and end is not None and windows_done >= 1:
+            growth.add(start, end, twins.reference)
+            if report is not None:
+                report(windows_done / plan.n_windows)
+        start = twins.perturb(end)
 
     # Before the drive of the new step is set: a window ends with the drive it ran under.
     operation = NetworkOperation(
-        renormalise, dt=plan.window * second, when="start", order=-1, name="lnpbrian_twins_renormalise"
+        close_window, dt=plan.window * second, when="start", order=-1, name="lnpbrian_twins_renormalise"
     )
     # The last window ends at the start of the step after it.
     length = plan.transient + plan.n_windows * plan.window + spec.dt
-    network: Network = twins.network
-    network.add(operation, counter)
-    if drive is not None:
-        network.add(drive_operation(twins.neurons, drive, copies=copies))
-    twins.run(length * second)
-    return growth.result(np.array(counter.count[: spec.n_neurons]) / length, directions)
+    rates = twins.run(length, operation, drive)
+    return twin_exponents(rates, {directions: growth})
+
+
+class _BlockTwins:
+    """A reference and its copies as uncoupled blocks of one Brian2 network."""
+
+    def __init__(
+        self, spec: NetworkSpec, realisations: int, perturbation: float, kept: bool, rng: np.random.Generator
+    ) -> None:
+        self._spec, self._copies = spec, realisations + 1
+        self._perturbation, self._kept, self._rng = perturbation, kept, rng
+        self._model = RecurrentNetwork(spec.replicated(self._copies), plastic=False)
+        self._state = {name: self._model.neurons.variables[name] for name in state_names(spec)}
+
+    @property
+    def time(self) -> float:
+        return float(self._model.neurons.variables["t"].get_value().item())
+
+    @property
+    def reference(self) -> np.ndarray:
+        """Potentials of the reference, shape (N,)."""
+        return self._blocks("v")[0]
+
+    def separations(self) -> np.ndarray:
+        """Return how far each neuron of each copy is from the reference, shape (R, N)."""
+        blocks = self._model.state_values().reshape(self._copies, -1)
+        return np.abs(blocks[1:] - blocks[0])
+
+    def perturb(self, end: np.ndarray | None) -> np.ndarray:
+        """Set each copy back close to the reference from separations `end`, and return its separations from there."""
+        n, everyone = self._spec.n_neurons, np.ones(self._copies - 1, dtype=bool)
+        fresh = everyone if end is None else self._set_back(np.linalg.norm(end, axis=1))
+        draws = self._perturbation * self._rng.standard_normal((int(fresh.sum()), n))
+        self._blocks("v")[1:][fresh] += draws
+        return self.separations()
+
+    def run(self, duration: float, operation: NetworkOperation, drive: Drive | None) -> np.ndarray:
+        """Run with `operation`, and return the rates of the reference in Hz."""
+        counter = spike_counter(self._model.neurons)
+        self._model.network.add(operation, counter)
+        if drive is not None:
+            self._model.network.add(drive_operation(self._model.neurons, drive, copies=self._copies))
+        self._model.run(duration * second)
+        return np.array(counter.count[: self._spec.n_neurons]) / duration
+
+    def _set_back(self, norms: np.ndarray) -> np.ndarray:
+        """Keep the direction of each copy's difference and set back its size; return a mask of those without one."""
+        size = self._perturbation * np.sqrt(self._spec.n_neurons)
+        # A difference that is gone has no direction to keep.
+        fresh = (norms == 0) | ~np.isfinite(norms) | (not self._kept)
+        factor = np.where(fresh, 0.0, size / np.where(norms > 0, norms, 1.0))[:, np.newaxis]
+        for name in self._state:
+            block = self._blocks(name)
+            # On the grid the time of the last spike is no coordinate, and is copied.
+            is_coordinate = block.dtype == float and name != "lastspike"
+            block[1:] = block[0] + factor * (block[1:] - block[0]) if is_coordinate else block[0]
+        if self._spec.delays is not None:
+            copy_block_events(self._model.synapses, self._copies)
+        return fresh
+
+    def _blocks(self, name: str) -> np.ndarray:
+        return self._state[name].get_value().reshape(self._copies, -1)
+
+
+# --- twins one after the other, on any network ------------------------------------------------------------------------
 
 
 def restored_twin_exponents(
@@ -347,48 +425,77 @@ def restored_twin_exponents(
     Returns
     -------
     TwinExponents
-        Of the neurons that are alive, in their order; `rates` are zero.
+        Of the neurons that are alive, in their order, in 1/s: `per_neuron` and `window_exponent`. Directions are fresh
+        in every window, so `largest_exponent` is None; `rates` are empty.
 
     Raises
     ------
     InvalidInput
         If a value is out of range, or no neuron has a state.
+
+    Notes
+    -----
+    ``lambda_i = mean_windows ln(|delta_i(end)|/|delta_i(start)|)/T_r`` (arXiv 2403.03409, appendix A.1), as in
+    `block_twin_exponents`.
+
+    Examples
+    --------
+    A membrane that never fires forgets at 1/tau, here 25 ms:
+
+    >>> from brian2 import Network, NeuronGroup, Synapses
+    >>> neurons = NeuronGroup(2, "dv/dt = -v/(25*ms) : 1", threshold="v > 1", reset="v = 0", method="exact")
+    >>> synapses = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w")
+    >>> synapses.connect(condition="i != j")
+    >>> live = LiveNetwork(Network(neurons, synapses), synapses, time_constant=25*ms, namespace={})
+    >>> twins = restored_twin_exponents(live, duration=40*ms, realisations=1, rng=np.random.default_rng(0))
+    >>> twins.per_neuron.round(3).tolist()
+    [-40.0, -40.0]
     """
     plan = twin_plan(duration, transient, renormalise_every, realisations, live.dt)
     eps = checks.real("perturbation", perturbation, above=0, below=1)
-    chosen = np.flatnonzero(live.measured)
     growth = Growth(plan.window)
     if plan.transient > 0:
         live.run(plan.transient * second)
-    spread = live.state_scales()[chosen]
-
-    def state() -> np.ndarray:
-        return live.state_values()[chosen] / spread
-
     with _cheap_collections(), Snapshot(live) as begin:
-        for k in range(plan.n_windows):
-            begin.take()
-            v = state()
-            starts, ends = [], []
-            for _ in range(plan.realisations):
-                _move(live, chosen, eps * spread * rng.standard_normal(chosen.size))
-                starts.append(np.abs(state() - v))
-                live.run(plan.window * second)
-                ends.append(state())
-                begin.restore()
-            live.run(plan.window * second)
-            reference = state()
-            growth.add(np.array(starts), np.abs(np.array(ends) - reference), reference)
-            if report is not None:
-                report((k + 1) / plan.n_windows)
-    return growth.result(np.zeros(chosen.size), "fresh")
+        _follow(_RestoredTwins(live, plan, eps, begin, rng), plan, (growth,), report)
+    return twin_exponents(np.zeros(0), {"fresh": growth})
 
 
-def _move(live: LiveNetwork, neurons: np.ndarray, by: np.ndarray) -> None:
-    shift = np.zeros(live.n_neurons)
-    shift[neurons] = by
-    for where, values in live.states():
-        values += shift[where]
+class _RestoredTwins:
+    """A network that runs every window once for each twin, and once more as the reference."""
+
+    def __init__(
+        self, live: LiveNetwork, plan: TwinPlan, perturbation: float, begin: Snapshot, rng: np.random.Generator
+    ) -> None:
+        self._live, self._plan, self._begin, self._rng = live, plan, begin, rng
+        self._neurons = np.flatnonzero(live.measured)
+        self._spread = live.state_scales()[self._neurons]
+        self._size = perturbation * self._spread
+
+    def window(self) -> tuple[Separations]:
+        """See `TwinSystem`."""
+        length = self._plan.window * second
+        self._begin.take()
+        v = self._state()
+        starts, ends = [], []
+        for _ in range(self._plan.realisations):
+            self._move(self._size * self._rng.standard_normal(self._neurons.size))
+            starts.append(np.abs(self._state() - v))
+            self._live.run(length)
+            ends.append(self._state())
+            self._begin.restore()
+        self._live.run(length)
+        reference = self._state()
+        return (Separations(np.array(starts), np.abs(np.array(ends) - reference), reference),)
+
+    def _state(self) -> np.ndarray:
+        return self._live.state_values()[self._neurons] / self._spread
+
+    def _move(self, by: np.ndarray) -> None:
+        shift = np.zeros(self._live.n_neurons)
+        shift[self._neurons] = by
+        for where, values in self._live.states():
+            values += shift[where]
 
 
 @contextmanager
@@ -400,3 +507,118 @@ def _cheap_collections() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+# --- twins infinitely close -------------------------------------------------------------------------------------------
+
+
+def tangent_twin_exponents(
+    spec: NetworkSpec,
+    *,
+    drive: Drive | None = None,
+    duration: Quantity = 1 * second,
+    transient: Quantity = 100 * ms,
+    renormalise_every: Quantity = 20 * ms,
+    realisations: int = 4,
+    spikes: SpikeTrain | None = None,
+    rng: np.random.Generator,
+    report: Report | None = None,
+) -> TwinExponents:
+    """Measure Lyapunov exponents with tangent vectors along one run of the network.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network, N neurons, none of them silent, without delays; weights are held fixed.
+    drive : Drive, optional
+        Frozen drive of N neurons; without one, I_ext = 0.
+    duration : Quantity
+        Measured time, in whole windows.
+    transient : Quantity
+        Time before it.
+    renormalise_every : Quantity
+        Length of a window.
+    realisations : int
+        Number of fresh directions in every window.
+    spikes : SpikeTrain, optional
+        A run of the network from its initial potentials under `drive`, of at least `transient` and `duration`. By
+        default that of `lnpbrian.network.spike_trains.spike_train`.
+    rng : numpy.random.Generator
+        Draws the directions.
+    report : callable, optional
+        Called with the completed fraction after every window.
+
+    Returns
+    -------
+    TwinExponents
+        In 1/s: `per_neuron` and `window_exponent` from directions drawn anew in every window, `largest_exponent` from
+        one that is kept. `rates` are those of the measured time.
+
+    Raises
+    ------
+    InvalidInput
+        If the network has silent neurons or delays, or a time is out of range.
+
+    Notes
+    -----
+    As in `block_twin_exponents`, of which this is the limit of a vanishing perturbation, a fresh direction moves
+    potentials only, and separations are those of the potentials; a held neuron's is the one that its release will
+    bring. The vectors follow the saltation matrices of `lnpbrian.lyapunov.lif_tangent.LIFTangent` (Bizzarri, Brambilla
+    and Storti Gajani 2013, doi:10.1007/s10827-013-0448-6).
+
+    Examples
+    --------
+    Below threshold a neuron forgets at 1/tau_m, and a direction that is kept turns to the slowest:
+
+    >>> from lnpbrian.models import uncoupled
+    >>> spec = uncoupled([10*ms, 25*ms], bias=0.5)
+    >>> twins = tangent_twin_exponents(spec, transient=500*ms, rng=np.random.default_rng(0))
+    >>> twins.per_neuron.round(3).tolist(), round(twins.largest_exponent, 3)
+    ([-100.0, -40.0], -40.0)
+    """
+    checks.instance("spec", spec, NetworkSpec, "use the spec of a model")
+    checks.generator("rng", rng)
+    _require_alive(spec)
+    if spec.delays is not None and spec.n_synapses:
+        raise InvalidInput("tangent dynamics do not know delays; use block_twin_exponents")
+    plan = twin_plan(duration, transient, renormalise_every, realisations, None)
+    whole = plan.transient + plan.n_windows * plan.window
+    followed = spike_train(spec, whole, drive=drive) if spikes is None else spikes
+    tangent = LIFTangent(spec, followed, drive)
+    fresh, kept = Growth(plan.window), Growth(plan.window)
+    _follow(_TangentTwins(tangent, plan, rng), plan, (fresh, kept), report)
+    measured = (followed.times > plan.transient) & (followed.times <= whole)
+    rates = np.bincount(followed.indices[measured], minlength=spec.n_neurons) / (plan.n_windows * plan.window)
+    remarks = flat_spikes(tangent.flat, followed.times.size, "a smaller dt")
+    return twin_exponents(rates, {"fresh": fresh, "kept": kept}, remarks)
+
+
+class _TangentTwins:
+    """Tangent vectors along a run: fresh ones in every window, and one that is kept."""
+
+    def __init__(self, tangent: LIFTangent, plan: TwinPlan, rng: np.random.Generator) -> None:
+        self._tangent, self._plan, self._rng = tangent, plan, rng
+        self._n = tangent.spec.n_neurons
+        # The last column is the kept direction.
+        self._vectors = np.zeros((tangent.dimension, plan.realisations + 1))
+        self._vectors[: self._n, -1] = rng.standard_normal(self._n)
+        if plan.transient > 0:
+            tangent.advance(self._vectors, plan.transient)
+
+    def window(self) -> tuple[Separations, Separations]:
+        """See `TwinSystem`; fresh directions, then the kept one."""
+        vectors = self._vectors
+        vectors[:, :-1] = 0
+        vectors[: self._n, :-1] = self._rng.standard_normal((self._n, self._plan.realisations))
+        vectors[:, -1] /= np.linalg.norm(vectors[:, -1])
+        start = np.abs(self._tangent.potentials(vectors)).T
+        self._tangent.advance(vectors, self._plan.window)
+        end = np.abs(self._tangent.potentials(vectors)).T
+        # Tangent vectors have no size that rounding could be compared with.
+        unit = np.ones(self._n)
+        return Separations(start[:-1], end[:-1], unit), Separations(start[-1:], end[-1:], unit)
+
+
+def _require_alive(spec: NetworkSpec) -> None:
+    if not spec.alive.all():
+        raise InvalidInput("the network has silent neurons, whose exponents mean nothing; use spec.compacted()")

@@ -24,8 +24,6 @@ from threadpoolctl import threadpool_limits
 from lnpbrian import checks, files
 from lnpbrian.checks import InvalidInput
 from lnpbrian.interrupts import Watched
-from lnpbrian.lyapunov.spectrum import Spectrum
-from lnpbrian.lyapunov.twins import TwinExponents
 from lnpbrian.network.drive import Drive
 from lnpbrian.network.live import LiveNetwork
 from lnpbrian.pruning.checkpoint import Checkpoint, CheckpointFolder, fingerprint
@@ -323,21 +321,21 @@ class _Loop:
             notes.append(f"{step.name}: {self._timed(step.name, partial(step, self.subject, iteration))}")
         return tuple(notes)
 
-    def _is_stable(self, rate: float, largest: TwinExponents | Spectrum) -> bool:
+    def _is_stable(self, rate: float, largest: float, standard_error: float) -> bool:
         low, high = self._bounds(rate)
-        if not low <= rate <= high or np.isnan(largest.largest):
+        if not low <= rate <= high or np.isnan(largest):
             return False
         bound = self.options.exponent_growth
         # Minus infinity: all twins have met.
-        if bound is None or not self.history or largest.largest == -np.inf:
+        if bound is None or not self.history or largest == -np.inf:
             return True
         first = self.history[0]
-        before, error = first.largest_exponent_per_s, first.largest_exponent_standard_error_per_s
+        before, before_error = first.largest_exponent_per_s, first.largest_exponent_standard_error_per_s
         if not np.isfinite(before):
-            before, error = 0.0, 0.0
-        error = np.hypot(largest.standard_error, error)
+            before, before_error = 0.0, 0.0
+        error = np.hypot(standard_error, before_error)
         # Of a single window there is no error.
-        return bool(largest.largest <= before + bound + (3 * error if np.isfinite(error) else 0.0))
+        return bool(largest <= before + bound + (3 * error if np.isfinite(error) else 0.0))
 
     def _bounds(self, rate: float) -> tuple[float, float]:
         """Return the bounds of the mean rate; `rate` is that of the unpruned network if there is no history yet."""
@@ -364,7 +362,8 @@ class _Loop:
         graph: DelocalisationReport | None = self._timed("localisation", partial(self._localisation, k))
         neurons = live.measured
         rate = float(now.rates[neurons].mean())
-        stable = self._is_stable(rate, now.largest)
+        (largest, error), (window, window_error) = now.network_exponent, now.window_exponent
+        stable = self._is_stable(rate, largest, error)
         # The network as it came is nothing that pruning could have spoilt.
         self.unstable = 0 if stable or k == 0 else self.unstable + 1
         seconds, self.seconds = self.seconds, {}
@@ -374,10 +373,10 @@ class _Loop:
                 neurons=live.n_alive,
                 synapses=live.n_synapses,
                 mean_rate_hz=rate,
-                largest_exponent_per_s=now.largest.largest,
-                largest_exponent_standard_error_per_s=now.largest.standard_error,
-                window_exponent_per_s=each.largest,
-                window_exponent_standard_error_per_s=each.standard_error,
+                largest_exponent_per_s=largest,
+                largest_exponent_standard_error_per_s=error,
+                window_exponent_per_s=window,
+                window_exponent_standard_error_per_s=window_error,
                 exponent_quartiles_per_s=tuple(float(q) for q in np.percentile(each.per_neuron, [25, 50, 75])),
                 laplacian_ipr=None if graph is None else graph.laplacian.maximum,
                 adjacency_ipr=None if graph is None else graph.adjacency.maximum,

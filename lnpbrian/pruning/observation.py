@@ -11,8 +11,13 @@ from brian2 import ms, second
 
 from lnpbrian.lyapunov.device_twins import CompiledTwins
 from lnpbrian.lyapunov.spectrum import Spectrum, lyapunov_spectrum
-from lnpbrian.lyapunov.tangent_twins import tangent_twin_exponents
-from lnpbrian.lyapunov.twins import TwinExponents, block_twin_exponents, restored_twin_exponents, twin_window
+from lnpbrian.lyapunov.twins import (
+    TwinExponents,
+    block_twin_exponents,
+    restored_twin_exponents,
+    tangent_twin_exponents,
+    twin_window,
+)
 from lnpbrian.network.compiled import CompiledNetwork
 from lnpbrian.network.drive import Drive
 from lnpbrian.network.live import LiveNetwork, Snapshot
@@ -41,15 +46,33 @@ class Observation:
         Where the largest exponent of the network comes from.
     alive : ndarray of bool, shape (N,)
         The neurons that were alive.
-    flat : int
-        Spikes whose slope at the threshold was not positive by the recorded times.
     """
 
     rates: np.ndarray
     each: TwinExponents | Spectrum
     largest: TwinExponents | Spectrum
     alive: np.ndarray
-    flat: int = 0
+
+    @property
+    def network_exponent(self) -> tuple[float, float]:
+        """The largest exponent with its standard error; that of a window where no direction was kept."""
+        found = self.largest
+        if found.largest_exponent is None or found.standard_error is None:
+            return _of_window(found)
+        return found.largest_exponent, found.standard_error
+
+    @property
+    def window_exponent(self) -> tuple[float, float]:
+        """Mean growth over one window with its standard error; of a spectrum, its leading exponent."""
+        return _of_window(self.each)
+
+
+def _of_window(found: TwinExponents | Spectrum) -> tuple[float, float]:
+    if isinstance(found, Spectrum):
+        return found.largest_exponent, found.standard_error
+    assert found.window_exponent is not None
+    assert found.window_standard_error is not None
+    return found.window_exponent, found.window_standard_error
 
 
 class ModelObserver:
@@ -111,7 +134,7 @@ class ModelObserver:
                 rng=streams.rng("twins"),
                 report=tell,
             )
-            return Observation(rates, twins.fresh, twins.kept, spec.alive, twins.flat)
+            return Observation(rates, twins, twins, spec.alive)
         fresh = self._twin_exponents(spec, "fresh", tell, 0.0)
         return Observation(rates, fresh, self._twin_exponents(spec, "kept", tell, 0.5), spec.alive)
 
