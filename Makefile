@@ -8,13 +8,27 @@ OUT ?= runs/prune
 # brian2cuda needs one version of Brian2, so it has an environment of its own.
 CUDA := $(VENV)/cuda
 
-.PHONY: prune test test-cuda test-gpu lint bench bench-cuda clean
+# What the dependencies are used for, for environments other than the usual one: pruning, commands, sweeps, training.
+BROAD := lnpbrian tests/test_cli.py tests/test_lnp.py tests/test_sweeps.py tests/test_bptt.py tests/test_readout.py
+
+.PHONY: prune test test-wheel test-floors test-3.13 test-cuda test-gpu lint bench bench-cuda clean
 
 prune: $(VENV)/.base
 	$(BIN)/lnpbrian prune --out $(OUT) $(ARGS)
 
 test: $(VENV)/.test
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/test_wheel.py $(ARGS)
+
+# The rest is slow and seldom fails: .ci/run does it when what it checks has changed.
+test-wheel: $(VENV)/.test
+	$(BIN)/python -m pytest tests/test_wheel.py $(ARGS)
+
+# The oldest dependencies that setup.cfg allows.
+test-floors: $(VENV)/floors/.test
+	OPENBLAS_NUM_THREADS=1 $(VENV)/floors/bin/python -m pytest -n auto --dist worksteal $(or $(ARGS),$(BROAD))
+
+test-3.13: $(VENV)/3.13/.test
+	OPENBLAS_NUM_THREADS=1 $(VENV)/3.13/bin/python -m pytest -n auto --dist worksteal $(or $(ARGS),$(BROAD))
 
 # CUDA projects are written, and compiled where nvcc is (two networks, some minutes).
 test-cuda: $(CUDA)/.cuda
@@ -52,6 +66,18 @@ $(VENV)/.base: $(PACKAGING) | $(BIN)/python
 $(VENV)/.test: $(PACKAGING) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,bp]'
 	@touch $@ $(VENV)/.base
+
+$(VENV)/floors/.test: $(PACKAGING) | $(BIN)/python
+	$(BIN)/python -m venv --clear $(VENV)/floors
+	sed -n -e '/^install_requires/,/^$$/s/^ *\([a-z0-9-]*\) *>= *\([0-9.]*\).*/\1==\2/p' \
+		-e '/^bp =/,/^[a-z]* =$$/s/^ *\([a-z0-9-]*\) *>= *\([0-9.]*\).*/\1==\2/p' setup.cfg > $(VENV)/floors/floors.txt
+	$(VENV)/floors/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/floors/floors.txt --editable '.[test,bp]'
+	@touch $@
+
+$(VENV)/3.13/.test: $(PACKAGING)
+	python3.13 -m venv --clear $(VENV)/3.13
+	$(VENV)/3.13/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,bp]'
+	@touch $@
 
 $(VENV)/.lint: $(PACKAGING) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lint]'

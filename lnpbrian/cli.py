@@ -27,7 +27,6 @@ from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments.comparison import SCALES, Plan
 from lnpbrian.experiments.sweeps import EXPERIMENTS, run_experiment
 from lnpbrian.experiments.sweeps import redraw as redraw_sweep
-from lnpbrian.interrupts import Watched
 from lnpbrian.jobs import MODELS, NETWORK, RECORD, PruneJob
 from lnpbrian.learning.tasks import forecast_task
 from lnpbrian.lyapunov.spectrum import number_of_exponents
@@ -38,6 +37,7 @@ from lnpbrian.network.devices import DeviceReport, devices, find_gpu
 from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.options import Options, default_of, flags, kind_of
+from lnpbrian.process import Watched
 from lnpbrian.records import is_record, plain, versions, write_json
 from lnpbrian.study import Study
 from lnpbrian.sweep import SweepProgress

@@ -14,6 +14,7 @@ from typing import Any
 import brian2
 
 from lnpbrian.checks import InvalidInput
+from lnpbrian.process import frozen_garbage
 
 __all__ = ["run_parts"]
 
@@ -49,7 +50,8 @@ def run_parts(work: Callable[..., Any], parts: Sequence[tuple], *, jobs: int, re
             report(sum(fractions) / len(parts))
 
     if jobs == 1 or len(parts) == 1:
-        return [work(*part, report=lambda f, k=k: note(k, f)) for k, part in enumerate(parts)]
+        with frozen_garbage():
+            return [work(*part, report=lambda f, k=k: note(k, f)) for k, part in enumerate(parts)]
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
     setup = (messages, brian2.prefs.codegen.target)
@@ -95,4 +97,5 @@ def _end_with_parent() -> None:
 
 
 def _run(work: Callable[..., Any], k: int, part: tuple) -> Any:
-    return work(*part, report=lambda fraction: _progress.put((k, fraction)))
+    with frozen_garbage():
+        return work(*part, report=lambda fraction: _progress.put((k, fraction)))

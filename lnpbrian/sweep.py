@@ -30,6 +30,7 @@ from lnpbrian import checks, files
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import DEATHS, ClusterOptions, open_client
+from lnpbrian.process import frozen_garbage
 from lnpbrian.records import versions, write_json
 
 __all__ = ["Result", "ResultStore", "SweepProgress", "Task", "run_sweep"]
@@ -568,7 +569,8 @@ def _execute(function: str, options: Mapping[str, Any], needs: Sequence[Result],
     module, _, name = function.partition(":")
     work = getattr(importlib.import_module(module), name)
     start = time.perf_counter()
-    result = work(options, *needs, report=report)
+    with frozen_garbage():
+        result = work(options, *needs, report=report)
     if not isinstance(result, Result):
         raise InvalidInput(f"{function} must return a Result, got {type(result).__name__}")
     return replace(result, seconds=time.perf_counter() - start)

@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import replace
@@ -155,7 +156,8 @@ def test_precise_spikes_with_delays():
 
 
 @pytest.mark.standalone
-def test_interpolated_spikes():
+def test_interpolated_spikes(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     spec = hrsnn(spike_timing="interpolated")
     with CompiledNetwork(spec, duration=DURATION, drive=DRIVE) as network:
         for case in (spec, pruned(spec)):
@@ -163,9 +165,8 @@ def test_interpolated_spikes():
             train = simulated_spike_train(case, 0.3, drive=DRIVE)
             np.testing.assert_array_equal(run.spike_train.indices, train.indices)
             np.testing.assert_allclose(run.spike_train.times, train.times, rtol=0, atol=1e-9)
-        folder = network._project.directory
-        assert folder.exists()
-    assert not folder.exists()
+        assert len(list(tmp_path.iterdir())) == 1
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.standalone

@@ -274,20 +274,22 @@ def driver(tmp_path, monkeypatch):
     return load
 
 
-def test_gpu_as_the_driver_tells(driver):
+def test_gpu_as_the_driver_tells(driver, monkeypatch):
     driver(INIT=0, COUNT=2)
     assert device.find_gpu() == Gpu("Fake H1", "8.6", "12.4")
-    fits = CudaToolkit(Path("nvcc"), "12.6", ("7.5", "8.6"), None)
-    assert device._gpu_for(fits) == "Fake H1 (compute capability 8.6, driver for CUDA 12.4)"
-    for toolkit_, message in (
-        (CudaToolkit(Path("nvcc"), "13.0", ("8.6",), None), "runs CUDA up to 12.4, the toolkit is 13.0; update"),
-        (
-            CudaToolkit(Path("nvcc"), "12.4", ("9.0",), None),
-            "does not build for compute capability 8.6; use one of 9.0",
-        ),
+
+    def with_toolkit(version, *capabilities):
+        monkeypatch.setattr(device, "find_toolkit", lambda: CudaToolkit(Path("nvcc"), version, capabilities, None))
+        return parts("cuda_standalone")["GPU"]
+
+    fits = with_toolkit("12.6", "7.5", "8.6")
+    assert fits.found == "Fake H1 (compute capability 8.6, driver for CUDA 12.4)"
+    for part, message in (
+        (with_toolkit("13.0", "8.6"), "runs CUDA up to 12.4, the toolkit is 13.0; update"),
+        (with_toolkit("12.4", "9.0"), "does not build for compute capability 8.6; use one of 9.0"),
     ):
-        with pytest.raises(InvalidInput, match=message):
-            device._gpu_for(toolkit_)
+        assert not part.found
+        assert message in part.remedy
 
 
 def test_driver_without_a_gpu(driver):

@@ -15,7 +15,6 @@ from test_live import QUICK, assert_same_state, full_state, live_pair, two_group
 
 import lnpbrian
 from lnpbrian import InvalidInput, LiveNetwork, prune
-from lnpbrian.interrupts import Held, Watched
 from lnpbrian.learning.encoding import CurrentEncoder
 from lnpbrian.learning.stdp import train_stdp
 from lnpbrian.lyapunov.twins import block_twin_exponents, restored_twin_exponents
@@ -23,6 +22,7 @@ from lnpbrian.models import HRSNN
 from lnpbrian.network.brian2_internals import run_network
 from lnpbrian.network.live import Snapshot
 from lnpbrian.network.simulate import observe, simulated_spike_train
+from lnpbrian.process import Held, Watched
 
 
 def press():

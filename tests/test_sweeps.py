@@ -39,6 +39,12 @@ def numpy_target():
     brian2.prefs.codegen.target = before
 
 
+@pytest.fixture(scope="module")
+def done():
+    """Results of tasks: what one test has computed, another finds."""
+    return {}
+
+
 def quiet(*_):
     pass
 
@@ -99,8 +105,8 @@ def test_data_count_by_their_content(tmp_path):
 
 
 @pytest.mark.parametrize("method", ["AP", *controls.METHODS])
-def test_every_method_from_network_to_forecast(method):
-    plan, done = Plan(TINY, {}), {}
+def test_every_method_from_network_to_forecast(method, done):
+    plan = Plan(TINY, {})
     result = compute(plan.forecast("HRSNN", method, "STDP", "google", 0), done)
     assert len(result.record["nrmse"]) == 2
     assert np.isfinite(result.record["nrmse"]).all()
@@ -127,9 +133,9 @@ def test_every_method_from_network_to_forecast(method):
         assert result.record["neurons"] == lnp.record["neurons"]
 
 
-def test_backpropagation_is_a_unit_as_well():
+def test_backpropagation_is_a_unit_as_well(done):
     pytest.importorskip("jax")
-    plan, done = Plan(replace(TINY, phase=60), {}), {}
+    plan = Plan(replace(TINY, phase=60), {})
     result = compute(plan.forecast("CHRSNN", "LNP", "BP", "lorenz63", 0), done)
     assert np.isfinite(result.record["learning"]["losses"]).all()
     trained = done[plan.trained("CHRSNN", "LNP", "BP", "lorenz63", 0)]
@@ -140,15 +146,15 @@ def test_backpropagation_is_a_unit_as_well():
     assert (after.weights * before.weights >= 0).all()
 
 
-def test_noise_reaches_the_forecast():
-    plan, done = Plan(TINY, {}), {}
+def test_noise_reaches_the_forecast(done):
+    plan = Plan(TINY, {})
     clean = compute(plan.forecast("HRSNN", "unpruned", "STDP", "lorenz63", 0), done)
     noisy = compute(plan.forecast("HRSNN", "unpruned", "STDP", "lorenz63", 0, snr=0.0), done)
     assert np.mean(noisy.record["one_step_nrmse"]) > 2 * np.mean(clean.record["one_step_nrmse"])
 
 
-def test_paths_keep_the_networks_at_their_stops():
-    plan, done = Plan(TINY, {}), {}
+def test_paths_keep_the_networks_at_their_stops(done):
+    plan = Plan(TINY, {})
     stops = fig3.stops(plan)
     lnp, ap = (compute(plan.path("HRSNN", method, 0, stops), done) for method in ("LNP", "AP"))
     for path in (lnp, ap):
@@ -162,9 +168,9 @@ def test_paths_keep_the_networks_at_their_stops():
     assert random.record["synapses"] == lnp.record["path"][-1]["synapses"]
 
 
-def test_paths_that_end_early_stay_where_they_end():
+def test_paths_that_end_early_stay_where_they_end(done):
     # So many iterations that every one removes a neuron, until activity pruning may not go on.
-    plan, done = Plan(replace(TINY, neurons=16, connection_probability=0.4, path_iterations=10), {}), {}
+    plan = Plan(replace(TINY, neurons=16, connection_probability=0.4, path_iterations=10), {})
     stops = fig3.stops(plan)
     ap = compute(plan.path("HRSNN", "AP", 0, stops), done)
     sizes = [step["neurons"] for step in ap.record["path"]]

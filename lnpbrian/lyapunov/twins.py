@@ -8,9 +8,7 @@ twins of `tangent_twin_exponents` are infinitely close, and one run of the netwo
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -27,6 +25,7 @@ from lnpbrian.network.recurrent import RecurrentNetwork, copy_block_events
 from lnpbrian.network.simulate import spike_counter, spike_train
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.network.spikes import SpikeTrain
+from lnpbrian.process import frozen_garbage
 
 __all__ = ["TwinExponents", "block_twin_exponents", "restored_twin_exponents", "tangent_twin_exponents"]
 
@@ -456,7 +455,7 @@ def restored_twin_exponents(
     growth = Growth(plan.window)
     if plan.transient > 0:
         live.run(plan.transient * second)
-    with _cheap_collections(), Snapshot(live) as begin:
+    with frozen_garbage(), Snapshot(live) as begin:
         _follow(_RestoredTwins(live, plan, eps, begin, rng), plan, (growth,), report)
     return twin_exponents(np.zeros(0), {"fresh": growth})
 
@@ -496,17 +495,6 @@ class _RestoredTwins:
         shift[self._neurons] = by
         for where, values in self._live.states():
             values += shift[where]
-
-
-@contextmanager
-def _cheap_collections() -> Iterator[None]:
-    """Keep Brian2's garbage collection before every run away from what exists already: two thirds of a short run."""
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 # --- twins infinitely close -------------------------------------------------------------------------------------------

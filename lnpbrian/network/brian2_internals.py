@@ -12,7 +12,6 @@ edits or none.
 
 from __future__ import annotations
 
-import gc
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +29,7 @@ from brian2.parsing.expressions import is_boolean_expression
 from brian2.utils.stringtools import get_identifiers
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.interrupts import Held, Watched
+from lnpbrian.process import Held, Watched, collect_all
 
 __all__ = [
     "ALIVE",
@@ -556,7 +555,7 @@ def _forget_deleted_objects() -> None:
         # frame, deleted names included, until somebody looks again.
         _ = frame.f_locals
     del _
-    gc.collect()  # and Brian2's objects are in reference cycles
+    collect_all()  # and Brian2's objects are in reference cycles
 
 
 # ---------------------------------------------------------------------------------------------------------------------

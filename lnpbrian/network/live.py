@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.interrupts import Held
 from lnpbrian.network.brian2_internals import (
     ALIVE,
     StoredState,
@@ -26,6 +25,7 @@ from lnpbrian.network.brian2_internals import (
     run_network,
     whole_group,
 )
+from lnpbrian.process import Held
 
 __all__ = ["LiveNetwork", "Snapshot"]
 

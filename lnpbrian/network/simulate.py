@@ -10,13 +10,13 @@ from brian2 import NeuronGroup, Quantity, SpikeMonitor, ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.interrupts import Held
 from lnpbrian.network.drive import Drive, drive_operation
 from lnpbrian.network.exact import DeltaNetwork, ExponentialNetwork
 from lnpbrian.network.live import LiveNetwork
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.network.spikes import SpikeTrain
+from lnpbrian.process import Held
 
 __all__ = [
     "exact_spike_train",

@@ -23,9 +23,9 @@ from threadpoolctl import threadpool_limits
 
 from lnpbrian import checks, files
 from lnpbrian.checks import InvalidInput
-from lnpbrian.interrupts import Watched
 from lnpbrian.network.drive import Drive
 from lnpbrian.network.live import LiveNetwork
+from lnpbrian.process import Watched, frozen_garbage
 from lnpbrian.pruning.checkpoint import Checkpoint, CheckpointFolder, fingerprint
 from lnpbrian.pruning.history import Progress, PruneResult, Record, record_from
 from lnpbrian.pruning.localisation import DelocalisationReport, delocalisation_report
@@ -149,6 +149,7 @@ def prune(
         # Sums of several threads depend on their number: with one, equal calls give equal networks on every machine.
         held.enter_context(threadpool_limits(1, user_api="blas"))
         held.enter_context(Watched())
+        held.enter_context(frozen_garbage())
         held.enter_context(subject.guarded(chosen))
         return _Loop(subject, chosen, options, streams, targets, folder, report).run()
 

@@ -1,4 +1,6 @@
-"""Ctrl-C (SIGINT) that arrives once, is not lost, and cuts nothing that has to be whole.
+"""What this process does with Ctrl-C (SIGINT), and with garbage.
+
+Ctrl-C arrives once, is not lost, and cuts nothing that has to be whole.
 
 Python raises ``KeyboardInterrupt`` between any two steps of the main thread: also in a ``finally`` that puts things
 back, and in destructors, which swallow it. Other threads never meet it, and for them nothing here does anything.
@@ -6,12 +8,15 @@ back, and in destructors, which swallow it. Other threads never meet it, and for
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-__all__ = ["Held", "Watched"]
+__all__ = ["Held", "Watched", "collect_all", "frozen_garbage"]
 
 
 class _Handler:
@@ -123,3 +128,34 @@ class Watched(_Handler):
     def _leave(self, error: BaseException | None) -> None:
         if error is None:
             self.check()
+
+
+# Who has frozen more objects than this has done so on purpose: Python freezes some hundreds when it starts.
+FROZEN_ON_PURPOSE = 10_000
+
+
+@contextmanager
+def frozen_garbage() -> Iterator[None]:
+    """Keep the garbage collection before every run of Brian2 away from what exists already: half of a short run.
+
+    It does nothing where garbage collection is off or objects are frozen already, so that blocks may be nested. What
+    becomes garbage in the block, and was there before it, is collected after it.
+    """
+    if not gc.isenabled() or gc.get_freeze_count() > FROZEN_ON_PURPOSE:
+        yield
+        return
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def collect_all() -> None:
+    """Collect garbage, frozen or not."""
+    frozen = gc.get_freeze_count() > FROZEN_ON_PURPOSE
+    gc.unfreeze()
+    gc.collect()
+    if frozen:
+        gc.freeze()
