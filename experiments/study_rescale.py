@@ -28,8 +28,7 @@ from lnpbrian.models import HRSNN
 from lnpbrian.models.drawing import LIFParameters
 from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.pruning.observation import Observation
-from lnpbrian.pruning.prunable import prunable
+from lnpbrian.pruning.prunable import Observation, prunable
 from lnpbrian.pruning.schedule import PruneOptions
 from lnpbrian.pruning.steps import Iteration, NoisePruning
 from lnpbrian.streams import Streams

@@ -21,7 +21,7 @@ from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning import checkpoint as checkpoint_module
 from lnpbrian.pruning import loop as lnp
-from lnpbrian.pruning import observation
+from lnpbrian.pruning import prunable
 from lnpbrian.pruning.checkpoint import Checkpoint, CheckpointFolder, fingerprint
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.schedule import PruneOptions, schedule
@@ -87,7 +87,7 @@ def finish(process) -> None:
 
 @pytest.mark.parametrize(("model", "kills"), [("HRSNN", 8), ("CHRSNN", 6), ("plastic", 6)])
 def test_killed_at_random_moments_and_resumed_is_never_killed(tmp_path, monkeypatch, model, kills):
-    monkeypatch.setattr(observation, "SETTLE", 20 * ms)
+    monkeypatch.setattr(prunable, "SETTLE", 20 * ms)
     monkeypatch.setattr(TimescaleTuning, "measure", known_measurement)
     whole, again = tmp_path / "whole", tmp_path / "again"
     whole.mkdir()

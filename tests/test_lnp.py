@@ -19,7 +19,7 @@ from lnpbrian.network.simulate import observe
 from lnpbrian.pruning import loop as lnp
 from lnpbrian.pruning.checkpoint import fingerprint
 from lnpbrian.pruning.loop import prune
-from lnpbrian.pruning.observation import ModelObserver
+from lnpbrian.pruning.prunable import PrunableModel
 from lnpbrian.pruning.schedule import PruneOptions, schedule
 from lnpbrian.pruning.steps import NoisePruning, TimescaleTuning, as_steps
 
@@ -341,7 +341,7 @@ def test_all_four_steps_repeat_with_the_seed(model):
 
 def grown(monkeypatch, growth):
     """Let the largest exponent be `growth[k]` above that of the unpruned network after iteration k."""
-    measure, calls = ModelObserver.observe, []
+    measure, calls = PrunableModel.measure, []
 
     def observe(*arguments, **options):
         found = measure(*arguments, **options)
@@ -349,7 +349,7 @@ def grown(monkeypatch, growth):
         value = 1000.0 + growth[len(calls) - 1]
         return replace(found, largest=replace(found.largest, largest_exponent=value, standard_error=2.0))
 
-    monkeypatch.setattr(ModelObserver, "observe", observe)
+    monkeypatch.setattr(PrunableModel, "measure", observe)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from lnpbrian.lyapunov.device_twins import CompiledTwins
 from lnpbrian.lyapunov.twins import block_twin_exponents, tangent_twin_exponents
 from lnpbrian.models import HRSNN
 from lnpbrian.network.drive import noise_drive
+from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.simulate import simulated_spike_train, twin_timing
-from lnpbrian.pruning.observation import ModelObserver
+from lnpbrian.pruning.prunable import PrunableModel
 from lnpbrian.streams import Streams
 
 N = 60
@@ -42,10 +43,10 @@ def pruned(spec):
 
 @pytest.mark.standalone
 def test_observations_of_a_compiled_network():
-    observer = ModelObserver(network(), DRIVE, OPTIONS, Streams(0))
+    observer = PrunableModel(RecurrentNetwork(network()), OPTIONS, Streams(0), DRIVE)
     try:
         for spec in (network(), pruned(network())):
-            seen = observer.observe(spec, report=lambda what, fraction: None)
+            seen = observer.measure(spec, lambda what, fraction: None)
             inner = spec.compacted()
             own = DRIVE.of_neurons(spec.alive)
             spikes = simulated_spike_train(twin_timing(inner, own), 0.2, drive=own)

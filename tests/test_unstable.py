@@ -14,7 +14,6 @@ from lnpbrian.models import HRSNN
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning import loop, prunable
 from lnpbrian.pruning.checkpoint import STABLE, CheckpointFolder, fingerprint
-from lnpbrian.pruning.observation import ModelObserver
 from lnpbrian.pruning.schedule import schedule
 from lnpbrian.pruning.steps import as_steps
 
@@ -128,13 +127,13 @@ def judged(monkeypatch, pattern) -> None:
     """Let the iterations be stable or not as `pattern` says, by how many synapses they leave."""
     targets = schedule(50, HRSNN(50, 0.2, check_rate=False).spec.n_synapses, QUICK, STEPS)
     sizes = np.array([HRSNN(50, 0.2, check_rate=False).spec.n_synapses, *(synapses for _, synapses in targets)])
-    measure = ModelObserver.observe
+    measure = prunable.PrunableModel.measure
 
-    def observe(self, spec, **options):
+    def observe(self, spec, report):
         k = int(np.argmin(np.abs(sizes - spec.n_synapses)))
-        return changed(measure(self, spec, **options), pattern[k])
+        return changed(measure(self, spec, report), pattern[k])
 
-    monkeypatch.setattr(ModelObserver, "observe", observe)
+    monkeypatch.setattr(prunable.PrunableModel, "measure", observe)
 
 
 def specs_of_iterations() -> list[NetworkSpec]:
@@ -192,15 +191,16 @@ def test_the_other_two_ways(monkeypatch, whole, pattern, left, status):
 
 @pytest.mark.parametrize(("pattern", "left"), [((0, 0, 1), 1), ((0, NAN, 1), 0), ((0, 0, 0), 2)])
 def test_any_network_goes_back_to_a_stable_iteration(monkeypatch, pattern, left):
-    measure, calls, seen = prunable.observe_network, [], []
+    measure, calls, seen = prunable.PrunableNetwork.observe, [], []
 
-    def observe(live, *arguments, **options):
-        found = changed(measure(live, *arguments, **options), pattern[len(calls)])
+    def observe(self, report):
+        found = changed(measure(self, report), pattern[len(calls)])
+        live = self.live
         calls.append(found)
         seen.append((live.edges(), live.weights(), live.alive, live.network["cells"].v[:].copy()))
         return found
 
-    monkeypatch.setattr(prunable, "observe_network", observe)
+    monkeypatch.setattr(prunable.PrunableNetwork, "observe", observe)
     network, cells, _ = self_sustained(0.5)
     time = network.t_
     result = prune(network, STEPS, options=replace(QUICK, synapse_sparsity=0.4, iterations=2))

@@ -29,8 +29,7 @@ from lnpbrian.process import Watched, frozen_garbage
 from lnpbrian.pruning.checkpoint import Checkpoint, CheckpointFolder, fingerprint
 from lnpbrian.pruning.history import Progress, PruneResult, Record, record_from
 from lnpbrian.pruning.localisation import DelocalisationReport, delocalisation_report
-from lnpbrian.pruning.observation import Observation
-from lnpbrian.pruning.prunable import Prunable, prunable
+from lnpbrian.pruning.prunable import Observation, Prunable, prunable
 from lnpbrian.pruning.schedule import PruneOptions, schedule
 from lnpbrian.pruning.steps import Iteration, Step, as_steps, default_steps
 from lnpbrian.streams import Streams

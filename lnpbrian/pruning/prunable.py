@@ -3,30 +3,86 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
+from brian2 import ms, second
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov.spectrum import number_of_exponents
+from lnpbrian.lyapunov.device_twins import CompiledTwins
+from lnpbrian.lyapunov.spectrum import Spectrum, lyapunov_spectrum, number_of_exponents
+from lnpbrian.lyapunov.twins import (
+    TwinExponents,
+    block_twin_exponents,
+    restored_twin_exponents,
+    tangent_twin_exponents,
+    twin_window,
+)
+from lnpbrian.network.compiled import CompiledNetwork
 from lnpbrian.network.devices import require_device
 from lnpbrian.network.drive import Drive, noise_drive
 from lnpbrian.network.edits import add_like, keep_synapses, rehearse, silence
 from lnpbrian.network.live import LiveNetwork, Snapshot
 from lnpbrian.network.recurrent import RecurrentNetwork, adopt
-from lnpbrian.network.simulate import RATE_RANGE_HZ
+from lnpbrian.network.simulate import RATE_RANGE_HZ, observe, spike_train, twin_timing
 from lnpbrian.network.spec import NetworkSpec, mean_input
+from lnpbrian.network.spikes import SpikeTrain
 from lnpbrian.pruning.laws import PLASTICITY_LIMITS
-from lnpbrian.pruning.observation import ModelObserver, Observation, Report, observe_network
-from lnpbrian.pruning.schedule import PruneOptions
+from lnpbrian.pruning.schedule import SETTLE, PruneOptions
 from lnpbrian.streams import Streams
 
-__all__ = ["Prunable", "PrunableModel", "PrunableNetwork", "prunable"]
+__all__ = ["Observation", "Prunable", "PrunableModel", "PrunableNetwork", "prunable"]
+
+Report = Callable[[str, float], None]
 
 # Bounds of the mean rate of a network of the user's own, over its rate before pruning.
 RATE_FACTOR = 4.0
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Rates and exponents of a network.
+
+    Attributes
+    ----------
+    rates : ndarray, shape (N,)
+        Firing rates in Hz of all neurons, silent ones included.
+    each : TwinExponents or Spectrum
+        Where the exponents of the neurons come from; of those that are alive.
+    largest : TwinExponents or Spectrum
+        Where the largest exponent of the network comes from.
+    alive : ndarray of bool, shape (N,)
+        The neurons that were alive.
+    """
+
+    rates: np.ndarray
+    each: TwinExponents | Spectrum
+    largest: TwinExponents | Spectrum
+    alive: np.ndarray
+
+    @property
+    def network_exponent(self) -> tuple[float, float]:
+        """The largest exponent with its standard error; that of a window where no direction was kept."""
+        found = self.largest
+        if found.largest_exponent is None or found.standard_error is None:
+            return _of_window(found)
+        return found.largest_exponent, found.standard_error
+
+    @property
+    def window_exponent(self) -> tuple[float, float]:
+        """Mean growth over one window with its standard error; of a spectrum, its leading exponent."""
+        return _of_window(self.each)
+
+
+def _of_window(found: TwinExponents | Spectrum) -> tuple[float, float]:
+    if isinstance(found, Spectrum):
+        return found.largest_exponent, found.standard_error
+    assert found.window_exponent is not None
+    assert found.window_standard_error is not None
+    return found.window_exponent, found.window_standard_error
 
 
 class Prunable(ABC):
@@ -170,7 +226,10 @@ class PrunableModel(Prunable):
         if drive is None:
             drive = noise_drive(live.n_neurons, duration=options.observation, rng=streams.rng("noise drive"))
         self.drive = drive
-        self._observer = ModelObserver(self._start, drive, options, streams)
+        # Programs are compiled when they are first needed; new edges may make a few more synapses than there were.
+        self._capacity = round(1.05 * self._start.n_synapses) + 100
+        self._network: CompiledNetwork | None = None
+        self._twins: dict[str, CompiledTwins] = {}
 
     @property
     def spec(self) -> NetworkSpec:
@@ -211,7 +270,96 @@ class PrunableModel(Prunable):
 
     def observe(self, report: Report) -> Observation:
         """Measure a fresh copy, which runs from its initial potentials under the drive."""
-        return self._observer.observe(self.spec, report=report)
+        return self.measure(self.spec, report)
+
+    def measure(self, spec: NetworkSpec, report: Report) -> Observation:
+        """Run a fresh copy of the model, or of what pruning makes of it, under the drive, and measure it.
+
+        It starts from its initial potentials.
+        Equal networks give equal observations, bit for bit, whatever happened before.
+        """
+        options, streams = self.options, self.streams
+        inner = spec.compacted()
+        own = None if self.drive is None else self.drive.of_neurons(spec.alive)
+        kind = options.exponents
+        if kind == "auto":
+            kind = "twins" if inner.delays is not None else "tangent"
+        report("rates", 0.0)
+        settle = float(SETTLE)
+        spikes = self._spikes(spec, inner, own)
+        rates = np.zeros(spec.n_neurons)
+        counts = np.bincount(spikes.indices[spikes.times > settle], minlength=inner.n_neurons)
+        rates[spec.alive] = counts / float(options.observation)
+        report("exponents", 0.4)
+
+        def tell(fraction: float) -> None:
+            report("exponents", 0.4 + 0.6 * fraction)
+
+        if kind == "spectrum":
+            whole = lyapunov_spectrum(
+                inner, duration=options.exponent_duration, inputs=own, rng=streams.rng("vectors"), report=tell
+            )
+            return Observation(rates, whole, whole, spec.alive)
+        if kind == "tangent":
+            twins = tangent_twin_exponents(
+                inner,
+                spikes=spikes,
+                drive=own,
+                duration=min(options.exponent_duration, options.observation),
+                transient=SETTLE,
+                realisations=options.realisations,
+                rng=streams.rng("twins"),
+                report=tell,
+            )
+            return Observation(rates, twins, twins, spec.alive)
+        fresh = self._twin_exponents(spec, "fresh", tell, 0.0)
+        return Observation(rates, fresh, self._twin_exponents(spec, "kept", tell, 0.5), spec.alive)
+
+    def _spikes(self, spec: NetworkSpec, inner: NetworkSpec, own: Drive | None) -> SpikeTrain:
+        """Return the spikes of the living neurons, in their numbering."""
+        length = float(SETTLE) + float(self.options.observation)
+        if self.options.device == "runtime":
+            return spike_train(inner, length, drive=own)
+        timed = twin_timing(spec, self.drive)
+        if self._network is None:
+            self._network = CompiledNetwork(
+                timed,
+                duration=length * second,
+                drive=self.drive,
+                device=self.options.device,
+                capacity=self._capacity,
+            )
+        train = self._network.run(timed).spike_train
+        return replace(train, indices=(np.cumsum(spec.alive) - 1)[train.indices], n_neurons=inner.n_neurons)
+
+    def _twin_exponents(
+        self, spec: NetworkSpec, directions: str, tell: Callable[[float], None], begun: float
+    ) -> TwinExponents:
+        options, timed = self.options, twin_timing(spec, self.drive)
+        how: dict[str, Any] = {
+            "directions": directions,
+            "duration": options.exponent_duration,
+            "renormalise_every": twin_window(timed.dt) * second,
+            "realisations": options.realisations if directions == "fresh" else 1,
+            "perturbation": options.perturbation,
+        }
+        rng = self.streams.rng("twins")
+        # Spikes in flight cannot be handed from one twin to another in a compiled program.
+        if options.device == "runtime" or timed.delays is not None:
+            return block_twin_exponents(
+                timed.compacted(),
+                drive=None if self.drive is None else self.drive.of_neurons(spec.alive),
+                rng=rng,
+                report=lambda fraction: tell(begun + 0.5 * fraction),
+                **how,
+            )
+        if directions not in self._twins:
+            self._twins[directions] = CompiledTwins(
+                timed, drive=self.drive, device=options.device, capacity=self._capacity, **how
+            )
+        found = self._twins[directions].run(timed, rng=rng)
+        tell(begun + 0.5)
+        return found
 
     def rate_bounds(self, before: float) -> tuple[float, float]:
         """Return the range in which models are built."""
@@ -241,7 +389,9 @@ class PrunableModel(Prunable):
 
     def close(self) -> None:
         """Remove what was compiled."""
-        self._observer.close()
+        for program in (self._network, *self._twins.values()):
+            if program is not None:
+                program.close()
 
     def _mean_input(self, rates: np.ndarray) -> np.ndarray:
         gain = self._start.synaptic_time_constant or self.live.time_constants
@@ -268,8 +418,32 @@ class PrunableNetwork(Prunable):
         yield
 
     def observe(self, report: Report) -> Observation:
-        """Run the network from where it is, and set it back."""
-        return observe_network(self.live, self.options, self.streams, report=report)
+        """Run the network from where it is, measure it with twins, and set it back to where it was.
+
+        So every iteration of a pruning run meets the same input and the same random numbers.
+        """
+        report("rates", 0.0)
+        with Snapshot(self.live) as before:
+            try:
+                observe(self.live, SETTLE)
+                with Snapshot(self.live) as settled:
+                    rates = observe(self.live, self.options.observation).rates
+                    settled.restore()
+                report("exponents", 0.4)
+                twins = restored_twin_exponents(
+                    self.live,
+                    transient=0 * ms,
+                    renormalise_every=twin_window(self.live.dt) * second,
+                    duration=self.options.exponent_duration,
+                    realisations=self.options.realisations,
+                    perturbation=self.options.perturbation,
+                    # The same perturbations in every iteration: differences come from the network.
+                    rng=self.streams.rng("twins"),
+                    report=lambda fraction: report("exponents", 0.4 + 0.6 * fraction),
+                )
+            finally:
+                before.restore()
+        return Observation(rates, twins, twins, self.live.measured)
 
     def rate_bounds(self, before: float) -> tuple[float, float]:
         """Return bounds relative to the rate before pruning."""

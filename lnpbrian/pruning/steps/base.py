@@ -12,8 +12,7 @@ import numpy as np
 from lnpbrian.streams import Streams
 
 if TYPE_CHECKING:
-    from lnpbrian.pruning.observation import Observation
-    from lnpbrian.pruning.prunable import Prunable
+    from lnpbrian.pruning.prunable import Observation, Prunable
 
 __all__ = ["Iteration", "Step"]
 
