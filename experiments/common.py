@@ -14,9 +14,9 @@ import brian2
 from matplotlib.figure import Figure
 from rich.progress import Progress
 
-from lnpbrian import files
+from lnpbrian import files, locks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.files import FolderLock, lock_folder
+from lnpbrian.locks import FolderLock, lock_folder
 from lnpbrian.parallel import run_parts
 from lnpbrian.records import is_record, versions, write_json
 
@@ -56,7 +56,7 @@ def refuse_foreign_results(folder: Path, name: str, suffixes: Sequence[str]) -> 
     """Refuse to replace files of an experiment's name that no ``name.json`` of an experiment accounts for."""
     record = f"{name}.json"
     known = is_record(folder / record)
-    files.refuse_foreign(folder, [f"{name}.{suffix}" for suffix in suffixes], accounted=known, evidence=record)
+    locks.refuse_foreign(folder, [f"{name}.{suffix}" for suffix in suffixes], accounted=known, evidence=record)
 
 
 def part(path: Path, key: Mapping[str, Any], compute: Callable[[], Any]) -> Any:

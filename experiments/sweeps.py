@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from matplotlib.figure import Figure
 
-from lnpbrian import checks, files
+from lnpbrian import checks, files, locks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import controls, fig3, fig9, table2, table6
@@ -88,7 +88,7 @@ def run_experiment(
         these names that no sweep wrote.
     """
     experiment = EXPERIMENTS[checks.choice("experiment", name, EXPERIMENTS)]
-    with files.lock_folder("--out", directory) as lock:
+    with locks.lock_folder("--out", directory) as lock:
         refuse_foreign_results(lock.folder, name, ("json", "png", "md", "html"))
         return _run(experiment, plan, lock.folder, scale, ResultStore(store), cluster, report)
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lnpbrian import checks, figures, files, study
+from lnpbrian import checks, figures, files, locks, study
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
@@ -123,7 +123,7 @@ def prune(
         start = PruneJob.fidelity() if fidelity else PruneJob() if config is None else PruneJob.from_record(config)
         job = start.with_flags({name.replace("_", "-"): value for name, value in given.items()})
         directory = checks.writable_directory("--out", out)
-    with files.lock_folder("--out" if resume is None else "--resume", directory):
+    with locks.lock_folder("--out" if resume is None else "--resume", directory):
         _show_notes(job.task, job.series.notes)
         going_on = job.begin(directory, [f"{name}.png" for name in figures.FIGURES])
         try:
@@ -195,10 +195,10 @@ def spectrum(
     for spec in specs.values():
         number_of_exponents(spec, options.n_exponents)
     records: list[dict[str, Any]] = []
-    with files.lock_folder("--out", out) as lock:
+    with locks.lock_folder("--out", out) as lock:
         directory = lock.folder
         known = is_record(directory / "spectrum.json", "networks")
-        files.refuse_foreign(directory, ("spectrum.json", "spectrum.png"), accounted=known, evidence="spectrum.json")
+        locks.refuse_foreign(directory, ("spectrum.json", "spectrum.png"), accounted=known, evidence="spectrum.json")
         with _bars(specs) as report:
             for name, spec in specs.items():
                 report(name, 0.0, "")
@@ -327,7 +327,7 @@ def cuda(
     jobs = checks.count("jobs", jobs, minimum=0) or os.cpu_count() or 1
     # What is missing shows before anything is written.
     require_tools(build=build or run, run=run)
-    with files.lock_folder("--out", out) as lock:
+    with locks.lock_folder("--out", out) as lock:
         drive = noise_drive(spec.n_neurons, duration=length, rng=rng, standard_deviation=sigma) if sigma else None
         with console.status("writing the project"):
             project = write_cuda_project(

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from lnpbrian import files
+from lnpbrian import files, locks
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder, Encoder, PoissonEncoder
@@ -180,7 +180,7 @@ class PruneJob(Options):
         going_on = marked(folder) and (folder / COMMAND).exists()
         if not going_on:
             known = is_record(directory / RECORD, "before", "after")
-            files.refuse_foreign(directory, (RECORD, NETWORK, *results), accounted=known, evidence=RECORD)
+            locks.refuse_foreign(directory, (RECORD, NETWORK, *results), accounted=known, evidence=RECORD)
         mark_folder("--out", folder)
         if going_on:
             if self.load(directory) != self:

@@ -14,11 +14,11 @@ from typing import Any, Self
 import numpy as np
 from brian2 import ms
 
-from lnpbrian.files import lock_folder
 from lnpbrian.learning.encoding import Encoder
 from lnpbrian.learning.forecasting import Forecast, forecast
 from lnpbrian.learning.readout import ReadoutOptions
 from lnpbrian.learning.tasks import ForecastTask
+from lnpbrian.locks import lock_folder
 from lnpbrian.network.drive import Drive, noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.simulate import observe

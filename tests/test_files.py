@@ -15,8 +15,9 @@ from brian2 import ms
 from lnpbrian import files, jobs
 from lnpbrian.checks import InvalidInput
 from lnpbrian.experiments.common import part, refuse_foreign_results
-from lnpbrian.files import LOCK, lock_folder, remove_leftovers, replacing
+from lnpbrian.files import LOCK, remove_leftovers, replacing
 from lnpbrian.jobs import CHECKPOINT, COMMAND, PruneJob
+from lnpbrian.locks import lock_folder
 from lnpbrian.models import HRSNN
 from lnpbrian.network import cuda
 from lnpbrian.network.cuda import CudaProject
@@ -65,7 +66,7 @@ def kill(process: subprocess.Popen) -> None:
 
 @posix
 def test_a_lock_ends_with_its_process(tmp_path):
-    other = child("import sys; from lnpbrian.files import lock_folder; lock = lock_folder('x', sys.argv[1])", tmp_path)
+    other = child("import sys; from lnpbrian.locks import lock_folder; lock = lock_folder('x', sys.argv[1])", tmp_path)
     refused(rf"--out .* is in use by another run \(process {other.pid}\); wait", lock_folder, "--out", tmp_path)
     kill(other)
     assert (tmp_path / LOCK).exists()  # by itself it means nothing

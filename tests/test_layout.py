@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "learning": {"network"},
 }
 # Modules beside the packages that stand on none of them.
-BASE = {"_version", "checks", "files", "options", "parallel", "process", "records", "streams"}
+BASE = {"_version", "checks", "files", "locks", "options", "parallel", "process", "records", "streams"}
 
 
 def sources():

@@ -16,7 +16,7 @@ import numpy as np
 from brian2 import Network, Quantity, SpikeMonitor, TimedArray, second
 from brian2.devices.device import Device, reset_device, set_device
 
-from lnpbrian import checks, files
+from lnpbrian import checks, files, locks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.brian2_internals import run_network
 from lnpbrian.network.devices import find_gpu, require_brian2cuda
@@ -272,7 +272,7 @@ def write_cuda_project(
     length = checks.seconds("duration", duration)
     toolkit = _toolkit_here()
     capability = _capability(compute_capability, toolkit)
-    with files.lock_folder("directory", directory) as lock:
+    with locks.lock_folder("directory", directory) as lock:
         return _write(spec, lock.folder.resolve(), version, length, drive, plastic, toolkit, capability)
 
 

@@ -21,7 +21,7 @@ from brian2 import Network
 from brian2.core.namespace import get_local_namespace
 from threadpoolctl import threadpool_limits
 
-from lnpbrian import checks, files
+from lnpbrian import checks, locks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.drive import Drive
 from lnpbrian.network.live import LiveNetwork
@@ -143,7 +143,7 @@ def prune(
         folder = None
         if checkpoint is not None:
             subject.require_model("checkpoint", "a network of your own can be stored by Network.store")
-            path = held.enter_context(files.lock_folder("checkpoint", checkpoint))
+            path = held.enter_context(locks.lock_folder("checkpoint", checkpoint))
             folder = CheckpointFolder(path, fingerprint(subject.start, subject.drive, chosen, options, seed))
         # Sums of several threads depend on their number: with one, equal calls give equal networks on every machine.
         held.enter_context(threadpool_limits(1, user_api="blas"))
