@@ -64,7 +64,7 @@ $(VENV)/.base: $(PACKAGING) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: $(PACKAGING) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,bp]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,bp,sweep]'
 	@touch $@ $(VENV)/.base
 
 $(VENV)/floors/.test: $(PACKAGING) | $(BIN)/python

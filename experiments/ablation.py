@@ -1,30 +1,25 @@
 """What each step of Lyapunov noise pruning does to cost and forecast: the paper's points A to E, and its other paths.
 
-    python -m lnpbrian.experiments.ablation --out runs/ablation
+    lnpbrian sweep ablation --scale medium --out runs/ablation
 
-writes ``ablation.json`` and ``ablation.png`` (arXiv 2403.03409, figure 13 and appendix B.5, with Lorenz-63 in closed
-loop for CIFAR-10). Step I makes B of the unpruned network A, step II makes C of B, III makes D of C, IV makes E of D;
-beside it B -III-> D' -IV-> E', B -IV-> E'' and C -IV-> E'''. Controls: C with synapses removed at random, or
-by degree alone, in place of step I; and random networks with the neurons and synapses of E. Each network is a part of
-its own, kept in ``parts/``: a run that was stopped goes on where it was.
+Figure 13 and appendix B.5 of the paper, with Lorenz-63 in closed loop for CIFAR-10. Step I makes B of the unpruned
+network A, step II makes C of B, III makes D of C, IV makes E of D; beside it B -III-> D' -IV-> E', B -IV-> E'' and
+C -IV-> E'''. Controls: C with synapses removed at random, or by degree alone, in place of step I; and random networks
+with the neurons and synapses of E.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from brian2 import second
+from lnpbrian.experiments.common.comparison import Plan
 from matplotlib.figure import Figure
 
-from lnpbrian import checks
-from lnpbrian.experiments.common import compute_parts, output_directory, part, write_results
+from lnpbrian.experiments.common.plotting import finish
+from lnpbrian.experiments.common.statistics import all_rows, mean_and_error
 from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder
 from lnpbrian.learning.forecasting import forecast
 from lnpbrian.learning.tasks import forecast_task
@@ -39,7 +34,11 @@ from lnpbrian.pruning.prunable import prunable
 from lnpbrian.pruning.schedule import PruneOptions
 from lnpbrian.pruning.steps import BetweennessPruning, Delocalisation, NoisePruning, Step, TimescaleTuning
 from lnpbrian.streams import Streams
+from lnpbrian.sweep import Result, Task
 
+NAME = "ablation"
+# Step III adds this fraction of the synapses.
+NEW_EDGES = 0.1
 # Point: the point it is made of, and the step that makes it.
 PATHS = {
     "B": ("A", "I"),
@@ -62,47 +61,50 @@ POINTS = tuple(point for point in ("A", *PATHS) if point not in ON_THE_WAY)
 COLORS = {"I": "#1b3a57", "II": "#4f8fc0", "III": "#e3a857", "IV": "#3a9188"}
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a part is computed with; a part of other options is computed anew."""
+def tasks(plan: Plan, *, kept: float | None = None, points: Sequence[str] | None = None) -> dict[Any, Task]:
+    """Return the measurements by seed and point."""
+    s = plan.scale
 
-    neurons: int = 1000
-    kept: float = 0.025
-    neuron_sparsity: float = 0.3
-    iterations: int = 10
-    new_edges: float = 0.1
-    windows: int = 20
+    def network(point: str, seed: int) -> Task:
+        options: dict[str, Any] = {"point": point, "seed": seed, "neurons": s.neurons}
+        needs: tuple[Task, ...] = ()
+        if point != "A":
+            options |= {
+                "kept": kept or s.kept[0],
+                "neuron_sparsity": s.neuron_sparsity,
+                "iterations": s.iterations,
+                "new_edges": NEW_EDGES,
+            }
+            needs = (network(PATHS[point][0], seed), network("A", seed))
+        return Task(f"{point}, seed {seed}", f"{__name__}:made", options, needs, cost=2)
 
+    def measurement(point: str, seed: int) -> Task:
+        options = {"point": point, "seed": seed, "neurons": s.neurons, "windows": s.windows}
+        return Task(f"forecast of {point}, seed {seed}", f"{__name__}:measured", options, (network(point, seed),))
 
-def measure_part(
-    options: Options, points: tuple[str, ...], seed: int, folder: Path, *, report: Callable[[float], None]
-) -> list[dict[str, Any]]:
-    """Return a row for every one of `points` of one network."""
-    networks: dict[str, NetworkSpec] = {}
-    rows = []
-    for k, point in enumerate(points):
-        name = "".join({"'": "1", " ": "_"}.get(c, c) for c in point)
-        key = {"point": point, "seed": seed, **asdict(options)}
-        rows.append(part(folder / f"{seed}_{name}.json", key, partial(_row, point, networks, options, seed)))
-        report((k + 1) / len(points))
-    return rows
-
-
-def _network(point: str, networks: dict[str, NetworkSpec], options: Options, seed: int) -> NetworkSpec:
-    """Return the network of a point, made of those it comes from; all are kept in `networks`."""
-    if point not in networks:
-        networks[point] = _make(point, networks, options, seed)
-    return networks[point]
+    return {
+        (seed, point): measurement(point, seed)
+        for seed in range(s.seeds)
+        for point in dict.fromkeys(("A", *(points or POINTS)))
+    }
 
 
-def _make(point: str, networks: dict[str, NetworkSpec], options: Options, seed: int) -> NetworkSpec:
+def made(options: Mapping[str, Any], *needs: Result, report: Callable[[float, str], None]) -> Result:
+    """Make the network of a point of the one that it comes from; the unpruned network is the last of what it needs."""
+    point, seed = options["point"], options["seed"]
     if point == "A":
         parameters = LIFParameters.forecasting()
-        return HRSNN(options.neurons, 0.1, parameters=parameters, check_rate=False, seed=seed).spec
-    origin, step = PATHS[point]
-    spec = _network(origin, networks, options, seed)
+        spec = HRSNN(options["neurons"], 0.1, parameters=parameters, check_rate=False, seed=seed).spec
+    else:
+        origin, unpruned = (NetworkSpec.from_arrays(need.arrays) for need in needs)
+        spec = _stepped(origin, unpruned, options)
+    return Result({"neurons": spec.n_alive, "synapses": spec.n_synapses}, spec.to_arrays())
+
+
+def _stepped(spec: NetworkSpec, unpruned: NetworkSpec, options: Mapping[str, Any]) -> NetworkSpec:
+    seed, step = options["seed"], PATHS[options["point"]][1]
     # Step II takes this fraction of the synapses along, so that C has the number asked for.
-    kept = options.kept / (1 - options.neuron_sparsity) ** 2
+    kept = options["kept"] / (1 - options["neuron_sparsity"]) ** 2
     streams = Streams(seed).child("ablation")
     if step in ("random", "degree"):
         return _without_synapses(spec, kept, step, streams)
@@ -110,20 +112,20 @@ def _make(point: str, networks: dict[str, NetworkSpec], options: Options, seed: 
         return _random_network(spec, seed)
     model = RecurrentNetwork(spec)
     settings: dict[str, dict[str, Any]] = {
-        "I": {"synapse_sparsity": 1 - kept, "iterations": options.iterations},
-        "II": {"neuron_sparsity": options.neuron_sparsity, "iterations": options.iterations},
+        "I": {"synapse_sparsity": 1 - kept, "iterations": options["iterations"]},
+        "II": {"neuron_sparsity": options["neuron_sparsity"], "iterations": options["iterations"]},
         "III": {"iterations": 1},
         "IV": {"iterations": 1},
     }
     targets = {"synapse_sparsity": 0.0, "neuron_sparsity": 0.0} | settings[step]
     if step == "II":
-        targets["synapse_sparsity"] = 1 - (1 - options.neuron_sparsity) ** 2
+        targets["synapse_sparsity"] = 1 - (1 - options["neuron_sparsity"]) ** 2
     chosen = PruneOptions(**targets, rates=(0, 1e4), exponent_growth=None)
     made: dict[str, Step] = {
         "I": NoisePruning(),
         "II": BetweennessPruning(),
-        "III": Delocalisation(options.new_edges),
-        "IV": TimescaleTuning(reference=_network("A", networks, options, seed)),
+        "III": Delocalisation(options["new_edges"]),
+        "IV": TimescaleTuning(reference=unpruned),
     }
     prune(model, (made[step],), options=chosen, seed=seed)
     return model.spec
@@ -160,38 +162,45 @@ def _random_network(spec: NetworkSpec, seed: int) -> NetworkSpec:
     return dense.of_synapses(np.sort(rng.choice(dense.n_synapses, min(wanted, dense.n_synapses), replace=False)))
 
 
-def _row(point: str, networks: dict[str, NetworkSpec], options: Options, seed: int) -> dict[str, Any]:
-    spec = _network(point, networks, options, seed)
+def measured(options: Mapping[str, Any], network: Result, *, report: Callable[[float, str], None]) -> Result:
+    """Measure a network under noise, and let it forecast."""
+    spec, neurons, seed = NetworkSpec.from_arrays(network.arrays), options["neurons"], options["seed"]
     streams = Streams(seed).child("ablation")
-    task = forecast_task("lorenz63", n_windows=options.windows)
-    weights = CurrentEncoder.draw(options.neurons, task.dimensions, scale=INPUT_SCALE, rng=streams.rng("encoder"))
+    task = forecast_task("lorenz63", n_windows=options["windows"])
+    weights = CurrentEncoder.draw(neurons, task.dimensions, scale=INPUT_SCALE, rng=streams.rng("encoder"))
     # A network drawn anew has inputs of its own: those of the first neurons.
-    alive = spec.alive if spec.n_neurons == options.neurons else np.arange(options.neurons) < spec.n_neurons
-    drive = noise_drive(options.neurons, duration=1 * second, rng=streams.rng("drive")).of_neurons(
-        np.arange(options.neurons) < spec.n_neurons
+    alive = spec.alive if spec.n_neurons == neurons else np.arange(neurons) < spec.n_neurons
+    drive = noise_drive(neurons, duration=1 * second, rng=streams.rng("drive")).of_neurons(
+        np.arange(neurons) < spec.n_neurons
     )
     seen = prunable(RecurrentNetwork(spec), PruneOptions(), streams, drive).observe(_unseen)
-    made = forecast(spec.compacted(), weights.of_neurons(alive), task, rng=streams.rng("input"))
-    return {
-        "point": point,
+    found = forecast(spec.compacted(), weights.of_neurons(alive), task, rng=streams.rng("input"))
+    row = {
+        "point": options["point"],
         "seed": seed,
         "neurons": spec.n_alive,
         "synapses": spec.n_synapses,
         "mean_rate_hz": float(seen.rates[spec.alive].mean()),
         "largest_exponent_per_s": seen.network_exponent[0],
-        "synaptic_operations": made.synaptic_operations,
-        "nrmse_windows": [float(x) for x in made.nrmse],
-        "vpt_windows": [int(x) for x in made.vpt_steps[0.1]],
+        "synaptic_operations": found.synaptic_operations,
+        "nrmse_windows": [float(x) for x in found.nrmse],
+        "vpt_windows": [int(x) for x in found.vpt_steps[0.1]],
     }
+    return Result({"rows": [row]})
 
 
-def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
+    """Return the rows of single networks, and their means."""
+    rows = all_rows(results)
+    return {"summary": means(rows), "rows": rows}
+
+
+def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return means over seeds and windows for every point; standard errors are over seeds."""
     before = {r["seed"]: r["synaptic_operations"] for r in rows if r["point"] == "A"}
     found = []
     for point in dict.fromkeys(r["point"] for r in rows):
         mine = [r for r in rows if r["point"] == point]
-        n = len(mine)
         entry: dict[str, Any] = {"point": point}
         for name, values in (
             ("neurons", [r["neurons"] for r in mine]),
@@ -203,13 +212,23 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             ("nrmse_median", [np.median(r["nrmse_windows"]) for r in mine]),
             ("vpt_steps", [np.mean(r["vpt_windows"]) for r in mine]),
         ):
-            entry[name] = float(np.mean(values))
-            entry[f"{name}_standard_error"] = float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+            entry[name], entry[f"{name}_standard_error"] = mean_and_error(values)
         found.append(entry)
     return found
 
 
-def draw(content: dict[str, Any]) -> Figure:
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return the table as rows of text, its head first."""
+    head = ["network", "made of", "by", "neurons", "synapses", "operations", "NRMSE, mean", "median", "VPT (steps)"]
+    lines = [head]
+    for r in content["summary"]:
+        line = [r["point"], *PATHS.get(r["point"], ("", "")), f"{r['neurons']:.0f}", f"{r['synapses']:.0f}"]
+        line += [f"/ {r['operation_ratio']:.1f}", f"{r['nrmse']:.3f}", f"{r['nrmse_median']:.3f}"]
+        lines.append([*line, f"{r['vpt_steps']:.1f} ± {r['vpt_steps_standard_error']:.1f}"])
+    return {"Points": lines}
+
+
+def draw(content: Mapping[str, Any]) -> Figure:
     """Draw valid prediction time and error of every point, coloured by the step that made it, over its operations."""
     entries = content["summary"]
     names = [entry["point"] for entry in entries]
@@ -235,46 +254,10 @@ def draw(content: dict[str, Any]) -> Figure:
             )
         axis.axhline(entries[0][name], color="black", linewidth=0.6, linestyle=":")
         axis.set_ylabel(label)
-        axis.spines[["top", "right"]].set_visible(False)
     shares = [f"{point}\n{100 / entry['operation_ratio']:.1f} %" for point, entry in zip(names, entries, strict=True)]
     axes[1].set_xticks(range(len(names)), shares, fontsize=9)
     axes[1].set_xlabel("network, and its synaptic operations in per cent of those of A")
     for step, color in COLORS.items():
         axes[0].plot([], [], "o", color=color, label=f"step {step}")
     axes[0].plot([], [], "x", color="#7a7a7a", label="unpruned, controls")
-    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=5, loc="outside upper center")
-    return figure
-
-
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    for name, value in asdict(Options()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
-    parser.add_argument("--points", nargs="+", default=list(POINTS), help="Points to forecast with, beside A.")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
-    arguments = parser.parse_args()
-    for point in arguments.points:
-        checks.choice("--points", point, POINTS)
-    directory = output_directory(arguments, "ablation")
-    folder = checks.writable_directory("--out", directory / "parts")
-    options = Options(**{name: getattr(arguments, name) for name in asdict(Options())})
-    points = tuple(dict.fromkeys(("A", *arguments.points)))
-    parts = [(options, points, seed, folder) for seed in range(arguments.seeds)]
-    rows = [row for done in compute_parts(measure_part, parts, jobs=arguments.jobs, name="points") for row in done]
-    summary = summarise(rows)
-    content = {"options": asdict(options) | {"seeds": arguments.seeds}, "summary": summary, "rows": rows}
-    write_results(directory, "ablation", content, draw)
-    for entry in summary:
-        print(
-            f"{entry['point']:>9} {entry['neurons']:6.0f} neurons {entry['synapses']:8.0f} synapses  "
-            f"operations / {entry['operation_ratio']:5.1f}  NRMSE {entry['nrmse']:.3f} "
-            f"(median {entry['nrmse_median']:.3f})  VPT {entry['vpt_steps']:.1f} +- "
-            f"{entry['vpt_steps_standard_error']:.1f}"
-        )
-
-
-if __name__ == "__main__":
-    main()
+    return finish(figure, axes[0], 5, "outside upper center")

@@ -11,12 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
+from lnpbrian.experiments.common.comparison import CONTROLS, MODELS, Plan
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import median_and_quartiles, plus_minus
-from lnpbrian.experiments.comparison import CONTROLS, MODELS, Plan, spread
-from lnpbrian.experiments.table2 import Rows, against, claimed, plain_log_axis, windows
+from lnpbrian.experiments.common.plotting import finish, median_bar, plain_log_axis
+from lnpbrian.experiments.common.statistics import (
+    Rows,
+    against,
+    claimed,
+    median_and_quartiles,
+    over_networks,
+    over_windows,
+    plus_minus,
+    spread,
+)
 from lnpbrian.sweep import Result, Task
 
 NAME = "controls"
@@ -50,8 +58,8 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
             for name in ("neurons", "synapses", "synaptic_operations", "task_rate_hz"):
                 line[name] = spread(r[name] for r in mine)
             for name in ("nrmse", "vpt"):
-                line[name] = spread(x for r in mine for x in windows(r, name))
-                line[f"{name} of networks"] = spread(float(np.mean(windows(r, name))) for r in mine)
+                line[name] = over_windows(mine, name)
+                line[f"{name} of networks"] = over_networks(mine, name)
             table.append(line)
     claims = [
         claimed(
@@ -83,15 +91,11 @@ def draw(content: Mapping[str, Any]) -> Figure:
     colors = dict(zip(MODELS, ("tab:blue", "tab:orange"), strict=True))
     for axis, name in zip(axes, ("nrmse", "vpt"), strict=True):
         for r in content["table"]:
-            y = r[name]
             x = METHODS.index(r["method"]) + 0.2 * (list(MODELS).index(r["model"]) - 0.5)
-            error = [[y["median"] - y["quartile_1"]], [y["quartile_3"] - y["median"]]]
             label = r["model"] if r["method"] == METHODS[0] else None
-            axis.errorbar(x, y["median"], error, fmt="o", color=colors[r["model"]], capsize=2, label=label)
-        axis.spines[["top", "right"]].set_visible(False)
+            median_bar(axis, x, r[name], fmt="o", color=colors[r["model"]], label=label)
     plain_log_axis(axes[0])
     axes[0].set_ylabel("NRMSE, median and quartiles")
     axes[1].set(ylabel="VPT (steps), median and quartiles", ylim=(0, None))
     axes[1].set_xticks(range(len(METHODS)), [method.replace(" ", "\n", 1) for method in METHODS])
-    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=2, loc="outside lower center")
-    return figure
+    return finish(figure, axes[0], 2)

@@ -1,8 +1,8 @@
 """How far noise pruning with the fast (local) covariance is from noise pruning with the exact one.
 
-    python -m lnpbrian.experiments.covariance_accuracy --out runs/covariance_accuracy
+    lnpbrian sweep covariance_accuracy --scale medium --neurons 1500 --out runs/covariance_accuracy
 
-writes ``covariance_accuracy.json`` and ``covariance_accuracy.png``. For three families of networks and three densities,
+For three families of networks and three densities,
 unpruned, it compares the scores of the synapses, their keep probabilities, and the spectra of the networks that are
 kept. Two controls: the score that only looks at degrees, strength (1/D_i + 1/D_j), which is what a row-dominant
 diagonal leaves of the covariance to first order; and a diagonal without row dominance ("shift"), where the local
@@ -12,25 +12,29 @@ law of mean -20 /s and standard deviation 10 /s.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from lnpbrian.experiments.common.comparison import Plan
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import sparse
 from scipy.stats import mannwhitneyu, spearmanr
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.experiments.common import output_directory, write_results
+from lnpbrian.experiments.common.plotting import finish
+from lnpbrian.experiments.common.statistics import all_rows
 from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.models.drawing import gamma_time_constants
 from lnpbrian.pruning.covariance import LinearNetwork, linear_network, local_covariance, noise_covariance
 from lnpbrian.pruning.lyapunov_matrix import entries, estimated_lyapunov_matrix, lyapunov_matrix
 from lnpbrian.pruning.noise import keep_probability, keep_scores, sample_edges
 from lnpbrian.streams import Streams
+from lnpbrian.sweep import Result, Task
 
+NAME = "covariance_accuracy"
+SEED = 0
 FAMILIES = ("HRSNN", "CHRSNN", "heavy-tailed")
 DENSITIES = (0.1, 0.02, 0.005)
 KEPT = (0.5, 0.2, 0.05)
@@ -76,14 +80,26 @@ def heavy_tailed(neurons: int, density: float, rng: np.random.Generator) -> dict
     }
 
 
-def measure(neurons: int = 1500, seed: int = 0) -> list[dict[str, Any]]:
+def tasks(plan: Plan) -> dict[Any, Task]:
+    """Return the comparisons by family and density."""
+    made = {}
+    for family in FAMILIES:
+        for density in DENSITIES:
+            options = {"family": family, "density": density, "neurons": plan.scale.neurons, "seed": SEED}
+            made[family, density] = Task(f"{family}, {density:g}", f"{__name__}:measured", options)
+    return made
+
+
+def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+    """Compare scores, keep probabilities and kept networks of one network."""
+    family, density, seed = options["family"], options["density"], options["seed"]
+    net = network(family, options["neurons"], density, seed)
+    return Result({"rows": compare(family, density, net, Streams(seed))})
+
+
+def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
     """Return a row for every family, density and diagonal."""
-    return [
-        row
-        for family in FAMILIES
-        for density in DENSITIES
-        for row in compare(family, density, network(family, neurons, density, seed), Streams(seed))
-    ]
+    return {"seeds": [SEED], "rows": all_rows(results)}
 
 
 def compare(family: str, density: float, net: dict[str, np.ndarray], streams: Streams) -> list[dict[str, Any]]:
@@ -128,11 +144,6 @@ def compare(family: str, density: float, net: dict[str, np.ndarray], streams: St
             }
         row["kept"] = [kept_row(k, exact, fast, degree, net, linear, streams, row) for k in KEPT]
         rows.append(row)
-        print(
-            f"{family:>12} {density:5.3f} {diagonal:>12}: rank correlation {row['spearman_local']:.5f} (degrees "
-            f"{row['spearman_degree']:.5f}), total variation at 5 % {row['kept'][-1]['total_variation']:.1e}",
-            flush=True,
-        )
     return rows
 
 
@@ -201,7 +212,27 @@ def total_variation(p: np.ndarray, q: np.ndarray) -> float:
     return float(np.abs(p / p.sum() - q / q.sum()).sum() / 2)
 
 
-def draw(content: dict[str, Any]) -> Figure:
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return rank correlations, and distances of the keep probabilities."""
+    head = [
+        "family",
+        "density",
+        "diagonal",
+        "rank correlation",
+        "by degrees alone",
+        f"total variation, {KEPT[-1]:.0%} kept",
+    ]
+    lines = [head]
+    for r in content["rows"]:
+        found = ["refused", "", ""]
+        if "refused" not in r:
+            ranks = (f"{r[name]:.5f}" for name in ("spearman_local", "spearman_degree"))
+            found = [*ranks, f"{r['kept'][-1]['total_variation']:.1e}"]
+        lines.append([r["family"], f"{r['density']:g}", r["diagonal"], *found])
+    return {"The local covariance against the exact one": lines}
+
+
+def draw(content: Mapping[str, Any]) -> Figure:
     """Draw rank correlations, distances of keep probabilities, and spectral errors of the kept networks."""
     rows = content["rows"]
     figure = Figure(figsize=(12, 4), layout="constrained")
@@ -228,7 +259,7 @@ def draw(content: dict[str, Any]) -> Figure:
     colors = [Line2D([], [], color=COLORS[f], linewidth=3, label=f) for f in FAMILIES]
     figure.legend(handles=[*colors, *styles], loc="outside lower center", ncols=6, frameon=False)
 
-    for row in (r for r in rows if r["diagonal"] == "row-dominant"):
+    for row in (r for r in rows if r["diagonal"] == "row-dominant" and "kept" in r):
         color, marker = COLORS[row["family"]], MARKERS[row["density"]]
         for kept in row["kept"]:
             both = [kept["operator"][name] for name in ("exact", "local")]
@@ -248,23 +279,4 @@ def draw(content: dict[str, Any]) -> Figure:
     spectra.minorticks_off()
     marks = [Line2D([], [], color="black", marker=m, linestyle="", label=f"density {d:g}") for d, m in MARKERS.items()]
     spectra.legend(handles=marks, frameon=False, loc="upper left")
-    for axis in (ranks, distances, spectra):
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--neurons", type=int, default=1500)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("runs/covariance_accuracy"))
-    arguments = parser.parse_args()
-    directory = output_directory(arguments, "covariance_accuracy")
-    rows = measure(arguments.neurons, arguments.seed)
-    content = {"neurons": arguments.neurons, "seed": arguments.seed, "rows": rows}
-    write_results(directory, "covariance_accuracy", content, draw)
-
-
-if __name__ == "__main__":
-    main()
+    return finish(figure)

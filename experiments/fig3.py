@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from lnpbrian.experiments.common.comparison import Plan
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import median_and_quartiles
-from lnpbrian.experiments.comparison import Plan, spread
-from lnpbrian.experiments.table2 import COLORS
+from lnpbrian.experiments.common.plotting import COLORS, finish, median_line
+from lnpbrian.experiments.common.statistics import median_and_quartiles, plus_minus, spread, windows
 from lnpbrian.sweep import Result, Task
 
 NAME = "fig3"
@@ -66,7 +66,7 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
                     x
                     for (which, at, _), result in results.items()
                     if (which, at) == ((method, k) if k else ("unpruned", 0))
-                    for x in (result.record["nrmse"] if name == "nrmse" else result.record["vpt_steps"]["0.1"])
+                    for x in windows(result.record, name)
                 )
                 for name in ("nrmse", "vpt")
             }
@@ -91,8 +91,7 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
                 [
                     method,
                     str(point["iteration"]),
-                    f"{path['neurons'][k]['mean']:.0f} ± {path['neurons'][k]['sd']:.0f}",
-                    f"{path['synapses'][k]['mean']:.0f} ± {path['synapses'][k]['sd']:.0f}",
+                    *(plus_minus(path[size][k], digits=0) for size in ("neurons", "synapses")),
                     median_and_quartiles(point["nrmse"], 3),
                     median_and_quartiles(point["vpt"], 1),
                 ]
@@ -120,19 +119,7 @@ def draw(content: Mapping[str, Any]) -> Figure:
         inset.tick_params(labelsize=7)
     for method in METHODS:
         points = content["errors"][method]
-        values = [p["nrmse"] for p in points]
-        x = [p["iteration"] for p in points]
-        axes[2].plot(x, [v["median"] for v in values], "o-", color=COLORS[method], label=method)
-        axes[2].fill_between(
-            x,
-            [v["quartile_1"] for v in values],
-            [v["quartile_3"] for v in values],
-            color=COLORS[method],
-            alpha=0.15,
-            linewidth=0,
-        )
+        x, values = [p["iteration"] for p in points], [p["nrmse"] for p in points]
+        median_line(axes[2], x, values, COLORS[method], method)
     axes[2].set(ylabel="NRMSE on Lorenz-63", xlabel="iteration", yscale="log")
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(*axes[2].get_legend_handles_labels(), frameon=False, ncols=3, loc="outside lower center")
-    return figure
+    return finish(figure, axes[2], 3)

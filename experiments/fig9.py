@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lnpbrian.experiments.common.comparison import METHODS, MODELS, Plan
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import median_and_quartiles
-from lnpbrian.experiments.comparison import METHODS, MODELS, Plan, spread
-from lnpbrian.experiments.paper import INPUT_NOISE
-from lnpbrian.experiments.table2 import COLORS
+from lnpbrian.experiments.common.paper import INPUT_NOISE
+from lnpbrian.experiments.common.plotting import COLORS, finish, median_line
+from lnpbrian.experiments.common.statistics import median_and_quartiles, over_windows
 from lnpbrian.sweep import Result, Task
 
 NAME = "fig9"
@@ -47,8 +47,8 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
             line: dict[str, Any] = {"method": method, "model": model, "nrmse": {}, "vpt": {}, "paper": {}}
             for level in LEVELS:
                 mine = [r for r in rows if (r["method"], r["model"], r["snr_db"]) == (method, model, level)]
-                line["nrmse"][str(level)] = spread(x for r in mine for x in r["nrmse"])
-                line["vpt"][str(level)] = spread(x for r in mine for x in r["vpt_steps"]["0.1"])
+                line["nrmse"][str(level)] = over_windows(mine, "nrmse")
+                line["vpt"][str(level)] = over_windows(mine, "vpt")
                 line["paper"][str(level)] = INPUT_NOISE.get((method, model), {}).get(level)
             table.append(line)
     return {"table": table, "rows": rows}
@@ -75,25 +75,13 @@ def draw(content: Mapping[str, Any]) -> Figure:
         for r in content["table"]:
             if r["model"] != model:
                 continue
-            values = [r["nrmse"][str(level)] for level in LEVELS]
             color = COLORS[r["method"]]
-            middle = [v["median"] for v in values]
-            axis.plot(LEVELS, middle, "o-", color=color, label=r["method"])
-            axis.fill_between(
-                LEVELS,
-                [v["quartile_1"] for v in values],
-                [v["quartile_3"] for v in values],
-                color=color,
-                alpha=0.15,
-                linewidth=0,
-            )
+            median_line(axis, LEVELS, [r["nrmse"][str(level)] for level in LEVELS], color, r["method"])
             reported = [(level, r["paper"][str(level)]) for level in LEVELS if r["paper"][str(level)]]
             if reported:
                 means = [p[0] for _, p in reported]
                 axis.plot([level for level, _ in reported], means, "--", color=color, linewidth=0.8)
         axis.set(title=model, xlabel="signal-to-noise ratio of the input (dB)", yscale="log", xlim=(52, 8))
-        axis.spines[["top", "right"]].set_visible(False)
     axes[0].plot([], [], "--", color="grey", label="the paper's")
     axes[0].set_ylabel("NRMSE, median and quartiles")
-    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=5, loc="outside lower center")
-    return figure
+    return finish(figure, axes[0], 5)

@@ -1,91 +1,107 @@
 """Lorenz-63 forecasts of unpruned networks beside those of forecasters without spikes, on the same windows.
 
-    python -m lnpbrian.experiments.forecast_controls --out runs/forecast_controls
+    lnpbrian sweep forecast_controls --scale medium --out runs/forecast_controls
 
-writes ``forecast_controls.json``. The controls are linear autoregressions, the next-generation reservoir (one lag, its
-quadratic products; Gauthier et al. 2021, doi:10.1038/s41467-021-25801-2), and the same spiking network without its
-recurrent synapses. The windows are those of ``lnpbrian prune``; nothing was tuned on them.
+The controls are linear autoregressions, the next-generation reservoir (one lag, its quadratic products; Gauthier et
+al. 2021, doi:10.1038/s41467-021-25801-2), and the same spiking network without its recurrent synapses. The windows are
+those of ``lnpbrian prune``; nothing was tuned on them.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from lnpbrian.experiments.common.comparison import FORECASTERS, Plan, without_network
+from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import output_directory
+from lnpbrian.experiments.common.plotting import finish
+from lnpbrian.experiments.common.statistics import all_rows
 from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder
 from lnpbrian.learning.forecasting import forecast
-from lnpbrian.learning.metrics import nrmse, nrmse_trace, valid_prediction_time
 from lnpbrian.learning.series import lorenz63
-from lnpbrian.learning.tasks import ForecastTask, short_protocol
-from lnpbrian.learning.without_network import autoregression, next_generation_reservoir
+from lnpbrian.learning.tasks import short_protocol
 from lnpbrian.models import HRSNN
 from lnpbrian.models.drawing import LIFParameters
 from lnpbrian.pruning.controls import uncoupled
-from lnpbrian.records import versions, write_json
 from lnpbrian.streams import Streams
+from lnpbrian.sweep import Result, Task
 
-CONTROLS: dict[str, Callable[[ForecastTask], np.ndarray]] = {
-    "autoregression, 1 lag": partial(autoregression, lags=1),
-    "autoregression, 10 lags": partial(autoregression, lags=10),
-    "next-generation reservoir": next_generation_reservoir,
-}
+NAME = "forecast_controls"
+UNCOUPLED = "the same, uncoupled"
 
 
-def row(name: str, seed: int | None, error: np.ndarray, steps: np.ndarray, operations: int | None) -> dict[str, Any]:
-    """Return a line of the result, and print it."""
-    median = np.median(error)
-    who = name if seed is None else f"{name}, seed {seed}"
-    print(f"{who:<32} NRMSE {error.mean():.3f} (median {median:.3f}) VPT {steps.mean():.1f}", flush=True)
-    return {
+def tasks(plan: Plan) -> dict[Any, Task]:
+    """Return the forecasts by forecaster and seed, None without a network."""
+    s = plan.scale
+    made: dict[Any, Task] = {}
+    for name in FORECASTERS:
+        options = {"forecaster": name, "seed": None, "windows": s.windows}
+        made[name, None] = Task(name, f"{__name__}:measured", options)
+    for seed in range(s.seeds):
+        for name in (f"HRSNN, N = {s.neurons}", UNCOUPLED):
+            options = {"forecaster": name, "seed": seed, "windows": s.windows, "neurons": s.neurons}
+            made[name, seed] = Task(f"{name}, seed {seed}", f"{__name__}:measured", options, cost=60)
+    return made
+
+
+def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+    """Forecast the windows."""
+    name, seed, operations = options["forecaster"], options["seed"], None
+    task = short_protocol(lorenz63(), n_windows=options["windows"])
+    if seed is None:
+        error, steps = without_network(name, task)
+    else:
+        streams, parameters = Streams(seed), LIFParameters.forecasting()
+        spec = HRSNN(options["neurons"], parameters=parameters, check_rate=False, seed=seed).spec
+        rng = streams.child("encoder").rng("current")
+        encoder = CurrentEncoder.draw(spec.n_neurons, 3, scale=INPUT_SCALE, rng=rng)
+        network = uncoupled(spec) if name == UNCOUPLED else spec
+        found = forecast(
+            network, encoder, task, rng=streams.rng("input"), report=lambda fraction: report(fraction, "forecasting")
+        )
+        error, steps, operations = found.nrmse, found.vpt_steps[0.1], found.synaptic_operations
+    row = {
         "forecaster": name,
         "seed": seed,
         "nrmse": float(error.mean()),
-        "nrmse_median": float(median),
+        "nrmse_median": float(np.median(error)),
         "vpt_steps": float(steps.mean()),
         "synaptic_operations": operations,
         "nrmse_windows": error.tolist(),
         "vpt_windows": steps.tolist(),
     }
+    return Result({"rows": [row]})
 
 
-def measure(task: ForecastTask, seeds: int, jobs: int) -> list[dict[str, Any]]:
-    """Return a row for every forecaster and seed."""
-    rows = []
-    for name, control in CONTROLS.items():
-        prediction = control(task)
-        steps = valid_prediction_time(nrmse_trace(prediction, task.truth, task.sigma))
-        rows.append(row(name, None, nrmse(prediction, task.truth, task.sigma), steps, None))
-    for seed in range(seeds):
-        streams = Streams(seed)
-        spec = HRSNN(parameters=LIFParameters.forecasting(), check_rate=False, seed=seed).spec
-        rng = streams.child("encoder").rng("current")
-        encoder = CurrentEncoder.draw(spec.n_neurons, 3, scale=INPUT_SCALE, rng=rng)
-        for name, network in (("HRSNN, N = 1000", spec), ("the same, uncoupled", uncoupled(spec))):
-            result = forecast(network, encoder, task, rng=streams.rng("input"), jobs=jobs)
-            rows.append(row(name, seed, result.nrmse, result.vpt_steps[0.1], result.synaptic_operations))
-    return rows
+def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
+    """Return the rows of all forecasters and seeds."""
+    return {"rows": all_rows(results)}
 
 
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--windows", type=int, default=20)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--out", type=Path, default=Path("runs/forecast_controls"))
-    arguments = parser.parse_args()
-    directory = output_directory(arguments, "forecast_controls")
-    task = short_protocol(lorenz63(), n_windows=arguments.windows)
-    rows = measure(task, arguments.seeds, arguments.jobs)
-    write_json(directory / "forecast_controls.json", {"versions": versions(), "rows": rows})
+def _by_forecaster(content: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    names = dict.fromkeys(r["forecaster"] for r in content["rows"])
+    return {name: [r for r in content["rows"] if r["forecaster"] == name] for name in names}
 
 
-if __name__ == "__main__":
-    main()
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return means over seeds as rows of text, the head first."""
+    lines = [["forecaster", "seeds", "NRMSE, mean", "NRMSE, median", "VPT (steps)", "synaptic operations"]]
+    for name, mine in _by_forecaster(content).items():
+        means = (np.mean([r[value] for r in mine]) for value in ("nrmse", "nrmse_median", "vpt_steps"))
+        numbers = [form.format(mean) for form, mean in zip(("{:.3f}", "{:.3f}", "{:.1f}"), means, strict=True)]
+        operations = [r["synaptic_operations"] for r in mine]
+        lines.append([name, str(len(mine)), *numbers, "" if None in operations else f"{np.mean(operations):.2e}"])
+    return {"Lorenz-63": lines}
+
+
+def draw(content: Mapping[str, Any]) -> Figure:
+    """Draw the valid prediction time of every window."""
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axis = figure.subplots()
+    found = _by_forecaster(content)
+    axis.boxplot([[x for r in mine for x in r["vpt_windows"]] for mine in found.values()])
+    axis.set_xticks(range(1, 1 + len(found)), [name.replace(", ", ",\n") for name in found], fontsize=8)
+    axis.set_ylabel("VPT (steps) of all windows")
+    return finish(figure)

@@ -1,24 +1,23 @@
 """What STDP does to weights, rate and forecast, with depression that is balanced or drawn independently.
 
-    python -m lnpbrian.experiments.stdp_drift --out runs/stdp_drift
+    lnpbrian sweep stdp_drift --scale medium --out runs/stdp_drift
 
-writes ``stdp_drift.json``. The Lorenz-63 series starts at (12, 2, 9): it is none of those that results are reported of.
+One network of each kind; the Lorenz-63 series starts at (12, 2, 9): it is none of those that results are reported of.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from brian2 import ms
+from lnpbrian.experiments.common.comparison import MODELS, Plan
+from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import compute_parts, output_directory
-from lnpbrian.experiments.comparison import MODELS
+from lnpbrian.experiments.common.plotting import finish
+from lnpbrian.experiments.common.statistics import all_rows
 from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder
 from lnpbrian.learning.forecasting import forecast
 from lnpbrian.learning.readout import ReadoutOptions
@@ -26,31 +25,44 @@ from lnpbrian.learning.series import lorenz63
 from lnpbrian.learning.stdp import train_stdp
 from lnpbrian.learning.tasks import short_protocol
 from lnpbrian.models.drawing import DEPRESSIONS, LIFParameters
-from lnpbrian.records import versions, write_json
 from lnpbrian.streams import Streams
+from lnpbrian.sweep import Result, Task
 
+NAME = "stdp_drift"
+SEED = 101
 KEPT = (1.0, 0.03)
 SAMPLES = 500
 SAMPLE_TIME = 60 * ms
 
 
-def measure(
-    model: str, depression: str, neurons: int, seed: int, n_windows: int, *, report: Callable[[float], None]
-) -> list[dict[str, Any]]:
-    """Return a row for each fraction of the synapses that is kept, at random."""
-    task = short_protocol(lorenz63(start=(12.0, 2.0, 9.0)), n_windows=n_windows)
+def tasks(plan: Plan) -> dict[Any, Task]:
+    """Return the measurements by model and depression."""
+    size = {"neurons": plan.scale.neurons, "windows": plan.scale.windows, "seed": SEED}
+    return {
+        (model, depression): Task(
+            f"{model}, {depression}", f"{__name__}:measured", {"model": model, "depression": depression, **size}
+        )
+        for model in MODELS
+        for depression in DEPRESSIONS
+    }
+
+
+def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+    """Train and forecast with each fraction of the synapses, kept at random."""
+    model, depression, neurons, seed = (options[name] for name in ("model", "depression", "neurons", "seed"))
+    task = short_protocol(lorenz63(start=(12.0, 2.0, 9.0)), n_windows=options["windows"])
     assert task.phase is not None
     parameters = replace(LIFParameters.forecasting(), dt=2 * ms, depression=depression)
     full = MODELS[model](neurons, parameters=parameters, plastic=True, check_rate=False, seed=seed).spec
     rng = Streams(seed).child("encoder").rng("current")
     encoder = CurrentEncoder.draw(neurons, task.dimensions, scale=INPUT_SCALE, rng=rng)
-    options = ReadoutOptions(sample_time=SAMPLE_TIME, filter_time=20 * ms)
+    readout = ReadoutOptions(sample_time=SAMPLE_TIME, filter_time=20 * ms)
     rows = []
     for k, kept in enumerate(KEPT):
         spec = full.of_synapses(np.random.default_rng(0).random(full.n_synapses) < kept)
         learnt = train_stdp(spec, encoder, task.phase[:SAMPLES], sample_time=SAMPLE_TIME, rng=np.random.default_rng(0))
         before, after = (
-            forecast(network, encoder, task, options=options, rng=np.random.default_rng(0))
+            forecast(network, encoder, task, options=readout, rng=np.random.default_rng(0))
             for network in (spec, learnt.spec)
         )
         rows.append(
@@ -68,30 +80,41 @@ def measure(
                 "nrmse_after": float(after.nrmse.mean()),
             }
         )
-        report((k + 1) / len(KEPT))
-    return rows
+        report((k + 1) / len(KEPT), f"{kept:.0%} kept")
+    return Result({"rows": rows})
 
 
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--neurons", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=101)
-    parser.add_argument("--windows", type=int, default=10)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--out", type=Path, default=Path("runs/stdp_drift"))
-    arguments = parser.parse_args()
-    directory = output_directory(arguments, "stdp_drift")
-    parts = [(m, d, arguments.neurons, arguments.seed, arguments.windows) for m in MODELS for d in DEPRESSIONS]
-    rows = [row for done in compute_parts(measure, parts, jobs=arguments.jobs, name="networks") for row in done]
-    write_json(directory / "stdp_drift.json", {"versions": versions(), "neurons": arguments.neurons, "rows": rows})
-    for r in rows:
-        print(
-            f"{r['model']:>7} {100 * r['kept']:4.0f} %  {r['depression']:<12} weights {100 * r['weight_change']:5.0f} %"
-            f"  rate {r['rate_first_hz']:.1f} -> {r['rate_last_hz']:.1f} Hz  VPT {r['vpt_before']:.1f} -> "
-            f"{r['vpt_after']:.1f}"
-        )
+def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
+    """Return the rows of single networks."""
+    return {"seeds": [SEED], "rows": all_rows(results)}
 
 
-if __name__ == "__main__":
-    main()
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return the table as rows of text, its head first."""
+    head = [
+        "network",
+        "synapses kept (%)",
+        "depression",
+        "change of weights (%)",
+        "rate (Hz)",
+        "VPT before",
+        "VPT after",
+    ]
+    lines = [head]
+    for r in content["rows"]:
+        line = [r["model"], f"{100 * r['kept']:.0f}", r["depression"], f"{100 * r['weight_change']:.0f}"]
+        line.append(f"{r['rate_first_hz']:.1f} to {r['rate_last_hz']:.1f}")
+        lines.append([*line, f"{r['vpt_before']:.1f}", f"{r['vpt_after']:.1f}"])
+    return {"Lorenz-63 before and after STDP": lines}
+
+
+def draw(content: Mapping[str, Any]) -> Figure:
+    """Draw the valid prediction time before and after, a line for each network."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axis = figure.subplots()
+    for r in content["rows"]:
+        label = f"{r['model']}, {100 * r['kept']:.0f} %, {r['depression']}"
+        line = "o-" if r["depression"] == "balanced" else "o:"
+        axis.plot(("before", "after"), (r["vpt_before"], r["vpt_after"]), line, label=label)
+    axis.set(ylabel="VPT (steps)", ylim=(0, None))
+    return finish(figure, axis, 2)

@@ -1,29 +1,26 @@
 """Which treatment of the kept weights leaves rate and largest exponent where they were.
 
-    python -m lnpbrian.experiments.study_rescale --out runs/study_rescale
+    lnpbrian sweep study_rescale --scale medium --out runs/study_rescale
 
-writes ``study_rescale.json`` and ``study_rescale.png``. Networks of 1000 neurons lose synapses by step I alone, from
-all to 50, 20, 10, 5 and 2 % in turn, under every reading of METHODS, over seeds. Networks are those of the plain model,
+Networks lose synapses by step I alone, from all to 50, 20, 10, 5 and 2 % in turn, under every reading of METHODS, over
+seeds. They are those of the plain model,
 chaotic with spikes on the time grid, and those used for forecasting, all of whose neurons fire by themselves. A
 reading passes at a density if, in the mean over seeds, the rate is within 20 % of that of the unpruned network and the
-largest exponent is not above the unpruned one's by more than two standard errors of the difference. Each network and
-seed is a part of its own, kept in ``parts/``: a run that was stopped goes on where it was.
+largest exponent is not above the unpruned one's by more than two standard errors of the difference.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from brian2 import second
+from lnpbrian.experiments.common.comparison import Plan
 from matplotlib.figure import Figure
 
-from lnpbrian import checks
-from lnpbrian.experiments.common import compute_parts, output_directory, part, write_results
+from lnpbrian.experiments.common.plotting import finish
+from lnpbrian.experiments.common.statistics import all_rows, mean_and_error
 from lnpbrian.models import HRSNN
 from lnpbrian.models.drawing import LIFParameters
 from lnpbrian.network.drive import noise_drive
@@ -32,7 +29,9 @@ from lnpbrian.pruning.prunable import Observation, prunable
 from lnpbrian.pruning.schedule import PruneOptions
 from lnpbrian.pruning.steps import Iteration, NoisePruning
 from lnpbrian.streams import Streams
+from lnpbrian.sweep import Result, Task
 
+NAME = "study_rescale"
 KEPT = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
 METHODS = {
     "1/p (paper)": NoisePruning(rescale="inverse", excitability="keep"),
@@ -53,20 +52,23 @@ NETWORKS = {"plain": LIFParameters, "forecasting": LIFParameters.forecasting}
 RATE_CHANGE = 0.2
 
 
-def measure_part(
-    network: str, method: str, neurons: int, seed: int, folder: Path, *, report: Callable[[float], None]
-) -> list[dict[str, Any]]:
-    """Return a row for every density of one network under one reading."""
-    name = "".join(c if c.isalnum() else "_" for c in f"{network} {method} {seed}")
-    key = {"network": network, "method": method, "neurons": neurons, "seed": seed}
-    rows = part(folder / f"{name}.json", key, lambda: _measure(network, method, neurons, seed, report))
-    report(1.0)
-    return rows
+def tasks(plan: Plan) -> dict[Any, Task]:
+    """Return the measurements by seed, network and reading."""
+    return {
+        (seed, network, method): Task(
+            f"{network}, {method}, seed {seed}",
+            f"{__name__}:measured",
+            {"network": network, "method": method, "neurons": plan.scale.neurons, "seed": seed},
+        )
+        for seed in range(plan.scale.seeds)
+        for network in NETWORKS
+        for method in METHODS
+    }
 
 
-def _measure(
-    network: str, method: str, neurons: int, seed: int, report: Callable[[float], None]
-) -> list[dict[str, Any]]:
+def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+    """Remove synapses step by step under one reading, and measure rate and exponents after each."""
+    network, method, neurons, seed = (options[name] for name in ("network", "method", "neurons", "seed"))
     streams = Streams(seed).child("study_rescale")
     spec = HRSNN(neurons, 0.1, parameters=NETWORKS[network](), check_rate=False, seed=seed).spec
     model = RecurrentNetwork(spec)
@@ -83,8 +85,8 @@ def _measure(
         METHODS[method](subject, now)
         seen = look()
         rows.append(_row(network, method, seed, kept, model, seen))
-        report((k + 1) / len(KEPT))
-    return rows
+        report((k + 1) / len(KEPT), f"{kept:.0%} kept")
+    return Result({"rows": rows})
 
 
 def _row(
@@ -103,6 +105,12 @@ def _row(
     }
 
 
+def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
+    """Return the rows of single networks, and the verdicts."""
+    rows = all_rows(results)
+    return {"judged": judge(rows), "rows": rows}
+
+
 def judge(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Compare every reading and density with the unpruned networks, seed by seed."""
     judged = []
@@ -114,8 +122,7 @@ def judge(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 pairs = [(start[r["seed"]], r) for r in mine if r["kept"] == kept]
                 ratio = np.array([b["mean_rate_hz"] / a["mean_rate_hz"] for a, b in pairs])
                 growth = np.array([b["largest_exponent_per_s"] - a["largest_exponent_per_s"] for a, b in pairs])
-                n = len(pairs)
-                error = float(growth.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+                mean_growth, error = mean_and_error(growth)
                 judged.append(
                     {
                         "network": network,
@@ -123,16 +130,29 @@ def judge(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                         "kept": kept,
                         "rate_ratio": float(ratio.mean()),
                         "rate_ratio_extremes": [float(ratio.min()), float(ratio.max())],
-                        "exponent_growth_per_s": float(growth.mean()),
+                        "exponent_growth_per_s": mean_growth,
                         "exponent_growth_standard_error_per_s": error,
                         "rate_holds": bool(abs(ratio.mean() - 1) <= RATE_CHANGE),
-                        "exponent_holds": bool(growth.mean() <= 2 * error),
+                        "exponent_holds": bool(mean_growth <= 2 * error),
                     }
                 )
     return judged
 
 
-def draw(content: dict[str, Any]) -> Figure:
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return a table for each network: rate, growth of the largest exponent, and whether they hold, by density."""
+    made: dict[str, list[list[str]]] = {}
+    for r in content["judged"]:
+        head = ["reading", "synapses kept (%)", "rate over that before", "holds", "exponent grows by (1/s)", "holds"]
+        lines = made.setdefault(f"{r['network']} networks", [head])
+        growth = f"{r['exponent_growth_per_s']:+.1f} ± {r['exponent_growth_standard_error_per_s']:.1f}"
+        verdicts = ("yes" if r[f"{what}_holds"] else "no" for what in ("rate", "exponent"))
+        found = zip((f"{r['rate_ratio']:.2f}", growth), verdicts, strict=True)
+        lines.append([r["method"], f"{100 * r['kept']:.0f}", *(cell for pair in found for cell in pair)])
+    return made
+
+
+def draw(content: Mapping[str, Any]) -> Figure:
     """Draw rate ratios and growth of the largest exponent over the fraction kept."""
     judged = content["judged"]
     networks = list(dict.fromkeys(r["network"] for r in judged))
@@ -162,45 +182,6 @@ def draw(content: dict[str, Any]) -> Figure:
         axes[1, column].set(xlabel="synapses kept (%)", xlim=(65, 1.6))
         axes[1, column].set_xticks([50, 20, 10, 5, 2], ["50", "20", "10", "5", "2"])
         axes[1, column].minorticks_off()
-    for axis in axes.ravel():
-        axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel("rate over that before")
     axes[1, 0].set_ylabel("growth of the largest exponent (1/s)")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), frameon=False, ncols=4, loc="outside lower center")
-    return figure
-
-
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--neurons", type=int, default=1000)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--methods", nargs="+", default=list(METHODS))
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--out", type=Path, default=Path("runs/study_rescale"))
-    arguments = parser.parse_args()
-    for method in arguments.methods:
-        checks.choice("--methods", method, METHODS)
-    directory = output_directory(arguments, "study_rescale")
-    folder = checks.writable_directory("--out", directory / "parts")
-    parts = [
-        (network, method, arguments.neurons, seed, folder)
-        for seed in range(arguments.seeds)
-        for network in NETWORKS
-        for method in arguments.methods
-    ]
-    rows = [row for done in compute_parts(measure_part, parts, jobs=arguments.jobs, name="networks") for row in done]
-    judged = judge(rows)
-    content = {"neurons": arguments.neurons, "seeds": arguments.seeds, "judged": judged, "rows": rows}
-    write_results(directory, "study_rescale", content, draw)
-    for r in judged:
-        verdict = "rate " + ("holds" if r["rate_holds"] else "fails") + ", exponent "
-        verdict += "holds" if r["exponent_holds"] else "grows"
-        print(
-            f"{r['network']:>12} {r['method']:<26} {100 * r['kept']:3.0f} %  rate x {r['rate_ratio']:.2f}  "
-            f"{r['exponent_growth_per_s']:+7.1f} +- {r['exponent_growth_standard_error_per_s']:.1f} /s  {verdict}"
-        )
-
-
-if __name__ == "__main__":
-    main()
+    return finish(figure, axes[0, 0], 4)

@@ -1,4 +1,4 @@
-"""Experiments that are sweeps of many tasks: their tasks, and the files that are made of the results."""
+"""The experiments by name, how they are run, and the files that are made of their results."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from lnpbrian.experiments.common.comparison import Plan
 from matplotlib.figure import Figure
 
 from lnpbrian import checks, files, locks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
-from lnpbrian.experiments import controls, fig3, fig9, table2, table6
-from lnpbrian.experiments.common import refuse_foreign_results
-from lnpbrian.experiments.comparison import Plan
+from lnpbrian.experiments import EXPERIMENTS, experiment
 from lnpbrian.learning.tasks import forecast_task
-from lnpbrian.records import versions, write_json
+from lnpbrian.records import is_record, versions, write_json
 from lnpbrian.sweep import Result, ResultStore, SweepProgress, Task, run_sweep
 
 Tables = dict[str, list[list[str]]]
 
-__all__ = ["EXPERIMENTS", "Experiment", "redraw", "run_experiment"]
+__all__ = ["Experiment", "redraw", "refuse_foreign_results", "run_experiment"]
 
 
 class Experiment(Protocol):
-    """What a module of a sweep offers."""
+    """What a module of an experiment offers."""
 
     NAME: str
 
@@ -47,9 +46,6 @@ class Experiment(Protocol):
     def draw(self, content: Mapping[str, Any]) -> Figure:
         """Draw the figure."""
         ...
-
-
-EXPERIMENTS: dict[str, Experiment] = {module.NAME: module for module in (table2, controls, table6, fig3, fig9)}
 
 
 def run_experiment(
@@ -87,14 +83,21 @@ def run_experiment(
         If tasks failed; what was finished stays in the store. Or if another run has `directory`, or it holds files of
         these names that no sweep wrote.
     """
-    experiment = EXPERIMENTS[checks.choice("experiment", name, EXPERIMENTS)]
+    module = experiment(checks.choice("experiment", name, EXPERIMENTS))
     with locks.lock_folder("--out", directory) as lock:
-        refuse_foreign_results(lock.folder, name, ("json", "png", "md", "html"))
-        return _run(experiment, plan, lock.folder, scale, ResultStore(store), cluster, report)
+        refuse_foreign_results(lock.folder, name)
+        return _run(module, plan, lock.folder, scale, ResultStore(store), cluster, report)
+
+
+def refuse_foreign_results(folder: Path, name: str) -> None:
+    """Refuse to replace files of an experiment's name that no ``name.json`` of a sweep accounts for."""
+    record = f"{name}.json"
+    names = [f"{name}.{suffix}" for suffix in ("json", "png", "md", "html")]
+    locks.refuse_foreign(folder, names, accounted=is_record(folder / record), evidence=record)
 
 
 def _run(
-    experiment: Experiment,
+    module: Experiment,
     plan: Plan,
     out: Path,
     scale: str,
@@ -102,9 +105,9 @@ def _run(
     cluster: ClusterOptions,
     report: Callable[[SweepProgress], None] | None,
 ) -> dict[str, Any]:
-    name = experiment.NAME
+    name = module.NAME
     start = time.perf_counter()
-    tasks = experiment.tasks(plan)
+    tasks = module.tasks(plan)
     results = run_sweep(list(tasks.values()), kept, cluster=cluster, report=report)
     data = plan.data.items()
     content = {
@@ -118,7 +121,7 @@ def _run(
             "of_this_run": time.perf_counter() - start,
             "of_all_tasks": _seconds(tasks.values(), kept),
         },
-        **experiment.summarise(plan, {key: results[task] for key, task in tasks.items()}),
+        **module.summarise(plan, {key: results[task] for key, task in tasks.items()}),
     }
     write_json(out / f"{name}.json", content)
     redraw(out / f"{name}.json")
@@ -144,15 +147,15 @@ def redraw(path: str | os.PathLike[str]) -> Tables:
     source = Path(path)
     try:
         content = json.loads(source.read_text())
-        experiment = EXPERIMENTS[content["experiment"]]
+        module: Experiment = experiment(checks.choice("experiment", content["experiment"], EXPERIMENTS))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"{str(source)!r} holds no results of a sweep ({error!r})") from error
-    tables = experiment.tables(content)
+    tables = module.tables(content)
     if content.get("claims"):
         rows = [[c["claim"], c["verdict"], _parts(c)] for c in content["claims"]]
         tables["Claims"] = [["claim", "verdict", "found"], *rows]
     with files.replacing(source.with_suffix(".png")) as temporary:
-        experiment.draw(content).savefig(temporary, dpi=150)
+        module.draw(content).savefig(temporary, dpi=150)
     for suffix, text in ((".md", markdown(tables)), (".html", page(tables, content))):
         with files.replacing(source.with_suffix(suffix)) as temporary:
             temporary.write_text(text)

@@ -7,22 +7,27 @@ Networks are trained by BP or STDP on samples before the first window; then ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
+from lnpbrian.experiments.common.comparison import FORECASTERS, METHODS, MODELS, TRAININGS, Plan, without_network
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-from scipy.stats import wilcoxon
 
-from lnpbrian.experiments.common import median_and_quartiles, plus_minus
-from lnpbrian.experiments.comparison import METHODS, MODELS, TRAININGS, Plan, spread
-from lnpbrian.experiments.paper import PREDICTION
-from lnpbrian.learning.metrics import nrmse, nrmse_trace, valid_prediction_time
+from lnpbrian.experiments.common.paper import PREDICTION
+from lnpbrian.experiments.common.plotting import COLORS, finish, median_bar, plain_log_axis
+from lnpbrian.experiments.common.statistics import (
+    Rows,
+    against,
+    claimed,
+    median_and_quartiles,
+    over_networks,
+    over_windows,
+    plus_minus,
+    spread,
+)
 from lnpbrian.learning.readout import ReadoutOptions
 from lnpbrian.learning.tasks import forecast_task
-from lnpbrian.learning.without_network import autoregression, next_generation_reservoir
 from lnpbrian.sweep import Result, Task
 
 NAME = "table2"
@@ -59,49 +64,11 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
         "table": [
             row(found, method, model, training) for method in METHODS for model in MODELS for training in TRAININGS
         ],
-        "without_a_network": [control(plan, series, *which) for series in SERIES for which in CONTROLS],
+        "without_a_network": [control(plan, series, name) for series in SERIES for name in FORECASTERS],
         "with_readout": [with_readout(found, method, model) for method in METHODS[1:] for model in MODELS],
         "claims": claims(found),
         "rows": rows,
     }
-
-
-class Rows:
-    """Records of single networks, looked up by method, model, training and series."""
-
-    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._rows = sorted(rows, key=lambda r: r["seed"])
-
-    def of(self, method: str, model: str, training: str | None = None, series: str | None = None) -> list[Mapping]:
-        """Return the records in the order of the seeds."""
-        return [
-            r
-            for r in self._rows
-            if (r["method"], r["model"]) == (method, model)
-            and training in (None, r["training"])
-            and series in (None, r["series"])
-        ]
-
-    def median(self, name: str, method: str, model: str, training: str | None, series: str) -> float:
-        """Return the median over seeds and windows."""
-        return float(np.median([windows(r, name) for r in self.of(method, model, training, series)]))
-
-    def by_seed(self, name: str, method: str, model: str, training: str, series: str) -> np.ndarray:
-        """Return the median over the windows of each seed."""
-        return np.array([np.median(windows(r, name)) for r in self.of(method, model, training, series)])
-
-    def ratios(self, method: str, model: str, training: str | None = None, series: str | None = None) -> np.ndarray:
-        """Return the operations of the unpruned network over those of each network."""
-        before, after = (
-            np.array([r["synaptic_operations"] for r in self.of(which, model, training, series)])
-            for which in ("unpruned", method)
-        )
-        return before / np.maximum(after, 1)
-
-
-def windows(record: Mapping[str, Any], name: str) -> list[float]:
-    """Return the NRMSE or VPT of each window."""
-    return record["vpt_steps"]["0.1"] if name == "vpt" else record[name]
 
 
 def row(found: Rows, method: str, model: str, training: str) -> dict[str, Any]:
@@ -125,9 +92,8 @@ def row(found: Rows, method: str, model: str, training: str) -> dict[str, Any]:
     for series in SERIES:
         records = found.of(method, model, training, series)
         for name in ("nrmse", "vpt", "one_step_nrmse"):
-            line[f"{series} {name}"] = spread(x for r in records for x in windows(r, name))
-            # Over the networks, as the paper has it: of each the mean over its windows.
-            line[f"{series} {name} of networks"] = spread(float(np.mean(windows(r, name))) for r in records)
+            line[f"{series} {name}"] = over_windows(records, name)
+            line[f"{series} {name} of networks"] = over_networks(records, name)
             line["paper"][f"{series} {name}"] = reported.get(f"{series} {name}")
     return line
 
@@ -164,23 +130,14 @@ def paper_ratio(method: str, model: str, training: str) -> float | None:
     return None if before is None or after is None else before[0] / after[0]
 
 
-CONTROLS: tuple[tuple[str, Callable], ...] = (
-    ("linear autoregression, 1 lag", lambda task: autoregression(task, 1)),
-    ("linear autoregression, 10 lags", lambda task: autoregression(task, 10)),
-    ("next-generation reservoir", next_generation_reservoir),
-)
-
-
-def control(plan: Plan, series: str, name: str, predict: Callable) -> dict[str, Any]:
+def control(plan: Plan, series: str, name: str) -> dict[str, Any]:
     """Return the error of a forecaster without a network on the same windows."""
     task = forecast_task(series, data=plan.data.get(series), n_windows=plan.scale.windows)
-    judged = task.judged
-    prediction, truth, sigma = predict(task)[..., judged], task.truth[..., judged], task.sigma[judged]
-    steps = valid_prediction_time(nrmse_trace(prediction, truth, sigma))
+    errors, steps = without_network(name, task)
     return {
-        "name": name,
+        "name": f"linear {name}" if "lag" in name else name,
         "series": series,
-        "nrmse": spread(nrmse(prediction, truth, sigma)),
+        "nrmse": spread(errors),
         "vpt": spread(steps),
     }
 
@@ -229,32 +186,6 @@ def claims(found: Rows) -> list[dict[str, Any]]:
             parts.append((f"{method} {model}: {a:.3g} against {b:.3g}", a < b))
     made.append(claimed("BP trains better than STDP (median NRMSE on Lorenz-63)", parts))
     return made
-
-
-def claimed(text: str, parts: Sequence[tuple[str, bool]]) -> dict[str, Any]:
-    """Return a claim with its parts, each what was found and whether that bears it out, and the verdict."""
-    held = [good for _, good in parts]
-    verdict = "held" if all(held) else "not held" if not any(held) else f"held in {sum(held)} of {len(held)}"
-    return {"claim": text, "verdict": verdict, "parts": [{"found": found, "held": good} for found, good in parts]}
-
-
-def against(found: Rows, other: str, model: str, training: str, series: str) -> tuple[str, bool]:
-    """Return LNP's error beside that of another method, with a signed-rank test over seeds, and whether LNP's is less.
-
-    For "unpruned": whether it is at most 10 % larger.
-    """
-    mine, theirs = (found.by_seed("nrmse", method, model, training, series) for method in ("LNP", other))
-    a, b = (found.median("nrmse", method, model, training, series) for method in ("LNP", other))
-    margin = 1.1 if other == "unpruned" else 1.0
-    p = wilcoxon(mine, theirs).pvalue if len(mine) > 1 and (mine != theirs).any() else 1.0
-    operations = "" if other == "unpruned" else f", operations x {_share(found, other, model, training, series):.2f}"
-    return f"{series}, {model}, {training}: {a:.3g} against {b:.3g} (p = {p:.2g}{operations})", bool(a < margin * b)
-
-
-def _share(found: Rows, other: str, model: str, training: str, series: str) -> float:
-    """Return the operations of another method over those of LNP."""
-    ratios = found.ratios("LNP", model, training, series) / found.ratios(other, model, training, series)
-    return float(np.median(ratios))
 
 
 # ------------------------------------------------------------------------------------------------- from the JSON alone
@@ -306,7 +237,6 @@ def _or_dash(value: Any, form: str) -> str:
     return "-" if value is None else form.format(value)
 
 
-COLORS = {"unpruned": "black", "AP": "tab:orange", "LNP": "tab:blue", "random": "tab:green"}
 MARKERS = {("HRSNN", "BP"): "o", ("HRSNN", "STDP"): "s", ("CHRSNN", "BP"): "^", ("CHRSNN", "STDP"): "D"}
 
 
@@ -322,11 +252,9 @@ def draw(content: Mapping[str, Any]) -> Figure:
                 style = {"color": COLORS[r["method"]], "marker": MARKERS[kind], "markersize": 6}
                 x = METHODS.index(r["method"]) + 0.2 * (kinds.index(kind) - 1.5)
                 y, reported = r[f"{series} {name}"], r["paper"][f"{series} {name}"]
-                error = [[y["median"] - y["quartile_1"]], [y["quartile_3"] - y["median"]]]
-                axis.errorbar(x, y["median"], error, linewidth=0.8, capsize=2, **style)
+                median_bar(axis, x, y, linewidth=0.8, **style)
                 if reported is not None:
                     axis.plot(x + 0.08, reported[0], fillstyle="none", alpha=0.7, **style)
-            axis.spines[["top", "right"]].set_visible(False)
         axes[0, column].set_title(title)
         plain_log_axis(axes[0, column])
         axes[1, column].set_xticks(range(len(METHODS)), [_labelled(content, method) for method in METHODS])
@@ -337,15 +265,7 @@ def draw(content: Mapping[str, Any]) -> Figure:
     ]
     entries.append(axes[0, 0].plot([], [], "o", color="grey", fillstyle="none", label="the paper's")[0])
     figure.legend(handles=entries, frameon=False, ncols=5, loc="outside lower center")
-    return figure
-
-
-def plain_log_axis(axis: Axes) -> None:
-    """Give y a logarithmic scale with numbers as one writes them."""
-    axis.set_yscale("log")
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.yaxis.set_minor_formatter(NullFormatter())
+    return finish(figure)
 
 
 def _labelled(content: Mapping[str, Any], method: str) -> str:

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from lnpbrian.experiments.common.comparison import MODELS, Plan
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import median_and_quartiles, plus_minus
-from lnpbrian.experiments.comparison import MODELS, Plan, spread
-from lnpbrian.experiments.paper import PREDICTION
-from lnpbrian.experiments.table2 import COLORS, Rows, windows
+from lnpbrian.experiments.common.paper import PREDICTION
+from lnpbrian.experiments.common.plotting import COLORS, finish, whiskers
+from lnpbrian.experiments.common.statistics import Rows, median_and_quartiles, over_windows, plus_minus, spread, windows
 from lnpbrian.sweep import Result, Task
 
 NAME = "table6"
@@ -61,9 +61,9 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
                 "paper": {},
             }
             for name in series(plan):
+                records = found.of(method, model, TRAINING, name)
                 for error in ("nrmse", "vpt", "one_step_nrmse"):
-                    records = found.of(method, model, TRAINING, name)
-                    line[f"{name} {error}"] = spread(x for r in records for x in windows(r, error))
+                    line[f"{name} {error}"] = over_windows(records, error)
                 # Figure 8: valid prediction time per operation.
                 line[f"{name} efficiency"] = spread(
                     float(np.mean(windows(r, "vpt"))) / (1e-6 * r["synaptic_operations"]) for r in records
@@ -104,16 +104,11 @@ def draw(content: Mapping[str, Any]) -> Figure:
         x = np.arange(len(names)) + (k - (len(bars) - 1) / 2) * width
         for axis, error in zip(axes, ("nrmse", "efficiency"), strict=True):
             values = [r[f"{name} {error}"] for name in names]
-            middle = [v["median"] for v in values]
-            whiskers = [
-                [v["median"] - v["quartile_1"] for v in values],
-                [v["quartile_3"] - v["median"] for v in values],
-            ]
             axis.bar(
                 x,
-                middle,
+                [v["median"] for v in values],
                 0.9 * width,
-                yerr=whiskers,
+                yerr=whiskers(values),
                 color=COLORS[r["method"]],
                 hatch="//" if r["model"] == "CHRSNN" else None,
                 edgecolor="white",
@@ -122,7 +117,5 @@ def draw(content: Mapping[str, Any]) -> Figure:
             )
     for axis, label in zip(axes, ("NRMSE", "VPT per million operations"), strict=True):
         axis.set(ylabel=label, yscale="log")
-        axis.spines[["top", "right"]].set_visible(False)
     axes[1].set_xticks(range(len(names)), [TITLES[name] for name in names])
-    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=3, loc="outside lower center")
-    return figure
+    return finish(figure, axes[0], 3)

@@ -1,8 +1,8 @@
 """Where perturbed twins and tangent dynamics of a spiking network agree, and where the time grid keeps them apart.
 
-    python -m lnpbrian.experiments.twins_and_tangents --out runs/twins_and_tangents
+    lnpbrian sweep twins_and_tangents --scale medium --neurons 200 --out runs/twins_and_tangents
 
-writes ``twins_and_tangents.json`` and ``twins_and_tangents.png``: how a small difference grows in a chaotic network,
+How a small difference grows in a chaotic network,
 the largest exponent over the size of the perturbation, and how spectra along clock-driven trajectories approach the
 exact one. On the time grid a spike on the same step in both twins erases the difference of its neuron, so that a small
 one never grows, while a larger one makes spikes fall on different steps and jumps. Precise twins follow the tangent
@@ -11,18 +11,19 @@ vector until they are too far apart.
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from brian2 import NetworkOperation, ms, second
+from lnpbrian.experiments.common.comparison import Plan
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from lnpbrian.experiments.common import output_directory, write_results
+from lnpbrian.experiments.common.plotting import finish
+from lnpbrian.experiments.twin_perturbation import draw_exponents, exponent_text, twin_record
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
 from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
 from lnpbrian.lyapunov.twins import block_twin_exponents
@@ -34,7 +35,10 @@ from lnpbrian.network.simulate import simulated_spike_train
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.records import plain
 from lnpbrian.streams import Streams
+from lnpbrian.sweep import Result, Task
 
+NAME = "twins_and_tangents"
+SEED = 0
 TIMINGS = ("grid", "precise")
 # Fast synapses: their chaos is strong enough to be seen within a few hundred milliseconds.
 CHAOTIC = LIFParameters(gain=0.5, synaptic_time_constant=2 * ms, dt=0.01 * ms)
@@ -51,18 +55,31 @@ STEPS_MS = (0.5, 0.25, 0.125, 0.0625, 0.03125)
 COLORS = {"grid": "#7a7a7a", "precise": "#d1495b", "tangent": "#1b3a57"}
 
 
-def measure(neurons: int = 200, seed: int = 0) -> dict[str, Any]:
-    """Return the numbers of the three panels; the first two share network and drive."""
-    streams = Streams(seed)
-    spec = HRSNN(neurons, 0.1, parameters=CHAOTIC, check_rate=False, seed=seed).spec
-    drive = noise_drive(neurons, duration=SETTLING + DURATION, rng=streams.rng("drive"))
+def tasks(plan: Plan) -> dict[str, Task]:
+    """Return the measurements of the three panels; the first two share network and drive."""
+    options = {"neurons": plan.scale.neurons, "seed": SEED}
     return {
-        "neurons": neurons,
-        "dt_ms": plain(CHAOTIC.dt),
-        "difference": measure_difference(spec, drive, streams.rng("perturbations")),
-        "exponents": measure_exponents(spec, drive, streams),
-        "spectra": measure_spectra(streams),
+        panel: Task(panel, f"{__name__}:measured", {"panel": panel, **options})
+        for panel in ("difference", "exponents", "spectra")
     }
+
+
+def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+    """Measure the numbers of a panel."""
+    neurons, panel, streams = options["neurons"], options["panel"], Streams(options["seed"])
+    if panel == "spectra":
+        return Result(measure_spectra(streams))
+    spec = HRSNN(neurons, 0.1, parameters=CHAOTIC, check_rate=False, seed=options["seed"]).spec
+    drive = noise_drive(neurons, duration=SETTLING + DURATION, rng=streams.rng("drive"))
+    if panel == "exponents":
+        return Result(measure_exponents(spec, drive, streams))
+    return Result(measure_difference(spec, drive, streams.rng("perturbations")))
+
+
+def summarise(plan: Plan, results: Mapping[str, Result]) -> dict[str, Any]:
+    """Return the numbers of the three panels."""
+    found = {panel: result.record for panel, result in results.items()}
+    return {"seeds": [SEED], "neurons": plan.scale.neurons, "dt_ms": plain(CHAOTIC.dt), **found}
 
 
 def measure_difference(spec: NetworkSpec, drive: Drive, rng: np.random.Generator) -> dict[str, Any]:
@@ -167,7 +184,6 @@ def measure_exponents(spec: NetworkSpec, drive: Drive, streams: Streams) -> dict
             "standard_error_per_s": spectrum.standard_error,
             "mean_rate_hz": float(spectrum.rates.mean()),
         }
-        print(f"tangent, {trajectory:>7} {spectrum.largest_exponent:8.2f} +- {spectrum.standard_error:.2f} /s")
     rows, silent = [], np.zeros(0)
     for timing in TIMINGS:
         for size in PERTURBATIONS:
@@ -181,17 +197,7 @@ def measure_exponents(spec: NetworkSpec, drive: Drive, streams: Streams) -> dict
                 realisations=2,
                 rng=streams.rng("twins"),
             )
-            rows.append(
-                {
-                    "spike_timing": timing,
-                    "perturbation": size,
-                    "largest_exponent_per_s": twins.largest_exponent,
-                    "standard_error_per_s": twins.standard_error,
-                    "floored_fraction": float(twins.floored.mean()),
-                    "mean_rate_hz": float(twins.rates.mean()),
-                }
-            )
-            print(f"{timing:>7} {size:.0e} {twins.largest_exponent:8.2f} +- {twins.standard_error:.2f} /s")
+            rows.append({"spike_timing": timing, "perturbation": size, **twin_record(twins)})
             if timing == "grid":
                 silent = spec.time_constants[twins.rates == 0]
     return {
@@ -232,8 +238,6 @@ def measure_spectra(streams: Streams) -> dict[str, Any]:
         }
         for timing, dt in specs
     ]
-    for row in rows:
-        print(f"{row['spike_timing']:>7} {row['dt_ms']} ms: error {row['mean_absolute_error_per_s']:.2g} /s")
     return {
         "neurons": neurons,
         "inputs": INPUTS,
@@ -243,16 +247,27 @@ def measure_spectra(streams: Streams) -> dict[str, Any]:
     }
 
 
-def draw(content: dict[str, Any]) -> Figure:
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return largest exponents, and errors of whole spectra."""
+    exponents = [["dynamics", "perturbation", "largest exponent (1/s)"]]
+    for name, r in content["exponents"]["tangent"].items():
+        exponents.append([f"tangent, {name}", "", exponent_text(r)])
+    for r in content["exponents"]["twins"]:
+        exponents.append([f"{r['spike_timing']} twins", f"{r['perturbation']:g}", exponent_text(r)])
+    errors = [["spikes", "step (ms)", "mean error of the exponents (1/s)"]]
+    for r in content["spectra"]["rows"]:
+        errors.append([r["spike_timing"], f"{r['dt_ms']:g}", f"{r['mean_absolute_error_per_s']:.2g}"])
+    return {"Largest exponents": exponents, "Spectra of clock-driven runs": errors}
+
+
+def draw(content: Mapping[str, Any]) -> Figure:
     """Draw the three panels."""
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     draw_difference(left, content["difference"])
-    draw_exponents(middle, content["exponents"])
+    draw_largest(middle, content["exponents"])
     draw_spectra(right, content["spectra"])
-    for axis in (left, middle, right):
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure
+    return finish(figure)
 
 
 def draw_difference(axis: Axes, difference: dict[str, Any]) -> None:
@@ -271,7 +286,7 @@ def draw_difference(axis: Axes, difference: dict[str, Any]) -> None:
     axis.legend(frameon=False)
 
 
-def draw_exponents(axis: Axes, exponents: dict[str, Any]) -> None:
+def draw_largest(axis: Axes, exponents: dict[str, Any]) -> None:
     """Draw the exponent over the perturbation, and the tangent dynamics' as a band."""
     axis.axhline(0, color="black", linewidth=0.6)
     tangent = exponents["tangent"]["exact"]
@@ -280,16 +295,7 @@ def draw_exponents(axis: Axes, exponents: dict[str, Any]) -> None:
     axis.axhline(value, color=COLORS["tangent"], linestyle="--", linewidth=1.2, label="tangent")
     for timing in TIMINGS[::-1]:
         mine = [r for r in exponents["twins"] if r["spike_timing"] == timing]
-        axis.errorbar(
-            [r["perturbation"] for r in mine],
-            [r["largest_exponent_per_s"] for r in mine],
-            [r["standard_error_per_s"] for r in mine],
-            fmt="o-",
-            markersize=5,
-            color=COLORS[timing],
-            capsize=3,
-            label=f"{timing} twins",
-        )
+        draw_exponents(axis, mine, markersize=5, color=COLORS[timing], label=f"{timing} twins")
     if exponents["slowest_of_them_per_s"] is not None:
         axis.annotate(
             r"$-1/\tau_m$ of the slowest silent neuron",
@@ -338,19 +344,3 @@ def draw_spectra(axis: Axes, spectra: dict[str, Any]) -> None:
     axis.set_xticks(steps, [f"{step:.3g}" for step in steps])
     axis.xaxis.set_minor_locator(NullLocator())
     axis.legend(frameon=False)
-
-
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--neurons", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("runs/twins_and_tangents"))
-    arguments = parser.parse_args()
-    directory = output_directory(arguments, "twins_and_tangents")
-    content = {"seed": arguments.seed, **measure(arguments.neurons, arguments.seed)}
-    write_results(directory, "twins_and_tangents", content, draw)
-
-
-if __name__ == "__main__":
-    main()

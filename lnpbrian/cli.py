@@ -24,9 +24,7 @@ from lnpbrian import checks, figures, files, locks, study
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
-from lnpbrian.experiments.comparison import SCALES, Plan
-from lnpbrian.experiments.sweeps import EXPERIMENTS, run_experiment
-from lnpbrian.experiments.sweeps import redraw as redraw_sweep
+from lnpbrian.experiments import EXPERIMENTS, SIZES, summary
 from lnpbrian.jobs import MODELS, NETWORK, RECORD, PruneJob
 from lnpbrian.learning.tasks import forecast_task
 from lnpbrian.lyapunov.spectrum import number_of_exponents
@@ -347,10 +345,14 @@ def cuda(
             )
 
 
-@app.command()
+# A line for each, kept as it is (\b).
+_NAMES = "\b\nExperiments:\n" + "\n".join(f"{name:<20} {summary(name).rstrip('.')}" for name in EXPERIMENTS)
+
+
+@app.command(epilog=_NAMES)
 def sweep(
-    experiment: Annotated[str, typer.Argument(help=f"One of {', '.join(EXPERIMENTS)}.")],
-    scale: Annotated[str, _choices("How large", SCALES)] = "smoke",
+    experiment: Annotated[str, typer.Argument(help="One of those below.")],
+    scale: Annotated[str, _choices("How large", SIZES)] = "smoke",
     seeds: Annotated[int | None, typer.Option(help="Number of networks of each kind. Default: of the scale.")] = None,
     windows: Annotated[int | None, typer.Option(help="Forecast windows. Default: of the scale.")] = None,
     neurons: Annotated[
@@ -367,9 +369,9 @@ def sweep(
         Path | None, typer.Option(help="Submit workers to SLURM; JSON file with arguments of dask-jobqueue's cluster.")
     ] = None,
     memory_limit: Annotated[str | None, typer.Option(help="Of each worker, such as 8GiB.")] = None,
-    dashboard: Annotated[str, typer.Option(help="Address of Dask's dashboard; none for any free port.")] = str(
-        ClusterOptions.dashboard
-    ),
+    dashboard: Annotated[
+        str, typer.Option(help="Address of Dask's dashboard, with --slurm; none for any free port.")
+    ] = str(ClusterOptions.dashboard),
     store: Annotated[
         Path, typer.Option(help="Folder of the results of single tasks, which sweeps share and go on from.")
     ] = Path("runs/store"),
@@ -380,10 +382,14 @@ def sweep(
         bool, typer.Option("--redraw", help="Compute nothing: draw figure and tables again from the JSON in --out.")
     ] = False,
 ) -> None:
-    """Run an experiment of many networks on this machine or a cluster, and write its table and figure.
+    """Run an experiment on this machine or a cluster, and write its tables and figure.
 
     What was computed before is not computed again: a sweep that was stopped or killed goes on.
     """
+    # What experiments stand on takes seconds to load.
+    from lnpbrian.experiments.common.comparison import SCALES, Plan
+    from lnpbrian.experiments.sweeps import run_experiment
+
     name = checks.choice("experiment", experiment, EXPERIMENTS)
     directory = out or Path("runs") / name
     if redraw:
@@ -414,7 +420,9 @@ def sweep(
 
 def _show_sweep(source: Path) -> None:
     """Draw an experiment again from its JSON, and print those of its tables that the terminal can show."""
-    for title, (head, *body) in redraw_sweep(source).items():
+    from lnpbrian.experiments.sweeps import redraw
+
+    for title, (head, *body) in redraw(source).items():
         table = Table(*head, title=title)
         for line in body:
             table.add_row(*line)

@@ -1,4 +1,4 @@
-"""Dask clusters whose workers do not get into each other's way."""
+"""Where the tasks of a sweep run: in processes of this machine, or at the workers of a Dask scheduler."""
 
 from __future__ import annotations
 
@@ -6,51 +6,40 @@ import asyncio
 import importlib
 import os
 import platform
+import queue
+import re
 import signal
 import threading
+import time
 import urllib.parse
 import warnings
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import brian2
 
 from lnpbrian import checks
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
+from lnpbrian.parallel import SINGLE_THREAD, Event, Pool, cores, first_line, machine_memory, prepare_worker
 
-__all__ = ["ClusterOptions", "open_client"]
+__all__ = ["ClusterOptions", "DaskWorkers", "Workers", "open_client", "open_workers"]
 
-# One task, one core: the libraries below must not start threads of their own.
-SINGLE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-}
+TOPIC = "lnpbrian-progress"
 # Seconds.
 CONNECT_TIMEOUT = 10.0
+# Seconds in which a scheduler tells by itself that a worker has died.
+GRACE = 5.0
 # A task may kill this many workers before it is given up.
 DEATHS = 3
 
 # Who hands out the tasks counts deaths, and chooses the worker of the next attempt.
 SCHEDULER_CONFIG = {"distributed.scheduler.allowed-failures": 0}
-LOCAL_CONFIG = {
-    **SCHEDULER_CONFIG,
-    "distributed.worker.multiprocessing-method": "spawn",
-    # A worker that is started again imports for long on a busy machine; it would be given up meanwhile.
-    "distributed.deploy.lost-worker-timeout": "1 day",
-    # Compiled code may hold the interpreter for long; a process that ended is noticed without a heartbeat.
-    "distributed.scheduler.worker-ttl": None,
-    # A worker that is paused for its memory would never be asked again, since nothing of it can be spilt to disk.
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": False,
-}
 
 
 @dataclass(frozen=True)
@@ -62,15 +51,15 @@ class ClusterOptions:
     workers : int, optional
         Worker processes that are started on this machine, by default one for each core; with `slurm`, jobs (default 1).
     scheduler : str, optional
-        Address of a running scheduler, ``tcp://host:port``, whose workers are used instead. They need one thread each:
-        ``dask worker --nthreads 1 --nworkers 4 tcp://host:port``.
+        Address of a running Dask scheduler, ``tcp://host:port``, whose workers are used instead. They need one thread
+        each: ``dask worker --nthreads 1 --nworkers 4 tcp://host:port``.
     slurm : Mapping, optional
         Arguments of ``dask_jobqueue.SLURMCluster``: jobs are submitted to a batch system instead.
     memory_limit : str, optional
-        Of each worker started here, such as "8GiB"; a worker beyond it is started again, and its task too. By default
-        the memory of the machine, shared out.
+        Of each worker process on this machine, such as "8GiB"; one beyond it is started again, and its task too. By
+        default the memory of the machine, shared out. Needs ``/proc``.
     dashboard : str, optional
-        Address of Dask's dashboard; another free port is taken if this one is in use, or with None.
+        Address of Dask's dashboard, with `slurm`; any free port with None.
     caches : path-like, optional
         Folder of the workers' caches of compiled code, each in a folder of its own, which stay for the next sweep. By
         default in ``$XDG_CACHE_HOME/lnpbrian`` (or ``~/.cache/lnpbrian``) of the machine of the worker.
@@ -98,24 +87,202 @@ class ClusterOptions:
             raise InvalidInput(f"a running scheduler has workers of its own; leave out either scheduler or {given[0]}")
         if self.slurm is not None and self.memory_limit is not None:
             raise InvalidInput("the memory of SLURM jobs is one of their arguments; give slurm={'memory': ...} instead")
+        if self.memory_limit is not None:
+            _bytes(self.memory_limit)
+            if machine_memory() is None:
+                raise InvalidInput("the memory of workers cannot be watched on this system; leave memory_limit out")
+
+
+def _bytes(text: str) -> int:
+    """Return a size such as "8GiB" or "500 MB" in bytes."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", str(text).lower())
+    if not found or not float(found[1]):
+        raise InvalidInput(f"memory_limit must be a size such as 8GiB, got {text!r}")
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** " kmgt".index(found[2] or " "))
+
+
+class Workers(Protocol):
+    """Those who do the tasks of a sweep, one at a time each.
+
+    Attributes
+    ----------
+    count : int
+        How many there are.
+    dashboard : str
+        Address of a page that shows what they do; empty if there is none.
+    """
+
+    count: int
+    dashboard: str
+
+    def idle(self) -> list[Any]:
+        """Return the workers that can be given a call."""
+        ...
+
+    def submit(self, worker: Any, ticket: Hashable, function: Callable[..., Any], *arguments: Any) -> None:
+        """Let a worker call ``function(*arguments, report=...)``."""
+        ...
+
+    def events(self, timeout: float) -> list[Event]:
+        """Return what workers have to tell, after at most `timeout` seconds."""
+        ...
 
 
 @contextmanager
-def open_client(options: ClusterOptions) -> Iterator[Any]:
-    """Give a ``distributed.Client`` whose workers are prepared; workers that were started here end with the block.
+def open_workers(options: ClusterOptions) -> Iterator[Workers]:
+    """Give workers that are prepared; those that were started here end with the block.
 
     Raises
     ------
     InvalidInput
-        If the scheduler cannot be reached or has no workers, if workers cannot be started, or if they have several
-        threads, another Python or another version of lnpbrian.
+        See `open_client`; or if processes cannot be started.
     """
-    from distributed import Client
+    if options.scheduler is not None or options.slurm is not None:
+        with open_client(options) as client:
+            yield DaskWorkers(client)
+        return
+    workers = options.workers or cores()
+    memory = machine_memory()
+    caches = None if options.caches is None else str(Path(options.caches).absolute())
+    with Pool(
+        workers,
+        prepare=partial(prepare_worker, caches=caches, target=brian2.prefs.codegen.target),
+        environment=SINGLE_THREAD,
+        memory_limit=_bytes(options.memory_limit) if options.memory_limit else memory and memory // workers,
+    ) as pool:
+        yield pool
+
+
+@dataclass
+class _Given:
+    """A call at a worker, and when that was last seen."""
+
+    future: Any
+    worker: str
+    seen: float
+
+
+class DaskWorkers:
+    """The workers of a Dask client, as `Workers`.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of `open_client`.
+
+    Raises
+    ------
+    InvalidInput
+        By its methods, if the scheduler is gone.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.count = 0
+        self.dashboard = client.dashboard_link or ""
+        self._client = client
+        self._given: dict[Any, _Given] = {}
+        self._told: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        client.subscribe_topic(TOPIC, lambda event: self._told.put((tuple(event[1][0]), "progress", event[1][1])))
+
+    def idle(self) -> list[str]:
+        """Return the workers that can be given a call: a second one would be blamed if the first killed them."""
+        workers = self._workers()
+        self.count = len(workers)
+        now = time.perf_counter()
+        for ticket, given in self._given.items():
+            if given.worker in workers:
+                given.seen = now
+            elif now - given.seen > GRACE and not given.future.done():
+                # The call waits for a worker that is gone, and the scheduler is content with that.
+                self._told.put((ticket, "died", None))
+        busy = {given.worker for given in self._given.values()}
+        return [name for name, state in workers.items() if name not in busy and state["status"] == "running"]
+
+    def submit(self, worker: str, ticket: Any, function: Callable[..., Any], *arguments: Any) -> None:
+        """Let a worker call ``function(*arguments, report=...)``."""
+        key = "-".join(("lnpbrian", *map(str, ticket)))
+        with self._watched(), warnings.catch_warnings():
+            # Arguments are sent whole on purpose: data that lived on a worker would die with it.
+            warnings.filterwarnings("ignore", message="Sending large graph")
+            future = self._client.submit(_call, ticket, function, arguments, key=key, workers=[worker], pure=False)
+        self._given[ticket] = _Given(future, worker, time.perf_counter())
+        future.add_done_callback(lambda _: self._told.put((ticket, "done", None)))
+
+    def events(self, timeout: float) -> list[Event]:
+        """Return what workers have to tell, after at most `timeout` seconds."""
+        try:
+            ticket, kind, value = self._told.get(timeout=timeout)
+        except queue.Empty:
+            return []
+        if ticket not in self._given:
+            return []
+        if kind == "progress":
+            return [(ticket, kind, value)]
+        future = self._given.pop(ticket).future
+        if kind == "done":
+            kind, value = self._outcome(future)
+        future.release()
+        return [(ticket, kind, value)]
+
+    def _outcome(self, future: Any) -> tuple[str, Any]:
+        try:
+            return "result", future.result()
+        except (Exception, CancelledError) as error:
+            if self._lost(error):
+                raise _LOST from error
+            # Whatever a task raises is its own failure; the others go on.
+            return ("died", None) if type(error).__name__ == "KilledWorker" else ("error", error)
+
+    def _workers(self) -> Mapping[str, Any]:
+        with self._watched():
+            return self._client.scheduler_info()["workers"]
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            if self._lost(error):
+                raise _LOST from error
+            raise
+
+    def _lost(self, error: BaseException) -> bool:
+        return self._client.status != "running" or isinstance(error, CancelledError)
+
+
+_LOST = InvalidInput("the scheduler is gone; what is finished is kept, the same call goes on with what is missing")
+
+
+def _call(ticket: Any, function: Callable[..., Any], arguments: tuple) -> Any:
+    """Make a call on a Dask worker."""
+    worker = importlib.import_module("distributed").get_worker()
+    return function(*arguments, report=lambda *told: worker.log_event(TOPIC, [ticket, told]))
+
+
+@contextmanager
+def open_client(options: ClusterOptions) -> Iterator[Any]:
+    """Give a ``distributed.Client`` of a running or a SLURM cluster, whose workers are prepared.
+
+    Raises
+    ------
+    InvalidInput
+        If Dask is not installed, if the scheduler cannot be reached or has no workers, if jobs cannot be submitted, or
+        if workers have several threads, another Python or another version of lnpbrian.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InvalidInput("other machines are reached through Dask; pip install 'lnpbrian[sweep]'") from error
 
     if options.scheduler is None:
-        with _started(options) as cluster, Client(cluster, set_as_default=False) as client:
-            _prepare(client, options)
-            yield client
+        import dask
+
+        with dask.config.set(SCHEDULER_CONFIG), _slurm(options) as cluster:
+            # Jobs that end at their time limit are submitted again.
+            cluster.adapt(minimum_jobs=options.workers or 1, maximum_jobs=options.workers or 1)
+            with Client(cluster, set_as_default=False) as client:
+                _prepare(client, options)
+                yield client
         return
     with _connected(options.scheduler) as client:
         if not client.scheduler_info()["workers"]:
@@ -142,7 +309,7 @@ def _connected(address: str) -> Any:
         return Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except OSError as error:
         raise InvalidInput(
-            f"no scheduler answers at {address!r} ({_first_line(error)}); start one with: dask scheduler"
+            f"no scheduler answers at {address!r} ({first_line(error)}); start one with: dask scheduler"
         ) from error
 
 
@@ -156,71 +323,20 @@ def _require_address(address: str) -> None:
         raise InvalidInput(f"scheduler must be an address such as tcp://host:8786, got {address!r}")
 
 
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-@contextmanager
-def _started(options: ClusterOptions) -> Iterator[Any]:
-    import dask
-
-    if options.slurm is not None:
-        with dask.config.set(SCHEDULER_CONFIG), _slurm(options.slurm) as cluster:
-            # Jobs that end at their time limit are submitted again.
-            cluster.adapt(minimum_jobs=options.workers or 1, maximum_jobs=options.workers or 1)
-            yield cluster
-        return
-    from distributed import LocalCluster
-    from distributed.system import MEMORY_LIMIT
-
-    workers = options.workers or os.cpu_count() or 1
-    with _environment(SINGLE_THREAD), dask.config.set(LOCAL_CONFIG):
-        try:
-            with warnings.catch_warnings():
-                # The dashboard takes another port; its address is told.
-                warnings.filterwarnings("ignore", message=".*Port .* is already in use")
-                cluster = LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    memory_limit=options.memory_limit or MEMORY_LIMIT // workers,
-                    dashboard_address=options.dashboard or "127.0.0.1:0",
-                    silence_logs=50,
-                )
-        except (RuntimeError, OSError, ValueError) as error:
-            raise InvalidInput(
-                f'the workers did not start ({_first_line(error)}); a script needs the guard if __name__ == "__main__":'
-            ) from error
-        with cluster:
-            yield cluster
-
-
-def _slurm(arguments: Mapping[str, Any]) -> Any:
+def _slurm(options: ClusterOptions) -> Any:
     prologue = [f"export {name}='{value}'" for name, value in SINGLE_THREAD.items()]
-    given = {"cores": 1, "processes": 1, **arguments}
+    given = {"cores": 1, "processes": 1, **(options.slurm or {})}
     given["job_script_prologue"] = prologue + list(given.get("job_script_prologue", ()))
+    given["scheduler_options"] = {
+        "dashboard_address": options.dashboard or "127.0.0.1:0",
+        **given.get("scheduler_options", {}),
+    }
     try:
         return importlib.import_module("dask_jobqueue").SLURMCluster(**given)
     except ImportError as error:
-        raise InvalidInput("SLURM needs dask-jobqueue; pip install 'lnpbrian[cluster]'") from error
+        raise InvalidInput("SLURM needs dask-jobqueue; pip install 'lnpbrian[sweep]'") from error
     except (TypeError, ValueError, RuntimeError, OSError) as error:
-        raise InvalidInput(f"the arguments of the SLURM cluster do not fit: {_first_line(error)}") from error
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the block: processes started in it inherit them."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        raise InvalidInput(f"the arguments of the SLURM cluster do not fit: {first_line(error)}") from error
 
 
 def _prepare(client: Any, options: ClusterOptions) -> None:
@@ -236,7 +352,7 @@ def _prepare(client: Any, options: ClusterOptions) -> None:
             self.arguments = arguments
 
         def setup(self, worker: Any) -> None:
-            prepare_worker(threads=worker.state.nthreads, **self.arguments)
+            _prepare_dask_worker(threads=worker.state.nthreads, **self.arguments)
 
     plugin = Preparation(
         client_has=about(),
@@ -257,9 +373,9 @@ def _prepare(client: Any, options: ClusterOptions) -> None:
         except CommClosedError as error:
             # A worker died; another one takes its place.
             if attempt == DEATHS - 1:
-                raise InvalidInput(f"workers die when they load lnpbrian ({_first_line(error)})") from error
+                raise InvalidInput(f"workers die when they load lnpbrian ({first_line(error)})") from error
         except Exception as error:
-            raise InvalidInput(f"the workers cannot be prepared for lnpbrian ({_first_line(error)})") from error
+            raise InvalidInput(f"the workers cannot be prepared for lnpbrian ({first_line(error)})") from error
 
 
 def about() -> str:
@@ -267,12 +383,7 @@ def about() -> str:
     return f"lnpbrian {__version__} on Python {'.'.join(platform.python_version_tuple()[:2])}"
 
 
-# Keeps the lock of this worker's caches, and the limit of its threads.
-_held: list[Any] = []
-
-
-def prepare_worker(*, client_has: str, threads: int, caches: str | None, target: str, ignore_interrupts: bool) -> None:
-    """Make this process a worker: one thread for every library, quiet, with caches that no other process uses."""
+def _prepare_dask_worker(*, client_has: str, threads: int, ignore_interrupts: bool, **arguments: Any) -> None:
     if about() != client_has:
         raise InvalidInput(f"a worker has {about()}, the client has {client_has}; install the same versions")
     if threads != 1:
@@ -281,39 +392,4 @@ def prepare_worker(*, client_has: str, threads: int, caches: str | None, target:
         )
     if ignore_interrupts and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.update(SINGLE_THREAD)
-    brian2.prefs.logging.console_log_level = "ERROR"
-    brian2.prefs.logging.warn_for_unused_objects = False
-    brian2.prefs.codegen.target = target
-    if not _held:
-        from threadpoolctl import threadpool_limits
-
-        folder, lock = _own_folder(_default_caches() if caches is None else Path(caches))
-        _held.extend([lock, threadpool_limits(1)])
-        brian2.prefs.codegen.runtime.cython.cache_dir = str(folder / "cython")
-        brian2.prefs.codegen.runtime.cython.multiprocess_safe = False
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder / "jax")
-
-
-def _default_caches() -> Path:
-    # Machines may share a home folder, but not compiled code.
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "lnpbrian" / (platform.node() or "workers")
-
-
-def _own_folder(caches: Path) -> tuple[Path, Any]:
-    """Return the first folder that no running process has locked, and its lock: caches stay warm between sweeps."""
-    import fcntl
-
-    k = 0
-    while True:
-        folder = caches / str(k)
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("a")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            k += 1
-            continue
-        return folder, lock
+    prepare_worker(**arguments)

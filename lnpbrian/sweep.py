@@ -1,4 +1,4 @@
-"""Many tasks on a Dask cluster, whose results are kept by what they are results of.
+"""Many tasks in processes or on a cluster, whose results are kept by what they are results of.
 
 A sweep knows nothing of networks: a task is the name of a function, plain options, and the tasks whose results it
 needs. The process that runs the sweep hands out tasks one by one and writes every result the moment it arrives, so
@@ -13,13 +13,10 @@ import importlib
 import json
 import math
 import os
-import queue
 import time
-import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import CancelledError
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,15 +26,11 @@ import numpy as np
 from lnpbrian import checks, files
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
-from lnpbrian.cluster import DEATHS, ClusterOptions, open_client
+from lnpbrian.cluster import DEATHS, ClusterOptions, Workers, open_workers
 from lnpbrian.process import frozen_garbage
 from lnpbrian.records import versions, write_json
 
 __all__ = ["Result", "ResultStore", "SweepProgress", "Task", "run_sweep"]
-
-TOPIC = "lnpbrian-progress"
-# Seconds in which a scheduler tells by itself that a worker has died.
-GRACE = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +129,7 @@ class SweepProgress:
     remaining_seconds : float or None
         Estimate from the costs; None before the first task is done.
     dashboard : str
-        Address of Dask's dashboard.
+        Address of Dask's dashboard; empty for processes of this machine.
     notes : tuple of str
         What went wrong so far.
     """
@@ -292,8 +285,8 @@ def run_sweep(
     run = _Sweep(tasks, store, report)
     if run.missing:
         try:
-            with open_client(cluster or ClusterOptions()) as client:
-                run.compute(client)
+            with open_workers(cluster or ClusterOptions()) as workers:
+                run.compute(workers)
         except KeyboardInterrupt:
             raise KeyboardInterrupt("the sweep was stopped; the same call goes on with what is missing") from None
     run.tell(force=True)
@@ -315,15 +308,6 @@ def _read(store: ResultStore, task: Task) -> Result:
     if result is None:
         raise InvalidInput(f"the result of {task.name!r} in {str(store.folder)!r} is gone; run the sweep again")
     return result
-
-
-@dataclass
-class _HandedOut:
-    """A task at a worker, and when that was last seen."""
-
-    future: Any
-    worker: str
-    seen: float
 
 
 class _Sweep:
@@ -352,8 +336,7 @@ class _Sweep:
         self.failed: dict[Task, str] = {}
         self.first_error: BaseException | None = None
         self.running: dict[str, tuple[float, str]] = {}
-        self.handed_out: dict[str, _HandedOut] = {}
-        self.answers: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+        self.handed_out: set[str] = set()
         self.deaths: dict[str, int] = {}
         self.workers = 0
         self.dashboard = ""
@@ -387,75 +370,40 @@ class _Sweep:
                     ends.append(need)
         return urgency
 
-    def compute(self, client: Any) -> None:
+    def compute(self, workers: Workers) -> None:
         """Hand out what is missing, and keep what comes back."""
         self._start = time.perf_counter()
-        self.dashboard = client.dashboard_link or ""
-        client.subscribe_topic(TOPIC, self._heard)
+        self.dashboard = workers.dashboard
         while self.ready or self.handed_out:
-            self._hand_out(client)
-            try:
-                key, attempt = self.answers.get(timeout=1.0)
-            except queue.Empty:
-                self.tell()
-                continue
-            if key not in self.handed_out or attempt != self.deaths[key]:
-                continue
-            future = self.handed_out.pop(key).future
-            outcome = _outcome(future)
-            future.release()
-            if isinstance(outcome, BaseException) and _lost(client, outcome):
-                raise _LOST from outcome
-            self.running.pop(key, None)
-            if type(outcome).__name__ == "KilledWorker":
-                self._worker_died(key)
-                continue
-            # Before the result is written: no worker waits for the disk.
-            self._hand_out(client)
-            self._end(key, outcome)
-            self.tell(force=True)
-
-    def _hand_out(self, client: Any) -> None:
-        """Give every free worker one task: a second one would be blamed if the first killed the worker."""
-        try:
-            workers = client.scheduler_info()["workers"]
-            self.workers = len(workers)
-            now = time.perf_counter()
-            for key, given in list(self.handed_out.items()):
-                if given.worker in workers:
-                    given.seen = now
-                elif now - given.seen > GRACE and not given.future.done():
-                    # The task waits for a worker that is gone, and the scheduler is content with that.
-                    self.handed_out.pop(key).future.release()
+            self._hand_out(workers)
+            for (key, attempt), kind, value in workers.events(1.0):
+                if key not in self.handed_out or attempt != self.deaths[key]:
+                    continue
+                if kind == "progress":
+                    self.running[key] = value
+                    continue
+                self.handed_out.remove(key)
+                self.running.pop(key, None)
+                if kind == "died":
                     self._worker_died(key)
-            busy = {given.worker for given in self.handed_out.values()}
-            for worker, state in workers.items():
-                if self.ready and worker not in busy and state["status"] == "running":
-                    _, key = heapq.heappop(self.ready)
-                    attempt = self.deaths.setdefault(key, 0)
-                    future = self._submit(client, self.missing[key], worker, attempt)
-                    self.handed_out[key] = _HandedOut(future, worker, now)
-                    future.add_done_callback(lambda _, answer=(key, attempt): self.answers.put(answer))
-        except (OSError, RuntimeError) as error:
-            if _lost(client, error):
-                raise _LOST from error
-            raise
+                    continue
+                # Before the result is written: no worker waits for the disk.
+                self._hand_out(workers)
+                self._end(key, value)
+                self.tell(force=True)
+            self.tell()
 
-    def _submit(self, client: Any, task: Task, worker: str, attempt: int) -> Any:
-        needs = [_read(self.store, need) for need in task.needs]
-        with warnings.catch_warnings():
-            # Arguments are sent whole on purpose: data that lived on a worker would die with it.
-            warnings.filterwarnings("ignore", message="Sending large graph")
-            return client.submit(
-                _execute,
-                task.function,
-                task.options,
-                needs,
-                task.key,
-                key=f"lnpbrian-{task.key}-{attempt}",
-                workers=[worker],
-                pure=False,
-            )
+    def _hand_out(self, workers: Workers) -> None:
+        """Give every free worker one task."""
+        for worker in workers.idle():
+            if not self.ready:
+                break
+            _, key = heapq.heappop(self.ready)
+            task, attempt = self.missing[key], self.deaths.setdefault(key, 0)
+            needs = [_read(self.store, need) for need in task.needs]
+            self.handed_out.add(key)
+            workers.submit(worker, (key, attempt), _execute, task.function, task.options, needs)
+        self.workers = workers.count
 
     def _worker_died(self, key: str) -> None:
         """Put a task back whose worker died, unless that was so too often."""
@@ -495,11 +443,6 @@ class _Sweep:
                 self.failed[self.missing[other]] = f"needs {self.missing[need].name!r}"
                 cut_off += [(further, other) for further in self.needed_by[other]]
 
-    def _heard(self, event: Any) -> None:
-        _, message = event
-        if message["key"] in self.handed_out:
-            self.running[message["key"]] = (message["fraction"], message["what"])
-
     def tell(self, *, force: bool = False) -> None:
         """Report, at most once a second unless forced."""
         now = time.perf_counter()
@@ -528,22 +471,6 @@ class _Sweep:
         )
 
 
-_LOST = InvalidInput("the scheduler is gone; what is finished is kept, the same call goes on with what is missing")
-
-
-def _lost(client: Any, error: BaseException) -> bool:
-    return client.status != "running" or isinstance(error, CancelledError)
-
-
-def _outcome(future: Any) -> Result | BaseException:
-    """Return the result of a task, or what it raised."""
-    try:
-        return future.result()
-    except (Exception, CancelledError) as error:
-        # Whatever a task raises is its own failure; the others go on.
-        return error
-
-
 def _reason(error: BaseException) -> str:
     kind = type(error).__name__
     lines = str(error).strip().splitlines()
@@ -552,25 +479,25 @@ def _reason(error: BaseException) -> str:
     return f"{kind}: {lines[0]}" if lines else kind
 
 
-def _execute(function: str, options: Mapping[str, Any], needs: Sequence[Result], key: str) -> Result:
+def _execute(
+    function: str, options: Mapping[str, Any], needs: Sequence[Result], *, report: Callable[[float, str], None]
+) -> Result:
     """Do a task on a worker."""
-    from distributed import get_worker
+    last = -math.inf
 
-    worker, told = get_worker(), -math.inf
-
-    def report(fraction: float, what: str) -> None:
-        nonlocal told
+    def tell(fraction: float, what: str) -> None:
+        nonlocal last
         now = time.perf_counter()
-        if now - told > 1:
-            told = now
-            worker.log_event(TOPIC, {"key": key, "fraction": float(fraction), "what": str(what)})
+        if now - last > 1:
+            last = now
+            report(float(fraction), str(what))
 
-    report(0.0, "starting")
+    tell(0.0, "starting")
     module, _, name = function.partition(":")
     work = getattr(importlib.import_module(module), name)
     start = time.perf_counter()
     with frozen_garbage():
-        result = work(options, *needs, report=report)
+        result = work(options, *needs, report=tell)
     if not isinstance(result, Result):
         raise InvalidInput(f"{function} must return a Result, got {type(result).__name__}")
     return replace(result, seconds=time.perf_counter() - start)

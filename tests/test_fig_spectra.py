@@ -1,11 +1,12 @@
-"""The experiment of the paper's figure of spectra: its claims, its parts, its figure."""
+"""The experiment of the paper's figure of spectra: its claims, its run, its figure."""
 
-import json
-import sys
+from dataclasses import replace
 
 import brian2
 import numpy as np
 import pytest
+from experiment_runs import TINY, run
+from lnpbrian.experiments.common.comparison import Plan
 
 from lnpbrian.experiments import fig_spectra
 
@@ -34,11 +35,11 @@ def test_claims_follow_from_the_numbers():
     leading = stated["pruning lowers the largest exponent"]
     assert leading["values"]["pruned"] == {"0.1": -1.0, "0.2": -2.0}
     assert leading["standard_errors"]["pruned"] == {"0.1": 0.6, "0.2": 0.6}
-    assert all(claim["held"] for claim in stated.values())
+    assert all(claim["verdict"] == "held" for claim in stated.values())
     turned = [r | {"exponents_per_s": [-x for x in r["exponents_per_s"]]} for r in records]
-    held = {claim["claim"]: claim["held"] for claim in fig_spectra.claims(turned, [0.1, 0.2])}
-    assert not held["pruning makes the exponents more negative"]
-    assert not held["training brings some of it back"]
+    verdicts = {claim["claim"]: claim["verdict"] for claim in fig_spectra.claims(turned, [0.1, 0.2])}
+    assert verdicts["pruning makes the exponents more negative"] == "not held"
+    assert verdicts["training brings some of it back"] == "not held"
 
 
 def test_seeds_are_put_on_a_common_grid():
@@ -47,12 +48,10 @@ def test_seeds_are_put_on_a_common_grid():
     assert spectra.tolist() == [[0, 0, -1, -2], [0, -1, -2, -3]]
 
 
-def test_runs_and_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
-    arguments = ["fig_spectra", "--neurons", "40", "--densities", "0.2", "0.3", "--seeds", "1", "--iterations", "1"]
-    arguments += ["--training-s", "0.2", "--duration-ms", "60", "--jobs", "1", "--out", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", arguments)
-    fig_spectra.main()
-    content = json.loads((tmp_path / "fig_spectra.json").read_text())
+def test_runs(tmp_path, monkeypatch):
+    monkeypatch.setitem(fig_spectra.OPTIONS, "iterations", 1)
+    scale = replace(TINY, neurons=40, densities=(0.2, 0.3), seeds=1, training_s=0.2, exponents_ms=60.0)
+    content, tables = run(fig_spectra, Plan(scale, {}), tmp_path)
     assert [(r["stage"], r["p"]) for r in content["networks"]] == [
         (stage, p) for p in (0.2, 0.3) for stage in fig_spectra.STAGES
     ]
@@ -60,20 +59,7 @@ def test_runs_and_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     assert pruned["neurons"] == trained["neurons"] == 28 < unpruned["neurons"]
     assert pruned["synapses"] == trained["synapses"] < unpruned["synapses"]
     assert pruned["exponents_per_s"] != trained["exponents_per_s"]
-    assert len(content["claims"]) == 5
-    assert "held" in capsys.readouterr().out
-    picture = (tmp_path / "fig_spectra.png").read_bytes()
-    assert picture.startswith(b"\x89PNG")
-
-    def fail(*_, **__):
-        raise AssertionError("measured again")
-
-    monkeypatch.setattr(fig_spectra, "stability_record", fail)
-    (tmp_path / "fig_spectra.png").unlink()
-    fig_spectra.main()
-    assert json.loads((tmp_path / "fig_spectra.json").read_text()) == content
-    assert (tmp_path / "fig_spectra.png").exists()
-    # Other options are another run.
-    monkeypatch.setattr(sys, "argv", [*arguments, "--duration-ms", "80"])
-    with pytest.raises(AssertionError, match="measured again"):
-        fig_spectra.main()
+    assert len(content["claims"]) == len(tables["Claims"]) - 1 == 5
+    # Other options are other tasks.
+    longer = fig_spectra.tasks(Plan(replace(scale, exponents_ms=80.0), {}))
+    assert not set(longer.values()) & set(fig_spectra.tasks(Plan(scale, {})).values())

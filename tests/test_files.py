@@ -14,7 +14,7 @@ from brian2 import ms
 
 from lnpbrian import files, jobs
 from lnpbrian.checks import InvalidInput
-from lnpbrian.experiments.common import part, refuse_foreign_results
+from lnpbrian.experiments.sweeps import refuse_foreign_results
 from lnpbrian.files import LOCK, remove_leftovers, replacing
 from lnpbrian.jobs import CHECKPOINT, COMMAND, PruneJob
 from lnpbrian.locks import lock_folder
@@ -325,13 +325,9 @@ def test_results_that_may_be_the_users_are_not_replaced(tmp_path, name):
 def test_experiments_replace_their_own_only(tmp_path):
     write_json(tmp_path / "table2.json", {"versions": versions()})
     (tmp_path / "table2.md").write_text("ours")
-    refuse_foreign_results(tmp_path, "table2", ("json", "md"))
+    refuse_foreign_results(tmp_path, "table2")
     (tmp_path / "fig3.md").write_text("mine")
-    refused("holds a fig3.md that may be yours", refuse_foreign_results, tmp_path, "fig3", ("json", "md"))
-    for text in ("[]", '{"key": 1}', "words"):
-        (tmp_path / "part.json").write_text(text)
-        refused("is no part of an experiment", part, tmp_path / "part.json", {"a": 1}, dict)
-        assert (tmp_path / "part.json").read_text() == text
+    refused("holds a fig3.md that may be yours", refuse_foreign_results, tmp_path, "fig3")
 
 
 def test_cuda_folders_of_others(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ import pytest
 
 from lnpbrian import cluster, sweep
 from lnpbrian.checks import InvalidInput
-from lnpbrian.cluster import ClusterOptions, open_client
+from lnpbrian.cluster import ClusterOptions, DaskWorkers, open_workers
 from lnpbrian.sweep import Result, ResultStore, Task, run_sweep
 
 HERE = Path(__file__).parent
@@ -146,22 +146,55 @@ def store(tmp_path):
     return ResultStore(tmp_path / "store")
 
 
-@pytest.fixture(scope="module")
-def three(tmp_path_factory):
+@contextmanager
+def local_workers(caches):
+    with open_workers(ClusterOptions(workers=3, caches=caches)) as pool:
+        yield lambda: pool
+
+
+@contextmanager
+def dask_workers(caches):
+    """Three workers whose scheduler behaves as the one that this package starts for SLURM."""
+    dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
+    config = {
+        **cluster.SCHEDULER_CONFIG,
+        "distributed.worker.multiprocessing-method": "spawn",
+        "distributed.deploy.lost-worker-timeout": "1 day",
+        "distributed.scheduler.worker-ttl": None,
+    }
+    with (
+        dask.config.set(config),
+        distributed.LocalCluster(
+            n_workers=3, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
+        ) as three,
+        distributed.Client(three, set_as_default=False) as client,
+    ):
+        cluster._prepare(client, ClusterOptions(slurm={}, caches=caches))
+        yield lambda: DaskWorkers(client)
+
+
+@pytest.fixture(scope="module", params=[local_workers, dask_workers], ids=["processes", "dask"])
+def three(request, tmp_path_factory):
     """Three workers on this machine, started once: importing this package takes each of them seconds."""
-    with open_client(ClusterOptions(workers=3, dashboard=None, caches=tmp_path_factory.mktemp("caches"))) as client:
-        yield client
+    with request.param(tmp_path_factory.mktemp("caches")) as made:
+        yield made
+
+
+def all_idle(workers):
+    workers.events(0.05)
+    return len(workers.idle()) == 3
 
 
 @pytest.fixture
 def workers(three, monkeypatch):
     @contextmanager
     def opened(options):
-        yield three
+        yield made
 
-    until(lambda: len(three.scheduler_info()["workers"]) == 3, "workers are back")
-    monkeypatch.setattr(sweep, "open_client", opened)
-    return three
+    made = three()
+    until(lambda: all_idle(made), "workers are back")
+    monkeypatch.setattr(sweep, "open_workers", opened)
+    return made
 
 
 # --------------------------------------------------------------------------------------------------------------- tasks
@@ -404,7 +437,7 @@ def script(log, folder):
     """Run a sweep of two tasks that end, and two that wait until they are let go, on one worker."""
     tasks = interrupted(log)
     try:
-        run_sweep(tasks, ResultStore(folder), cluster=ClusterOptions(workers=1, dashboard=None))
+        run_sweep(tasks, ResultStore(folder), cluster=ClusterOptions(workers=1))
     except KeyboardInterrupt as stop:
         print(f"stopped: {stop}", flush=True)
 
@@ -416,6 +449,7 @@ def interrupted(log):
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks processes up in /proc")
+@pytest.mark.parametrize("three", [local_workers], ids=["processes"], indirect=True)
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
 def test_a_stopped_sweep_goes_on_with_what_is_missing(log, store, workers, kill):
     process = subprocess.Popen(
@@ -450,6 +484,7 @@ def test_a_stopped_sweep_goes_on_with_what_is_missing(log, store, workers, kill)
 
 @contextmanager
 def dask(*arguments):
+    pytest.importorskip("distributed")
     process = subprocess.Popen(
         [sys.executable, "-m", "dask", *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(HERE)},
@@ -463,8 +498,9 @@ def dask(*arguments):
         process.wait(PATIENCE)
 
 
+@pytest.mark.parametrize("three", [local_workers], ids=["processes"], indirect=True)
 def test_a_running_scheduler_is_used_and_its_end_is_told(log, store, workers, tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "open_client", open_client)
+    monkeypatch.setattr(sweep, "open_workers", open_workers)
     file = tmp_path / "scheduler.json"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -488,14 +524,14 @@ def test_a_running_scheduler_is_used_and_its_end_is_told(log, store, workers, tm
             # ... and one worker gives what three give.
             monkeypatch.undo()
             with monkeypatch.context() as patched:
-                patched.setattr(sweep, "open_client", lambda _: shared(workers))
+                patched.setattr(sweep, "open_workers", lambda _: shared(workers))
                 three = run_sweep(diamond(log), ResultStore(tmp_path / "three"))
             for task in diamond(log):
                 assert one[task].record == three[task].record
                 assert np.array_equal(one[task].arrays["noise"], three[task].arrays["noise"])
 
             # This scheduler would try again by itself.
-            monkeypatch.setattr(sweep, "GRACE", 0.5)
+            monkeypatch.setattr(cluster, "GRACE", 0.5)
             victim = make(log, "victim", 7, function="die_once")
             assert run_sweep([victim], store, cluster=options, report=killer_of(log))[victim].record["total"] == 7
             assert executions(log)["victim"] == 2
@@ -512,8 +548,8 @@ def test_a_running_scheduler_is_used_and_its_end_is_told(log, store, workers, tm
 
 
 @contextmanager
-def shared(client):
-    yield client
+def shared(workers):
+    yield workers
 
 
 def until_it_has_workers(address, number=1):
@@ -543,6 +579,7 @@ def unknown_host():
 
 @pytest.mark.parametrize("server", [silent_server, closed_port, unknown_host])
 def test_a_scheduler_that_does_not_answer(log, store, monkeypatch, server):
+    pytest.importorskip("distributed")
     monkeypatch.setattr(cluster, "CONNECT_TIMEOUT", 1.0)
     start = time.monotonic()
     with (
@@ -555,9 +592,11 @@ def test_a_scheduler_that_does_not_answer(log, store, monkeypatch, server):
 
 
 def test_workers_of_another_version_are_refused(workers, monkeypatch):
+    if not isinstance(workers, DaskWorkers):
+        pytest.skip("processes of this machine run what started them")
     monkeypatch.setattr(cluster, "__version__", "9.9")
     with pytest.raises(InvalidInput, match=r"^workers have lnpbrian .*, this is lnpbrian 9\.9 on Python .*; install"):
-        cluster._prepare(workers, ClusterOptions())
+        cluster._prepare(workers._client, ClusterOptions())
 
 
 @pytest.mark.parametrize(
@@ -570,11 +609,83 @@ def test_workers_of_another_version_are_refused(workers, monkeypatch):
         ({"scheduler": "tcp://a:1", "workers": 2}, "leave out either scheduler or workers"),
         ({"scheduler": "tcp://a:1", "slurm": {}}, "leave out either scheduler or slurm"),
         ({"slurm": {}, "memory_limit": "1GiB"}, "give slurm="),
+        ({"memory_limit": "lots"}, "memory_limit must be a size such as 8GiB, got 'lots'"),
+        ({"memory_limit": "0 MB"}, "memory_limit must be a size"),
     ],
 )
 def test_options_that_cannot_be(options, message):
     with pytest.raises(InvalidInput, match=message):
         ClusterOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("8GiB", 8 << 30), ("1.5 kb", 1500), ("2M", 2_000_000), ("512", 512), ("1 TiB", 1 << 40)]
+)
+def test_sizes(text, size):
+    assert cluster._bytes(text) == size
+
+
+# ------------------------------------------------------------------------------------------- processes of this machine
+
+
+def listening(pid):
+    """Return the addresses at which a process listens."""
+    inodes = {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()}
+    rows = [
+        line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()
+    ]
+    return [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes]
+
+
+def greedy(options, *needs, report):
+    note(options)
+    hoard = np.ones(2**27)  # 1 GiB
+    time.sleep(PATIENCE)
+    return Result({"total": int(hoard.size)})
+
+
+def listens(options, *needs, report):
+    return Result({"addresses": {pid: listening(pid) for pid in (os.getpid(), os.getppid())}})
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks processes up in /proc")
+def test_no_port_is_opened_and_no_dask_is_loaded(log, store):
+    with socket.create_server(("127.0.0.1", 0)):
+        assert listening(os.getpid())  # the look itself works
+    before = set(listening(os.getpid()))
+    task = make(log, "listens", function="listens")
+    record = run_sweep([task], store, cluster=ClusterOptions(workers=1))[task].record
+    assert len(record["addresses"]) == 2
+    assert not {address for found in record["addresses"].values() for address in found} - before
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks processes up in /proc")
+def test_a_process_beyond_its_memory_is_ended(log, store):
+    with pytest.raises(InvalidInput, match="probably for lack of memory"):
+        run_sweep(
+            [make(log, "greedy", function="greedy")], store, cluster=ClusterOptions(workers=1, memory_limit="600MB")
+        )
+    assert executions(log) == {"greedy": cluster.DEATHS}
+
+
+def test_a_script_without_a_guard_is_told(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from lnpbrian.sweep import *\n"
+        "from lnpbrian.cluster import ClusterOptions\n"
+        f"run_sweep([Task('a', 'm:f', {{}})], ResultStore({str(tmp_path / 'store')!r}), cluster=ClusterOptions(1))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=PATIENCE)
+    assert "InvalidInput: the worker processes do not start; a script needs the guard" in done.stderr
+
+
+def test_what_needs_dask_says_so(log, store, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    for options in (NOWHERE, ClusterOptions(slurm={})):
+        with pytest.raises(
+            InvalidInput, match=r"^other machines are reached through Dask; pip install 'lnpbrian\[sweep"
+        ):
+            run_sweep([make(log, "a")], store, cluster=options)
 
 
 if __name__ == "__main__":

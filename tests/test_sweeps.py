@@ -1,60 +1,25 @@
 """Experiments of many networks: their tasks, units, tables and claims, and the command."""
 
+import importlib
 import json
 from dataclasses import replace
 
-import brian2
 import numpy as np
 import pytest
+from experiment_runs import TINY, compute, numpy_target, quiet  # noqa: F401
 
 from lnpbrian import cli
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
-from lnpbrian.experiments import comparison, controls, fig3, fig9, sweeps, table2, table6
-from lnpbrian.experiments.comparison import SCALES, Plan, Scale
-from lnpbrian.experiments.paper import INPUT_NOISE, PREDICTION
+from lnpbrian.experiments import EXPERIMENTS, controls, fig3, fig9, sweeps, table2, table6
+from lnpbrian.experiments import experiment as load
+from lnpbrian.experiments.common import comparison
+from lnpbrian.experiments.common.comparison import SCALES, Plan
+from lnpbrian.experiments.common.paper import INPUT_NOISE, PREDICTION
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.sweep import Result
 
-TINY = Scale(
-    neurons=60,
-    seeds=2,
-    windows=2,
-    iterations=1,
-    connection_probability=0.15,
-    synapse_sparsity={"HRSNN": 0.6, "CHRSNN": 0.6},
-    sample_ms=5.0,
-    phase=40,
-    epochs=1,
-    prune_rate=0.4,
-    path_iterations=3,
-)
-
-
-@pytest.fixture(autouse=True)
-def numpy_target():
-    before = brian2.prefs.codegen.target
-    brian2.prefs.codegen.target = "numpy"
-    yield
-    brian2.prefs.codegen.target = before
-
-
-@pytest.fixture(scope="module")
-def done():
-    """Results of tasks: what one test has computed, another finds."""
-    return {}
-
-
-def quiet(*_):
-    pass
-
-
-def compute(task, done):
-    """Do a task and what it needs in this process."""
-    if task not in done:
-        needs = [compute(need, done) for need in task.needs]
-        done[task] = getattr(comparison, task.function.split(":")[1])(task.options, *needs, report=quiet)
-    return done[task]
+pytestmark = pytest.mark.usefixtures("numpy_target")
 
 
 def record(operations, nrmse, vpt, *, neurons=10):
@@ -102,6 +67,12 @@ def test_data_count_by_their_content(tmp_path):
     options = [plan.forecast("HRSNN", "LNP", "STDP", "google", 0).options for plan in plans]
     assert options[0]["data_sha256"] == options[1]["data_sha256"]
     assert "data_sha256" not in plans[0].forecast("HRSNN", "LNP", "STDP", "lorenz63", 0).options
+
+
+@pytest.fixture(scope="module")
+def done():
+    """Results of tasks: what one test has computed, another finds."""
+    return {}
 
 
 @pytest.mark.parametrize("method", ["AP", *controls.METHODS])
@@ -314,6 +285,31 @@ def test_refusals_are_one_line(arguments, message, tmp_path, capsys, monkeypatch
     assert done.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+def test_help_has_a_line_for_every_experiment(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["sweep", "--help"])
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.partition("Experiments:\n")[2].splitlines()]
+    assert [line[0] for line in lines] == list(EXPERIMENTS)
+    assert ["fig9", "Figure 9 of the paper: Lorenz-63 forecasts by networks whose input is noisy"] in lines
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_tasks_are_found_and_none_is_of_another_size(name):
+    experiment = load(name)
+    assert name == experiment.NAME
+    assert name in (experiment.__doc__ or "")
+    one, two, larger = (
+        set(experiment.tasks(Plan(scale, {})).values())
+        for scale in (replace(TINY, seeds=1), TINY, replace(TINY, neurons=70))
+    )
+    for task in two:
+        module, _, function = task.function.partition(":")
+        assert callable(getattr(importlib.import_module(module), function))
+    # Of two networks only the second is new; other sizes are new.
+    assert one <= two
+    assert {task for task in two & larger if "neurons" in task.options} == set()
 
 
 def test_unknown_parts_are_refused():

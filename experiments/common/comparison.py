@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.learning.bptt import BPOptions, train_bp
 from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder
 from lnpbrian.learning.forecasting import forecast
+from lnpbrian.learning.metrics import nrmse, nrmse_trace, valid_prediction_time
 from lnpbrian.learning.readout import ReadoutOptions
 from lnpbrian.learning.stdp import train_stdp
 from lnpbrian.learning.tasks import ForecastTask, forecast_task
+from lnpbrian.learning.without_network import autoregression, next_generation_reservoir
 from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.models.drawing import LIFParameters
 from lnpbrian.network.drive import Drive, noise_drive
@@ -50,6 +53,12 @@ MODELS = {"HRSNN": HRSNN, "CHRSNN": CHRSNN}
 METHODS = ("unpruned", "AP", "LNP", "random")
 CONTROLS = ("noise without Lyapunov", "magnitude", "magnitude in turns", "random", "uncoupled")
 TRAININGS = ("BP", "STDP")
+# Without a network.
+FORECASTERS: dict[str, Callable[[ForecastTask], np.ndarray]] = {
+    "autoregression, 1 lag": partial(autoregression, lags=1),
+    "autoregression, 10 lags": partial(autoregression, lags=10),
+    "next-generation reservoir": next_generation_reservoir,
+}
 # Samples on which pruning and training in turns trains in an iteration.
 RETRAINING = 60
 
@@ -76,6 +85,10 @@ class Scale:
         Fraction of the neurons that an iteration of activity pruning removes.
     path_iterations
         Iterations of figure 3.
+    kept
+        Fractions of the synapses that the ablation leaves, and the sparser one.
+    densities, training_s, exponents_ms
+        Of the figure of spectra: connection probabilities, time of training in s, time of measuring in ms.
     """
 
     neurons: int
@@ -94,6 +107,10 @@ class Scale:
     epochs: int = 6
     prune_rate: float = 0.4
     path_iterations: int = 100
+    kept: tuple[float, float] = (0.025, 0.0155)
+    densities: tuple[float, ...] = (0.001, 0.01, 0.1)
+    training_s: float = 10.0
+    exponents_ms: float = 1000.0
 
     def __post_init__(self) -> None:
         if self.synapse_sparsity is None:
@@ -120,6 +137,10 @@ SCALES = {
         phase=60,
         epochs=1,
         path_iterations=5,
+        kept=(0.2, 0.15),
+        densities=(0.1, 0.2, 0.3),
+        training_s=1.0,
+        exponents_ms=200.0,
     ),
     "medium": Scale(neurons=1000, seeds=10, windows=20),
     "paper": Scale(neurons=5000, seeds=5, windows=20, iterations=100),
@@ -297,9 +318,11 @@ def pruned(options: Mapping[str, Any], *needs: Result, report: Report) -> Result
     if method in ("LNP", "noise without Lyapunov"):
         # Moore and Chaudhuri (2020): weights in place of Lyapunov exponents in step I.
         steps = None if method == "LNP" else (NoisePruning(edge_strength="weight"), "II", "III", "IV")
-        result = prune(
-            model, steps, options=_pruning(options), seed=seed, report=lambda now: report(now.fraction, _step(now))
-        )
+
+        def told(now: Progress) -> None:
+            report(now.fraction, _step(now))
+
+        result = prune(model, steps, options=_pruning(options), seed=seed, report=told)
         spec, history = model.spec, [_short(record) for record in result.history]
     elif method in ("random", "magnitude", "uncoupled"):
         like = NetworkSpec.from_arrays(needs[0].arrays)
@@ -450,6 +473,13 @@ def forecasted(options: Mapping[str, Any], network: Result, *, report: Report) -
             "learning": {name: network.record[name] for name in kept if name in network.record},
         }
     )
+
+
+def without_network(name: str, task: ForecastTask) -> tuple[np.ndarray, np.ndarray]:
+    """Return NRMSE and valid prediction time of one of `FORECASTERS`, for each window."""
+    judged = task.judged
+    prediction, truth, sigma = FORECASTERS[name](task)[..., judged], task.truth[..., judged], task.sigma[judged]
+    return nrmse(prediction, truth, sigma), valid_prediction_time(nrmse_trace(prediction, truth, sigma))
 
 
 # ---------------------------------------------------------------------------------------------------------- their parts
@@ -608,19 +638,3 @@ def _step(now: Progress) -> str:
 def _short(record: Any) -> dict[str, Any]:
     names = ("iteration", "neurons", "synapses", "mean_rate_hz", "largest_exponent_per_s", "time_constant_mean_ms")
     return {name: getattr(record, name) for name in names}
-
-
-# ----------------------------------------------------------------------------------------------------------- statistics
-
-
-def spread(values: Iterable[float]) -> dict[str, float]:
-    """Return mean, standard deviation, median and quartiles."""
-    x = np.asarray(list(values), dtype=float)
-    low, median, high = np.quantile(x, (0.25, 0.5, 0.75))
-    return {
-        "mean": float(x.mean()),
-        "sd": float(x.std(ddof=1)) if x.size > 1 else 0.0,
-        "median": float(median),
-        "quartile_1": float(low),
-        "quartile_3": float(high),
-    }

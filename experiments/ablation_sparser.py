@@ -1,0 +1,24 @@
+"""The ablation at an operation ratio above 35: the unpruned network, all steps, and a random network of that size.
+
+lnpbrian sweep ablation_sparser --scale medium --out runs/ablation_sparser
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lnpbrian.experiments.common.comparison import Plan
+
+from lnpbrian.experiments import ablation
+from lnpbrian.experiments.ablation import draw, summarise, tables
+from lnpbrian.sweep import Task
+
+__all__ = ["NAME", "draw", "summarise", "tables", "tasks"]
+
+NAME = "ablation_sparser"
+POINTS = ("E", "random")
+
+
+def tasks(plan: Plan) -> dict[Any, Task]:
+    """Return the measurements by seed and point."""
+    return ablation.tasks(plan, kept=plan.scale.kept[1], points=POINTS)

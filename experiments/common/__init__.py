@@ -1,0 +1,1 @@
+"""What tables and figures share: units of work, statistics, plots, and the figures of the paper."""

@@ -1,0 +1,122 @@
+"""Numbers of many networks: their spreads, how they are looked up and written, and what became of a claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import wilcoxon
+
+from lnpbrian.sweep import Result
+
+__all__ = ["Rows", "against", "all_rows", "claimed", "mean_and_error", "median_and_quartiles", "plus_minus", "spread"]
+
+
+def spread(values: Iterable[float]) -> dict[str, float]:
+    """Return mean, standard deviation, median and quartiles."""
+    x = np.asarray(list(values), dtype=float)
+    low, median, high = np.quantile(x, (0.25, 0.5, 0.75))
+    return {
+        "mean": float(x.mean()),
+        "sd": float(x.std(ddof=1)) if x.size > 1 else 0.0,
+        "median": float(median),
+        "quartile_1": float(low),
+        "quartile_3": float(high),
+    }
+
+
+def mean_and_error(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """Return the mean and its standard error, 0 of a single value."""
+    n = len(values)
+    return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+
+
+def plus_minus(values: Mapping[str, float], unit: float = 1.0, *, digits: int = 1) -> str:
+    """Return mean and standard deviation as text."""
+    return f"{values['mean'] * unit:.{digits}f} ± {values['sd'] * unit:.{digits}f}"
+
+
+def median_and_quartiles(values: Mapping[str, float], digits: int = 2) -> str:
+    """Return the median and the quartiles as text."""
+    low, median, high = (values[name] for name in ("quartile_1", "median", "quartile_3"))
+    return f"{median:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def all_rows(results: Mapping[Any, Result]) -> list[dict[str, Any]]:
+    """Return the rows of all results, one after the other."""
+    return [row for result in results.values() for row in result.record["rows"]]
+
+
+class Rows:
+    """Records of single networks, looked up by method, model, training and series."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._rows = sorted(rows, key=lambda r: r["seed"])
+
+    def of(self, method: str, model: str, training: str | None = None, series: str | None = None) -> list[Mapping]:
+        """Return the records in the order of the seeds."""
+        return [
+            r
+            for r in self._rows
+            if (r["method"], r["model"]) == (method, model)
+            and training in (None, r["training"])
+            and series in (None, r["series"])
+        ]
+
+    def median(self, name: str, method: str, model: str, training: str | None, series: str) -> float:
+        """Return the median over seeds and windows."""
+        return float(np.median([windows(r, name) for r in self.of(method, model, training, series)]))
+
+    def by_seed(self, name: str, method: str, model: str, training: str, series: str) -> np.ndarray:
+        """Return the median over the windows of each seed."""
+        return np.array([np.median(windows(r, name)) for r in self.of(method, model, training, series)])
+
+    def ratios(self, method: str, model: str, training: str | None = None, series: str | None = None) -> np.ndarray:
+        """Return the operations of the unpruned network over those of each network."""
+        before, after = (
+            np.array([r["synaptic_operations"] for r in self.of(which, model, training, series)])
+            for which in ("unpruned", method)
+        )
+        return before / np.maximum(after, 1)
+
+
+def windows(record: Mapping[str, Any], name: str) -> list[float]:
+    """Return the NRMSE or VPT of each window."""
+    return record["vpt_steps"]["0.1"] if name == "vpt" else record[name]
+
+
+def over_windows(records: Sequence[Mapping], name: str) -> dict[str, float]:
+    """Return the spread of an error over networks and windows."""
+    return spread(x for r in records for x in windows(r, name))
+
+
+def over_networks(records: Sequence[Mapping], name: str) -> dict[str, float]:
+    """Return the spread over networks, as the paper has it: of each the mean over its windows."""
+    return spread(float(np.mean(windows(r, name))) for r in records)
+
+
+def claimed(text: str, parts: Sequence[tuple[str, bool]]) -> dict[str, Any]:
+    """Return a claim with its parts, each what was found and whether that bears it out, and the verdict."""
+    held = [good for _, good in parts]
+    verdict = "held" if all(held) else "not held" if not any(held) else f"held in {sum(held)} of {len(held)}"
+    return {"claim": text, "verdict": verdict, "parts": [{"found": found, "held": good} for found, good in parts]}
+
+
+def against(found: Rows, other: str, model: str, training: str, series: str) -> tuple[str, bool]:
+    """Return LNP's error beside that of another method, with a signed-rank test over seeds, and whether LNP's is less.
+
+    For "unpruned": whether it is at most 10 % larger.
+    """
+    mine, theirs = (found.by_seed("nrmse", method, model, training, series) for method in ("LNP", other))
+    a, b = (found.median("nrmse", method, model, training, series) for method in ("LNP", other))
+    margin = 1.1 if other == "unpruned" else 1.0
+    p = wilcoxon(mine, theirs).pvalue if len(mine) > 1 and (mine != theirs).any() else 1.0
+    operations = "" if other == "unpruned" else f", operations x {_share(found, other, model, training, series):.2f}"
+    return f"{series}, {model}, {training}: {a:.3g} against {b:.3g} (p = {p:.2g}{operations})", bool(a < margin * b)
+
+
+def _share(found: Rows, other: str, model: str, training: str, series: str) -> float:
+    """Return the operations of another method over those of LNP."""
+    ratios = found.ratios("LNP", model, training, series) / found.ratios(other, model, training, series)
+    return float(np.median(ratios))
