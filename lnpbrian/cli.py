@@ -20,12 +20,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lnpbrian import checks, figures, files, locks, study
+from lnpbrian import checks, figures, files, locks
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, SIZES, summary
-from lnpbrian.jobs import MODELS, NETWORK, RECORD, PruneJob
+from lnpbrian.jobs import MODELS, NETWORK, RECORD, STAGES, PruneJob, Report, Study
 from lnpbrian.learning.tasks import forecast_task
 from lnpbrian.lyapunov.spectrum import number_of_exponents
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
@@ -37,7 +37,6 @@ from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.options import Options, default_of, flags, kind_of
 from lnpbrian.process import Watched
 from lnpbrian.records import is_record, plain, versions, write_json
-from lnpbrian.study import Study
 from lnpbrian.sweep import SweepProgress
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
@@ -133,7 +132,7 @@ def prune(
                     + f"under noise{f'; going on with the run in {directory}' if going_on else ''}",
                     soft_wrap=True,
                 )
-                with _bars(study.STAGES) as report:
+                with _bars(STAGES) as report:
                     result = job.run(live, directory, jobs=jobs or os.cpu_count() or 1, report=report)
         except KeyboardInterrupt:
             _fail(f"interrupted; go on with: lnpbrian prune --resume {directory}", 130)
@@ -495,7 +494,7 @@ def _duration(seconds: float) -> str:
 
 
 @contextmanager
-def _bars(stages: Iterable[str]) -> Iterator[study.Report]:
+def _bars(stages: Iterable[str]) -> Iterator[Report]:
     """Show a bar with the time left for every stage of a piece of work."""
     columns = (TextColumn("{task.description:<16}"), BarColumn(30), TextColumn("{task.percentage:>3.0f} %"))
     with Progress(

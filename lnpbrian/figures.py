@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lnpbrian import files
-from lnpbrian.study import Study
+from lnpbrian.jobs import Study
 
 __all__ = ["FIGURES", "draw_all", "spectra"]
 

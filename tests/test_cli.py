@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from lnpbrian import cli
+from lnpbrian.jobs import STAGES
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning.checkpoint import CheckpointFolder
-from lnpbrian.study import STAGES
 
 SMALL = [
     *("prune", "--neurons", "80", "--connection-probability", "0.15", "--iterations", "1", "--windows", "2"),
@@ -236,7 +236,7 @@ def test_resumed_run_is_the_uninterrupted_one(whole, unfinished, monkeypatch, ca
     def fail(*_, **__):
         raise AssertionError("the first forecast is done again")
 
-    monkeypatch.setattr("lnpbrian.study.Forecast.to_arrays", fail)
+    monkeypatch.setattr("lnpbrian.jobs.Forecast.to_arrays", fail)
     capsys.readouterr()
     with pytest.MonkeyPatch.context() as patch:
         interrupt(patch, 1)  # once more, after the next iteration
