@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -13,7 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lnpbrian import files
-from lnpbrian.jobs import Study
+
+if TYPE_CHECKING:
+    from lnpbrian.jobs import Study
 
 __all__ = ["FIGURES", "draw_all", "spectra"]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from brian2 import Hz, NeuronGroup, Synapses, second
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from lnpbrian.network.spec import NetworkSpec
 
 __all__ = ["build_objects", "neuron_group", "set_time_constants", "synapse_group"]
 

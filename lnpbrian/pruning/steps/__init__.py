@@ -1,11 +1,24 @@
-"""The steps of an iteration: values that are composed, left out and reordered, and called on what is pruned."""
+"""The steps of an iteration: values that are composed, left out and reordered, and called on what is pruned.
 
+Those of the paper are known by their names "I" to "IV"; a step of your own is a subclass of `Step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import is_dataclass, replace
+from typing import TYPE_CHECKING
+
+from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
 from lnpbrian.pruning.steps.base import Iteration, Step
 from lnpbrian.pruning.steps.betweenness_pruning import BetweennessPruning
 from lnpbrian.pruning.steps.delocalisation import Delocalisation
-from lnpbrian.pruning.steps.named import STEPS, as_steps, default_steps, paper_steps, possible_steps, with_options
 from lnpbrian.pruning.steps.noise_pruning import NoisePruning
 from lnpbrian.pruning.steps.timescale_tuning import TimescaleTuning
+
+if TYPE_CHECKING:
+    from lnpbrian.pruning.prunable import Prunable
 
 __all__ = [
     "STEPS",
@@ -21,3 +34,87 @@ __all__ = [
     "possible_steps",
     "with_options",
 ]
+
+STEPS: dict[str, type[Step]] = {
+    step.name: step for step in (NoisePruning, BetweennessPruning, Delocalisation, TimescaleTuning)
+}
+
+
+def as_steps(given: Sequence[Step | str]) -> tuple[Step, ...]:
+    """Return steps, those of the paper that are given by name with their default options.
+
+    Raises
+    ------
+    InvalidInput
+        If one is neither a step nor the name of one, one is named twice, or there is none.
+
+    Examples
+    --------
+    >>> as_steps(("II", Delocalisation(0.1)))[0]
+    BetweennessPruning(centrality='auto', minimum_neurons=10, excitability='auto')
+    """
+    if isinstance(given, str) or not isinstance(given, Sequence) or not given:
+        raise InvalidInput(f"steps must be a sequence such as (NoisePruning(), BetweennessPruning()), got {given!r}")
+    steps = []
+    for one in given:
+        if isinstance(one, str):
+            steps.append(STEPS[checks.choice("steps", one, STEPS)]())
+        elif isinstance(one, Step):
+            steps.append(one)
+        else:
+            raise InvalidInput(f"steps must be made of steps such as NoisePruning(), or of their names, got {one!r}")
+    names = [step.name for step in steps]
+    if len(set(names)) < len(names):
+        raise InvalidInput(f"steps must have each step once, got {', '.join(names)}")
+    return tuple(steps)
+
+
+def default_steps(network: Prunable) -> tuple[Step, ...]:
+    """Return the steps of the paper that a network has the means for, with their default options."""
+    return possible_steps(network, as_steps(tuple(STEPS)))
+
+
+def possible_steps(network: Prunable, steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Return the steps, without the tuning of time constants if a network has not the means for it."""
+
+    def possible(step: Step) -> bool:
+        try:
+            step.check(network)
+        except InvalidInput:
+            return False
+        return True
+
+    return tuple(step for step in steps if not isinstance(step, TimescaleTuning) or possible(step))
+
+
+def paper_steps() -> tuple[NoisePruning, BetweennessPruning, Delocalisation, TimescaleTuning]:
+    """Return the four steps in the reading closest to Chakraborty et al. (2024), arXiv 2403.03409.
+
+    Signed harmonic means, weights rescaled by 1/p, exact covariance and betweenness, new edges without a bound per
+    neuron and none that was there at first, biases as they are.
+
+    Examples
+    --------
+    >>> [step.name for step in paper_steps()]
+    ['I', 'II', 'III', 'IV']
+    """
+    return (
+        NoisePruning(**vars(NoisePruning.paper())),
+        BetweennessPruning(centrality="exact", excitability="keep"),
+        Delocalisation(edges_per_neuron=None, exclude="original", excitability="keep"),
+        TimescaleTuning(),
+    )
+
+
+def with_options(steps: Sequence[Step], **changes: object) -> tuple[Step, ...]:
+    """Return the steps with new values of the options that they have, by name.
+
+    >>> with_options(paper_steps(), excitability="auto")[1].excitability
+    'auto'
+    """
+    return tuple(
+        replace(step, **{name: value for name, value in changes.items() if hasattr(step, name)})
+        if is_dataclass(step)
+        else step
+        for step in steps
+    )
