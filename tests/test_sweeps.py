@@ -233,7 +233,7 @@ def test_command_from_start_to_table_and_on(tmp_path, monkeypatch, capsys):
     # One kind of network instead of 64 tasks.
     monkeypatch.setattr(table2, "METHODS", ("unpruned", "random"))
     small = replace(TINY, seeds=1, windows=1)
-    monkeypatch.setitem(cli.SCALES, "smoke", small)
+    monkeypatch.setitem(SCALES, "smoke", small)
     wanted = ("unpruned", "random")
     keys = {
         (m, "HRSNN", "STDP", s, 0): Plan(small, {}).forecast("HRSNN", m, "STDP", s, 0)
