@@ -20,13 +20,29 @@ __all__ = ["InvalidInput"]
 
 
 class InvalidInput(ValueError):
-    """A value handed to lnpbrian cannot be used; the message says what was wrong and what to do."""
+    """A value handed to lnpbrian cannot be used; the message says what was wrong and what to do.
+
+    Examples
+    --------
+    >>> try:
+    ...     probability("fraction", 2)
+    ... except ValueError as error:
+    ...     print(error)
+    fraction must be a number in (0, 1], got 2
+    """
 
 
 def count(name: str, value: object, *, minimum: int = 1) -> int:
-    """Return `value` as an int of at least `minimum`.
+    """Return a whole number of at least `minimum` as an int.
 
-    >>> count("neurons", 100)
+    Raises
+    ------
+    InvalidInput
+        If `value` is not whole, below `minimum`, or a bool.
+
+    Examples
+    --------
+    >>> count("neurons", 100.0)
     100
     >>> count("neurons", -5)
     Traceback (most recent call last):
@@ -49,8 +65,15 @@ def real(
     below: float | None = None,
     at_most: float | None = None,
 ) -> float:
-    """Return `value` as a finite float inside the stated interval.
+    """Return a number without unit as a finite float inside the stated interval.
 
+    Raises
+    ------
+    InvalidInput
+        If `value` is no number, not finite, outside, or has a unit.
+
+    Examples
+    --------
     >>> real("connection_probability", 1.5, above=0, at_most=1)
     Traceback (most recent call last):
     lnpbrian.checks.InvalidInput: connection_probability must be a number in (0, 1], got 1.5
@@ -82,13 +105,26 @@ def real(
 
 
 def probability(name: str, value: object) -> float:
-    """Return `value` as a float in (0, 1]."""
+    """Return `value` as a float in (0, 1], or raise as `real` does.
+
+    Examples
+    --------
+    >>> probability("fraction", 1)
+    1.0
+    """
     return real(name, value, above=0, at_most=1)
 
 
 def seconds(name: str, value: object, *, above: float | None = 0.0, at_least: float | None = None) -> float:
-    """Return a Brian2 time as a float in seconds.
+    """Return a Brian2 time as a float in seconds, above or at least a bound in seconds.
 
+    Raises
+    ------
+    InvalidInput
+        If `value` has not the unit of a time, is an array, or outside.
+
+    Examples
+    --------
     >>> from brian2 import ms, mV
     >>> seconds("duration", 20*ms)
     0.02
@@ -106,9 +142,18 @@ def seconds(name: str, value: object, *, above: float | None = 0.0, at_least: fl
 
 
 def steps(name: str, value: object, dt: float) -> int:
-    """Return how many steps of `dt` seconds a Brian2 time is, which must be a whole number.
+    """Return how many steps of `dt` seconds a Brian2 time is.
 
+    Raises
+    ------
+    InvalidInput
+        If that is not a whole number of at least 1.
+
+    Examples
+    --------
     >>> from brian2 import ms
+    >>> steps("sample_time", 5*ms, 0.0005)
+    10
     >>> steps("sample_time", 5.2*ms, 0.0005)
     Traceback (most recent call last):
     lnpbrian.checks.InvalidInput: sample_time must be a whole number of steps of 0.5 ms, got 5.2 ms
@@ -128,7 +173,21 @@ def array(
     dtype: type = float,
     remedy: str = "",
 ) -> np.ndarray:
-    """Return `value` as a finite array of the stated shape (``None`` leaves an axis free)."""
+    """Return `value` as a finite array of the stated shape (``None`` leaves an axis free).
+
+    Raises
+    ------
+    InvalidInput
+        If it cannot be an array of this `dtype`, has another shape, or is not finite; `remedy` ends the message.
+
+    Examples
+    --------
+    >>> array("weights", [[1, 2]], shape=(1, None))
+    array([[1., 2.]])
+    >>> array("weights", [0.0, float("nan")])
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: weights must be finite, got nan at index (1,)
+    """
     tail = f"; {remedy}" if remedy else ""
     try:
         result: np.ndarray = np.asarray(value, dtype=dtype)
@@ -147,8 +206,15 @@ def array(
 
 
 def edge_arrays(pre: object, post: object, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return `pre` and `post` as aligned int64 arrays of neuron indices below `n`.
+    """Return `pre` and `post`, shapes (S,), as int64 arrays of neuron indices below `n`.
 
+    Raises
+    ------
+    InvalidInput
+        If they are not whole numbers, differ in length, or leave 0..n-1.
+
+    Examples
+    --------
     >>> edge_arrays([0], [2], 2)
     Traceback (most recent call last):
     lnpbrian.checks.InvalidInput: post must hold neuron indices in 0..1, got 2 at synapse 0
@@ -172,7 +238,14 @@ def edge_arrays(pre: object, post: object, n: int) -> tuple[np.ndarray, np.ndarr
 
 
 def indices(name: str, value: object, n: int) -> np.ndarray:
-    """Return neuron indices in 0..n-1, one per synapse, as integers."""
+    """Return neuron indices in 0..n-1, one per synapse, as int64; others are refused.
+
+    Examples
+    --------
+    >>> indices("pre", [0, 3], 3)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: pre must hold neuron indices in 0..2, got 3
+    """
     index = np.asarray(value)
     if index.ndim != 1 or (index.size and not np.issubdtype(index.dtype, np.integer)):
         raise InvalidInput(
@@ -185,8 +258,10 @@ def indices(name: str, value: object, n: int) -> np.ndarray:
 
 
 def keep_mask(name: str, value: object, size: int) -> np.ndarray:
-    """Return `value` as a boolean mask of `size` entries.
+    """Return `value` if it is a boolean mask of `size` entries; numbers are refused, whatever they are.
 
+    Examples
+    --------
     >>> keep_mask("keep", [True, False], 3)
     Traceback (most recent call last):
     lnpbrian.checks.InvalidInput: keep must be a boolean mask with one entry per synapse (3), got 2 entries of type bool
@@ -201,19 +276,43 @@ def keep_mask(name: str, value: object, size: int) -> np.ndarray:
 
 
 def generator(name: str, value: object) -> None:
-    """Refuse `value` if it does not draw random numbers as numpy.random.Generator does."""
+    """Refuse `value` if it does not draw random numbers as numpy.random.Generator does.
+
+    Examples
+    --------
+    >>> generator("rng", np.random.default_rng(0))
+    >>> generator("rng", 0)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: rng must be a generator such as np.random.default_rng(0), got 0
+    """
     if not hasattr(value, "standard_normal"):
         raise InvalidInput(f"{name} must be a generator such as np.random.default_rng(0), got {value!r}")
 
 
 def instance(name: str, value: object, kind: type, remedy: str) -> None:
-    """Refuse a `value` that is no `kind`; the remedy says where to get one."""
+    """Refuse a `value` that is no `kind`; the remedy says where to get one.
+
+    Examples
+    --------
+    >>> instance("path", "runs", Path, "wrap it in Path(...)")
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: path must be a Path, got str; wrap it in Path(...)
+    """
     if not isinstance(value, kind):
         raise InvalidInput(f"{name} must be a {kind.__name__}, got {type(value).__name__}; {remedy}")
 
 
 def choice(name: str, value: object, options: Iterable[str]) -> str:
-    """Return `value` if it is one of `options`."""
+    """Return `value` if it is one of `options`, else refuse it and name them.
+
+    Examples
+    --------
+    >>> choice("method", "exact", ("exact", "local"))
+    'exact'
+    >>> choice("method", "fast", ("exact", "local"))
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: method must be one of exact, local; got 'fast'
+    """
     known = tuple(options)
     if value not in known:
         raise InvalidInput(f"{name} must be one of {', '.join(known)}; got {value!r}")
@@ -221,7 +320,19 @@ def choice(name: str, value: object, options: Iterable[str]) -> str:
 
 
 def writable_directory(name: str, path: str | os.PathLike[str]) -> Path:
-    """Create `path` if needed and return it; raise if files cannot be written there."""
+    """Make a folder if needed and return it.
+
+    Raises
+    ------
+    InvalidInput
+        If it cannot be made, or files cannot be written there, with the reason of the system.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     writable_directory("--out", folder + "/runs/first").name
+    'first'
+    """
     directory = Path(path)
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -30,6 +30,21 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     ------
     OSError
         If the folder cannot be written to; nothing is left behind.
+
+    Notes
+    -----
+    Renaming within a folder is atomic on POSIX systems (IEEE Std 1003.1, rename): readers see the old file or the new.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "result.txt")
+    ...     with replacing(path) as temporary:
+    ...         _ = temporary.write_text("whole")
+    ...         before = path.exists()
+    ...     print(before, path.read_text())
+    False whole
     """
     target = Path(path)
     # The suffix is kept: np.savez and Matplotlib choose the format by it.
@@ -55,6 +70,20 @@ def remove_leftovers(folder: str | os.PathLike[str], *, all_processes: bool = Fa
     Notes
     -----
     Windows does not say without harm whether a process lives: there each counts as alive.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(Path(folder, "result.txt")) as mine:
+    ...         mine.touch()
+    ...         remove_leftovers(folder)  # this process lives
+    ...         first = mine.exists()
+    ...         remove_leftovers(folder, all_processes=True)
+    ...         second = mine.exists()
+    ...         mine.touch()
+    ...     print(first, second)
+    True False
     """
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -79,10 +108,28 @@ def _is_alive(process: int) -> bool:
 
 
 def is_link(path: Path) -> bool:
-    """Return whether `path` is a symbolic link or, on Windows, a junction."""
+    """Return whether `path` is a symbolic link or, on Windows, a junction.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     is_link(Path(folder))
+    False
+    """
     return path.is_symlink() or path.is_junction()
 
 
 def visible(folder: Path) -> list[str]:
-    """Return the sorted names of what is in `folder`, without locks and temporary files of this package."""
+    """Return the sorted names of what is in `folder`, without locks and temporary files of this package.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("run.json", LOCK):
+    ...         Path(folder, name).touch()
+    ...     visible(Path(folder))
+    ['run.json']
+    """
     return sorted(path.name for path in folder.iterdir() if path.name != LOCK and not _TEMPORARY.fullmatch(path.name))

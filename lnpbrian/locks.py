@@ -29,6 +29,16 @@ class FolderLock(os.PathLike[str]):
 
     It stands for the path of the folder in calls that lock what they are given. Use it in a ``with`` block, or call
     `release`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lock = lock_folder("--out", folder)
+    ...     during = Path(lock, LOCK).exists()
+    ...     lock.release()
+    ...     print(during, Path(folder, LOCK).exists())
+    True False
     """
 
     def __init__(self, folder: Path, key: tuple[int, int, int] | None, file: IO[bytes] | None) -> None:
@@ -84,10 +94,11 @@ def lock_folder(name: str, path: str | os.PathLike[str]) -> FolderLock:
 
     Notes
     -----
-    The lock is one of the operating system on the file ``.lnpbrian.lock`` (a POSIX record lock, `msvcrt.locking` on
-    Windows), which ends with the process, whichever way that ends; the file by itself means nothing, and is removed
-    with the lock. On network file systems it holds between machines if the server keeps locks (NFS 4, or NFS 3 with
-    lockd); where a file system refuses to lock at all, processes are not kept apart, only calls within one.
+    The lock is one of the operating system on the file ``.lnpbrian.lock`` (a record lock of POSIX, IEEE Std 1003.1;
+    `msvcrt.locking` on Windows), which ends with the process, whichever way that ends; the file by itself means
+    nothing, and is removed with the lock. On network file systems it holds between machines if the server keeps locks
+    (NFS 4, or NFS 3 with lockd); where a file system refuses to lock at all, processes are not kept apart, only calls
+    within one.
 
     Examples
     --------
@@ -212,6 +223,15 @@ def refuse_foreign(folder: Path, names: Iterable[str], *, accounted: bool, evide
     ------
     InvalidInput
         Naming the first file that is there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "history.csv").touch()
+    ...     refuse_foreign(Path(folder), ["history.csv"], accounted=False, evidence="run.json")
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: ... holds a history.csv that may be yours (no run.json of lnpbrian is beside it); ...
     """
     found = [name for name in names if os.path.lexists(folder / name)]
     if found and not accounted:

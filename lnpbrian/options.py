@@ -44,6 +44,16 @@ def option(
     **bounds
         Keyword arguments of the check that the type of the field calls for: `checks.count` for an int, `checks.real`
         for a float, `checks.seconds` for a Quantity.
+
+    Examples
+    --------
+    >>> @options
+    ... class Readout(Options):
+    ...     '''A readout.'''
+    ...     ridge: float = option(default=1.0, help="Penalty.", above=0, flag="ridge")
+    >>> Readout(-1.0)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: ridge must be a number in (0, inf), got -1.0
     """
     metadata = {"help": help, "choices": tuple(choices), "flag": flag, "recorded": recorded, "bounds": bounds}
     if isinstance(default, Quantity):
@@ -52,7 +62,29 @@ def option(
 
 
 class Options:
-    """Base of all classes of options: their values are checked when they are made."""
+    """Base of all classes of options: their values are checked when they are made.
+
+    Raises
+    ------
+    InvalidInput
+        By the check of the option that is wrong, or by `check_together`.
+
+    Examples
+    --------
+    >>> @options
+    ... class Span(Options):
+    ...     '''Two bounds.'''
+    ...     low: float = option(default=0.0, flag="low")
+    ...     high: float = option(default=1.0, flag="high")
+    ...     def check_together(self):
+    ...         if self.low > self.high:
+    ...             raise InvalidInput("low must be at most high")
+    >>> Span().with_flags({"low": 0.5})
+    Span(low=0.5, high=1.0)
+    >>> Span(low=2.0)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: low must be at most high
+    """
 
     def __post_init__(self) -> None:
         for one in fields(self):  # type: ignore[arg-type]
@@ -100,7 +132,18 @@ def options[T](cls: type[T]) -> type[T]:
 
 
 def flags(cls: type[Options]) -> Iterator[tuple[str, Field[Any]]]:
-    """Return the flags of a class of options and of the options that it is made of, each once, with their fields."""
+    """Return the flags of a class of options and of the options that it is made of, each once, with their fields.
+
+    Examples
+    --------
+    >>> @options
+    ... class Outer(Options):
+    ...     '''One option with a flag, one without.'''
+    ...     ridge: float = option(default=1.0, flag="ridge")
+    ...     seed: int = option(default=0)
+    >>> [flag for flag, field in flags(Outer)]
+    ['ridge']
+    """
     seen: set[str] = set()
     kinds = get_type_hints(cls)
     for one in fields(cls):  # type: ignore[arg-type]
@@ -125,18 +168,49 @@ def _from_flag(one: Field[Any], value: Any) -> Any:
 
 
 def kind_of(one: Field[Any]) -> str:
-    """Return the name of the type of an option, without None."""
+    """Return the name of the type of an option, without None.
+
+    Examples
+    --------
+    >>> @options
+    ... class Limits(Options):
+    ...     '''A limit.'''
+    ...     limit: float | None = option(default=None)
+    >>> [(kind_of(one), default_of(one), is_optional(one)) for one in fields(Limits)]
+    [('float', None, True)]
+    """
     return str(one.type).removesuffix(" | None")
 
 
 def default_of(one: Field[Any]) -> Any:
-    """Return the default of an option, None if it has none."""
+    """Return the default of an option, None if it has none.
+
+    Examples
+    --------
+    >>> @options
+    ... class Readout(Options):
+    ...     '''A readout.'''
+    ...     hold: Quantity = option(default=20 * ms)
+    >>> [default_of(one) for one in fields(Readout)]
+    [20. * msecond]
+    """
     value = one.default_factory() if one.default_factory is not MISSING else one.default
     return None if value is MISSING else value
 
 
 def is_optional(one: Field[Any]) -> bool:
-    """Whether an option may be None."""
+    """Whether an option may be None.
+
+    Examples
+    --------
+    >>> @options
+    ... class Limits(Options):
+    ...     '''Two limits.'''
+    ...     low: float = option(default=0.0)
+    ...     high: float | None = option(default=None)
+    >>> [is_optional(one) for one in fields(Limits)]
+    [False, True]
+    """
     return "None" in str(one.type)
 
 

@@ -97,6 +97,15 @@ class Watched(_Handler):
     ------
     KeyboardInterrupt
         At the end of the block, if it was raised before where errors are swallowed, as in a destructor.
+
+    Examples
+    --------
+    Without Ctrl-C nothing happens:
+
+    >>> with Watched() as watch:
+    ...     watch.check()
+    >>> watch.pressed, watch.raised
+    (False, False)
     """
 
     def __init__(self) -> None:
@@ -140,6 +149,14 @@ def frozen_garbage() -> Iterator[None]:
 
     It does nothing where garbage collection is off or objects are frozen already, so that blocks may be nested. What
     becomes garbage in the block, and was there before it, is collected after it.
+
+    Examples
+    --------
+    >>> gc.collect() >= 0
+    True
+    >>> with frozen_garbage():
+    ...     gc.get_freeze_count() > FROZEN_ON_PURPOSE
+    True
     """
     if not gc.isenabled() or gc.get_freeze_count() > FROZEN_ON_PURPOSE:
         yield
@@ -153,7 +170,20 @@ def frozen_garbage() -> Iterator[None]:
 
 
 def collect_all() -> None:
-    """Collect garbage, frozen or not."""
+    """Collect garbage, frozen or not.
+
+    Examples
+    --------
+    >>> import weakref
+    >>> class Node:
+    ...     pass
+    >>> node = Node()
+    >>> node.itself, seen = node, weakref.ref(node)
+    >>> del node
+    >>> collect_all()
+    >>> seen() is None
+    True
+    """
     frozen = gc.get_freeze_count() > FROZEN_ON_PURPOSE
     gc.unfreeze()
     gc.collect()

@@ -26,6 +26,8 @@ __all__ = ["from_plain", "is_record", "plain", "versions", "write_json"]
 def plain(value: Any) -> Any:
     """Return `value` as JSON types; a field that holds a time becomes one called ``..._ms``.
 
+    Examples
+    --------
     >>> plain({"filter_time": 20 * ms, "ridge": np.float64(2)})
     {'filter_time_ms': 20.0, 'ridge': 2.0}
     """
@@ -85,7 +87,13 @@ def from_plain[T](kind: type[T], content: Any, where: str = "") -> T:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what results depend on."""
+    """Return the versions of what results depend on: this package, Python, and packages that compute.
+
+    Examples
+    --------
+    >>> sorted(versions())
+    ['brian2', 'cython', 'lnpbrian', 'networkx', 'numpy', 'python', 'scipy']
+    """
     packages = ("brian2", "numpy", "scipy", "networkx", "cython")
     found = {"lnpbrian": __version__, "python": platform.python_version()}
     for package in packages:
@@ -97,7 +105,17 @@ def versions() -> dict[str, str]:
 
 
 def is_record(path: str | os.PathLike[str], *entries: str) -> bool:
-    """Return whether `path` is a JSON file with the version of this package that wrote it, and with these entries."""
+    """Return whether `path` is a JSON file with the version of this package that wrote it, and with these entries.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "run.json")
+    ...     write_json(path, {"versions": versions(), "seed": 1})
+    ...     print(is_record(path, "seed"), is_record(path, "options"))
+    True False
+    """
     try:
         content = json.loads(Path(path).read_text())
         return "lnpbrian" in content["versions"] and all(entry in content for entry in entries)
@@ -106,7 +124,26 @@ def is_record(path: str | os.PathLike[str], *entries: str) -> bool:
 
 
 def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
-    """Write `content` to `path`, whole or not at all, a list of plain values on one line."""
+    """Write `content` to `path` as JSON (RFC 8259), whole or not at all, a list of plain values on one line.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    ValueError
+        If a number is NaN or infinite, for which JSON has no word.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_json(Path(folder, "run.json"), {"rates": [1.0, 2.5]})
+    ...     print(Path(folder, "run.json").read_text())
+    {
+      "rates": [1.0, 2.5]
+    }
+    <BLANKLINE>
+    """
     text = json.dumps(content, indent=2, allow_nan=False)
     text = re.sub(r"\[\s+([^\[\]{}\"]*?)\s+\]", lambda found: "[" + " ".join(found[1].split()) + "]", text)
     with files.replacing(path) as temporary:

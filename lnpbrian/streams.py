@@ -26,7 +26,8 @@ class Streams:
     Notes
     -----
     The generator of a name is seeded by ``SeedSequence(seed, spawn_key=(crc32(name), ...))``: drawing more from one
-    stream, or adding a new stream, leaves every other stream as it was.
+    stream, or adding a new stream, leaves every other stream as it was. Streams of different keys are independent for
+    all practical purposes (O'Neill 2015, "Developing a seed_seq alternative", from which NumPy's SeedSequence is made).
 
     Examples
     --------
@@ -44,7 +45,13 @@ class Streams:
         object.__setattr__(self, "seed", checks.count("seed", self.seed, minimum=0))
 
     def child(self, name: str | int) -> Streams:
-        """Return the subtree called `name`."""
+        """Return the subtree called `name`.
+
+        Examples
+        --------
+        >>> Streams(7).child("window").child(3)
+        Streams(seed=7, path=('window', '3'))
+        """
         return Streams(self.seed, (*self.path, str(name)))
 
     def rng(self, name: str | int) -> np.random.Generator:

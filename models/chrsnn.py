@@ -121,7 +121,15 @@ class CHRSNN(RecurrentNetwork):
 
 
 def small_world(clusters: int, neighbours: int, rewiring: float, rng: np.random.Generator) -> np.ndarray:
-    """Return the symmetric link matrix (K, K) of a Watts-Strogatz graph over clusters, its diagonal false."""
+    """Return the symmetric link matrix (K, K) of a graph over clusters after Watts and Strogatz 1998, diagonal false.
+
+    Examples
+    --------
+    Without rewiring, a ring with its next neighbours:
+
+    >>> small_world(4, 2, 0.0, np.random.default_rng(0)).astype(int).sum(axis=0)
+    array([2, 2, 2, 2])
+    """
     degree = checks.count("cluster_neighbours", neighbours, minimum=2)
     if degree % 2 or degree >= clusters:
         raise InvalidInput(f"cluster_neighbours must be even and below the {clusters} clusters, got {degree}")

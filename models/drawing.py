@@ -54,6 +54,12 @@ class LIFParameters:
     ------
     InvalidInput
         If a value is out of range or has the wrong unit.
+
+    Examples
+    --------
+    >>> LIFParameters(bias=(1.4, 0.8))
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: bias must be (lower, upper), got (1.4, 0.8)
     """
 
     bias: tuple[float, float] = (0.8, 1.4)
@@ -99,13 +105,30 @@ class LIFParameters:
 
 
 def gamma_time_constants(n: int, *, shape: float, mean: float, dt: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw n time constants in seconds from Gamma(shape, mean/shape), clipped to [2 dt, 200 ms]."""
+    """Draw n time constants in seconds from Gamma(shape, mean/shape), clipped to [2 dt, 200 ms].
+
+    Gamma laws of membrane time constants are those of Perez-Nieves et al. (2021), doi:10.1038/s41467-021-26022-3.
+
+    Examples
+    --------
+    >>> tau = gamma_time_constants(10_000, shape=3.0, mean=0.02, dt=0.0005, rng=np.random.default_rng(0))
+    >>> bool(abs(tau.mean() - 0.02) < 5 * 0.02 / np.sqrt(3 * 10_000)), bool(tau.min() >= 0.001)
+    (True, True)
+    """
     return np.clip(rng.gamma(shape, mean / shape, n), 2 * dt, _MAX_TIME_CONSTANT)
 
 
 def bernoulli_slots(n_slots: int, p: float, rng: np.random.Generator) -> np.ndarray:
-    """Return the sorted indices of the successes of `n_slots` Bernoulli(p) trials, at a cost that grows with them."""
-    # The gaps between successes are geometric.
+    """Return the sorted indices of the successes of `n_slots` Bernoulli(p) trials, at a cost that grows with them.
+
+    The gaps between successes are drawn, which are geometric (Batagelj and Brandes 2005,
+    doi:10.1103/PhysRevE.71.036113).
+
+    Examples
+    --------
+    >>> bernoulli_slots(4, 1.0, np.random.default_rng(0))
+    array([0, 1, 2, 3])
+    """
     found: list[np.ndarray] = []
     last = -1
     while last < n_slots:
@@ -120,7 +143,13 @@ def bernoulli_slots(n_slots: int, p: float, rng: np.random.Generator) -> np.ndar
 def random_pairs(
     sources: np.ndarray, targets: np.ndarray, p: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Connect each source to each target with probability p, never a neuron to itself; return (pre, post)."""
+    """Connect each source to each target with probability p, never a neuron to itself; return (pre, post).
+
+    Examples
+    --------
+    >>> random_pairs(np.array([0, 1]), np.array([1, 2]), 1.0, np.random.default_rng(0))
+    (array([0, 0, 1]), array([1, 2, 2]))
+    """
     slots = bernoulli_slots(sources.size * targets.size, p, rng)
     pre, post = sources[slots // targets.size], targets[slots % targets.size]
     other = pre != post
@@ -139,7 +168,36 @@ def assemble(
     plastic: bool,
     streams: Streams,
 ) -> NetworkSpec:
-    """Draw weights, biases, initial potentials and plasticity for the given graph."""
+    """Draw weights, biases, initial potentials and plasticity for the given graph.
+
+    Parameters
+    ----------
+    model : str
+        What to call it.
+    time_constants, cluster, excitatory : ndarray, shape (N,)
+        Of the neurons, as in `NetworkSpec`.
+    pre, post : ndarray of int, shape (S,)
+    parameters : LIFParameters
+    plastic : bool
+        Whether synapses get constants of STDP.
+    streams : Streams
+        Every kind of number has a stream of its own.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no synapse.
+
+    Examples
+    --------
+    Two synapses of neuron 0, which excites:
+
+    >>> spec = assemble("three", time_constants=np.full(3, 0.02), cluster=np.zeros(3), excitatory=np.ones(3, bool),
+    ...                 pre=np.array([0, 0]), post=np.array([1, 2]), parameters=LIFParameters(weight_spread=0.0),
+    ...                 plastic=False, streams=Streams(1))
+    >>> bool(np.allclose(spec.weights, 0.2 / np.sqrt(2 / 3) * 20 / 10))
+    True
+    """
     n = time_constants.size
     if pre.size == 0:
         raise InvalidInput(f"none of the {n} neurons is connected; raise connection_probability or neurons")

@@ -53,6 +53,32 @@ def test_packages_import_as_the_method_claims(path, home):
         assert imports(path) <= BASE
 
 
+def test_modules_do_not_import_from_the_face_of_their_own_package():
+    guilty = set()
+    for path, home in sources():
+        modules = {other.stem for other in (PACKAGE / home).glob("*")}
+        for node in ast.walk(ast.parse(path.read_text())):
+            if path.name != "__init__.py" and isinstance(node, ast.ImportFrom) and node.module == f"lnpbrian.{home}":
+                guilty |= {f"{path.name}: {alias.name}" for alias in node.names} if home in MAY_IMPORT else set()
+                guilty -= {f"{path.name}: {name}" for name in modules}
+    assert not guilty
+
+
+def test_import_loads_nothing_that_is_not_needed_yet():
+    heavy = ("networkx", "skopt", "sklearn", "ot", "jax", "distributed", "brian2cuda")
+    code = f"import sys, lnpbrian; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", ["", *(f".{name}" for name in MAY_IMPORT)])
+def test_public_names_are_there_and_sorted(package):
+    module = importlib.import_module(f"lnpbrian{package}")
+    names = getattr(module, "__all__", [])
+    assert names == sorted(names)
+    assert all(hasattr(module, name) for name in names)
+
+
 def test_only_one_module_touches_private_attributes_of_brian2():
     marks = ("._registered_variables", "._pathways", "._queue", "._full_state", "._resize")
     guilty = {

@@ -6,6 +6,7 @@ python tools/structure.py [ROOT]
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections import Counter
 from functools import cache
@@ -14,6 +15,8 @@ from pathlib import Path
 PACKAGE = "lnpbrian"
 # Folders that are imported from inside the package.
 INSIDE = ("models", "experiments")
+# What names a paper, a book or a standard: an identifier, or a name and a year.
+SOURCE = re.compile(r"arXiv|doi|DOI|ISBN|IEEE Std|FIPS|RFC \d|et al\.|[A-Z][a-z]+,? \(?(19|20)\d\d\b(?! neurons)")
 
 
 def modules(root: Path) -> dict[str, Path]:
@@ -86,7 +89,7 @@ def documented(paths: list[Path]) -> dict[str, int]:
                 counts["public"] += 1
                 counts["docstring"] += bool(text)
                 counts["example"] += ">>>" in text
-                counts["source"] += any(mark in text for mark in ("arXiv", "doi", "DOI", "eq.", "et al.", " 20", " 19"))
+                counts["source"] += SOURCE.search(text) is not None
     return dict(counts)
 
 

@@ -32,6 +32,13 @@ class Exponents:
         Measured time.
     status : str
         What a reader must know of the estimate, as a sentence.
+
+    Examples
+    --------
+    >>> nothing = np.zeros(0)
+    >>> Exponents(per_neuron=nothing, largest_exponent=-3.0, standard_error=0.1, trace=nothing, rates=nothing,
+    ...           duration=0.5, status="one window").resolution
+    2.0
     """
 
     per_neuron: np.ndarray
@@ -49,7 +56,15 @@ class Exponents:
 
 
 def flat_spikes(flat: int, spikes: int, remedy: str) -> list[str]:
-    """Return what must be said if, by the recorded times, `flat` of `spikes` came at a slope that was not positive."""
+    """Return what must be said if, by the recorded times, `flat` of `spikes` came at a slope that was not positive.
+
+    Examples
+    --------
+    >>> flat_spikes(0, 100, "a smaller dt")
+    []
+    >>> print(*flat_spikes(2, 100, "a smaller dt"))
+    2 of 100 simulated spikes came when the potential was not rising, ...; a smaller dt avoids them
+    """
     if not flat:
         return []
     return [

@@ -57,6 +57,16 @@ class LIFTangent:
     ``dv_i += W_ik/tau_i dt_k``. At the release from refractoriness ``dv_k = -I_k/tau_k dt_k`` with the input of that
     time. These are the saltation matrices of a spike and of a release (Bizzarri, Brambilla and Storti Gajani 2013,
     doi:10.1007/s10827-013-0448-6; on the refractory period, Zhou et al. 2010, doi:10.1007/s10827-009-0201-3).
+
+    Examples
+    --------
+    Below threshold both coordinates of a neuron decay, by tau_m = 20 ms and tau_syn = 5 ms:
+
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> silent = SpikeTrain(np.zeros(0, dtype=int), np.zeros(0), n_neurons=1, duration=0.1)
+    >>> float(LIFTangent(uncoupled([20] * ms), silent).advance(np.eye(2), 0.1)) / 0.1
+    -250.0
     """
 
     def __init__(self, spec: NetworkSpec, spikes: SpikeTrain, drive: Drive | None = None) -> None:

@@ -84,6 +84,11 @@ class Spectrum(Exponents):
         Measured time, over all inputs.
     status : str
         What a reader must know of the estimate, as a sentence.
+
+    Notes
+    -----
+    From the images of orthonormal vectors (Benettin et al. 1980, doi:10.1007/BF02128236), by `lyapunov_spectrum`,
+    `rate_network_spectrum`, `flow_spectrum` or `map_spectrum`.
     """
 
     exponents: np.ndarray
@@ -545,6 +550,14 @@ def number_of_exponents(spec: NetworkSpec, given: int | str) -> int:
     ------
     InvalidInput
         If `spec` is no NetworkSpec, has delays, or has fewer dimensions than exponents are asked for.
+
+    Examples
+    --------
+    Potential and synaptic current of each neuron; with delta synapses only the potential:
+
+    >>> from lnpbrian.models import uncoupled
+    >>> [number_of_exponents(uncoupled([20, 30] * ms, synaptic_time_constant=t * ms), "all") for t in (5, 0)]
+    [4, 2]
     """
     if not isinstance(spec, NetworkSpec):
         raise InvalidInput(

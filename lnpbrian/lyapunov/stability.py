@@ -42,6 +42,12 @@ class SpectrumOptions:
     ------
     InvalidInput
         If a value is out of range or has the wrong unit.
+
+    Examples
+    --------
+    >>> SpectrumOptions(duration=5 * ms)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: duration must hold at least one interval of 10 ms, got 5. ms
     """
 
     n_exponents: int | str = "all"

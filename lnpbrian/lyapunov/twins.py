@@ -59,6 +59,11 @@ class TwinExponents(Exponents):
     floored : ndarray, shape (N,)
         Fraction of windows in which a neuron's separation had reached rounding error; its exponent is an upper bound
         there.
+
+    Notes
+    -----
+    `window_exponent` is that of appendix A.1 of Chakraborty et al. (2024), arXiv 2403.03409, `largest_exponent` that of
+    Benettin et al. (1980), doi:10.1007/BF02128236.
     """
 
     per_neuron_standard_error: np.ndarray
@@ -80,7 +85,13 @@ TWIN_WINDOW = 20e-3
 
 
 def twin_window(dt: float) -> float:
-    """Return the usual window between renormalisations in seconds, in whole steps of `dt` seconds."""
+    """Return the usual window between renormalisations in seconds, in whole steps of `dt` seconds.
+
+    Examples
+    --------
+    >>> twin_window(0.001), round(twin_window(0.0003), 9)
+    (0.02, 0.0201)
+    """
     return max(1, round(TWIN_WINDOW / dt)) * dt
 
 
@@ -91,7 +102,14 @@ _OFF_GRID_STATE = ("v", "I_syn", "active", "release", "overshoot", "rise", "slop
 
 
 def state_names(spec: NetworkSpec) -> tuple[str, ...]:
-    """Return the variables of a neuron that a renormalised twin takes from its reference."""
+    """Return the variables of a neuron that a renormalised twin takes from its reference.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import uncoupled
+    >>> state_names(uncoupled([20] * ms))
+    ('I_syn', 'v', 'lastspike', 'not_refractory')
+    """
     if spec.has_delta_synapses:
         return _DELTA_STATE
     return _GRID_STATE if spec.spike_timing == "grid" else _OFF_GRID_STATE
@@ -113,7 +131,18 @@ class TwinPlan:
 def twin_plan(
     duration: Quantity, transient: Quantity, renormalise_every: Quantity, realisations: int, dt: float | None
 ) -> TwinPlan:
-    """Check the lengths of a twin measurement with a step of `dt` seconds, or without one."""
+    """Check the lengths of a twin measurement with a step of `dt` seconds, or without one.
+
+    Raises
+    ------
+    InvalidInput
+        If a length is no time, a window is not a whole number of steps, or none fits into `duration`.
+
+    Examples
+    --------
+    >>> twin_plan(1 * second, 50 * ms, 20 * ms, 4, 0.0005)
+    TwinPlan(transient=0.06, window=0.02, n_windows=50, realisations=4)
+    """
     window = checks.seconds("renormalise_every", renormalise_every)
     if dt is not None:
         steps = round(window / dt)
@@ -141,7 +170,23 @@ class Separations(NamedTuple):
 
 
 class Growth:
-    """Logarithmic growth rates, collected window by window."""
+    """Logarithmic growth rates, collected window by window.
+
+    Notes
+    -----
+    ``ln(|delta(end)| / |delta(start)|) / window``, of each neuron and of the norm (Benettin et al. 1980,
+    doi:10.1007/BF02128236; arXiv 2403.03409, appendix A.1).
+
+    Examples
+    --------
+    One twin whose separation grows by e in 0.1 s:
+
+    >>> growth = Growth(0.1)
+    >>> growth.add(np.array([[1e-6, 0.0]]), np.array([[np.e * 1e-6, 0.0]]), np.ones(2))
+    >>> mean, error, trace = growth.of_network()
+    >>> round(mean, 6), error
+    (10.0, inf)
+    """
 
     def __init__(self, window: float) -> None:
         self.window = window
@@ -170,7 +215,16 @@ class Growth:
 
 
 def twin_exponents(rates: np.ndarray, growths: Mapping[str, Growth], remarks: Sequence[str] = ()) -> TwinExponents:
-    """Return the statistics of growth by `DIRECTIONS`: from fresh ones, from kept ones, or from both."""
+    """Return the statistics of growth by `DIRECTIONS`: from fresh ones, from kept ones, or from both.
+
+    Examples
+    --------
+    >>> growth = Growth(0.1)
+    >>> for factor in (np.e, 1.0):
+    ...     growth.add(np.array([[1e-6]]), np.array([[factor * 1e-6]]), np.ones(1))
+    >>> print(twin_exponents(np.zeros(1), {"kept": growth}))
+    TwinExponents(largest exponent 5.00 +- 5.00 /s; 2 windows of 1 twins; every separation stayed above rounding error)
+    """
     fresh, kept = growths.get("fresh"), growths.get("kept")
     each = next(iter(growths.values())) if fresh is None else fresh
     neuron, floored = np.array(each.neuron), np.mean(each.floored, axis=(0, 1))
@@ -530,7 +584,7 @@ def tangent_twin_exponents(
         Number of fresh directions in every window.
     spikes : SpikeTrain, optional
         A run of the network from its initial potentials under `drive`, of at least `transient` and `duration`. By
-        default that of `lnpbrian.network.spike_trains.spike_train`.
+        default that of `lnpbrian.network.simulate.spike_train`.
     rng : numpy.random.Generator
         Draws the directions.
     report : callable, optional

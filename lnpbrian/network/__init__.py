@@ -1,1 +1,37 @@
-"""A network: its numbers, its Brian2 objects, its edits and its runs."""
+"""A network: its numbers, its Brian2 objects, its edits and its runs.
+
+Here is what one makes a network of, edits it with and runs it by; what only the other packages need is in the modules.
+"""
+
+from lnpbrian.network.compiled import CompiledNetwork
+from lnpbrian.network.drive import Drive, noise_drive
+from lnpbrian.network.live import LiveNetwork
+from lnpbrian.network.recurrent import RecurrentNetwork, compact
+from lnpbrian.network.simulate import observe, simulate
+from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.structure import (
+    add_synapses,
+    connectivity,
+    duplicate_synapses,
+    mute_neurons,
+    remove_synapses,
+    silence_neurons,
+)
+
+__all__ = [
+    "CompiledNetwork",
+    "Drive",
+    "LiveNetwork",
+    "NetworkSpec",
+    "RecurrentNetwork",
+    "add_synapses",
+    "compact",
+    "connectivity",
+    "duplicate_synapses",
+    "mute_neurons",
+    "noise_drive",
+    "observe",
+    "remove_synapses",
+    "silence_neurons",
+    "simulate",
+]

@@ -80,7 +80,20 @@ class Edit(Protocol):
 
 
 def commit(edits: Sequence[Edit]) -> None:
-    """Make all changes, or none if something is raised in between."""
+    """Make all changes, or none if something is raised in between, Ctrl-C included.
+
+    Examples
+    --------
+    >>> group = NeuronGroup(2, "v : 1")
+    >>> group.v = 1
+    >>> good = Assigned(group.variables["v"], np.array([0]), np.array([5.0]))
+    >>> bad = Assigned(group.variables["v"], np.array([0]), np.array([5.0, 6.0]))
+    >>> commit([good, bad])
+    Traceback (most recent call last):
+    ValueError: ...
+    >>> group.v[:].tolist()
+    [1.0, 1.0]
+    """
     try:
         for edit in edits:
             edit.do()
@@ -124,6 +137,23 @@ class Removed:
     """The synapses of a mask go; the others are numbered 0, 1, 2, ... again.
 
     `new_ends` are the new numbers of pre- and postsynaptic synapses, where an end is a Synapses object being edited.
+
+    Notes
+    -----
+    Spikes in flight are circular arrays of synapse numbers, one list per time step (Brette and Goodman 2011,
+    doi:10.1162/NECO_a_00123); the numbers of removed synapses are taken out of them, the others are changed.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w")
+    >>> synapses.connect(i=[0, 1], j=[1, 2])
+    >>> edit = Removed(synapses, np.array([False, True]), {})
+    >>> edit.do()
+    >>> during = len(synapses)
+    >>> edit.undo()
+    >>> during, len(synapses), edit.new_number
+    (1, 2, array([-1,  0], dtype=int32))
     """
 
     def __init__(self, synapses: Synapses, keep: np.ndarray, new_ends: dict[str, np.ndarray]) -> None:
@@ -171,7 +201,17 @@ class Removed:
 
 
 class Appended:
-    """New synapses come last; those that connect to these synapses count the new ones."""
+    """New synapses come last; those that connect to these synapses count the new ones.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w")
+    >>> w = synapses.variables["w"], np.array([0.5, 2.0])
+    >>> commit([Appended(synapses, np.array([0, 1]), np.array([1, 2]), [w])])
+    >>> len(synapses), synapses.w[:].tolist()
+    (2, [0.5, 2.0])
+    """
 
     def __init__(
         self, synapses: Synapses, pre: np.ndarray, post: np.ndarray, values: list[tuple[Any, np.ndarray]]
@@ -209,7 +249,18 @@ class Appended:
 
 
 class Assigned:
-    """Entries of a variable get new values."""
+    """Entries of a variable get new values.
+
+    Examples
+    --------
+    >>> group = NeuronGroup(3, "v : 1")
+    >>> edit = Assigned(group.variables["v"], np.array([1]), np.array([5.0]))
+    >>> edit.do()
+    >>> during = group.v[:].tolist()
+    >>> edit.undo()
+    >>> during, group.v[:].tolist()
+    ([0.0, 5.0, 0.0], [0.0, 0.0, 0.0])
+    """
 
     def __init__(self, variable: Any, indices: np.ndarray, values: np.ndarray) -> None:
         self.variable, self.indices, self.values = variable, indices, values
@@ -227,6 +278,13 @@ class Guarded:
 
     A neuron that is muted in a state of `Network.store` is muted after `restore`; in states that were stored before
     the variable existed all neurons are alive.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> commit([Guarded(neurons, np.array([2]))])
+    >>> neurons.events["spike"], neurons.lnpbrian_alive[:].tolist()
+    ('(v > 1) and lnpbrian_alive', [True, True, False])
     """
 
     def __init__(self, group: NeuronGroup, muted: np.ndarray) -> None:
@@ -262,7 +320,16 @@ def _restore_guarded(group: NeuronGroup, state: dict[str, Any]) -> None:
 
 
 def is_guarded(group: NeuronGroup) -> bool:
-    """Whether neurons of `group` can be muted already; raises if its model has a variable of the same name."""
+    """Whether neurons of `group` can be muted already; raises if its model has a variable of the same name.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> before = is_guarded(neurons)
+    >>> commit([Guarded(neurons, np.array([], dtype=int))])
+    >>> before, is_guarded(neurons)
+    (False, True)
+    """
     if ALIVE in group.variables and "_restore_from_full_state" not in group.__dict__:
         raise InvalidInput(f"group '{group.name}' has a variable '{ALIVE}', which mute_neurons needs; rename yours")
     return ALIVE in group.variables
@@ -286,7 +353,27 @@ def _renumbered_events(state: tuple[int, list[list[int]]], new_number: np.ndarra
 
 
 def tile_events(synapses: Synapses, size: int, blocks: int) -> None:
-    """Replace the events of all queues by those of the first `size` synapses, the same for every block."""
+    """Replace the events of all queues by those of the first `size` synapses, the same for each of `blocks`.
+
+    `copy_block_events` checks the blocks first. Of queues see Brette and Goodman (2011), doi:10.1162/NECO_a_00123.
+
+    Examples
+    --------
+    The spike of neuron 0 is on its way through synapse 0, and then through the synapse of the copy:
+
+    >>> from brian2 import ms, second
+    >>> neurons = NeuronGroup(4, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons, neurons, on_pre="v_post += 0.5")
+    >>> synapses.connect(i=[0, 2], j=[1, 3])
+    >>> synapses.delay = 2*ms
+    >>> neurons.v = [2, 0, 0, 0]
+    >>> network = Network(neurons, synapses)
+    >>> network.run(1*ms, namespace={})
+    >>> tile_events(synapses, 1, 2)
+    >>> network.run(2*ms, namespace={})
+    >>> neurons.v[:].tolist()
+    [0.0, 0.5, 0.0, 0.5]
+    """
     shifts = size * np.arange(blocks)[:, np.newaxis]
     states = []
     for pathway in synapses._pathways:
@@ -323,6 +410,18 @@ def run_network(network: Network, duration: Quantity, *, namespace: Mapping[str,
         If Ctrl-C was pressed during the run.
     InvalidInput
         If the network stopped itself before the end.
+
+    Examples
+    --------
+    >>> from brian2 import ms, network_operation
+    >>> @network_operation(dt=1*ms)
+    ... def end(t):
+    ...     if t >= 5*ms:
+    ...         network.stop()
+    >>> network = Network(end)
+    >>> run_network(network, 10*ms, namespace={})
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: the network stopped itself after 0.006 of 0.01 s; take out its call of stop(), or ...
     """
     length, begin = float(duration), _time(network)
     forget_failed_runs()
@@ -349,6 +448,17 @@ def forget_failed_runs() -> None:
 
     After a run that failed Brian2 (2.10.1) believes for ever that it is still running, and lets its handler of Ctrl-C
     do no more than ask that run to stop.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> neurons = NeuronGroup(1, "dv/dt = nonsense / second : 1")
+    >>> try:
+    ...     Network(neurons).run(1*ms, namespace={})
+    ... except Exception:
+    ...     forget_failed_runs()
+    >>> Network._globally_running
+    False
     """
     Network._globally_running = False
 
@@ -370,6 +480,15 @@ class StoredState:
     ------
     InvalidInput
         If the state of an object cannot be had.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(2, "v : 1")
+    >>> state = StoredState(Network(neurons))
+    >>> neurons.v = 3
+    >>> state.restore()
+    >>> neurons.v[:].tolist()
+    [0.0, 0.0]
     """
 
     def __init__(self, network: Network) -> None:
@@ -458,7 +577,27 @@ def _put_arrays(owner: Any, state: Mapping[str, Any]) -> None:
 
 
 def removals(masks: Sequence[tuple[Synapses, np.ndarray]]) -> list[Removed]:
-    """Return the edits that remove the synapses outside the masks, or raise if one of them is impossible."""
+    """Return the edits that remove the synapses outside masks, and with them the synapses that connect to these.
+
+    Parameters
+    ----------
+    masks : sequence of (brian2.Synapses, array of bool, shape (its synapses,))
+        True for each synapse that stays.
+
+    Raises
+    ------
+    InvalidInput
+        If one of them is impossible, with the reason.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w")
+    >>> synapses.connect(i=[0, 1], j=[1, 2])
+    >>> commit(removals([(synapses, np.array([False, True]))]))
+    >>> synapses.i[:].tolist(), synapses.N_outgoing_pre.tolist()
+    ([1], [0, 1, 0])
+    """
     planned = _planned(masks)
     if _refusals(planned):
         _forget_deleted_objects()
@@ -563,14 +702,28 @@ def _forget_deleted_objects() -> None:
 
 
 def as_synapses(name: str, value: object) -> Synapses:
-    """Return `value`, a Synapses object."""
+    """Return `value`, a Synapses object, or raise.
+
+    Examples
+    --------
+    >>> as_synapses("synapses", "S")
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: synapses must be a brian2.Synapses object, got str
+    """
     if not isinstance(value, Synapses):
         raise InvalidInput(f"{name} must be a brian2.Synapses object, got {type(value).__name__}")
     return value
 
 
 def editable(name: str, value: object) -> Synapses:
-    """Return `value`, a Synapses object in runtime mode and not inside a run."""
+    """Return `value`, a Synapses object in runtime mode and not inside a run, or raise.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> editable("synapses", Synapses(neurons, neurons, name="between")).name
+    'between'
+    """
     synapses = as_synapses(name, value)
     check_runtime(f"synapses '{synapses.name}'", synapses)
     if inside_run(synapses):
@@ -584,7 +737,19 @@ def _during_run(synapses: Synapses) -> str:
 
 
 def check_runtime(what: str, group: Any) -> None:
-    """Refuse groups of a standalone device."""
+    """Refuse groups of a standalone device.
+
+    Parameters
+    ----------
+    what : str
+        What a message calls it.
+    group : brian2.Group
+
+    Raises
+    ------
+    InvalidInput
+        If the device on which the group was made is not that of runtime mode.
+    """
     device = group.variables["N" if isinstance(group, Synapses) else "i"].device
     if not isinstance(device, RuntimeDevice):
         raise InvalidInput(
@@ -597,6 +762,17 @@ def inside_run(group: Any) -> bool:
     """Whether a Network that holds `group` is running further up the stack.
 
     Brian2 has no flag for this that is reset when a run fails (2.10.1), and none per network.
+
+    Examples
+    --------
+    >>> from brian2 import ms, network_operation
+    >>> neurons, seen = NeuronGroup(1, "v : 1"), []
+    >>> @network_operation(dt=1*ms)
+    ... def look():
+    ...     seen.append(inside_run(neurons))
+    >>> Network(neurons, look).run(1*ms, namespace={})
+    >>> seen, inside_run(neurons)
+    ([True], False)
     """
     frame = sys._getframe()
     while frame.f_back is not None:
@@ -612,7 +788,19 @@ def inside_run(group: Any) -> bool:
 
 
 def check_no_links(synapses: Synapses) -> None:
-    """Refuse synapses with a variable that is linked synapse by synapse."""
+    """Refuse synapses with a variable that is linked synapse by synapse.
+
+    Examples
+    --------
+    >>> from brian2 import linked_var
+    >>> neurons = NeuronGroup(2, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons, neurons, "level : 1 (linked)", name="between")
+    >>> synapses.connect(i=[0, 1], j=[1, 0])
+    >>> synapses.level = linked_var(neurons, "v")
+    >>> check_no_links(synapses)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: 'level' of synapses 'between' is linked to a variable of another group ...
+    """
     link = _linked_per_synapse(synapses)
     if link:
         raise InvalidInput(link)
@@ -630,7 +818,17 @@ def _linked_per_synapse(synapses: Synapses) -> str:
 
 
 def check_delays_differ(synapses: Synapses, names: Iterable[str]) -> None:
-    """Refuse delays per synapse for pathways with one delay for all."""
+    """Refuse delays per synapse for pathways with one delay for all.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons, neurons, on_pre="v_post += 1", delay=2*ms, name="late")
+    >>> check_delays_differ(synapses, ["delay"])
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: pathway 'pre' of synapses 'late' has one delay for all synapses; ...
+    """
     for pathway in synapses._pathways:
         shared = {f"{pathway.objname}.delay", "delay" if pathway.objname == "pre" else ""}
         if pathway._delays.scalar and shared.intersection(names):
@@ -648,13 +846,29 @@ _BRIAN2_NAMES = frozenset({"N", "N_incoming", "N_outgoing", "delay", "i", "j", "
 
 
 def is_own(synapses: Synapses, name: str) -> bool:
-    """Whether `name` is a variable that the user's synapse model defines (not one of the neurons, nor Brian2's own)."""
+    """Whether `name` is a variable that the user's synapse model defines (not one of the neurons, nor Brian2's own).
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w")
+    >>> [name for name in ("w", "v_post", "i") if is_own(synapses, name)]
+    ['w']
+    """
     owner = getattr(synapses.variables[name].owner, "name", None)
     return owner == synapses.name and not name.startswith("_") and name not in _BRIAN2_NAMES
 
 
 def settable_synapse_variables(synapses: Synapses) -> dict[str, Any]:
-    """Return the variables that have one value per synapse and may be set, delays of pathways included."""
+    """Return the variables that have one value per synapse and may be set, delays of pathways included.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w")
+    >>> sorted(settable_synapse_variables(synapses))
+    ['delay', 'pre.delay', 'w']
+    """
     registered = synapses._registered_variables
     settable = {
         name: variable
@@ -671,7 +885,16 @@ def settable_synapse_variables(synapses: Synapses) -> dict[str, Any]:
 
 
 def settable_neuron_variables(group: NeuronGroup) -> dict[str, Any]:
-    """Return the variables that have one value per neuron and may be set."""
+    """Return the variables that have one value per neuron and may be set.
+
+    Examples
+    --------
+    >>> sorted(settable_neuron_variables(NeuronGroup(3, '''dv/dt = (a + I)/tau : 1
+    ...                                                    a = 2*v : 1
+    ...                                                    I : 1
+    ...                                                    tau : second (shared)''')))
+    ['I', 'v']
+    """
     return {
         name: variable
         for name, variable in group.variables.items()
@@ -683,18 +906,64 @@ def settable_neuron_variables(group: NeuronGroup) -> dict[str, Any]:
 
 
 def states_of_equations(synapses: Synapses) -> set[str]:
-    """Return the names of the variables with a differential equation."""
+    """Return the names of the variables with a differential equation.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> traces = '''w : 1
+    ...             dx/dt = -x/second : 1 (event-driven)'''
+    >>> states_of_equations(Synapses(neurons, neurons, traces, on_pre="x += 1"))
+    {'x'}
+    """
     # Brian2 keeps event-driven equations apart.
     return synapses.equations.diff_eq_names | (synapses.event_driven.diff_eq_names if synapses.event_driven else set())
 
 
 def pathway_delays(synapses: Synapses) -> dict[str, np.ndarray]:
-    """Return the delays of all pathways that have one per synapse."""
+    """Return the delays (S,) in seconds of all pathways that have one per synapse, by their names.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons, neurons, on_pre="v_post += 1")
+    >>> synapses.connect(i=[0, 1], j=[1, 2])
+    >>> synapses.delay = 2*ms
+    >>> pathway_delays(synapses)
+    {'pre': array([0.002, 0.002])}
+    """
     return {p.objname: p._delays.get_value() for p in synapses._pathways if not p._delays.scalar}
 
 
 def matching(synapses: Synapses, condition: str, namespace: Mapping[str, Any]) -> np.ndarray:
-    """Return the numbers of the synapses for which a condition holds, evaluated by Brian2."""
+    """Return the numbers of the synapses for which a condition holds, evaluated by Brian2.
+
+    Parameters
+    ----------
+    synapses : brian2.Synapses
+    condition : str
+        As Brian2 takes it for these synapses.
+    namespace : mapping of str to number or Quantity
+        Values of other names in it.
+
+    Raises
+    ------
+    TypeError
+        If it is a number, and whatever Brian2 raises on a condition that it does not take.
+
+    Notes
+    -----
+    Brian2 generates code for it (Stimberg et al. 2019, doi:10.7554/eLife.47314), as for ``synapses.w["i > 1"]``.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w")
+    >>> synapses.connect(i=[0, 1, 2], j=[1, 2, 0])
+    >>> matching(synapses, "i < j and j < limit", {"limit": 2})
+    array([0])
+    """
     names = get_identifiers(condition)
     variables = Variables(synapses)
     if "delay" in names and "delay" not in synapses.variables:  # as up to Brian2 2.10
@@ -726,6 +995,11 @@ def by_name(objects: Iterable[Any]) -> list[Any]:
 
     Brian2 keeps objects in sets, whose order is that of addresses in memory; names that it gives are numbered as the
     objects are made.
+
+    Examples
+    --------
+    >>> [group.name for group in by_name(NeuronGroup(1, "v : 1", name=f"cell_{k}") for k in (10, 2))]
+    ['cell_2', 'cell_10']
     """
     # Every second part is a number.
     return sorted(
@@ -734,12 +1008,34 @@ def by_name(objects: Iterable[Any]) -> list[Any]:
 
 
 def whole_group(group: Any) -> tuple[Any, int]:
-    """Return the group that numbers the neurons of `group`, and the number of the first one in it."""
+    """Return the group that numbers the neurons of `group`, and the number of the first one in it.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(5, "v : 1", name="cells")
+    >>> group, start = whole_group(neurons[2:])
+    >>> group.name, start
+    ('cells', 2)
+    """
     return (group.source, group.start) if isinstance(group, Subgroup) else (group, 0)
 
 
 def touching(synapses: Synapses, group: NeuronGroup, chosen: np.ndarray) -> np.ndarray:
-    """Return a mask of the synapses that start or end at neurons `chosen` of `group`."""
+    """Return a mask (S,) of the synapses that start or end at neurons `chosen` of a group.
+
+    Raises
+    ------
+    InvalidInput
+        If neither side of the synapses is the group or a part of it.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons, neurons, on_pre="v_post += 1")
+    >>> synapses.connect(i=[0, 1, 2], j=[1, 2, 0])
+    >>> touching(synapses, neurons, np.array([0]))
+    array([ True, False,  True])
+    """
     reached = np.zeros(len(group), dtype=bool)
     reached[chosen] = True
     mask = np.zeros(len(synapses), dtype=bool)
@@ -758,14 +1054,31 @@ def touching(synapses: Synapses, group: NeuronGroup, chosen: np.ndarray) -> np.n
 
 
 def neuron_indices(synapses: Synapses) -> tuple[np.ndarray, np.ndarray]:
-    """Return copies of the pre- and postsynaptic indices, relative to the subgroups."""
+    """Return copies of the pre- and postsynaptic indices, relative to the subgroups.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(4, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons[2:], neurons, on_pre="v_post += 1")
+    >>> synapses.connect(i=[0, 1], j=[1, 2])
+    >>> neuron_indices(synapses)
+    (array([0, 1], dtype=int32), array([1, 2], dtype=int32))
+    """
     pre = synapses.variables["_synaptic_pre"].get_value() - _offset(synapses, "_source_offset")
     post = synapses.variables["_synaptic_post"].get_value() - _offset(synapses, "_target_offset")
     return pre, post
 
 
 def side_size(synapses: Synapses, name: str) -> int:
-    """Return ``N_pre`` or ``N_post``."""
+    """Return ``N_pre`` or ``N_post``, the neurons on one side of synapses.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(4, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons[2:], neurons, on_pre="v_post += 1")
+    >>> side_size(synapses, "N_pre"), side_size(synapses, "N_post")
+    (2, 4)
+    """
     return int(synapses.variables[name].item())
 
 

@@ -31,7 +31,7 @@ class CompiledRun:
     activity : SpikeTrain
         Its spikes, in order of time and then of neurons; times are those of a ``SpikeMonitor``, the start of the step.
     spike_train : SpikeTrain
-        The same spikes as `lnpbrian.network.spike_trains.simulated_spike_train` gives them, for exponents to follow.
+        The same spikes as `lnpbrian.network.simulate.simulated_spike_train` gives them, for exponents to follow.
     weights : ndarray, shape (S,)
         Weights at the end, in the order of the synapses of the network that was run.
     seconds : dict of float

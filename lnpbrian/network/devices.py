@@ -56,6 +56,13 @@ class DeviceReport:
         ``"cuda_standalone"`` devices.
     parts : tuple of Part
         What it needs, in the order in which it is needed.
+
+    Examples
+    --------
+    >>> parts = Part("C++ compiler", "g++ 12.2.0"), Part("make", remedy="install make")
+    >>> report = DeviceReport("cpp_standalone", parts)
+    >>> report.works, report.missing[0].remedy, report.uses
+    (False, 'install make', 'g++ 12.2.0')
     """
 
     name: str
@@ -142,6 +149,12 @@ def require_device(name: str) -> None:
     ------
     InvalidInput
         With the remedy that `devices` gives.
+
+    Examples
+    --------
+    >>> require_device("tpu")
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: device must be one of cpp_standalone, cuda_standalone; got 'tpu'
     """
     needs = {"cpp_standalone": lambda: (_program_compiler(), _make()), "cuda_standalone": _cuda}
     for part in DeviceReport(name, needs[checks.choice("device", name, needs)]()).missing:

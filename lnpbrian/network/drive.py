@@ -28,6 +28,11 @@ class Drive:
     ------
     InvalidInput
         If a value is not finite, there is none, or `hold` is not positive.
+
+    Examples
+    --------
+    >>> Drive(np.array([[0.5, 1.0], [0.0, 0.0], [0.5, 1.0]]), hold=0.01)
+    Drive(2 neurons, 0.03 s in steps of 10 ms)
     """
 
     values: np.ndarray
@@ -96,7 +101,28 @@ def noise_drive(
 
 
 def drive_operation(neurons: NeuronGroup, drive: Drive, *, copies: int = 1) -> NetworkOperation:
-    """Return the operation that writes `drive` to ``neurons.I_ext`` from the present time on, to each of `copies`."""
+    """Return the operation that writes `drive` to ``neurons.I_ext`` from the present time on, to each of `copies`.
+
+    Parameters
+    ----------
+    neurons : brian2.NeuronGroup
+        Has the variable ``I_ext``; copy b owns neurons b N .. (b + 1) N - 1.
+    drive : Drive
+        Of N neurons; past its end it starts over.
+    copies : int
+
+    Raises
+    ------
+    InvalidInput
+        If N times `copies` is not the number of neurons.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(4, "I_ext : 1")
+    >>> operation = drive_operation(neurons, Drive(np.array([[1.0, 2.0]]), hold=0.01), copies=2)
+    >>> neurons.I_ext[:].tolist()
+    [1.0, 2.0, 1.0, 2.0]
+    """
     if drive.values.shape[1] * copies != len(neurons):
         raise InvalidInput(
             f"a drive for {drive.values.shape[1]} neurons in {copies} copies does not fit {len(neurons)} neurons"

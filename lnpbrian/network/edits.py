@@ -15,7 +15,16 @@ __all__ = ["add_like", "donor_synapses", "keep_synapses", "rehearse", "silence"]
 
 
 def keep_synapses(live: LiveNetwork, keep: np.ndarray) -> None:
-    """Remove all synapses but those of the mask `keep`, shape (S,)."""
+    """Remove all synapses but those of the mask `keep`, shape (S,), as they are numbered in `live`.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> model = HRSNN(20, 0.5, check_rate=False)
+    >>> keep_synapses(model, model.weights() > 0)
+    >>> bool(model.weights().min() > 0)
+    True
+    """
     begin = 0
     for synapses in live.connections:
         part = keep[begin : begin + len(synapses)]
@@ -24,7 +33,26 @@ def keep_synapses(live: LiveNetwork, keep: np.ndarray) -> None:
 
 
 def silence(live: LiveNetwork, neurons: np.ndarray) -> None:
-    """Take neurons out: no spikes, no input, and no synapse of any kind from or to them."""
+    """Take neurons out: no spikes, no input, and no synapse of any kind from or to them.
+
+    Parameters
+    ----------
+    live : LiveNetwork
+    neurons : array of int, shape (n,)
+
+    Raises
+    ------
+    InvalidInput
+        As `silence_neurons`. Groups before the one that is refused have lost their neurons then; see `rehearse`.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> model = HRSNN(20, 0.5, check_rate=False)
+    >>> silence(model, np.array([3, 4]))
+    >>> model.n_alive, bool(np.isin([3, 4], model.edges()).any())
+    (18, False)
+    """
     for group, indices in live.by_group(neurons):
         touching = by_name(s for s in live.network.objects if isinstance(s, Synapses) and _touches(s, group.name))
         silence_neurons(group, indices, synapses=touching, **live.inputs_of(group))
@@ -34,10 +62,33 @@ def silence(live: LiveNetwork, neurons: np.ndarray) -> None:
 def add_like(
     live: LiveNetwork, pre: np.ndarray, post: np.ndarray, *, signs: np.ndarray, rng: np.random.Generator
 ) -> int:
-    """Add synapses from neurons `pre` to neurons `post` like surviving ones, and return how many.
+    """Add synapses like surviving ones, and return how many: the new edges of step III.
 
-    A new synapse is like one, drawn at random, that has the sign (N,) of its source and belongs to a Synapses object
+    A new synapse is like one, drawn at random, that has the sign of its source and belongs to a Synapses object
     between the groups of the two neurons. Where there is none, none is added.
+
+    Parameters
+    ----------
+    live : LiveNetwork
+    pre, post : array of int, shape (n,)
+        Neurons that they come from and go to.
+    signs : array of int, shape (N,)
+        +1, -1, or 0 where any sign will do.
+    rng : numpy.random.Generator
+
+    Notes
+    -----
+    Chakraborty et al. (2024), arXiv 2403.03409, do not say which weights new edges get.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> model = HRSNN(20, 0.5, check_rate=False)
+    >>> known = np.unique(model.weights())
+    >>> add_like(model, np.array([0]), np.array([1]), signs=model.signs(), rng=np.random.default_rng(0))
+    1
+    >>> bool(model.weights()[-1] in known)
+    True
     """
     weights = live.weights()
     owner = np.repeat(np.arange(len(live.connections)), [len(s) for s in live.connections])
@@ -78,6 +129,15 @@ def rehearse(live: LiveNetwork, *, neurons: bool, edges: bool) -> None:
     ------
     InvalidInput
         With the reason that the first edit that fails gives.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> model = HRSNN(20, 0.5, check_rate=False)
+    >>> before = model.n_synapses
+    >>> rehearse(model, neurons=True, edges=True)
+    >>> model.n_synapses == before, model.n_alive
+    (True, 20)
     """
     for monitor in live.network.objects:
         if isinstance(monitor, StateMonitor) and any(monitor.source is s for s in live.connections):
@@ -102,6 +162,8 @@ def rehearse(live: LiveNetwork, *, neurons: bool, edges: bool) -> None:
 
 def donor_synapses(new_pre: object, weights: object, *, signs: object, rng: np.random.Generator) -> np.ndarray:
     """Choose for each new synapse a surviving one to be like, among those of the sign of its source.
+
+    The synapses are those of step III of Chakraborty et al. (2024), arXiv 2403.03409.
 
     Parameters
     ----------

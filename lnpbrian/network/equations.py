@@ -149,13 +149,43 @@ def _dynamics(spec: NetworkSpec) -> _Dynamics:
 
 
 def build_objects(spec: NetworkSpec, *, plastic: bool, name: str) -> tuple[NeuronGroup, Synapses]:
-    """Return the Brian2 objects of `spec` on whatever device is set; standalone ones can be run, but not edited."""
+    """Return the Brian2 objects of a network on whatever device is set; standalone ones can be run, but not edited.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    plastic : bool
+        Whether synapses with `spec.plasticity` learn.
+    name : str
+        Prefix of the names of both objects.
+
+    Notes
+    -----
+    Spikes off the time grid are equations too: the crossing within a step is found there, and what follows from it is
+    written to variables that the pathways read (after Morrison et al. 2007, doi:10.1162/neco.2007.19.1.47).
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> neurons, synapses = build_objects(uncoupled([10, 20] * ms), plastic=False, name="two")
+    >>> neurons.name, synapses.name, len(synapses)
+    ('two_neurons', 'two_synapses', 0)
+    """
     neurons = _build_neurons(spec, name)
     return neurons, _build_synapses(spec, neurons, name, plastic)
 
 
 def neuron_group(spec: NetworkSpec, name: str, *, extra: str = "") -> NeuronGroup:
-    """Return the neurons of `spec` without any of its arrays; `extra` declares more variables."""
+    """Return the neurons of `spec` without any of its arrays; `extra` declares more variables.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> print(neuron_group(uncoupled([10, 20] * ms), "two", extra="input : 1").tau_m[:])
+    [0. 0.] s
+    """
     dynamics = _dynamics(spec)
     on_grid = spec.spike_timing == "grid"
     tau_syn = spec.synaptic_time_constant
@@ -189,7 +219,17 @@ def _build_neurons(spec: NetworkSpec, name: str) -> NeuronGroup:
 
 
 def set_time_constants(neurons: NeuronGroup, spec: NetworkSpec) -> None:
-    """Give the neurons the membrane time constants of `spec`."""
+    """Give the neurons the membrane time constants of `spec`.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> neurons = neuron_group(uncoupled([10, 20] * ms), "pair")
+    >>> set_time_constants(neurons, uncoupled([8, 16] * ms))
+    >>> print(neurons.tau_m[:])
+    [ 8. 16.] ms
+    """
     neurons.tau_m = spec.time_constants * second
     if spec.spike_timing != "grid":
         tau_syn = spec.synaptic_time_constant
@@ -197,7 +237,22 @@ def set_time_constants(neurons: NeuronGroup, spec: NetworkSpec) -> None:
 
 
 def synapse_group(spec: NetworkSpec, neurons: NeuronGroup, name: str, *, plastic: bool, extra: str = "") -> Synapses:
-    """Return the synapses of `spec` before any of them is made; `extra` declares more variables."""
+    """Return the synapses of `spec` before any of them is made; `extra` declares more variables.
+
+    Raises
+    ------
+    InvalidInput
+        If synapses are to learn from precise spikes.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> spec = uncoupled([10, 20] * ms)
+    >>> synapses = synapse_group(spec, neuron_group(spec, "both"), "both", plastic=True)
+    >>> "trace_plus" in synapses.variables, len(synapses)
+    (True, 0)
+    """
     equations, on_post = SYNAPSE_EQUATIONS, None
     on_pre = _dynamics(spec).on_pre
     namespace = {"tau_syn": spec.synaptic_time_constant * second, "t_ref": spec.refractory_period * second}

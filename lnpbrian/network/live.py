@@ -42,6 +42,17 @@ class Snapshot:
     ------
     InvalidInput
         If an object of the network has a state that cannot be stored.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> from lnpbrian.network.structure import remove_synapses
+    >>> model = HRSNN(20, 0.5, check_rate=False)
+    >>> with Snapshot(model) as before:
+    ...     n, removed = model.n_synapses, remove_synapses(model.synapses, "w < 0")
+    ...     before.restore()
+    >>> removed > 0, model.n_synapses == n
+    (True, True)
     """
 
     def __init__(self, live: LiveNetwork) -> None:
@@ -115,6 +126,29 @@ class LiveNetwork:
     ------
     InvalidInput
         If an object or a variable is missing or of the wrong kind.
+
+    Notes
+    -----
+    Any network of Brian2 (Stimberg et al. 2019, doi:10.7554/eLife.47314) will do whose neurons have a state to compare
+    and whose synapses have a weight; nothing in it is changed before it is pruned.
+
+    Examples
+    --------
+    Two groups, one of which inhibits:
+
+    >>> from brian2 import mV
+    >>> model = "dv/dt = -v/(20*ms) : volt"
+    >>> E, I = (NeuronGroup(n, model, threshold="v > 10*mV", reset="v = 0*mV") for n in (4, 2))
+    >>> excite = Synapses(E, I, "w : volt", on_pre="v_post += w")
+    >>> excite.connect()
+    >>> excite.w = 2*mV
+    >>> inhibit = Synapses(I, E, on_pre="v_post -= 3*mV")
+    >>> inhibit.connect(i=[0, 1], j=[0, 0])
+    >>> live = LiveNetwork(Network(E, I, excite, inhibit), [excite, inhibit], weight=["w", 3*mV], inhibitory=inhibit)
+    >>> live
+    LiveNetwork(6 neurons alive, 10 synapses)
+    >>> live.signs(), live.weights()[-2:]
+    (array([ 1,  1,  1,  1, -1, -1]), array([-0.003, -0.003]))
     """
 
     def __init__(

@@ -34,6 +34,20 @@ class RecurrentNetwork(LiveNetwork):
     ----------
     network, neurons, synapses
         The live Brian2 objects. ``neurons.I_ext`` is the external drive, free for anything to write to.
+
+    Notes
+    -----
+    Equations are exact between spikes, and strings of Brian2 (Stimberg et al. 2019, doi:10.7554/eLife.47314), so that
+    anything else of Brian2 can be added to ``network``.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> model = RecurrentNetwork(uncoupled([10, 20] * ms))
+    >>> model.set_time_constants(np.array([0.01, 0.04]))
+    >>> model, model.spec.time_constants
+    (RecurrentNetwork(2 neurons alive, 0 synapses), array([0.01, 0.04]))
     """
 
     def __init__(self, spec: NetworkSpec, *, plastic: bool = True, name: str = "lnpbrian") -> None:
@@ -153,6 +167,19 @@ def adopt(model: RecurrentNetwork, spec: NetworkSpec) -> None:
     InvalidInput
         If `spec` has other neurons, one of the two has delays or plasticity and the other has not, or `remove_synapses`
         would refuse. Nothing has changed then.
+
+    Examples
+    --------
+    What was removed is there again:
+
+    >>> from lnpbrian.models import HRSNN
+    >>> model = HRSNN(20, 0.5, check_rate=False)
+    >>> before = model.spec
+    >>> remove_synapses(model.synapses, "i < 10") > 0
+    True
+    >>> adopt(model, before)
+    >>> model.n_synapses == before.n_synapses
+    True
     """
     now, synapses = model.spec, model.synapses
     if any(not np.array_equal(getattr(spec, name), getattr(now, name)) for name in _NEVER_EDITED):
@@ -196,9 +223,9 @@ def copy_block_events(synapses: Synapses, n_blocks: int) -> None:
 
     Notes
     -----
-    In every pathway, the events waiting for the synapses of copies 1 ... B-1 are replaced by those of copy 0, at the
-    same times. State variables are not copied. Unlike the edits of `structure` it leaves the number of synapses alone,
-    so a network operation may call it during a run.
+    In every pathway, the events waiting for the synapses of copies 1 ... B-1 (of queues see Brette and Goodman 2011,
+    doi:10.1162/NECO_a_00123) are replaced by those of copy 0, at the same times. State variables are not copied. Unlike
+    the edits of `structure` it leaves the number of synapses alone, so a network operation may call it during a run.
 
     Examples
     --------

@@ -42,10 +42,36 @@ def observe(
     drive: Drive | None = None,
     report: Callable[..., None] | None = None,
 ) -> SpikeTrain:
-    """Run `live` for `duration`, under `drive` if one is given, and return its spikes.
+    """Run a live network, and return its spikes.
 
-    The network goes on from where it is, and stays where the run ends. `report` is called as Brian2 calls its own
-    progress reporters: ``report(elapsed, completed, start, duration)``.
+    Parameters
+    ----------
+    live : LiveNetwork
+        Goes on from where it is, and stays where the run ends.
+    duration : Quantity
+        Time to simulate.
+    drive : Drive, optional
+        Of the N neurons of a `RecurrentNetwork`, from now on; a network of the user's own brings its input.
+    report : callable, optional
+        Called as Brian2 calls its progress reporters: ``report(elapsed, completed, start, duration)``.
+
+    Returns
+    -------
+    SpikeTrain
+        Times count from the start of this run.
+
+    Raises
+    ------
+    InvalidInput
+        If `duration` is no time, the drive does not fit, or the network stops itself.
+
+    Examples
+    --------
+    A neuron with bias 2 fires every 2 ms + 20 ms ln 2 = 15.9 ms:
+
+    >>> from lnpbrian.models import uncoupled
+    >>> observe(RecurrentNetwork(uncoupled([20, 20] * ms, bias=[2.0, 0.5])), 50 * ms).counts
+    array([3, 0])
     """
     length = checks.seconds("duration", duration)
     start = float(live.network.t_)
@@ -105,6 +131,12 @@ def simulate(
     InvalidInput
         If the engine is not known, or it cannot run such a network.
 
+    Notes
+    -----
+    Exact simulation goes back to Brette (2007), doi:10.1162/neco.2007.19.10.2604; with exponential synapses, spikes off
+    the grid in a clock-driven one to Morrison et al. (2007), doi:10.1162/neco.2007.19.1.47. Brian2 is that of Stimberg
+    et al. (2019), doi:10.7554/eLife.47314.
+
     Examples
     --------
     A neuron of bias b fires every ``t_ref + tau ln(b/(b - 1))``, here 2 ms + 20 ms ln 2:
@@ -113,6 +145,11 @@ def simulate(
     >>> train = simulate(uncoupled([20] * ms, bias=2.0), 100 * ms, engine="exact")
     >>> bool(np.allclose(np.diff(train.times), 0.002 + 0.02 * np.log(2)))
     True
+
+    Six of them in 100 ms, the first after 20 ms ln 2:
+
+    >>> simulate(uncoupled([20] * ms, bias=2.0), 100 * ms).counts
+    array([6])
     """
     length = checks.seconds("duration", duration)
     if checks.choice("engine", engine, ENGINES) == "brian2":
@@ -150,6 +187,13 @@ def require_active(
     ------
     InvalidInput
         If the mean rate is below or above `allowed`; the message names the knob to turn.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import uncoupled
+    >>> require_active(uncoupled([20] * ms, bias=0.5), Drive(np.zeros((1, 1)), hold=0.05), settle=1 * ms)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: the network is silent: mean rate 0.00 Hz is below 5 Hz; raise bias or gain, ...
     """
     live = RecurrentNetwork(spec, plastic=False)
     observe(live, settle, drive=drive)
@@ -175,6 +219,17 @@ def precise_timing(spec: NetworkSpec, drive: Drive | None = None) -> NetworkSpec
     ------
     InvalidInput
         If there is no refractory period, or synapses are delta synapses: those have no precise spikes.
+
+    Notes
+    -----
+    The step is at most 0.1 ms and half the refractory period, and a whole fraction of that of the drive: few crossings
+    within a step are then missed (of these see Morrison et al. 2007, doi:10.1162/neco.2007.19.1.47).
+
+    Examples
+    --------
+    >>> from lnpbrian.models import uncoupled
+    >>> precise_timing(uncoupled([20] * ms, dt=0.5 * ms)).dt
+    0.0001
     """
     if spec.refractory_period == 0:
         raise InvalidInput("precise spikes need a refractory period above 0")
@@ -186,7 +241,18 @@ def precise_timing(spec: NetworkSpec, drive: Drive | None = None) -> NetworkSpec
 
 
 def twin_timing(spec: NetworkSpec, drive: Drive | None = None) -> NetworkSpec:
-    """Return the same network with the spike timing that twins need: precise where it exists, else its own."""
+    """Return the same network with the spike timing that twins need: precise where it exists, else its own.
+
+    Spikes on a time grid move by whole steps or not at all, so that twins fall together or jump apart.
+
+    Examples
+    --------
+    Delta synapses have no precise spikes:
+
+    >>> from lnpbrian.models import uncoupled
+    >>> [twin_timing(uncoupled([20] * ms, synaptic_time_constant=t * ms)).spike_timing for t in (5, 0)]
+    ['precise', 'grid']
+    """
     longest = 0.0 if spec.delays is None or not spec.n_synapses else float(spec.delays.max())
     if spec.has_delta_synapses or longest >= spec.refractory_period:
         return spec
@@ -208,6 +274,23 @@ def exact_spike_train(
         Of N neurons.
     report : callable, optional
         Called with the completed fraction.
+
+    Returns
+    -------
+    SpikeTrain
+
+    Notes
+    -----
+    Between spikes the potential is a sum of exponentials, whose crossing is bracketed and found to rounding (after
+    Brette 2007, doi:10.1162/neco.2007.19.10.2604).
+
+    Examples
+    --------
+    From 0 a neuron of bias 2 reaches the threshold after ``tau ln 2``:
+
+    >>> from lnpbrian.models import uncoupled
+    >>> (exact_spike_train(uncoupled([20] * ms, bias=2.0), 0.02).times / np.log(2)).round(12).tolist()
+    [0.02]
     """
     network = (DeltaNetwork if spec.has_delta_synapses else ExponentialNetwork)(spec, drive)
     times, indices, triggers = network.run(duration, report)
@@ -219,6 +302,19 @@ def simulated_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | 
     """Run a network by Brian2 with its own step and spike timing, and return its spikes.
 
     Parameters are those of `exact_spike_train`. A spike on the grid counts at the end of its step, where it acts.
+
+    Returns
+    -------
+    SpikeTrain
+
+    Examples
+    --------
+    The first spike at 20 ms ln 2 = 13.86 ms, at the end of its step of 0.5 ms, or within it:
+
+    >>> from lnpbrian.models import uncoupled
+    >>> spec = uncoupled([20] * ms, bias=2.0)
+    >>> [simulated_spike_train(spec.with_timing(t), 0.02).times.round(5).tolist() for t in ("grid", "interpolated")]
+    [[0.014], [0.01386]]
     """
     live = RecurrentNetwork(spec, plastic=False)
     parts = [] if spec.spike_timing == "grid" else ["overshoot", "advance"]
@@ -240,6 +336,12 @@ def spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = Non
     Parameters are those of `exact_spike_train`. A network with spikes on the time grid runs from event to event: slopes
     at the threshold are needed, and on the grid many are not those of a crossing. Brian2 runs it, with its own
     step and spike timing, if it has spikes between grid points, or delays.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import uncoupled
+    >>> spike_train(uncoupled([20] * ms, bias=2.0), 0.02)
+    SpikeTrain(1 spikes of 1 neurons in 0.02 s)
     """
     if spec.spike_timing == "grid" and (spec.delays is None or not spec.delays.any()):
         return exact_spike_train(spec, duration, drive=drive)
@@ -247,5 +349,16 @@ def spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = Non
 
 
 def spike_counter(neurons: NeuronGroup) -> SpikeMonitor:
-    """Return a monitor that counts spikes; one name for all, so that Brian2 compiles its code once."""
+    """Return a monitor that counts spikes; one name for all, so that Brian2 compiles its code once.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import uncoupled
+    >>> live = RecurrentNetwork(uncoupled([20] * ms, bias=2.0))
+    >>> counter = spike_counter(live.neurons)
+    >>> live.network.add(counter)
+    >>> live.run(100 * ms)
+    >>> counter.count[:].tolist()
+    [6]
+    """
     return SpikeMonitor(neurons, record=False, name=f"{neurons.name}_counter")

@@ -31,7 +31,14 @@ _SYNAPSE_ARRAYS: dict[str, type] = {"pre": np.int32, "post": np.int32, "weights"
 
 
 def firing_rates(value: object, n: int | None = None) -> np.ndarray:
-    """Return `value` as rates in Hz of `n` neurons, or of any number of them."""
+    """Return `value` as rates in Hz of `n` neurons, shape (n,), or of any number of them; negative ones are refused.
+
+    Examples
+    --------
+    >>> firing_rates([5, -1])
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: rates must be at least 0 Hz, got -1.0
+    """
     rates = checks.array("rates", value, shape=(n,))
     if (rates < 0).any():
         raise InvalidInput(f"rates must be at least 0 Hz, got {rates.min()}")
@@ -117,7 +124,14 @@ def synaptic_operations(spikes: object, pre: object) -> float:
 
 
 def check_timing(spike_timing: str, synaptic_time_constant: float) -> None:
-    """Refuse a spike timing that is unknown, or that synapses of this time constant (s) do not have."""
+    """Refuse a spike timing that is unknown, or that synapses of this time constant (s) do not have.
+
+    Examples
+    --------
+    >>> check_timing("precise", 0.0)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: precise spikes need exponential synapses; ...
+    """
     checks.choice("spike_timing", spike_timing, SPIKE_TIMINGS)
     if synaptic_time_constant == 0 and spike_timing != "grid":
         raise InvalidInput(
@@ -149,6 +163,12 @@ class STDP:
     ``|w| -= eta_minus (|w| - w_min) trace_minus``; the sign of a weight is that of its presynaptic neuron and stays
     (Chakraborty and Mukhopadhyay 2023, doi:10.3389/fnins.2023.994517). Learning sees a spike at the end of the time
     step in which it occurs.
+
+    Examples
+    --------
+    >>> two = np.ones(2)
+    >>> STDP(0.02 * two, 0.02 * two, 0.01 * two, 0.02 * two, w_min=0.0, w_max=4.0)
+    STDP(2 synapses, |w| in [0, 4])
     """
 
     tau_plus: np.ndarray
@@ -253,6 +273,18 @@ class NetworkSpec:
     With delta synapses (tau_syn = 0) there is no I_syn: v of every target i of neuron j jumps by W_ij, and a held
     target ignores the jump. A jump acts at the end of a step, after the threshold was looked at: a neuron that it
     carries over the threshold fires at the end of the next step, if it is still above then.
+
+    Examples
+    --------
+    Neuron 0 excites neuron 1, which inhibits neuron 0:
+
+    >>> from lnpbrian.models import uncoupled
+    >>> from brian2 import ms
+    >>> spec = replace(uncoupled([10, 20] * ms), excitatory=[True, False], pre=[0, 1], post=[1, 0], weights=[0.5, -2.0])
+    >>> spec
+    NetworkSpec(uncoupled, 2 neurons (0 silent), 2 synapses)
+    >>> spec.mean_input([10.0, 0.0])  # 10 spikes a second, each 0.5 for 5 ms
+    array([0.   , 0.025])
     """
 
     model: str
@@ -355,7 +387,17 @@ class NetworkSpec:
         )
 
     def of_neurons(self, kept: np.ndarray) -> NetworkSpec:
-        """Return the network of the neurons in the mask `kept`, renumbered in order, and the synapses among them."""
+        """Return the network of the neurons in the mask `kept`, renumbered in order, and the synapses among them.
+
+        Parameters
+        ----------
+        kept : array of bool, shape (N,)
+
+        Raises
+        ------
+        InvalidInput
+            If no neuron is left, or the mask does not fit.
+        """
         kept = checks.array("kept", kept, shape=(self.n_neurons,), dtype=bool)
         if not kept.any():
             raise InvalidInput("no neuron would be left; keep at least one")

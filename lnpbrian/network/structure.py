@@ -157,7 +157,9 @@ def remove_synapses(
     * "As with zero weights" is meant for synapses whose whole effect is proportional to the weight: a pathway that
       does ``x_post += 1``, or a summed variable without the weight, loses the removed synapses' share as well, and
       equations that draw random numbers per synapse draw fewer.
-    * A StateMonitor whose recorded synapses all stay keeps recording them: its ``record`` is renumbered.
+    * Spikes in flight are lists of synapse numbers, one per time step (Brette and Goodman 2011,
+      doi:10.1162/NECO_a_00123); these numbers change, and so does the ``record`` of a StateMonitor whose recorded
+      synapses all stay.
     * `Network.store` before and `Network.restore` after an edit brings the removed synapses back, exactly.
     * Whatever is raised on the way, ``MemoryError`` and Ctrl-C included: nothing has changed then.
     * Brian2 hands out views: ``w = S.w[:]`` taken before an edit shows other values afterwards. Use ``np.array(S.w)``.

@@ -58,6 +58,15 @@ class CudaToolkit:
         Compute capabilities it builds for, in increasing order; empty if it does not say.
     curand : Curand or None
         None if neither the toolkit nor a wheel has it.
+
+    Examples
+    --------
+    >>> toolkit = CudaToolkit(Path("/opt/cuda/bin/nvcc"), "13.0", ("7.5", "9.0"), curand=None)
+    >>> toolkit.major, toolkit.curand_wheel
+    (13, 'nvidia-curand')
+    >>> toolkit.require_capability("6.1")
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: CUDA 13.0 does not build for compute capability 6.1; use one of 7.5, 9.0
     """
 
     nvcc: Path
@@ -254,6 +263,12 @@ def makefile(generated: str, toolkit: CudaToolkit | None, capability: str) -> st
     ------
     InvalidInput
         If the lists are not in the text.
+
+    Examples
+    --------
+    >>> text = makefile(os.linesep.join(["SRCS = main.cu b.cu", "H_SRCS = b.h"]), None, "9.0")
+    >>> [line for line in text.splitlines() if line.startswith(("ARCH", "SRCS", "HEADERS"))]
+    ['ARCH ?= sm_90', 'SRCS = b.cu main.cu', 'HEADERS = b.h']
     """
     lists = {name: re.search(rf"^{name} = (.*)$", generated, re.MULTILINE) for name in ("SRCS", "H_SRCS")}
     if not all(lists.values()):

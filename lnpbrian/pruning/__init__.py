@@ -2,6 +2,7 @@
 
 from lnpbrian.pruning.history import Progress, PruneResult, Record
 from lnpbrian.pruning.loop import prune
+from lnpbrian.pruning.noise import NoisePruneOptions, noise_prune
 from lnpbrian.pruning.schedule import PruneOptions
 from lnpbrian.pruning.steps import (
     BetweennessPruning,
@@ -18,6 +19,7 @@ __all__ = [
     "BetweennessPruning",
     "Delocalisation",
     "Iteration",
+    "NoisePruneOptions",
     "NoisePruning",
     "Progress",
     "PruneOptions",
@@ -25,6 +27,7 @@ __all__ = [
     "Record",
     "Step",
     "TimescaleTuning",
+    "noise_prune",
     "paper_steps",
     "prune",
     "with_options",

@@ -33,7 +33,26 @@ STABLE = "stable.npz"
 
 
 def fingerprint(*parts: Any) -> str:
-    """Return a digest of everything that decides a run: dataclasses, arrays, sequences of them, and plain values."""
+    """Return a digest of everything that decides a run: dataclasses, arrays, sequences of them, and plain values.
+
+    Parameters
+    ----------
+    *parts
+        Anything else counts by its ``repr``.
+
+    Returns
+    -------
+    str
+        SHA-256 (FIPS 180-4, 2015) in 64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> one, other = np.arange(3.0), np.array([0.0, 1.0, 2.5])
+    >>> fingerprint(one, "seed", 1) == fingerprint(one.copy(), "seed", 1)
+    True
+    >>> fingerprint(one, "seed", 1) == fingerprint(other, "seed", 1)
+    False
+    """
     digest = hashlib.sha256()
 
     def add(value: Any) -> None:
@@ -57,7 +76,17 @@ def fingerprint(*parts: Any) -> str:
 
 
 def marked(folder: Path) -> bool:
-    """Return whether `folder` is one of `mark_folder`, and no link to one."""
+    """Return whether `folder` is one of `mark_folder`, and no link to one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     before = marked(Path(folder))
+    ...     mark_folder("--out", Path(folder))
+    ...     print(before, marked(Path(folder)))
+    False True
+    """
     try:
         return not files.is_link(folder) and (folder / MARKER).read_text() == _MARKER_TEXT
     except (OSError, ValueError):
@@ -78,6 +107,15 @@ def mark_folder(name: str, folder: Path) -> None:
     ------
     InvalidInput
         If it is a link or a file, holds anything and no marker, or cannot be written to.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "thesis.tex").touch()
+    ...     mark_folder("--out", Path(folder))
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: ... holds other files than checkpoints; move it, or choose another --out
     """
     where = f"{os.fspath(folder)!r}"
     if files.is_link(folder):
@@ -102,6 +140,21 @@ def remove_marked(folder: Path, names: Iterable[str]) -> None:
         Nothing is done if it is not marked, or a link.
     names : iterable of str
         Files that were written there; what else there is stays.
+
+    Examples
+    --------
+    A file that was not written by the run stays, and the folder with it:
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     folder = Path(parent, "checkpoints")
+    ...     mark_folder("--out", folder)
+    ...     for name in (LATEST, "thesis.tex"):
+    ...         (folder / name).touch()
+    ...     remove_marked(folder, [LATEST])
+    ...     kept = files.visible(folder)
+    >>> kept
+    ['lnpbrian_checkpoint.txt', 'thesis.tex']
     """
     if not marked(folder):
         return
@@ -126,6 +179,13 @@ class Checkpoint:
         The network as it is then.
     state : dict
         The rest of the run as JSON types.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> Checkpoint(uncoupled([10, 20] * ms), {"iteration": 3})
+    Checkpoint(spec=NetworkSpec(uncoupled, 2 neurons (0 silent), 0 synapses), state={'iteration': 3})
     """
 
     spec: NetworkSpec
@@ -146,6 +206,19 @@ class CheckpointFolder:
     ------
     InvalidInput
         If the folder cannot be written to.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> with tempfile.TemporaryDirectory() as path:
+    ...     folder = CheckpointFolder(path, fingerprint("options", "seed"))
+    ...     folder.save(Checkpoint(uncoupled([10, 20] * ms), {"iteration": 3}))
+    ...     print(folder.load().state)
+    ...     CheckpointFolder(path, fingerprint("other options", "seed")).load()
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: ... belongs to another network, other options or another seed; ...
     """
 
     def __init__(self, path: str | os.PathLike[str], run: str) -> None:

@@ -192,8 +192,8 @@ def magnitude_pruning(
 
     Notes
     -----
-    The sum of a neuron goes over its synapses in both directions. Of equal sums the neuron with fewer synapses goes,
-    then the first; of equal weights the later one.
+    Large weights are kept as in Han et al. (2015), arXiv 1506.02626. The sum of a neuron goes over its synapses in both
+    directions. Of equal sums the neuron with fewer synapses goes, then the first; of equal weights the later one.
 
     Examples
     --------
@@ -220,7 +220,7 @@ def magnitude_pruning(
 
 @dataclass(frozen=True)
 class ActivityStep:
-    """The network after an iteration of `activity_pruning`; iteration 0 is the network as it came.
+    """The network after an iteration of `activity_pruning` (arXiv 2403.03409, algorithm 4); iteration 0 is how it came.
 
     Attributes
     ----------
@@ -241,7 +241,7 @@ class ActivityStep:
 
 @dataclass(frozen=True, repr=False)
 class ActivityPruning:
-    """A network that was pruned and trained in turns.
+    """A network that was pruned and trained in turns (arXiv 2403.03409, algorithm 4).
 
     Attributes
     ----------
@@ -389,6 +389,11 @@ def iterative_magnitude_pruning(
     ------
     InvalidInput
         If the network has fewer synapses, or a callable returns something else than is described here.
+
+    Notes
+    -----
+    The iterations of Frankle and Carbin (2019), arXiv 1803.03635, with one ratio for the whole network. They rewind the
+    weights to their first values before each training; whether `retrain` does is its own affair.
 
     Examples
     --------

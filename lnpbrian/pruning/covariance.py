@@ -109,6 +109,11 @@ class LinearNetwork:
         How `D` was chosen.
     abscissa : float, 1/s
         Largest real part of an eigenvalue of A, or an upper bound of it where row dominance gives one.
+
+    Notes
+    -----
+    Equation (2) of Chakraborty et al. (2024), arXiv 2403.03409; noise-driven, it is that of Moore and Chaudhuri (2020),
+    arXiv 2011.07334. `linear_network` makes one.
     """
 
     A: sparse.csr_array = field(repr=False)
@@ -204,7 +209,18 @@ def linear_network(
 
 
 def not_decaying(abscissa: float) -> str:
-    """One line on a matrix that is not Hurwitz, or not clearly so: by how much, and what to do."""
+    """One line on a matrix that is not Hurwitz, or not clearly so: by how much, and what to do.
+
+    Parameters
+    ----------
+    abscissa : float, 1/s
+        Largest real part of an eigenvalue.
+
+    Examples
+    --------
+    >>> print(not_decaying(2.0))
+    the linear network does not decay: its spectral abscissa is 2 1/s and must be below 0; ...
+    """
     if abscissa < 0:
         return (
             "the noise covariance of the linear network is lost in rounding: its spectral abscissa is "
@@ -238,6 +254,10 @@ def spectral_abscissa(A: Any) -> float:
     --------
     >>> spectral_abscissa([[-1.0, 5.0], [0.0, -2.0]])
     -1.0
+
+    Notes
+    -----
+    ARPACK restarts its iteration implicitly (Lehoucq, Sorensen and Yang 1998, doi:10.1137/1.9780898719628).
     """
     matrix: Any = A if sparse.issparse(A) else checks.array("A", A, shape=(None, None))
     n = matrix.shape[0]
@@ -266,6 +286,11 @@ class NoiseCovariance:
         Doublings (after k of them 2^k terms of the series are summed), or fixed-point steps of the local equations.
     status : str
         What to know about the result.
+
+    Notes
+    -----
+    The covariance in equation (4) of Chakraborty et al. (2024), arXiv 2403.03409; it solves
+    ``A C + C A^T + sigma^2 I = 0``.
     """
 
     covariance: np.ndarray | sparse.csr_array = field(repr=False)
@@ -533,7 +558,35 @@ def _unit_brackets(A: sparse.csr_array, i: np.ndarray, j: np.ndarray, s: np.ndar
 def stationary_covariance(
     network: LinearNetwork, *, sigma: float, method: str, rng: np.random.Generator
 ) -> NoiseCovariance:
-    """Return the covariance of a linear network by the `method` of that name; "auto" decides by size and diagonal."""
+    """Return the covariance of a linear network, exact or local.
+
+    Parameters
+    ----------
+    network : LinearNetwork
+    sigma : float, > 0
+        Standard deviation of the white noise on every neuron, per square root of a second.
+    method : {"auto", "exact", "local"}
+        `noise_covariance`; `local_covariance`; or local above 500 neurons where the diagonal is row-dominant.
+    rng : numpy.random.Generator
+        Draws the connections on which the error of a local one is measured.
+
+    Returns
+    -------
+    NoiseCovariance
+
+    Raises
+    ------
+    InvalidInput
+        If the exact one is needed and too large for dense matrices, or as the two do.
+
+    Examples
+    --------
+    Independent neurons, ``C_ii = sigma^2 / (2 D_ii)``:
+
+    >>> network = linear_network([], [], [], time_constants=[0.1, 0.05])
+    >>> stationary_covariance(network, sigma=1.0, method="auto", rng=np.random.default_rng(0)).covariance.diagonal()
+    array([0.05 , 0.025])
+    """
     n = network.D.size
     if method == "auto":
         method = "local" if n > EXACT_NEURONS and network.diagonal == "row-dominant" else "exact"

@@ -162,6 +162,12 @@ class Laws:
     --------
     >>> Laws(GammaLaw(3.0, 0.02)).time_constants
     (GammaLaw(shape=3.0, mean=0.02),)
+
+    Notes
+    -----
+    What is drawn per neuron or synapse in heterogeneous networks: membrane time constants (Perez-Nieves et al. 2021,
+    doi:10.1038/s41467-021-26022-3) and constants of STDP (Chakraborty and Mukhopadhyay 2023,
+    doi:10.3389/fnins.2023.994517).
     """
 
     time_constants: tuple[Law, ...]
@@ -249,8 +255,8 @@ def fit_laws(spec: NetworkSpec, *, stdp: Sequence[str] = ()) -> Laws:
 
     Notes
     -----
-    Gamma: ``ln k - digamma(k) = ln mean(x) - mean(ln x)``; the mean of the law is that of the values. Lognormal: mean
-    and variance of the logarithm are those of the values.
+    Gamma: ``ln k - digamma(k) = ln mean(x) - mean(ln x)`` (Choi and Wette 1969, Technometrics 11:683); the mean of
+    the law is that of the values. Lognormal: mean and variance of the logarithm are those of the values.
 
     Examples
     --------
@@ -354,7 +360,8 @@ def resample(
     """Move values from one law to another at the same quantile: ``F_after^-1(F_before(x))``, clipped to `limits`.
 
     `laws` are those before and after, `group` (n,) is the index of each value's law. Values stay ordered within a
-    group, and are the very same where its law is; see `quantiles` for the limits.
+    group, and are the very same where its law is; see `quantiles` for the limits. Of all maps from one law to the other
+    this moves values least, in the mean square (Villani 2003, "Topics in Optimal Transportation", theorem 2.18).
 
     Examples
     --------
@@ -397,6 +404,11 @@ def with_laws(spec: NetworkSpec, laws: Laws, *, before: Laws) -> NetworkSpec:
     InvalidInput
         If laws and clusters do not fit, or constants of STDP are asked for that the network does not have.
 
+    Notes
+    -----
+    Step IV of Chakraborty et al. (2024), arXiv 2403.03409, searches a law; they do not say how neurons get
+    constants of it.
+
     Examples
     --------
     >>> from brian2 import ms
@@ -437,7 +449,8 @@ def quantile_vectors(family: str, parameters: np.ndarray) -> np.ndarray:
     """Logarithms of quantiles of laws (rows: shape, mean) times the roots of their weights: distances of rows are W2.
 
     In one dimension ``W2^2 = int_0^1 (ln F_a^-1(u) - ln F_b^-1(u))^2 du``. With u = Phi(z) the trapezoidal rule over z
-    (41 nodes in -8..8) is within 1e-9, relatively, for shapes of 0.3 to 30.
+    (41 nodes in -8..8) is within 1e-9, relatively, for shapes of 0.3 to 30. (Peyre and Cuturi 2019, remark 2.30,
+    doi:10.1561/2200000073.)
 
     Examples
     --------
@@ -451,6 +464,28 @@ def quantile_vectors(family: str, parameters: np.ndarray) -> np.ndarray:
 
 
 def log_quantiles(family: str, parameters: np.ndarray, tails: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Logarithms of quantiles of laws.
+
+    Parameters
+    ----------
+    family : {"gamma", "lognormal"}
+    parameters : array of float, shape (L, 2)
+        Shape and mean of each law.
+    tails : (array of float, array of float), shape (n,) or (L, n)
+        u and 1 - u: the smaller one has all its digits.
+
+    Returns
+    -------
+    array of float, shape (L, n)
+
+    Examples
+    --------
+    The median of a lognormal law of shape 1 and mean 1 is ``1/sqrt(2)``:
+
+    >>> half = np.array([0.5])
+    >>> np.exp(log_quantiles("lognormal", np.array([[1.0, 1.0]]), (half, half))).round(6)
+    array([[0.707107]])
+    """
     q = FAMILIES[family]._inverse(*tails, parameters[:, :1], parameters[:, 1:])
     return np.log(np.maximum(q, _TINY))
 
@@ -459,7 +494,7 @@ def leading_distance(a: np.ndarray, n: int, b: np.ndarray, m: int) -> float:
     """Wasserstein-2 distance of the upper parts of two samples of n and m values.
 
     Of both the largest values are known, in descending order. Exact: the L2 distance of the two staircases of order
-    statistics.
+    statistics (Peyre and Cuturi 2019, remark 2.30, doi:10.1561/2200000073).
 
     Examples
     --------

@@ -47,6 +47,10 @@ class Localisation:
         Of `ipr`.
     localised : int
         Number of eigenvectors above the threshold of the report.
+
+    Notes
+    -----
+    The inverse participation ratio is that of Bell and Dean (1970), doi:10.1039/DF9705000055: ``sum_i v_i^4``.
     """
 
     eigenvalues: np.ndarray = field(repr=False)
@@ -60,7 +64,7 @@ class Localisation:
 
 @dataclass(frozen=True, eq=False)
 class DelocalisationReport:
-    """Eigenvectors, components and degrees of a network.
+    """Eigenvectors, components and degrees of a network, before or after step III of arXiv 2403.03409.
 
     Attributes
     ----------

@@ -112,6 +112,10 @@ class LyapunovEstimate:
         Largest relative error of L on a sample of the synapses, where it was computed exactly.
     status : str
         What to know about the result.
+
+    Notes
+    -----
+    Of L as in equation (1) of Chakraborty et al. (2024), arXiv 2403.03409; `estimated_lyapunov_matrix` makes one.
     """
 
     lyapunov: np.ndarray = field(repr=False)
@@ -193,7 +197,13 @@ def estimated_lyapunov_matrix(
 
 
 def exact_overlap_is_affordable(pre: np.ndarray, post: np.ndarray, n: int) -> bool:
-    """Whether `lyapunov_matrix` takes less than about half a minute and 1 GB: N <= 10,000, or few common neighbours."""
+    """Whether `lyapunov_matrix` takes less than about half a minute and 1 GB: N <= 10,000, or few common neighbours.
+
+    Examples
+    --------
+    >>> exact_overlap_is_affordable(np.array([0, 1]), np.array([1, 2]), 3)
+    True
+    """
     degree = np.bincount(pre, minlength=n) + np.bincount(post, minlength=n)
     return n <= DENSE_NEURONS or float(degree.astype(float) @ degree) <= AFFORDABLE_ENTRIES
 
@@ -370,5 +380,11 @@ def _common(a: np.ndarray, X: np.ndarray, b: np.ndarray, Y: np.ndarray, n: np.nd
 
 
 def entries(matrix: np.ndarray | sparse.csr_array, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """matrix[i, j] for aligned index arrays; what a sparse one does not hold is 0."""
+    """matrix[i, j] for aligned index arrays; what a sparse one does not hold is 0.
+
+    Examples
+    --------
+    >>> entries(sparse.csr_array(np.array([[1.0, 2.0], [0.0, 3.0]])), np.array([0, 1]), np.array([1, 0]))
+    array([2., 0.])
+    """
     return np.asarray(matrix[i, j]).ravel()

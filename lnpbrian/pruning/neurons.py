@@ -100,6 +100,10 @@ class RemovalCentrality:
         Betweenness, or in-degree times out-degree.
     method : {"exact", "degree"}
         Which of the two.
+
+    Notes
+    -----
+    Step II of Chakraborty et al. (2024), arXiv 2403.03409, takes betweenness; `removal_centrality` makes one.
     """
 
     values: np.ndarray = field(repr=False)
@@ -199,7 +203,7 @@ def lowest_neurons(
     -----
     Centralities whose difference is within 1e-9 of the larger are ties, and so is a chain of such neighbours in the
     order: the result does not depend on the rounding of one BLAS or another. With `threshold`, a neuron within 1e-9 of
-    it is not below it.
+    it is not below it. Step II of Chakraborty et al. (2024), arXiv 2403.03409, which leaves ties open.
 
     Examples
     --------

@@ -134,6 +134,10 @@ class KeepProbability:
         In the inverse unit of the scores.
     expected_count : float
         Sum of the probabilities.
+
+    Notes
+    -----
+    Equation (4) of Chakraborty et al. (2024), arXiv 2403.03409; `keep_probability` makes one.
     """
 
     probability: np.ndarray = field(repr=False)
@@ -258,6 +262,10 @@ def sample_edges(probability: object, *, rng: np.random.Generator) -> np.ndarray
     --------
     >>> sample_edges([1.0, 0.0, 1.0], rng=np.random.default_rng(1))
     array([ True, False,  True])
+
+    Notes
+    -----
+    As in Moore and Chaudhuri (2020), arXiv 2011.07334: numbers of kept synapses spread by ``sqrt(sum p (1 - p))``.
     """
     p = _probabilities(probability)
     return rng.random(p.size) < p
@@ -282,6 +290,10 @@ class RescaledWeights:
         Number of kept synapses whose factor was cut to `cap`.
     uncompensated : int
         For "homeostatic": number of (neuron, sign) groups that had mean input and kept no synapse to carry it.
+
+    Notes
+    -----
+    Moore and Chaudhuri (2020), arXiv 2011.07334, divide by the keep probability: method "inverse" of `rescale`.
     """
 
     weights: np.ndarray = field(repr=False)
@@ -497,6 +509,10 @@ class NoisePruneResult:
     options : NoisePruneOptions
     status : str
         What to know about the result.
+
+    Notes
+    -----
+    Step I of Chakraborty et al. (2024), arXiv 2403.03409; `noise_prune` makes one.
     """
 
     keep: np.ndarray = field(repr=False)

@@ -84,6 +84,10 @@ class Objective:
         The largest exponent, if it is positive, over the same.
     drift : float
         |ln(rate/target rate)|.
+
+    Notes
+    -----
+    Of step IV of Chakraborty et al. (2024), arXiv 2403.03409; `spectrum_objective` makes one.
     """
 
     value: float
@@ -175,7 +179,7 @@ def _measurement(name: str, given: Measurement) -> tuple[np.ndarray, int, float]
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Between which parameters laws are searched, evenly in their logarithms.
+    """Between which parameters laws are searched, evenly in their logarithms (step IV of arXiv 2403.03409).
 
     Parameters
     ----------
@@ -260,7 +264,20 @@ class SearchSpace:
 def sinkhorn_matern() -> Any:
     """Return the class of the Matern-5/2 kernel on the Sinkhorn divergence of laws given by equally weighted quantiles.
 
+    Notes
+    -----
+    ``k = (1 + r + r^2/3) exp(-r)``, ``r = sqrt(5 S)/length_scale``, and S the divergence
+    ``T(a, b) - T(a, a)/2 - T(b, b)/2`` of regularised transport costs T (Genevay, Peyre and Cuturi 2018,
+    arXiv 1706.00292).
     Not positive definite in general: `check_positive_definite` tells.
+
+    Examples
+    --------
+    A law and itself are apart by nothing:
+
+    >>> law = np.linspace(-1.0, 1.0, SINKHORN_POINTS)
+    >>> sinkhorn_matern()(1.0)(np.array([law])).round(9)
+    array([[1.]])
     """
     from skopt.learning.gaussian_process.kernels import Matern
 
@@ -286,7 +303,31 @@ def sinkhorn_matern() -> Any:
 
 
 def check_positive_definite(K: np.ndarray) -> None:
-    """Refuse a kernel matrix with a negative eigenvalue."""
+    """Refuse a kernel matrix with a negative eigenvalue.
+
+    Parameters
+    ----------
+    K : array of float, shape (n, n)
+        Symmetric.
+
+    Raises
+    ------
+    InvalidInput
+        If its smallest eigenvalue is below -1e-10, with that eigenvalue.
+
+    Notes
+    -----
+    What Gaussian processes need of a kernel on laws, and when distances of laws give it: Bachoc et al. 2018,
+    doi:10.1109/TIT.2017.2762322.
+
+    Examples
+    --------
+    The eigenvalues of this one are 3 and -1:
+
+    >>> check_positive_definite(np.array([[1.0, 2.0], [2.0, 1.0]]))
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: the kernel on the Sinkhorn divergence is not positive definite: an eigenvalue is ...
+    """
     smallest = float(eigvalsh(K, subset_by_index=(0, 0))[0])
     if smallest < ROUNDING:
         raise InvalidInput(
@@ -372,7 +413,16 @@ def expected_improvement(mean: object, standard_deviation: object, best: float) 
 
 @dataclass(frozen=True)
 class Trial:
-    """Laws that were evaluated, their value, and what else was noted of them."""
+    """Laws that were evaluated, their value, and what else was noted of them.
+
+    Attributes
+    ----------
+    laws : Laws
+    value : float
+        What is minimised.
+    notes : mapping of str to float
+        Terms of the value, and other numbers that belong to it.
+    """
 
     laws: Laws
     value: float
@@ -388,7 +438,8 @@ class TimescaleOptimiser:
     rng : numpy.random.Generator
         One number is drawn from it, from which everything else follows.
     initial : int, at least 2
-        Evaluations before the surrogate is used: a Latin hypercube in the logarithms of the parameters.
+        Evaluations before the surrogate is used: a Latin hypercube (McKay, Beckman and Conover 1979,
+        doi:10.1080/00401706.1979.10489755) in the logarithms of the parameters.
     distance : {"wasserstein", "sliced", "sinkhorn"}
         Between laws, all on logarithms of the values and in units of the spread of each law over the space.
         "wasserstein": W2 of each law, ``W2^2 = sum_k W2_k^2`` of several. "sliced": the sliced W2 of their joint law,
@@ -592,7 +643,7 @@ def _maximise(
 
 @dataclass(frozen=True, eq=False)
 class TuningResult:
-    """What tuning found.
+    """What tuning of time constants found (step IV of arXiv 2403.03409).
 
     Attributes
     ----------
