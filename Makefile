@@ -19,20 +19,23 @@ prune: $(VENV)/.base
 test: $(VENV)/.test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/test_wheel.py $(ARGS)
 
-# The rest is slow and seldom fails: .ci/run does it when what it checks has changed.
+# The rest is slow and seldom fails: .ci/run does it when what it depends on has changed since it last passed. A run of
+# chosen tests (ARGS) is no pass.
+noted = $(if $(ARGS),,$(PYTHON) tools/slow_checks.py $(1))
+
 test-wheel: $(VENV)/.test
-	$(BIN)/python -m pytest tests/test_wheel.py $(ARGS)
+	$(call noted,wheel) $(BIN)/python -m pytest tests/test_wheel.py $(ARGS)
 
 # The oldest dependencies that setup.cfg allows.
 test-floors: $(VENV)/floors/.test
-	OPENBLAS_NUM_THREADS=1 $(VENV)/floors/bin/python -m pytest -n auto --dist worksteal $(or $(ARGS),$(BROAD))
+	OPENBLAS_NUM_THREADS=1 $(call noted,floors) $(VENV)/floors/bin/python -m pytest -n auto --dist worksteal $(or $(ARGS),$(BROAD))
 
 test-3.13: $(VENV)/3.13/.test
-	OPENBLAS_NUM_THREADS=1 $(VENV)/3.13/bin/python -m pytest -n auto --dist worksteal $(or $(ARGS),$(BROAD))
+	OPENBLAS_NUM_THREADS=1 $(call noted,3.13) $(VENV)/3.13/bin/python -m pytest -n auto --dist worksteal $(or $(ARGS),$(BROAD))
 
 # CUDA projects are written, and compiled where nvcc is (two networks, some minutes).
 test-cuda: $(CUDA)/.cuda
-	OPENBLAS_NUM_THREADS=1 $(CUDA)/bin/python -m pytest -m cuda $(ARGS)
+	OPENBLAS_NUM_THREADS=1 $(call noted,cuda) $(CUDA)/bin/python -m pytest -m cuda $(ARGS)
 
 # ... and run, where a GPU is.
 test-gpu: $(CUDA)/.cuda
@@ -69,14 +72,13 @@ $(VENV)/.test: $(PACKAGING) | $(BIN)/python
 
 $(VENV)/floors/.test: $(PACKAGING) | $(BIN)/python
 	$(BIN)/python -m venv --clear $(VENV)/floors
-	sed -n -e '/^install_requires/,/^$$/s/^ *\([a-z0-9-]*\) *>= *\([0-9.]*\).*/\1==\2/p' \
-		-e '/^bp =/,/^[a-z]* =$$/s/^ *\([a-z0-9-]*\) *>= *\([0-9.]*\).*/\1==\2/p' setup.cfg > $(VENV)/floors/floors.txt
-	$(VENV)/floors/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/floors/floors.txt --editable '.[test,bp]'
+	$(BIN)/python tools/floors.py bp sweep > $(VENV)/floors/floors.txt
+	$(VENV)/floors/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/floors/floors.txt --editable '.[test,bp,sweep]'
 	@touch $@
 
 $(VENV)/3.13/.test: $(PACKAGING)
 	python3.13 -m venv --clear $(VENV)/3.13
-	$(VENV)/3.13/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,bp]'
+	$(VENV)/3.13/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,bp,sweep]'
 	@touch $@
 
 $(VENV)/.lint: $(PACKAGING) | $(BIN)/python

@@ -1,9 +1,16 @@
 """Tests run on Brian2's numpy target unless they are about code generation, and Brian2 stays quiet."""
 
 import gc
+import sys
+from pathlib import Path
 
 import brian2
 import pytest
+
+ROOT = Path(__file__).parent
+if not (ROOT / "lnpbrian" / "models").is_dir():
+    # An unpacked sdist, or a checkout without symbolic links: the package is what is installed, not a part of it here.
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT.resolve()]
 
 brian2.prefs.codegen.target = "numpy"
 brian2.prefs.logging.file_log = False

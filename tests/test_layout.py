@@ -1,13 +1,9 @@
-"""The layout stays as designed: packages, import direction, and a wheel that holds what the tree holds."""
+"""The layout stays as designed: packages, their import direction, and a list of them in setup.cfg that is complete."""
 
 import ast
+import configparser
 import importlib
-import os
 import pkgutil
-import shutil
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +12,9 @@ import lnpbrian
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "lnpbrian"
+
+# Folders beside lnpbrian that are imported from inside it.
+BESIDE = ("models", "experiments")
 
 # What each package may import from: the claim of the method is that pruning sees no data of a task.
 MAY_IMPORT = {
@@ -30,9 +29,11 @@ BASE = {"_version", "checks", "files", "locks", "options", "parallel", "process"
 
 
 def sources():
-    for folder, _, names in os.walk(PACKAGE, followlinks=True):
-        for path in sorted(Path(folder) / name for name in names if name.endswith(".py")):
-            yield path, path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path, path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for folder in BESIDE:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield path, folder
 
 
 def imports(path: Path) -> set[str]:
@@ -87,7 +88,20 @@ def test_only_one_module_touches_private_attributes_of_brian2():
     assert not guilty
 
 
-@pytest.mark.parametrize("name", ["models", "experiments"])
+def test_setup_lists_every_package():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    listed = setup["options"]["packages"].split()
+    assert len(listed) == len(set(listed))
+    folders = {path.parent for path, _ in sources() if path.name == "__init__.py"}
+    names = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
+    assert set(listed) == {name if name.startswith("lnpbrian") else f"lnpbrian.{name}" for name in names}
+    places = dict(line.split(" = ") for line in setup["options"]["package_dir"].strip().splitlines())
+    assert places == {f"lnpbrian.{folder}": folder for folder in BESIDE}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="an sdist has no links")
 def test_links(name):
     link = PACKAGE / name
     assert link.is_symlink()
@@ -103,19 +117,3 @@ def test_one_identity_per_class():
             if isinstance(value, type) and value.__module__.startswith("lnpbrian"):
                 assert seen.setdefault((value.__module__, value.__qualname__), value) is value, name
     assert not any(module.split(".")[0] in ("models", "experiments") for module, _ in seen)
-
-
-def test_wheel_holds_the_tree(tmp_path):
-    # A copy, since a build leaves its folder in the tree.
-    ignored = shutil.ignore_patterns(".*", "build", "runs", "*.egg-info", "__pycache__")
-    tree = shutil.copytree(ROOT, tmp_path / "tree", symlinks=True, ignore=ignored)
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(tree)],
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        packed = {name for name in archive.namelist() if name.startswith("lnpbrian/")}
-    expected = {str(path.relative_to(ROOT)) for path, _ in sources()} | {"lnpbrian/py.typed"}
-    assert packed == expected

@@ -11,8 +11,8 @@ from lnpbrian.experiments.sweeps import redraw
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-STRUCTURE, OWN_NETWORK, DEVICES = (
-    (ROOT / "docs" / f"{name}.md").read_text() for name in ("structure", "own_network", "devices")
+STRUCTURE, OWN_NETWORK, DEVICES, ARCHITECTURE = (
+    (ROOT / "docs" / f"{name}.md").read_text() for name in ("structure", "own_network", "devices", "architecture")
 )
 
 
@@ -45,6 +45,17 @@ def test_page_on_networks_of_your_own():
     assert names["result"].history[-1].neurons == 108
 
 
+def test_page_on_architecture_adds_a_step():
+    (code,) = blocks(ARCHITECTURE)
+    names: dict[str, Any] = {}
+    exec(code.replace("1000", "100"), names)
+    (note, _) = names["result"].history[1].status[-2:]
+    assert re.fullmatch(r"largest weights: \d+ synapses kept", note)
+    assert 150 < names["result"].history[-1].synapses < 250
+    (step, _) = names["result"].steps
+    assert step.blur == 0.5
+
+
 @pytest.mark.standalone
 def test_page_on_devices():
     (code,) = blocks(DEVICES)
@@ -58,7 +69,9 @@ def test_there_are_examples():
     assert len(blocks(STRUCTURE)) >= 5
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.stem
+)
 def test_linked_files_exist(page):
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text())
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
