@@ -23,7 +23,8 @@ from rich.console import Console
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import HRSNN
 from lnpbrian.network.compiled import CompiledNetwork, CompiledRun
-from lnpbrian.network.devices import find_gpu, require_device
+from lnpbrian.network.cuda import find_gpu
+from lnpbrian.network.devices import require_device
 from lnpbrian.network.drive import Drive, noise_drive
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.streams import Streams

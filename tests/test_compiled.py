@@ -22,10 +22,9 @@ from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import CHRSNN, HRSNN, uncoupled
 from lnpbrian.network.compiled import CompiledNetwork
 from lnpbrian.network.drive import noise_drive
-from lnpbrian.network.program import Program, describe
-from lnpbrian.network.project import DeviceError, Project, verify
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.simulate import observe, simulated_spike_train
+from lnpbrian.network.standalone import DeviceError, Program, Project, describe, verify
 
 N = 120
 DURATION = 300 * ms
@@ -170,12 +169,11 @@ def test_interpolated_spikes(tmp_path, monkeypatch):
 
 
 @pytest.mark.standalone
-def test_delta_synapses_without_drive(plastic, tmp_path):
+def test_delta_synapses_without_drive(plastic):
     spec = chrsnn(synaptic_time_constant=0.0)
     spec = replace(spec, weights=0.2 * spec.weights, bias=1.3 * spec.bias)
     assert spec.has_delta_synapses
-    folder = tmp_path / "Project"
-    with CompiledNetwork(spec, duration=DURATION, directory=folder, capacity=2 * spec.n_synapses) as network:
+    with CompiledNetwork(spec, duration=DURATION, capacity=2 * spec.n_synapses) as network:
         assert_same_run(network, spec)
         assert_same_run(network, pruned(spec))
         # Two programs at once.
@@ -183,8 +181,8 @@ def test_delta_synapses_without_drive(plastic, tmp_path):
         assert_same_run(network, spec.of_synapses(np.tile(np.arange(spec.n_synapses), 2)))
         with pytest.raises(InvalidInput, match="without a drive"):
             network.run(drive=DRIVE)
-    assert (folder / "main").exists()
-    assert not list(folder.glob("run_*"))
+        assert (network.directory / "main").exists()
+        assert not list(network.directory.glob("run_*"))
     with pytest.raises(DeviceError, match="closed"):
         network.run()
 
@@ -254,7 +252,7 @@ def test_interrupted_run_leaves_the_program_usable(plastic):
     timer.start()
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        plastic._project._execute(["sleep", "60"], plastic._project.directory / "log", {})
+        plastic._keep(["sleep", "60"], plastic.directory / "log", {})
     assert time.monotonic() - start < 30
     assert plastic.run().activity.indices.size
 
@@ -386,13 +384,7 @@ def test_failed_compilation_shows_the_compilers_last_lines(monkeypatch, tmp_path
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
     with pytest.raises(DeviceError, match=r"(?s)could not be compiled.*no such luck"):
-        CompiledNetwork(uncoupled([10 * ms]), duration=DURATION, directory=tmp_path / "project")
-
-
-def test_folder_in_use_is_refused(tmp_path):
-    (tmp_path / "mine").touch()
-    with pytest.raises(InvalidInput, match="is not empty"):
-        CompiledNetwork(hrsnn(), duration=DURATION, directory=tmp_path)
+        CompiledNetwork(uncoupled([10 * ms]), duration=DURATION)
 
 
 def gone(pid):
@@ -452,6 +444,8 @@ def test_keeper_answers_cancels_and_goes_on(tmp_path):
     assert ask("sh", "-c", "echo $GREETING; exit 5")["status"] == 5
     assert (tmp_path / "log").read_text() == "hello\n"
     assert ask("sleep", "60", cancel=True)["status"] == -signal.SIGKILL
+    # What is cancelled is answered as well, so that nobody takes the answer of one job for that of the next.
+    assert json.loads(keeper.stdout.readline()) == {"cancelled": True}
     assert "No such file" in ask(str(tmp_path / "nothing"))["error"]
     assert ask("true")["status"] == 0
     keeper.stdin.close()

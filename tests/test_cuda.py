@@ -7,6 +7,7 @@ for each network and is done by `make test-cuda` alone.
 import json
 import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,6 @@ import brian2
 import numpy as np
 import pytest
 from brian2 import ms, second
-from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.devices.device import runtime_device
 
 from lnpbrian import cli
@@ -22,16 +22,13 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.device_twins import CompiledTwins
 from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.network import cuda
-from lnpbrian.network import devices as device
 from lnpbrian.network.compiled import CompiledNetwork
-from lnpbrian.network.cuda import CudaProject, write_cuda_project
-from lnpbrian.network.devices import Gpu
+from lnpbrian.network.cuda import CudaBuild, CudaProject, CudaToolkit, Gpu, find_toolkit, write_cuda_project
 from lnpbrian.network.drive import Drive, noise_drive
-from lnpbrian.network.project import Project
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.simulate import observe
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.toolkit import CudaToolkit, find_toolkit
+from lnpbrian.network.standalone import CppBuild, Project, write_sources
 
 FILES = {"indices": "i", "times": "t", "pre": "pre", "post": "post", "weights": "w"}
 
@@ -45,8 +42,8 @@ def missing(needs) -> str:
     return ""
 
 
-NO_BRIAN2CUDA, NO_GPU = missing(device.require_brian2cuda), missing(device.find_gpu)
-NO_NVCC = missing(lambda: cuda._require_curand(find_toolkit()))
+NO_BRIAN2CUDA, NO_GPU = missing(cuda.require_brian2cuda), missing(cuda.find_gpu)
+NO_NVCC = missing(lambda: find_toolkit().require_curand())
 writes = [pytest.mark.cuda, pytest.mark.skipif(bool(NO_BRIAN2CUDA), reason=NO_BRIAN2CUDA)]
 
 
@@ -184,6 +181,20 @@ def test_writing_leaves_brian2_as_it_was_and_gives_the_same_again(written):
     assert lines(written) == before
 
 
+@pytest.mark.parametrize("build", [CppBuild(), pytest.param(CudaBuild(None, "8.6"), marks=writes)])
+def test_writing_that_fails_leaves_brian2_as_it_was(tmp_path, build):
+    def fails():
+        assert brian2.get_device() is not runtime_device
+        raise InvalidInput("a drive that does not fit")
+
+    build.device()  # brian2cuda registers its preferences when it is first imported
+    before = brian2.prefs.as_file
+    with pytest.raises(InvalidInput, match="does not fit"):
+        write_sources(build, tmp_path, fails, 0.1)
+    assert brian2.get_device() is runtime_device
+    assert brian2.prefs.as_file == before
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(bool(NO_BRIAN2CUDA), reason=NO_BRIAN2CUDA)
 def test_folder_with_other_files_is_left_alone(tmp_path):
@@ -237,28 +248,24 @@ def test_compute_capability(monkeypatch):
 # Building
 
 
-def without_compiling(monkeypatch):
-    """Let programs be written, but not compiled."""
-    job = Project._job
-    monkeypatch.setattr(Project, "_job", lambda self, name, *rest: name == "compile" or job(self, name, *rest))
-
-
 @pytest.mark.cuda
 @pytest.mark.skipif(bool(NO_BRIAN2CUDA or NO_NVCC), reason=NO_BRIAN2CUDA or NO_NVCC)
 @pytest.mark.parametrize("kind", ["csr", "dense, delayed", "plastic", "precise", "twins"])
-def test_programs_for_any_network_are_written(tmp_path, monkeypatch, kind):
+def test_programs_for_any_network_are_written(monkeypatch, kind):
     """The programs of lnpbrian.network.compiled, whose numbers are handed over when they start."""
-    without_compiling(monkeypatch)
+    job = Project._job
+    monkeypatch.setattr(Project, "_job", lambda self, name, *rest: name == "compile" or job(self, name, *rest))
     spec = hrsnn(plastic=kind == "plastic").with_timing("precise" if kind == "precise" else "grid")
     options = {"duration": 50 * ms, "drive": drive_for(spec, 50 * ms), "device": "cuda_standalone"}
     if kind == "twins":
-        CompiledTwins(spec, realisations=2, directory=tmp_path, transient=20 * ms, **options).close()
+        program = CompiledTwins(spec, realisations=2, transient=20 * ms, **options)
     else:
         spec = delayed(spec, 3) if "delayed" in kind else spec
         form = kind.split(",")[0] if "," in kind or kind == "csr" else "csr"
-        CompiledNetwork(spec, form=form, plastic=kind == "plastic", directory=tmp_path, **options).close()
-    texts = sources(tmp_path)
-    assert "-std=c++17" in (tmp_path / "GNUmakefile").read_text()
+        program = CompiledNetwork(spec, form=form, plastic=kind == "plastic", **options)
+    with program:
+        texts = sources(program.directory)
+        assert "-std=c++17" in (program.directory / "GNUmakefile").read_text()
     # It is told the values by name, and turns what it is told into lower case.
     told = re.findall(r'name == "([\w.]+)\.values"', texts["objects.cu"])
     assert {"neuron_tau", "synapse_weight", "drive_current"} <= set(told)
@@ -272,9 +279,10 @@ def test_programs_for_any_network_are_written(tmp_path, monkeypatch, kind):
 
 def compiled_program(folder: Path) -> None:
     spec = pruned(delayed(chrsnn(), 2)).with_timing("precise")
-    options = {"duration": 50 * ms, "drive": drive_for(spec, 50 * ms), "directory": folder}
-    with CompiledNetwork(spec, device="cuda_standalone", **options) as network:
+    drive = drive_for(spec, 50 * ms)
+    with CompiledNetwork(spec, duration=50 * ms, drive=drive, device="cuda_standalone") as network:
         assert network.build_seconds["compile"] > 0
+        shutil.copy(network.directory / "main", folder)
 
 
 def compiled_project(folder: Path) -> None:
@@ -414,7 +422,7 @@ def test_run(saved, with_toolkit):
 
 def test_run_without_a_gpu(saved, monkeypatch):
     program(saved, "true")
-    monkeypatch.setattr(device, "_load_driver", lambda: None)
+    monkeypatch.setattr(cuda, "_load_driver", lambda: None)
     with pytest.raises(InvalidInput, match="there is no NVIDIA driver"):
         saved.run()
 
@@ -439,7 +447,8 @@ def test_what_is_written_runs_as_in_runtime_mode(tmp_path, with_toolkit):
     spec = pruned(chrsnn())
     drive = drive_for(spec, 60 * ms)  # shorter than the run: starts over
     timed = cuda._timed_array(drive, spec, 0.1)
-    files = cuda._generate(CPPStandaloneDevice(), spec, tmp_path, 0.1, timed, plastic=True)
+    found = write_sources(CppBuild(), tmp_path, lambda: cuda._describe(spec, timed, plastic=True), 0.1)
+    files = {name: file for name, (file, _) in found["results"].items()}
     project = CudaProject(tmp_path, spec, 0.1, plastic=False, files=files)
     project.build()
     activity = project.run()

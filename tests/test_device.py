@@ -14,10 +14,10 @@ import pytest
 
 from lnpbrian import cli
 from lnpbrian.checks import InvalidInput
+from lnpbrian.network import cuda
 from lnpbrian.network import devices as device
-from lnpbrian.network import toolkit
-from lnpbrian.network.devices import DeviceReport, Gpu, Part, devices
-from lnpbrian.network.toolkit import CudaToolkit, Curand, find_toolkit
+from lnpbrian.network.cuda import CudaBuild, CudaToolkit, Curand, Gpu, find_toolkit
+from lnpbrian.network.devices import DeviceReport, Part, devices
 
 FOLDERS = ("include", "lib")
 
@@ -57,9 +57,9 @@ def bare(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(toolkit, "_USUAL_FOLDERS", (str(tmp_path / "usual"),))
-    monkeypatch.setattr(toolkit, "sys", SimpleNamespace(path=[]))
-    monkeypatch.setattr(device, "_load_driver", lambda: None)
+    monkeypatch.setattr(cuda, "_USUAL_FOLDERS", (str(tmp_path / "usual"),))
+    monkeypatch.setattr(cuda, "sys", SimpleNamespace(path=[]))
+    monkeypatch.setattr(cuda, "_load_driver", lambda: None)
     return tmp_path
 
 
@@ -69,7 +69,7 @@ def wheel(folder: Path, name: str) -> Path:
         (place / inner).mkdir(parents=True)
     (place / "include" / "curand.h").touch()
     (place / "lib" / "libcurand.so.10").touch()
-    toolkit.sys.path.append(str(folder))
+    cuda.sys.path.append(str(folder))
     return place
 
 
@@ -228,16 +228,16 @@ def test_brian2cuda_that_does_not_fit(monkeypatch):
     def missing(name):
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(device.metadata, "distribution", missing)
+    monkeypatch.setattr(cuda.metadata, "distribution", missing)
     with pytest.raises(InvalidInput, match=r"brian2cuda is not installed; pip install 'lnpbrian\[cuda\]'"):
-        device.require_brian2cuda()
-    monkeypatch.setattr(device.metadata, "distribution", lambda _: Distribution("numpy", "brian2==0.1"))
+        cuda.require_brian2cuda()
+    monkeypatch.setattr(cuda.metadata, "distribution", lambda _: Distribution("numpy", "brian2==0.1"))
     with pytest.raises(InvalidInput, match=r"brian2cuda 1.0b1 needs Brian2 0.1, here is 2\."):
-        device.require_brian2cuda()
-    monkeypatch.setattr(device.metadata, "distribution", lambda _: Distribution())
+        cuda.require_brian2cuda()
+    monkeypatch.setattr(cuda.metadata, "distribution", lambda _: Distribution())
     monkeypatch.setitem(sys.modules, "brian2cuda", None)
     with pytest.raises(InvalidInput, match=r"brian2cuda 1.0b1 cannot be imported"):
-        device.require_brian2cuda()
+        cuda.require_brian2cuda()
 
 
 DRIVER = """
@@ -269,14 +269,14 @@ def driver(tmp_path, monkeypatch):
         source.write_text(DRIVER)
         flags = [f"-D{name}={value}" for name, value in defines.items()]
         subprocess.run(["g++", "-shared", "-fPIC", *flags, str(source), "-o", str(library)], check=True)
-        monkeypatch.setattr(device, "_load_driver", lambda: ctypes.CDLL(str(library)))
+        monkeypatch.setattr(cuda, "_load_driver", lambda: ctypes.CDLL(str(library)))
 
     return load
 
 
 def test_gpu_as_the_driver_tells(driver, monkeypatch):
     driver(INIT=0, COUNT=2)
-    assert device.find_gpu() == Gpu("Fake H1", "8.6", "12.4")
+    assert cuda.find_gpu() == Gpu("Fake H1", "8.6", "12.4")
 
     def with_toolkit(version, *capabilities):
         monkeypatch.setattr(device, "find_toolkit", lambda: CudaToolkit(Path("nvcc"), version, capabilities, None))
@@ -295,10 +295,10 @@ def test_gpu_as_the_driver_tells(driver, monkeypatch):
 def test_driver_without_a_gpu(driver):
     driver(INIT=0, COUNT=0)
     with pytest.raises(InvalidInput, match=r"shows no GPU \(none is visible\)"):
-        device.find_gpu()
+        cuda.find_gpu()
     driver(INIT=100, COUNT=1)
     with pytest.raises(InvalidInput, match=r"shows no GPU \(error 100\)"):
-        device.find_gpu()
+        cuda.find_gpu()
 
 
 def test_command(bare, capsys):
@@ -347,7 +347,7 @@ def calls(project: Path, *arguments: str) -> list[list[str]]:
 
 
 def write(project: Path, curand: Curand | None, capability: str = "9.0") -> None:
-    toolkit.finish_sources(project, CudaToolkit(Path("/x/nvcc"), "13.0", (), curand), capability)
+    CudaBuild(CudaToolkit(Path("/x/nvcc"), "13.0", (), curand), capability).finish(project)
 
 
 def test_makefile_builds_with_cpp17_and_the_wheel(project, tmp_path):
@@ -399,9 +399,10 @@ def test_make_builds_again_what_changed_and_nothing_else(project):
     assert len(calls(project)) == 4
 
 
-def test_makefile_of_another_brian2cuda():
+def test_makefile_of_another_brian2cuda(project):
+    (project / "makefile").write_text("all: main\n")
     with pytest.raises(InvalidInput, match="has no list of sources"):
-        toolkit.makefile("all: main\n", None, "7.5")
+        CudaBuild(None, "7.5").finish(project)
 
 
 def test_clock_of_synapses(project):
@@ -411,4 +412,4 @@ def test_clock_of_synapses(project):
     assert source.read_text() == "if (s_clock.timestep[0] >= d)\n  k<<<1>>>(n, s_clock.timestep[0], b);\n"
     # Synapses that are on the default clock stay there.
     text = "if (defaultclock.timestep[0] >= d)\n  k<<<1>>>(n, defaultclock.timestep[0], b);\n"
-    assert toolkit.synapses_on_their_clock(text) == text
+    assert cuda.synapses_on_their_clock(text) == text

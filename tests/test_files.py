@@ -21,8 +21,8 @@ from lnpbrian.locks import lock_folder
 from lnpbrian.models import HRSNN
 from lnpbrian.network import cuda
 from lnpbrian.network.cuda import CudaProject
-from lnpbrian.network.project import Project
 from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.standalone import Project
 from lnpbrian.pruning.checkpoint import MARKER, mark_folder, marked, remove_marked
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.schedule import PruneOptions
@@ -363,5 +363,5 @@ def test_run_folder_of_a_program_is_a_new_one(tmp_path):
     (tmp_path / "run_1").mkdir()
     (tmp_path / "run_1" / "thesis.txt").write_text("years of work")
     with pytest.raises(FileExistsError):
-        project.run({})
+        project.execute({}, {})
     assert content(tmp_path) == {"run_1/thesis.txt": "years of work"}

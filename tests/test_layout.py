@@ -4,6 +4,8 @@ import ast
 import configparser
 import importlib
 import pkgutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest

@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 
 # What decides whether a check can pass, as far as the usual tests do not see it.
 LINKS = ("lnpbrian/models", "lnpbrian/experiments")
-CUDA = (f"lnpbrian/*/{name}.py" for name in ("*cuda*", "toolkit", "program", "project", "device_twins"))
+CUDA = (f"lnpbrian/*/{name}.py" for name in ("*cuda*", "standalone", "keeper", "compiled", "devices", "device_twins"))
 CHECKS = {
     "wheel": ("setup.cfg", "pyproject.toml", "MANIFEST.in", "conftest.py", "tests/test_wheel.py", *LINKS),
     "floors": ("setup.cfg", "Makefile", "tools/floors.py"),

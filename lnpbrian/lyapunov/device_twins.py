@@ -6,10 +6,8 @@ between windows is Brian2 code: no Python function is called while the network r
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from brian2 import Clock, NeuronGroup, Quantity, StateMonitor, Synapses, linked_var, ms, second
@@ -17,10 +15,10 @@ from brian2 import Clock, NeuronGroup, Quantity, StateMonitor, Synapses, linked_
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.twins import DIRECTIONS, Growth, TwinExponents, state_names, twin_exponents, twin_plan
+from lnpbrian.network.devices import build_for
 from lnpbrian.network.drive import Drive
-from lnpbrian.network.program import NAME, Description, Program, describe
-from lnpbrian.network.project import Project, verify
 from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.standalone import NAME, Description, Program, Project, describe
 
 __all__ = ["CompiledTwins"]
 
@@ -118,7 +116,7 @@ class TwinProgram(Program):
         return twin_exponents(counts / self.duration, {self.directions: growth})
 
 
-def describe_twins(program: TwinProgram, values: dict[str, np.ndarray] | None = None) -> Description:
+def describe_twins(program: TwinProgram, values: Mapping[str, np.ndarray]) -> Description:
     """Build the Brian2 objects of the reference and its twins on the active device; see `describe`."""
     n, spec = program.n_neurons, program.blank()
     types = {name: "second" for name in ("lastspike", "release", "overshoot")}
@@ -204,14 +202,14 @@ def _norms(program: TwinProgram, neurons: NeuronGroup, clock: Clock) -> tuple[Ne
     return blocks, sums
 
 
-class CompiledTwins:
+class CompiledTwins(Project):
     """The twins of a network as a program of a standalone device, compiled once for all networks that fit.
 
     Parameters
     ----------
     spec, drive, duration, transient, renormalise_every, realisations, perturbation, directions
         As in `lnpbrian.lyapunov.twins.block_twin_exponents`; `spec` and `drive` may be replaced in a run.
-    device, capacity, directory
+    device, capacity
         As in `lnpbrian.network.compiled.CompiledNetwork`.
 
     Raises
@@ -237,6 +235,8 @@ class CompiledTwins:
     [-100.0, -40.0]
     """
 
+    program: TwinProgram
+
     def __init__(
         self,
         spec: NetworkSpec,
@@ -250,9 +250,8 @@ class CompiledTwins:
         directions: str = "fresh",
         device: str = "cpp_standalone",
         capacity: int | None = None,
-        directory: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.program = TwinProgram.of_twins(
+        program = TwinProgram.of_twins(
             spec,
             drive=drive,
             duration=duration,
@@ -263,8 +262,8 @@ class CompiledTwins:
             directions=directions,
             capacity=capacity,
         )
+        super().__init__(describe_twins, program, build_for(device))
         self._spec, self._drive = spec, drive
-        self._project = Project(describe_twins, self.program, device=device, directory=directory)
 
     def run(
         self, spec: NetworkSpec | None = None, *, drive: Drive | None = None, rng: np.random.Generator
@@ -299,27 +298,10 @@ class CompiledTwins:
         _require_no_delays(chosen)
         values = program.values(chosen, driven)
         values["twin_perturbation"] = program.draw(rng, chosen.alive)
-        ran = self._project.run(values)
         sums = np.cumsum(values["twin_perturbation"], axis=0)
         drawn = {"twin_sum": sums[-1], "twin_sum_of_sums": np.cumsum(sums, axis=0)[-1]}
-        verify(program.echoes(chosen, values) | drawn, ran.echoes)
-        return program.exponents(ran.results, chosen.alive)
-
-    def close(self) -> None:
-        """End the program and remove its temporary folder."""
-        self._project.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        p = self.program
-        return f"CompiledTwins({p.n_neurons} neurons, {p.copies - 1} twins, {p.windows} windows, {self._project})"
+        results, _ = self.execute(values, program.echoes(chosen, values) | drawn)
+        return program.exponents(results, chosen.alive)
 
 
 def _require_no_delays(spec: NetworkSpec) -> None:

@@ -5,19 +5,16 @@ Pruning removes synapses and neurons from a program by handing it other arrays; 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from brian2 import Quantity
 
+from lnpbrian.network.devices import build_for
 from lnpbrian.network.drive import Drive
-from lnpbrian.network.program import Program, describe
-from lnpbrian.network.project import Project, verify
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.network.spikes import SpikeTrain
+from lnpbrian.network.standalone import Program, Project, describe
 
 __all__ = ["CompiledNetwork", "CompiledRun"]
 
@@ -47,7 +44,7 @@ class CompiledRun:
         return f"CompiledRun({self.activity}, {self.seconds['program']:.3g} s)"
 
 
-class CompiledNetwork:
+class CompiledNetwork(Project):
     """A recurrent network as a program of a standalone device.
 
     Parameters
@@ -69,8 +66,6 @@ class CompiledNetwork:
         (N, N) matrix with any number of them, one per pair.
     capacity : int, optional
         Largest number of synapses of a run with form "csr"; the number in `spec` by default.
-    directory : path, optional
-        New or empty folder for the sources, which is kept; a temporary one by default.
 
     Raises
     ------
@@ -109,18 +104,12 @@ class CompiledNetwork:
         device: str = "cpp_standalone",
         form: str = "csr",
         capacity: int | None = None,
-        directory: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.program = Program.of(spec, duration, drive=drive, form=form, capacity=capacity, plastic=plastic)
+        program = Program.of(spec, duration, drive=drive, form=form, capacity=capacity, plastic=plastic)
         # Refused here rather than after the compiler has run.
-        self.program.require_fit(spec, drive)
+        program.require_fit(spec, drive)
+        super().__init__(describe, program, build_for(device))
         self._spec, self._drive = spec, drive
-        self._project = Project(describe, self.program, device=device, directory=directory)
-
-    @property
-    def build_seconds(self) -> dict[str, float]:
-        """Wall-clock time to "generate" the sources and to "compile" them."""
-        return dict(self._project.seconds)
 
     def run(self, spec: NetworkSpec | None = None, *, drive: Drive | None = None) -> CompiledRun:
         """Run a network from its initial state, and return its spikes.
@@ -143,28 +132,11 @@ class CompiledNetwork:
         drive = self._drive if drive is None else drive
         program = self.program
         values = program.values(spec, drive)
-        run = self._project.run(values)
-        verify(program.echoes(spec, values), run.echoes)
+        results, seconds = self.execute(values, program.echoes(spec, values))
         weights = spec.weights.copy()
         if program.plastic:
-            weights[program.order(spec)] = run.results["weight"]
-        return CompiledRun(*_spikes(program, run.results), weights=weights, seconds=run.seconds)
-
-    def close(self) -> None:
-        """End the program and remove its temporary folder."""
-        self._project.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        p = self.program
-        return f"CompiledNetwork({p.n_neurons} neurons, {p.form}, {p.duration:g} s, {self._project})"
+            weights[program.order(spec)] = results["weight"]
+        return CompiledRun(*_spikes(program, results), weights=weights, seconds=seconds)
 
 
 def _spikes(program: Program, results: dict[str, np.ndarray]) -> tuple[SpikeTrain, SpikeTrain]:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
-import brian2
 import numpy as np
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.toolkit import CudaToolkit, find_toolkit
+from lnpbrian.network.cuda import CudaBuild, CudaToolkit, find_gpu, find_toolkit, require_brian2cuda
+from lnpbrian.network.standalone import CPP, CUDA, Build, CppBuild, DeviceError
 
-__all__ = ["DeviceReport", "Gpu", "Part", "devices", "find_gpu", "require_brian2cuda", "require_device"]
+__all__ = ["DeviceReport", "Part", "build_for", "devices", "require_device"]
 
 
 @dataclass(frozen=True)
@@ -86,36 +85,11 @@ class DeviceReport:
     @property
     def status(self) -> str:
         """``"works"``, or how far it goes."""
-        if self.works:
-            return "works"
-        if self.name == "cuda_standalone":
-            lacking = {part.name for part in self.missing}
-            for needed, stage in (
-                ({"brian2cuda", "nvcc", "curand"}, "compiles, does not run"),
-                ({"brian2cuda"}, "writes projects, does not compile"),
-            ):
-                if not lacking & needed:
-                    return stage
-        return "does not work"
+        return "works" if self.works else _WITHOUT.get(self.missing[0].name, "does not work")
 
 
-@dataclass(frozen=True)
-class Gpu:
-    """The first GPU that CUDA shows.
-
-    Parameters
-    ----------
-    name : str
-        As the driver calls it.
-    capability : str
-        Compute capability, such as ``"9.0"``.
-    driver : str
-        Highest version of CUDA that the driver runs, such as ``"13.0"``.
-    """
-
-    name: str
-    capability: str
-    driver: str
+_COMPILER = "writes projects, does not compile"
+_WITHOUT = {"nvcc": _COMPILER, "curand": _COMPILER, "GPU": "compiles, does not run"}
 
 
 def devices() -> tuple[DeviceReport, ...]:
@@ -137,8 +111,7 @@ def devices() -> tuple[DeviceReport, ...]:
     return (
         DeviceReport("numpy", (Part("numpy", f"numpy {np.__version__}"),)),
         DeviceReport("cython", (_cython(), _extension_compiler())),
-        DeviceReport("cpp_standalone", (_program_compiler(), _make())),
-        DeviceReport("cuda_standalone", _cuda()),
+        *(DeviceReport(name, device.parts()) for name, device in STANDALONE.items()),
     )
 
 
@@ -156,9 +129,27 @@ def require_device(name: str) -> None:
     Traceback (most recent call last):
     lnpbrian.checks.InvalidInput: device must be one of cpp_standalone, cuda_standalone; got 'tpu'
     """
-    needs = {"cpp_standalone": lambda: (_program_compiler(), _make()), "cuda_standalone": _cuda}
-    for part in DeviceReport(name, needs[checks.choice("device", name, needs)]()).missing:
+    device = STANDALONE[checks.choice("device", name, STANDALONE)]
+    for part in DeviceReport(name, device.parts()).missing:
         raise InvalidInput(f"{name} does not work here: {part.remedy}")
+
+
+def build_for(device: str) -> Build:
+    """Return how this machine builds programs of a standalone device, for `Project`.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such device, or one of its tools is missing.
+    """
+    build = STANDALONE[checks.choice("device", device, STANDALONE)].build()
+    if os.name != "posix":
+        raise DeviceError(f"compiled networks need Linux or macOS, not {sys.platform}; use Brian2's runtime mode")
+    compiler = os.environ.get("CXX", "g++").split()[0]
+    for tool, remedy in ((compiler, "a C++ compiler such as g++"), ("make", "GNU make")):
+        if shutil.which(tool) is None:
+            raise DeviceError(f"device={device!r} needs {tool!r}, which was not found; install {remedy}")
+    return build
 
 
 def _cython() -> Part:
@@ -241,18 +232,16 @@ def _cuda() -> tuple[Part, ...]:
     return (
         _part("brian2cuda", lambda: f"brian2cuda {require_brian2cuda()}"),
         nvcc,
-        _curand(toolkit),
+        _part("curand", lambda: _curand_of(toolkit)),
         _part("GPU", lambda: _gpu_for(toolkit)),
     )
 
 
-def _curand(toolkit: CudaToolkit | None) -> Part:
+def _curand_of(toolkit: CudaToolkit | None) -> str:
     if toolkit is None:
-        return Part("curand", remedy="curand comes with the CUDA toolkit")
-    if toolkit.curand is None:
-        wheel = toolkit.curand_wheel
-        return Part("curand", remedy=f"CUDA {toolkit.version} is here without curand; pip install {wheel}")
-    return Part("curand", f"curand ({'toolkit' if toolkit.curand.in_toolkit else toolkit.curand.include.parent})")
+        raise InvalidInput("curand comes with the CUDA toolkit")
+    curand = toolkit.require_curand()
+    return f"curand ({'toolkit' if curand.in_toolkit else curand.include.parent})"
 
 
 def _gpu_for(toolkit: CudaToolkit | None) -> str:
@@ -267,61 +256,15 @@ def _gpu_for(toolkit: CudaToolkit | None) -> str:
     return f"{gpu.name} (compute capability {gpu.capability}, driver for CUDA {gpu.driver})"
 
 
-def require_brian2cuda() -> str:
-    """Return the version of brian2cuda.
+@dataclass(frozen=True)
+class Standalone:
+    """A standalone device: how it is built for, and what it needs to run."""
 
-    Raises
-    ------
-    InvalidInput
-        If it is not installed, is made for another Brian2, or cannot be imported.
-    """
-    here = brian2.__version__
-    install = "pip install 'lnpbrian[cuda]' in an environment of its own"
-    try:
-        found = metadata.distribution("brian2cuda")
-    except metadata.PackageNotFoundError:
-        raise InvalidInput(
-            f"brian2cuda is not installed; {install} (brian2cuda 1.0b1 needs Brian2 2.10.1, here is {here})"
-        ) from None
-    needed = re.search(r"brian2\s*==\s*([\w.]+)", " ".join(found.requires or ()), re.IGNORECASE)
-    if needed and needed[1] != here:
-        raise InvalidInput(f"brian2cuda {found.version} needs Brian2 {needed[1]}, here is {here}; {install}")
-    try:
-        importlib.import_module("brian2cuda")
-    except Exception as error:
-        raise InvalidInput(f"brian2cuda {found.version} cannot be imported ({error}); {install}") from error
-    return found.version
+    build: Callable[[], Build]
+    parts: Callable[[], tuple[Part, ...]]
 
 
-def find_gpu() -> Gpu:
-    """Ask the driver for the first GPU that ``CUDA_VISIBLE_DEVICES`` leaves.
-
-    Raises
-    ------
-    InvalidInput
-        If there is no driver or no GPU.
-    """
-    driver = _load_driver()
-    if driver is None:
-        raise InvalidInput("there is no NVIDIA driver (libcuda.so.1); run the project on a machine with an NVIDIA GPU")
-    count, version, numbers = ctypes.c_int(), ctypes.c_int(), (ctypes.c_int(), ctypes.c_int())
-    failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
-    if failed or count.value == 0:
-        reason = f"error {failed}" if failed else "none is visible"
-        raise InvalidInput(f"the NVIDIA driver shows no GPU ({reason}); check nvidia-smi and CUDA_VISIBLE_DEVICES")
-    name, handle = ctypes.create_string_buffer(256), ctypes.c_int()
-    driver.cuDeviceGet(ctypes.byref(handle), 0)
-    driver.cuDeviceGetName(name, len(name), handle)
-    # 75 and 76: CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
-    for attribute, number in zip((75, 76), numbers, strict=True):
-        driver.cuDeviceGetAttribute(ctypes.byref(number), attribute, handle)
-    driver.cuDriverGetVersion(ctypes.byref(version))
-    major, minor = (number.value for number in numbers)
-    return Gpu(name.value.decode(), f"{major}.{minor}", f"{version.value // 1000}.{version.value % 1000 // 10}")
-
-
-def _load_driver() -> ctypes.CDLL | None:
-    try:
-        return ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
-    except OSError:
-        return None
+STANDALONE = {
+    CPP: Standalone(CppBuild, lambda: (_program_compiler(), _make())),
+    CUDA: Standalone(CudaBuild.here, _cuda),
+}

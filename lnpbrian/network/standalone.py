@@ -1,16 +1,34 @@
-"""A recurrent network as a program: its structure is compiled once, its numbers are read when the program starts.
+"""A recurrent network as a program of a standalone device of Brian2: described, generated, compiled, run, verified.
 
-Connectivity, weights, time constants and the drive stand in ``TimedArray`` objects, whose values a program of a
-standalone device takes from files. The index of an entry is its time in seconds. Nothing here compiles or runs.
+Its structure is compiled once, its numbers are read when the program starts. Connectivity, weights, time constants and
+the drive stand in ``TimedArray`` objects, whose values a program takes from files; the index of an entry is its time in
+seconds. The active device of Brian2 is global, so a child process owns it, and this one stays in runtime mode.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 from brian2 import (
+    BrianLogger,
     Function,
     Network,
     NeuronGroup,
@@ -19,17 +37,33 @@ from brian2 import (
     Synapses,
     TimedArray,
     get_device,
+    prefs,
     second,
 )
+from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+from brian2.devices.device import Device, reset_device, set_device
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.network.brian2_internals import forget_failed_runs, run_network
 from lnpbrian.network.drive import Drive
 from lnpbrian.network.equations import neuron_group, synapse_group
 from lnpbrian.network.spec import STDP, NetworkSpec
+from lnpbrian.process import Held
 
-__all__ = ["Description", "Program", "describe"]
+__all__ = [
+    "Build",
+    "CppBuild",
+    "Description",
+    "DeviceError",
+    "Program",
+    "Project",
+    "describe",
+    "verify",
+    "write_sources",
+]
 
+DEVICES = CPP, CUDA = "cpp_standalone", "cuda_standalone"
 FORMS = ("csr", "dense")
 # No weight; a finite number, since compilers are told not to care about the others.
 ABSENT = -1e300
@@ -297,10 +331,10 @@ class Description:
 
     Parameters
     ----------
-    network, neurons, synapses
-        Ready to run; `network` has everything.
-    arrays : dict of TimedArray
-        What a run reads, by name.
+    network : Network
+        All objects, ready to run.
+    neurons : NeuronGroup
+        Its neurons.
     results : dict
         Brian2 variables to read after a run, by name: spikes, and the final weights of plastic synapses.
     echoes : dict
@@ -309,8 +343,6 @@ class Description:
 
     network: Network
     neurons: NeuronGroup
-    synapses: Synapses
-    arrays: dict[str, TimedArray]
     results: dict[str, Any]
     echoes: dict[str, Any]
 
@@ -328,23 +360,20 @@ def _synapse_number() -> Function:
         _number, arg_units=[], return_unit=1, arg_types=[], return_type="integer", stateless=False, auto_vectorise=True
     )
     code = "static inline int synapse_number(const int _vectorisation_idx) { return _vectorisation_idx; }"
-    number.implementations.add_implementation("cpp", code, name="synapse_number")
-    number.implementations.add_implementation("numpy", _number, name="synapse_number")
-    cuda = f"__host__ __device__ {code}"
-    number.implementations.add_implementation("cuda", cuda, name="synapse_number")
+    for target, does in (("cpp", code), ("numpy", _number), ("cuda", f"__host__ __device__ {code}")):
+        number.implementations.add_implementation(target, does, name="synapse_number")
     return number
 
 
-def describe(program: Program, values: dict[str, np.ndarray] | None = None, *, extra_neuron: str = "") -> Description:
+def describe(program: Program, values: Mapping[str, np.ndarray], *, extra_neuron: str = "") -> Description:
     """Build the Brian2 objects of `program` on the active device.
 
     Parameters
     ----------
     program : Program
         The structure.
-    values : dict of ndarray, optional
-        What `Program.values` returned; needed in runtime mode. A standalone program has zeros without them, and is
-        handed its values when it runs.
+    values : mapping of ndarray
+        What `Program.values` returned. In the sources of a standalone program they are placeholders, of these shapes.
     extra_neuron : str
         Declarations of more variables of the neurons.
 
@@ -352,13 +381,10 @@ def describe(program: Program, values: dict[str, np.ndarray] | None = None, *, e
     -------
     Description
     """
-    given = values or {name: np.zeros(shape) for name, shape in program.shapes().items()}
     spec, n = program.blank(), program.n_neurons
-    arrays = {
-        # Runs that read times would differ: the entries are looked up by number.
-        name: TimedArray(_with_unit(name, given[name]), dt=1 * second, name=name)
-        for name in program.shapes()
-    }
+    # Runs that read times would differ: the entries are looked up by number.
+    known = {name: TimedArray(_with_unit(name, values[name]), dt=1 * second, name=name) for name in program.shapes()}
+    known |= {"synapse_number": _synapse_number(), "drive_hold": program.drive_hold * second}
     echo = "start_echo : 1 (constant)\n"
     if program.drive_hold:
         echo += "drive_sum : 1\ndrive_sum_of_sums : 1\n"
@@ -366,11 +392,9 @@ def describe(program: Program, values: dict[str, np.ndarray] | None = None, *, e
     synapses = synapse_group(
         spec, neurons, NAME, plastic=program.plastic, extra="weight_echo : 1 (constant)\n" if program.plastic else ""
     )
-    known = {**arrays, "synapse_number": _synapse_number(), "drive_hold": program.drive_hold * second}
     for group in (neurons, synapses):
         group.namespace.update(known)
-    standalone = hasattr(get_device(), "apply_run_args")
-    if standalone:
+    if hasattr(get_device(), "apply_run_args"):
         get_device().apply_run_args()
     cell = "i" if program.copies == 1 else f"(i % {n})"
     _set_neurons(program, neurons, cell)
@@ -389,7 +413,7 @@ def describe(program: Program, values: dict[str, np.ndarray] | None = None, *, e
     if program.plastic:
         results["weight"] = synapses.variables["w"]
     network = Network(neurons, synapses, monitor, name=f"{NAME}_network")
-    return Description(network, neurons, synapses, arrays, results, _echoes(program, neurons, synapses))
+    return Description(network, neurons, results, _echoes(program, neurons, synapses))
 
 
 def _with_unit(name: str, values: np.ndarray) -> Any:
@@ -453,3 +477,312 @@ def _echoes(program: Program, neurons: NeuronGroup, synapses: Synapses) -> dict[
         if program.spike_timing == "precise":
             found["delay_of_advance"] = synapses.advance.variables["delay"]
     return found
+
+
+class DeviceError(InvalidInput):
+    """A program could not be compiled, failed, or did not use the values that it was handed."""
+
+
+class Build(ABC):
+    """How programs are written and compiled for one of Brian2's standalone devices, on this machine."""
+
+    @abstractmethod
+    def device(self) -> Device:
+        """Return a new device: the one in Brian2's list may hold a network of the user."""
+
+    def preferences(self) -> AbstractContextManager[None]:
+        """Return the context of Brian2's preferences in which the device writes sources."""
+        return nullcontext()
+
+    @abstractmethod
+    def finish(self, directory: Path) -> None:
+        """Make the sources that the device wrote to `directory` compile, or compile faster."""
+
+
+@dataclass(frozen=True)
+class CppBuild(Build):
+    """C++ programs, whose sources share one precompiled header: compiling it takes half of the time otherwise."""
+
+    def device(self) -> Device:
+        return CPPStandaloneDevice()
+
+    def finish(self, directory: Path) -> None:
+        own = ("objects.h", "brianlib/common_math.h", "brianlib/stdint_compat.h")
+        headers = [f'#include "{name}"' for name in own] + [f"#include <{name}>" for name in _SHARED]
+        (directory / "lnpbrian.h").write_text("\n".join([*headers, ""]))
+        with open(directory / "makefile", "a") as makefile:
+            makefile.write(_SHARED_FIRST)
+
+
+_SHARED = ("chrono", "cmath", "ctime", "iostream", "fstream", "climits", "algorithm", "stdlib.h")
+_SHARED_FIRST = """
+PLAIN := $(CXXFLAGS)
+CXXFLAGS += -include lnpbrian.h
+$(OBJS): lnpbrian.h.gch
+.INTERMEDIATE: lnpbrian.h.gch
+lnpbrian.h.gch: lnpbrian.h $(H_SRCS)
+	$(CXX) $(PLAIN) -x c++-header $< -o $@
+"""
+
+
+def write_sources(
+    build: Build, directory: Path, describe: Callable[[], Description], duration: float
+) -> dict[str, dict[str, tuple[str, str]]]:
+    """Write the sources of what `describe` makes on the active device, for a run of `duration` seconds.
+
+    Brian2's device and preferences are left as they were.
+
+    Returns
+    -------
+    dict of dict of (str, str)
+        Of the "results" and "echoes" of the description, by name: the file that a run will write, and its dtype.
+    """
+    device = build.device()
+    with build.preferences():
+        set_device(device, build_on_run=False)
+        try:
+            description = describe()
+            run_network(description.network, duration * second, namespace={})
+            device.build(directory=str(directory), compile=False, run=False)
+        finally:
+            reset_device()
+    build.finish(directory)
+    return {
+        part: {name: (device.get_array_filename(v), np.dtype(v.dtype).str) for name, v in variables.items()}
+        for part, variables in (("results", description.results), ("echoes", description.echoes))
+    }
+
+
+_REQUEST, _MANIFEST = "request.pickle", "manifest.json"
+_GENERATE = "import sys; from lnpbrian.network.standalone import generate; generate(sys.argv[1])"
+_KEEPER = Path(__file__).with_name("keeper.py")
+
+
+def generate(directory: str) -> None:
+    """Write the sources of the project that was asked for in `directory`; for a process of its own."""
+    prefs.logging.file_log = False
+    prefs.logging.std_redirection = False
+    BrianLogger.suppress_name("resolution_conflict")
+    folder = Path(directory)
+    with open(folder / _REQUEST, "rb") as request:
+        describe, program, build = pickle.load(request)
+    zeros = {name: np.zeros(shape) for name, shape in program.shapes().items()}
+    manifest = write_sources(build, folder, lambda: describe(program, zeros), program.duration)
+    (folder / _MANIFEST).write_text(json.dumps(manifest))
+
+
+class Project:
+    """A compiled program, in a temporary folder that `close` removes, and the end or the death of this process.
+
+    Parameters
+    ----------
+    describe : callable
+        Function of a module that builds the Brian2 objects of a program on the active device, as `describe` does.
+    program : Program
+        What `describe` takes.
+    build : Build
+        For which device.
+
+    Raises
+    ------
+    DeviceError
+        If the project cannot be generated or compiled.
+
+    Attributes
+    ----------
+    directory : Path
+        Where the project is.
+    build_seconds : dict of float
+        Wall-clock time to "generate" the sources and to "compile" them.
+    """
+
+    def __init__(self, describe: Callable[..., Description], program: Program, build: Build) -> None:
+        self.program = program
+        self.directory = Path(tempfile.mkdtemp(prefix="lnpbrian_"))
+        self._lock = threading.Lock()
+        self._keeper = _start_keeper(self.directory)
+        self._close = weakref.finalize(self, _end_keeper, self._keeper)
+        self.build_seconds: dict[str, float] = {}
+        self.runs = 0
+        try:
+            (self.directory / _REQUEST).write_bytes(pickle.dumps((describe, program, build)))
+            # The child imports what this process does, wherever that was found.
+            path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+            self._job("generate", [sys.executable, "-c", _GENERATE, str(self.directory)], {"PYTHONPATH": path})
+            jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            self._job("compile", ["make", f"-j{jobs}"], {})
+            self._manifest = json.loads((self.directory / _MANIFEST).read_text())
+        except BaseException:
+            self.close()
+            raise
+
+    def _job(self, name: str, command: list[str], env: dict[str, str]) -> None:
+        log = self.directory / f"{name}.log"
+        status, self.build_seconds[name] = self._keep(command, log, env)
+        if status:
+            raise DeviceError(f"the project could not be {name}d (exit status {status}):\n{_tail(log, 12)}")
+
+    def _keep(self, command: list[str], log: Path, env: Mapping[str, str]) -> tuple[int, float]:
+        """Run a command in the folder of the project through the keeper; return its exit status and seconds."""
+        assert self._keeper.stdin is not None
+        assert self._keeper.stdout is not None
+        job = {"command": command, "cwd": str(self.directory), "log": str(log), "env": dict(env)}
+        forget_failed_runs()
+        try:
+            self._keeper.stdin.write(json.dumps(job) + "\n")
+            self._keeper.stdin.flush()
+            line = self._keeper.stdout.readline()
+        except BrokenPipeError as error:
+            raise DeviceError("the process that keeps the program has died; compile the network again") from error
+        except BaseException:
+            # Ctrl-C: the job ends, and its answer is taken away. The last answer is that to "cancel", whether or not
+            # the job has begun, or has ended before.
+            with Held(), contextlib.suppress(OSError):
+                self._keeper.stdin.write("cancel\n")
+                self._keeper.stdin.flush()
+                while (line := self._keeper.stdout.readline()) and "cancelled" not in json.loads(line):
+                    pass
+            raise
+        if not line:
+            raise DeviceError("the process that keeps the program has died; compile the network again")
+        answer = json.loads(line)
+        if answer["error"]:
+            raise DeviceError(f"{command[0]} cannot be started ({answer['error']})")
+        return answer["status"], answer["seconds"]
+
+    def execute(
+        self, values: Mapping[str, np.ndarray], asked: Mapping[str, np.ndarray]
+    ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+        """Run the program with `values`, by the names of its arrays, and verify its echoes against `asked`.
+
+        Returns
+        -------
+        results : dict of ndarray
+            What the program wrote, by the names of its description.
+        seconds : dict of float
+            Wall-clock time: "write" the values, "program" from start to end, of which "simulation", and "read" the
+            results.
+
+        Raises
+        ------
+        DeviceError
+            If the program fails or did not use the values, or the project was closed.
+        """
+        with self._lock:
+            if not self._close.alive:
+                raise DeviceError("the program was closed; compile the network again")
+            self.runs += 1
+            # A new folder for every run: nothing of an earlier one can be taken for its results.
+            folder = self.directory / f"run_{self.runs}"
+            folder.mkdir()
+            try:
+                results, echoes, seconds = self._run(values, folder)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        verify(asked, echoes)
+        return results, seconds
+
+    def _run(
+        self, values: Mapping[str, np.ndarray], folder: Path
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, float]]:
+        start = time.perf_counter()
+        arguments = self._hand_over(values, folder)
+        written = time.perf_counter()
+        log = folder / "log"
+        status, seconds = self._keep(["./main", "--results_dir", f"{folder.name}/", *arguments], log, {})
+        if status:
+            raise DeviceError(f"the program failed (exit status {status}):\n{_tail(log, 12)}")
+        finished = time.perf_counter()
+        info = folder / "last_run_info.txt"
+        simulation, fraction = map(float, info.read_text().split()) if info.exists() else (0.0, 0.0)
+        if fraction < 1:
+            raise DeviceError(f"the program stopped after {100 * fraction:.0f} % of the run:\n{_tail(log, 12)}")
+        results, echoes = (
+            {name: _read(folder / file, dtype) for name, (file, dtype) in self._manifest[part].items()}
+            for part in ("results", "echoes")
+        )
+        times = {"write": written - start, "program": seconds, "simulation": simulation}
+        return results, echoes, times | {"read": time.perf_counter() - finished}
+
+    def _hand_over(self, values: Mapping[str, np.ndarray], folder: Path) -> list[str]:
+        """Write `values` and return the arguments that name them."""
+        arguments = []
+        for name, array in values.items():
+            array.tofile(folder / f"{name}.dat")
+            arguments.append(f"{name}.values={folder.name}/{name}.dat")
+        return arguments
+
+    def close(self) -> None:
+        """End the program and remove its folder."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        what = f"{type(self).__name__}({self.program.n_neurons} neurons, {self.program.duration:g} s"
+        return f"{what}, {str(self.directory)!r}{'' if self._close.alive else ', closed'})"
+
+
+def verify(asked: Mapping[str, np.ndarray], used: Mapping[str, np.ndarray]) -> None:
+    """Refuse a run whose program used other values than it was handed.
+
+    Raises
+    ------
+    DeviceError
+        Naming the first value that differs.
+
+    Examples
+    --------
+    >>> verify({"tau_m": np.array([0.01, 0.02])}, {"tau_m": np.array([0.01, 0.0])})
+    Traceback (most recent call last):
+    lnpbrian.network.standalone.DeviceError: the program did not use what it was handed: tau_m differs in 1 of 2 ...
+    """
+    head = "the program did not use what it was handed"
+    for name, wanted in asked.items():
+        if name not in used:
+            raise DeviceError(f"{head}: it reports no {name}; compile the network again")
+        got = used[name]
+        if got.shape != wanted.shape:
+            raise DeviceError(f"{head}: {name} has {got.size} entries, not {wanted.size}; compile the network again")
+        wrong = np.flatnonzero(got != wanted)
+        if wrong.size:
+            raise DeviceError(
+                f"{head}: {name} differs in {wrong.size} of {wanted.size} entries, first in entry {wrong[0]}, "
+                f"where {wanted[wrong[0]]} was asked and {got[wrong[0]]} used; compile the network again"
+            )
+
+
+def _read(path: Path, dtype: str) -> np.ndarray:
+    # An empty dynamic array leaves no file, or an empty one.
+    return np.fromfile(path, dtype=dtype) if path.exists() else np.zeros(0, dtype=dtype)
+
+
+def _tail(log: Path, lines: int) -> str:
+    text = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return "\n".join(text[-lines:]) or "it printed nothing"
+
+
+def _start_keeper(directory: Path) -> subprocess.Popen[str]:
+    # Out of the reach of Ctrl-C: this process says when a job ends.
+    return subprocess.Popen(
+        [sys.executable, "-I", str(_KEEPER), str(directory)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _end_keeper(keeper: subprocess.Popen[str]) -> None:
+    assert keeper.stdin is not None
+    assert keeper.stdout is not None
+    with contextlib.suppress(OSError):
+        keeper.stdin.close()
+    keeper.wait()
+    keeper.stdout.close()
