@@ -25,9 +25,8 @@ from lnpbrian.models import HRSNN
 from lnpbrian.network.compiled import CompiledNetwork, CompiledRun
 from lnpbrian.network.drive import Drive, noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.network.simulate import observe
+from lnpbrian.network.simulate import SpikeTrain, observe
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.spikes import SpikeTrain
 from lnpbrian.streams import Streams
 
 DURATION = 0.5 * second

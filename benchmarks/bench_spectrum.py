@@ -24,9 +24,8 @@ from lnpbrian.lyapunov.lif_tangent import LIFTangent
 from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
 from lnpbrian.models import HRSNN
 from lnpbrian.network.drive import Drive, noise_drive
-from lnpbrian.network.simulate import exact_spike_train
+from lnpbrian.network.simulate import SpikeTrain, exact_spike_train
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.spikes import SpikeTrain
 from lnpbrian.streams import Streams
 
 # (neurons, exponents, time between factorisations in s, measured time in s)

@@ -31,9 +31,8 @@ from lnpbrian.models.drawing import LIFParameters
 from lnpbrian.network.devices import require_device
 from lnpbrian.network.drive import Drive, noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.network.simulate import observe
+from lnpbrian.network.simulate import SpikeTrain, observe
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.spikes import SpikeTrain
 from lnpbrian.options import Options, option, options
 from lnpbrian.pruning.checkpoint import (
     LATEST,

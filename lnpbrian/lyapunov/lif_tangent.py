@@ -11,13 +11,17 @@ happens between spikes; spikes are handled in groups, by one triangular solve an
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
 from lnpbrian.network.drive import Drive
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.spikes import SpikeTrain
+
+if TYPE_CHECKING:
+    from lnpbrian.network.simulate import SpikeTrain
 
 __all__ = ["LIFTangent"]
 

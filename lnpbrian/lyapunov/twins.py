@@ -22,9 +22,8 @@ from lnpbrian.lyapunov.lif_tangent import LIFTangent
 from lnpbrian.network.drive import Drive, drive_operation
 from lnpbrian.network.live import LiveNetwork, Snapshot
 from lnpbrian.network.recurrent import RecurrentNetwork, copy_block_events
-from lnpbrian.network.simulate import spike_counter, spike_train
+from lnpbrian.network.simulate import SpikeTrain, spike_counter, spike_train
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.spikes import SpikeTrain
 from lnpbrian.process import frozen_garbage
 
 __all__ = ["TwinExponents", "block_twin_exponents", "restored_twin_exponents", "tangent_twin_exponents"]

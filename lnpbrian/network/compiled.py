@@ -12,8 +12,8 @@ from brian2 import Quantity
 
 from lnpbrian.network.devices import build_for
 from lnpbrian.network.drive import Drive
+from lnpbrian.network.simulate import SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.spikes import SpikeTrain
 from lnpbrian.network.standalone import Program, Project, describe
 
 __all__ = ["CompiledNetwork", "CompiledRun"]

@@ -33,8 +33,8 @@ from lnpbrian import checks, files, locks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.drive import Drive
 from lnpbrian.network.equations import build_objects
+from lnpbrian.network.simulate import SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.spikes import SpikeTrain
 from lnpbrian.network.standalone import Build, Description, write_sources
 from lnpbrian.records import is_record, versions, write_json
 
@@ -90,8 +90,8 @@ class CudaToolkit:
     Examples
     --------
     >>> toolkit = CudaToolkit(Path("/opt/cuda/bin/nvcc"), "13.0", ("7.5", "9.0"), curand=None)
-    >>> toolkit.major, toolkit.curand_wheel
-    (13, 'nvidia-curand')
+    >>> toolkit.major
+    13
     >>> toolkit.require_capability("6.1")
     Traceback (most recent call last):
     lnpbrian.checks.InvalidInput: CUDA 13.0 does not build for compute capability 6.1; use one of 7.5, 9.0

@@ -27,9 +27,8 @@ from lnpbrian.network.drive import Drive, noise_drive
 from lnpbrian.network.edits import add_like, keep_synapses, rehearse, silence
 from lnpbrian.network.live import LiveNetwork, Snapshot
 from lnpbrian.network.recurrent import RecurrentNetwork, adopt
-from lnpbrian.network.simulate import RATE_RANGE_HZ, observe, spike_train, twin_timing
+from lnpbrian.network.simulate import RATE_RANGE_HZ, SpikeTrain, observe, spike_train, twin_timing
 from lnpbrian.network.spec import NetworkSpec, mean_input
-from lnpbrian.network.spikes import SpikeTrain
 from lnpbrian.pruning.laws import PLASTICITY_LIMITS
 from lnpbrian.pruning.schedule import SETTLE, PruneOptions
 from lnpbrian.streams import Streams
