@@ -25,7 +25,7 @@ from lnpbrian.models import HRSNN
 from lnpbrian.network.compiled import CompiledNetwork, CompiledRun
 from lnpbrian.network.cuda import find_gpu
 from lnpbrian.network.devices import require_device
-from lnpbrian.network.drive import Drive, noise_drive
+from lnpbrian.network.signals import Drive, noise_drive
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.streams import Streams
 

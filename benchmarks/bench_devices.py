@@ -23,9 +23,9 @@ from rich.console import Console
 
 from lnpbrian.models import HRSNN
 from lnpbrian.network.compiled import CompiledNetwork, CompiledRun
-from lnpbrian.network.drive import Drive, noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.network.simulate import SpikeTrain, observe
+from lnpbrian.network.signals import Drive, SpikeTrain, noise_drive
+from lnpbrian.network.simulate import observe
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.streams import Streams
 

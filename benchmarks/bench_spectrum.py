@@ -23,8 +23,8 @@ from rich.console import Console
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
 from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
 from lnpbrian.models import HRSNN
-from lnpbrian.network.drive import Drive, noise_drive
-from lnpbrian.network.simulate import SpikeTrain, exact_spike_train
+from lnpbrian.network.signals import Drive, SpikeTrain, noise_drive
+from lnpbrian.network.simulate import exact_spike_train
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.streams import Streams
 

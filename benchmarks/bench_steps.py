@@ -24,8 +24,8 @@ from rich.console import Console
 from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import HRSNN
 from lnpbrian.network.betweenness import betweenness_centrality
-from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.simulate import observe
 from lnpbrian.network.structure import remove_synapses
 from lnpbrian.pruning.covariance import linear_network, noise_covariance

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 from brian2 import second
-from lnpbrian.experiments.common.comparison import Plan
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, mean_and_error
 from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder
@@ -25,8 +25,8 @@ from lnpbrian.learning.forecasting import forecast
 from lnpbrian.learning.tasks import forecast_task
 from lnpbrian.models import HRSNN
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.noise import keep_probability, sample_edges

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 from brian2 import ms, second
-from lnpbrian.experiments.common.comparison import Plan
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, claimed
 from lnpbrian.learning.encoding import CurrentEncoder
@@ -26,7 +26,7 @@ from lnpbrian.lyapunov.spectrum import interpolate_spectrum
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
 from lnpbrian.models import HRSNN
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.drive import Drive
+from lnpbrian.network.signals import Drive
 from lnpbrian.network.simulate import observe
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.schedule import PruneOptions

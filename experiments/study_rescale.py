@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 from brian2 import second
-from lnpbrian.experiments.common.comparison import Plan
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, mean_and_error
 from lnpbrian.models import HRSNN
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import noise_drive
 from lnpbrian.pruning.prunable import Observation, prunable
 from lnpbrian.pruning.schedule import PruneOptions
 from lnpbrian.pruning.steps import Iteration, NoisePruning

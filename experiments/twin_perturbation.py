@@ -14,15 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from brian2 import ms, second
-from lnpbrian.experiments.common.comparison import Plan
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows
 from lnpbrian.lyapunov.twins import DIRECTIONS, TwinExponents, block_twin_exponents
 from lnpbrian.models import HRSNN
-from lnpbrian.network.drive import noise_drive
+from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.spec import SPIKE_TIMINGS
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task

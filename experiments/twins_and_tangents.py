@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 from brian2 import NetworkOperation, ms, second
-from lnpbrian.experiments.common.comparison import Plan
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.twin_perturbation import draw_exponents, exponent_text, twin_record
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
@@ -29,8 +29,8 @@ from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
 from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import HRSNN
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.drive import Drive, drive_operation, noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import Drive, drive_operation, noise_drive
 from lnpbrian.network.simulate import simulated_spike_train
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.records import plain

@@ -32,7 +32,7 @@ from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
 from lnpbrian.network.betweenness import betweenness_centrality
 from lnpbrian.network.cuda import find_gpu, require_tools, write_cuda_project
 from lnpbrian.network.devices import DeviceReport, devices
-from lnpbrian.network.drive import noise_drive
+from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.options import Options, default_of, flags, kind_of
 from lnpbrian.process import Watched

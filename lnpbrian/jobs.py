@@ -29,9 +29,9 @@ from lnpbrian.locks import lock_folder
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN
 from lnpbrian.models.drawing import LIFParameters
 from lnpbrian.network.devices import require_device
-from lnpbrian.network.drive import Drive, noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.network.simulate import SpikeTrain, observe
+from lnpbrian.network.signals import Drive, SpikeTrain, noise_drive
+from lnpbrian.network.simulate import observe
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.options import Options, option, options
 from lnpbrian.pruning.checkpoint import (

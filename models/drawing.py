@@ -9,7 +9,7 @@ from brian2 import Quantity, ms
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.drive import noise_drive
+from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.simulate import require_active
 from lnpbrian.network.spec import STDP, NetworkSpec, check_timing
 from lnpbrian.streams import Streams

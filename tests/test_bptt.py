@@ -15,8 +15,8 @@ from lnpbrian.learning.readout import ReadoutOptions, readout_neurons
 from lnpbrian.learning.series import lorenz63
 from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.drive import Drive, noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import Drive, noise_drive
 from lnpbrian.network.simulate import observe
 from lnpbrian.network.spec import NetworkSpec
 

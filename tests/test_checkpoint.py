@@ -17,7 +17,7 @@ from brian2 import ms
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import CHRSNN, HRSNN
-from lnpbrian.network.drive import noise_drive
+from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning import checkpoint as checkpoint_module
 from lnpbrian.pruning import loop as lnp

@@ -21,8 +21,8 @@ from lnpbrian.lyapunov.device_twins import CompiledTwins, TwinProgram, describe_
 from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import CHRSNN, HRSNN, uncoupled
 from lnpbrian.network.compiled import CompiledNetwork
-from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.simulate import observe, simulated_spike_train
 from lnpbrian.network.standalone import DeviceError, Program, Project, describe, verify
 

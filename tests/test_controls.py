@@ -12,8 +12,8 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.models import HRSNN
 from lnpbrian.models import uncoupled as neurons_with
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.simulate import observe
 from lnpbrian.network.spec import mean_input
 from lnpbrian.pruning.controls import (

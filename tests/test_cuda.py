@@ -24,8 +24,8 @@ from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.network import cuda
 from lnpbrian.network.compiled import CompiledNetwork
 from lnpbrian.network.cuda import CudaBuild, CudaProject, CudaToolkit, Gpu, find_toolkit, write_cuda_project
-from lnpbrian.network.drive import Drive, noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import Drive, noise_drive
 from lnpbrian.network.simulate import observe
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.network.standalone import CppBuild, Project, write_sources

@@ -13,8 +13,8 @@ from lnpbrian.learning.encoding import PoissonEncoder
 from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN, uncoupled
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.simulate import observe
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning.loop import prune

@@ -11,9 +11,9 @@ from event_driven import EventDrivenLIF, random_arrays
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.twins import block_twin_exponents, restored_twin_exponents
 from lnpbrian.models import HRSNN, uncoupled
-from lnpbrian.network.drive import Drive, drive_operation, noise_drive
 from lnpbrian.network.live import LiveNetwork
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import Drive, drive_operation, noise_drive
 
 brian2.prefs.codegen.target = "numpy"
 

@@ -8,8 +8,8 @@ from numpy.testing import assert_array_equal
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN, uncoupled
 from lnpbrian.models.drawing import LIFParameters, bernoulli_slots
-from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.simulate import observe, require_active
 from lnpbrian.network.spec import NetworkSpec
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnpbrian.models import HRSNN, uncoupled
-from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.simulate import observe, spike_counter
 from lnpbrian.network.spec import synaptic_operations
 from lnpbrian.pruning.controls import silence

@@ -10,8 +10,8 @@ from event_driven import EventDrivenLIF, first_crossing, random_arrays
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import uncoupled
-from lnpbrian.network.drive import drive_operation, noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import drive_operation, noise_drive
 
 brian2.prefs.codegen.target = "numpy"
 

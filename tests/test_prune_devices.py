@@ -10,8 +10,8 @@ from lnpbrian import InvalidInput, PruneOptions, prune
 from lnpbrian.lyapunov.device_twins import CompiledTwins
 from lnpbrian.lyapunov.twins import block_twin_exponents, tangent_twin_exponents
 from lnpbrian.models import HRSNN
-from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.simulate import simulated_spike_train, twin_timing
 from lnpbrian.pruning.prunable import PrunableModel
 from lnpbrian.streams import Streams

@@ -14,8 +14,8 @@ from lnpbrian.learning.readout import ReadoutOptions, RidgeReadout, readout_neur
 from lnpbrian.learning.series import lorenz63
 from lnpbrian.learning.tasks import ForecastTask, short_protocol
 from lnpbrian.models import HRSNN, uncoupled
-from lnpbrian.network.drive import Drive, drive_operation
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import Drive, drive_operation
 
 QUICK = ReadoutOptions(sample_time=5 * ms, filter_time=20 * ms, order=1, fraction=0.3, ridge=1.0)
 

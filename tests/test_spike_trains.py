@@ -12,8 +12,8 @@ from event_spectrum import EventDrivenDelta
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import uncoupled
-from lnpbrian.network.drive import noise_drive
-from lnpbrian.network.simulate import SpikeTrain, exact_spike_train, precise_timing, simulated_spike_train
+from lnpbrian.network.signals import SpikeTrain, noise_drive
+from lnpbrian.network.simulate import exact_spike_train, precise_timing, simulated_spike_train
 from lnpbrian.network.spec import NetworkSpec
 
 brian2.prefs.codegen.target = "numpy"

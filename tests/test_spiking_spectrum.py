@@ -28,8 +28,8 @@ from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
 from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN, uncoupled
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.drive import Drive, noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import Drive, noise_drive
 from lnpbrian.network.simulate import exact_spike_train, precise_timing
 from lnpbrian.network.structure import silence_neurons
 from lnpbrian.pruning.loop import prune

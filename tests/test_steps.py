@@ -11,9 +11,9 @@ from numpy.testing import assert_array_equal
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN
-from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.live import LiveNetwork
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.structure import remove_synapses
 from lnpbrian.pruning.checkpoint import fingerprint
 from lnpbrian.pruning.laws import Laws, fit_laws

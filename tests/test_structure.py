@@ -37,8 +37,8 @@ from hypothesis import strategies as st
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import HRSNN
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork, adopt, copy_block_events
+from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.simulate import observe
 from lnpbrian.network.spec import STDP, NetworkSpec
 from lnpbrian.network.structure import (

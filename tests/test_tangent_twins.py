@@ -13,8 +13,8 @@ from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
 from lnpbrian.lyapunov.twins import block_twin_exponents, restored_twin_exponents, tangent_twin_exponents
 from lnpbrian.models import HRSNN, uncoupled
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.drive import noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.simulate import precise_timing, spike_train
 
 prefs.codegen.target = "numpy"

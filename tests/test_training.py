@@ -11,8 +11,8 @@ from lnpbrian.learning.encoding import CurrentEncoder
 from lnpbrian.learning.stdp import train_stdp
 from lnpbrian.models import HRSNN, uncoupled
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.drive import Drive, drive_operation
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import Drive, drive_operation
 from lnpbrian.network.spec import STDP
 
 

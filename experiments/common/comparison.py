@@ -27,8 +27,8 @@ from lnpbrian.learning.tasks import ForecastTask, forecast_task
 from lnpbrian.learning.without_network import autoregression, next_generation_reservoir
 from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.drive import Drive, noise_drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import Drive, noise_drive
 from lnpbrian.network.simulate import observe
 from lnpbrian.network.spec import NetworkSpec, synaptic_operations
 from lnpbrian.pruning.controls import (

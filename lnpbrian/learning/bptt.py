@@ -20,8 +20,7 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning.encoding import CurrentEncoder, require_fit
 from lnpbrian.learning.readout import ReadoutOptions, RidgeReadout, readout_neurons
-from lnpbrian.network.drive import Drive
-from lnpbrian.network.simulate import SpikeTrain
+from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
 
 __all__ = ["BPOptions", "BPResult", "spikes", "train_bp"]

@@ -16,7 +16,7 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.twins import DIRECTIONS, Growth, TwinExponents, state_names, twin_exponents, twin_plan
 from lnpbrian.network.devices import build_for
-from lnpbrian.network.drive import Drive
+from lnpbrian.network.signals import Drive
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.network.standalone import NAME, Description, Program, Project, describe
 

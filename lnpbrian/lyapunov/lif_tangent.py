@@ -17,11 +17,11 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
-from lnpbrian.network.drive import Drive
+from lnpbrian.network.signals import Drive
 from lnpbrian.network.spec import NetworkSpec
 
 if TYPE_CHECKING:
-    from lnpbrian.network.simulate import SpikeTrain
+    from lnpbrian.network.signals import SpikeTrain
 
 __all__ = ["LIFTangent"]
 

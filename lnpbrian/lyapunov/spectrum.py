@@ -20,8 +20,8 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.exponents import Exponents, flat_spikes
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
 from lnpbrian.lyapunov.systems import Flow, Function, Map, RateNetwork, TangentSystem
-from lnpbrian.network.drive import Drive
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import Drive
 from lnpbrian.network.simulate import TRAJECTORIES, exact_spike_train, simulated_spike_train
 from lnpbrian.network.spec import NetworkSpec
 

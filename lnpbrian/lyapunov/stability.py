@@ -14,7 +14,7 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.spectrum import Spectrum, lyapunov_spectrum
 from lnpbrian.lyapunov.twins import block_twin_exponents, twin_window
-from lnpbrian.network.drive import Drive, noise_drive
+from lnpbrian.network.signals import Drive, noise_drive
 from lnpbrian.network.simulate import precise_timing
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.records import plain

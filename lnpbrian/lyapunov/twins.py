@@ -19,10 +19,10 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.exponents import Exponents, flat_spikes
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
-from lnpbrian.network.drive import Drive, drive_operation
 from lnpbrian.network.live import LiveNetwork, Snapshot
 from lnpbrian.network.recurrent import RecurrentNetwork, copy_block_events
-from lnpbrian.network.simulate import SpikeTrain, spike_counter, spike_train
+from lnpbrian.network.signals import Drive, SpikeTrain, drive_operation
+from lnpbrian.network.simulate import spike_counter, spike_train
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.process import frozen_garbage
 

@@ -4,9 +4,9 @@ Here is what one makes a network of, edits it with and runs it by; what only the
 """
 
 from lnpbrian.network.compiled import CompiledNetwork
-from lnpbrian.network.drive import Drive, noise_drive
 from lnpbrian.network.live import LiveNetwork
 from lnpbrian.network.recurrent import RecurrentNetwork, compact
+from lnpbrian.network.signals import Drive, noise_drive
 from lnpbrian.network.simulate import observe, simulate
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.network.structure import (

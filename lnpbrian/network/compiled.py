@@ -11,8 +11,7 @@ import numpy as np
 from brian2 import Quantity
 
 from lnpbrian.network.devices import build_for
-from lnpbrian.network.drive import Drive
-from lnpbrian.network.simulate import SpikeTrain
+from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.network.standalone import Program, Project, describe
 

@@ -31,9 +31,8 @@ from brian2.devices.device import Device
 
 from lnpbrian import checks, files, locks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.drive import Drive
 from lnpbrian.network.equations import build_objects
-from lnpbrian.network.simulate import SpikeTrain
+from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.network.standalone import Build, Description, write_sources
 from lnpbrian.records import is_record, versions, write_json

@@ -16,7 +16,7 @@ from math import exp, log
 import numpy as np
 import scipy.sparse as sp
 
-from lnpbrian.network.drive import Drive
+from lnpbrian.network.signals import Drive
 from lnpbrian.network.spec import NetworkSpec
 
 __all__ = ["DeltaNetwork", "ExponentialNetwork"]

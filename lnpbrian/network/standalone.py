@@ -46,8 +46,8 @@ from brian2.devices.device import Device, reset_device, set_device
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.brian2_internals import forget_failed_runs, run_network
-from lnpbrian.network.drive import Drive
 from lnpbrian.network.equations import neuron_group, synapse_group
+from lnpbrian.network.signals import Drive
 from lnpbrian.network.spec import STDP, NetworkSpec
 from lnpbrian.process import Held
 

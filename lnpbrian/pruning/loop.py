@@ -23,8 +23,8 @@ from threadpoolctl import threadpool_limits
 
 from lnpbrian import checks, locks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.drive import Drive
 from lnpbrian.network.live import LiveNetwork
+from lnpbrian.network.signals import Drive
 from lnpbrian.process import Watched, frozen_garbage
 from lnpbrian.pruning.checkpoint import Checkpoint, CheckpointFolder, fingerprint
 from lnpbrian.pruning.history import Progress, PruneResult, Record, record_from
