@@ -6,6 +6,10 @@ from pathlib import Path
 
 import brian2
 import pytest
+from _pytest import doctest
+
+# Brian2 puts another class in its place, which fails on the doctests of an __init__.py.
+doctest.DoctestModule = next(c for c in doctest.DoctestModule.__mro__ if c.__module__ == doctest.__name__)
 
 ROOT = Path(__file__).parent
 if not (ROOT / "lnpbrian" / "models").is_dir():

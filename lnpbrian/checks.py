@@ -92,7 +92,10 @@ def real(
         raise InvalidInput(message)
     if isinstance(value, Quantity) and not have_same_dimensions(value, 1):
         raise InvalidInput(f"{message} (a plain number without unit is needed)")
-    number = float(value)  # type: ignore[arg-type]
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        number = np.inf
     if (
         not np.isfinite(number)
         or (above is not None and not number > above)

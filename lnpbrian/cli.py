@@ -115,7 +115,10 @@ def prune(
             _refuse(
                 context,
                 "--fidelity decides how steps are read",
-                only=("edge_strength", "exponents", "rescale", "cap", "excitability", "config"),
+                only=(
+                    *("edge_strength", "neighbours", "diagonal", "rescale", "cap", "excitability", "centrality"),
+                    *("edge_rule", "exclude", "exponents", "config"),
+                ),
             )
         start = PruneJob.fidelity() if fidelity else PruneJob() if config is None else PruneJob.from_record(config)
         job = start.with_flags({name.replace("_", "-"): value for name, value in given.items()})

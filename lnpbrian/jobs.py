@@ -527,14 +527,21 @@ class PruneJob(Options):
         InvalidInput
             If the file cannot be read, or holds an option that is not known.
         """
+        what = f"--config {str(path)!r}"
+        # Of a pipe a read waits for ever.
+        if path.exists() and not path.is_file():
+            raise InvalidInput(f"{what} is no file; give a run.json, or a TOML file of the same keys")
         try:
             text = path.read_text()
             content = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-        except (OSError, ValueError) as error:
-            raise InvalidInput(f"--config {str(path)!r} cannot be read ({error})") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise InvalidInput(f"{what} cannot be read ({error})") from error
         if isinstance(content, dict) and "versions" in content:
-            content = content.get("options", {}).get("command")
-        return from_plain(cls, content, f"--config {str(path)!r}")
+            of_run = content.get("options")
+            if not isinstance(of_run, dict) or "command" not in of_run:
+                raise InvalidInput(f"{what} is not the run.json of lnpbrian prune; give one")
+            content = of_run["command"]
+        return from_plain(cls, content, what)
 
     @staticmethod
     def abandon(directory: Path) -> None:

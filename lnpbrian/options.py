@@ -5,7 +5,7 @@ From the fields come the checks, the documented parameters, the flags of the com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from textwrap import wrap
 from typing import Any, Self, dataclass_transform, get_type_hints
@@ -88,9 +88,12 @@ class Options:
 
     def __post_init__(self) -> None:
         for one in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, one.name)
-            if one.metadata.get("help") is not None and not (value is None and is_optional(one)):
-                _check(one, value)
+            value, kind = getattr(self, one.name), one.default_factory
+            if isinstance(kind, type) and issubclass(kind, Options):
+                checks.instance(one.name, value, kind, f"use {kind.__name__}(...)")
+            elif one.metadata.get("help") is not None and not (value is None and is_optional(one)):
+                # 3.0 and np.int64(3) become 3: equal options are equal in every record.
+                object.__setattr__(self, one.name, _checked(one, value))
         self.check_together()
 
     def check_together(self) -> None:
@@ -179,7 +182,12 @@ def kind_of(one: Field[Any]) -> str:
     >>> [(kind_of(one), default_of(one), is_optional(one)) for one in fields(Limits)]
     [('float', None, True)]
     """
-    return str(one.type).removesuffix(" | None")
+    return _type_of(one).removesuffix(" | None")
+
+
+def _type_of(one: Field[Any]) -> str:
+    # Annotations are text only where the module says so.
+    return one.type.__name__ if type(one.type) is type else str(one.type)
 
 
 def default_of(one: Field[Any]) -> Any:
@@ -211,29 +219,41 @@ def is_optional(one: Field[Any]) -> bool:
     >>> [is_optional(one) for one in fields(Limits)]
     [False, True]
     """
-    return "None" in str(one.type)
+    return "None" in _type_of(one)
 
 
-def _check(one: Field[Any], value: Any) -> None:
+def _checked(one: Field[Any], value: Any) -> Any:
+    """Return the value of an option in the type that it has."""
     kind, bounds = kind_of(one), one.metadata.get("bounds", {})
     if one.metadata["choices"]:
-        checks.choice(one.name, value, one.metadata["choices"])
-    elif kind == "int":
-        checks.count(one.name, value, **bounds)
-    elif kind == "float":
-        checks.real(one.name, value, **bounds)
-    elif kind == "Quantity":
+        return checks.choice(one.name, value, one.metadata["choices"])
+    if kind == "int":
+        return checks.count(one.name, value, **bounds)
+    if kind == "float":
+        return checks.real(one.name, value, **bounds)
+    if kind == "Quantity":
         checks.seconds(one.name, value, **bounds)
+        # What a record says: of times such as 1.5 * 100 ms the last bit would not come back.
+        return round(float(value / ms), 9) * ms or value
     elif kind == "bool" and not isinstance(value, bool):
         raise InvalidInput(f"{one.name} must be True or False, got {value!r}")
+    elif kind == "str" and not isinstance(value, str):
+        raise InvalidInput(f"{one.name} must be text, got {value!r}")
+    elif kind == "tuple[str, ...]":
+        if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(v, str) for v in value):
+            raise InvalidInput(f"{one.name} must be a sequence of texts, got {value!r}")
+        return tuple(value)
     elif kind == "tuple[float, float]":
-        low, high = checks.array(one.name, value, shape=(2,), remedy="give the lower and the upper bound")
+        checks.array(one.name, value, shape=(2,), remedy="give the lower and the upper bound")
+        low, high = (checks.real(one.name, bound) for bound in value)
         if not 0 <= low < high:
             raise InvalidInput(f"{one.name} must be (lower, upper) with 0 <= lower < upper, got {value}")
+        return low, high
+    return value
 
 
 def _documented(one: Field[Any]) -> list[str]:
-    kind, known = str(one.type), one.metadata.get("choices")
+    kind, known = _type_of(one), one.metadata.get("choices")
     shown = "{" + ", ".join(f'"{name}"' for name in known) + "}" if known else kind.replace(" | None", ", optional")
     value = default_of(one)
     if isinstance(value, Quantity):

@@ -69,18 +69,20 @@ def from_plain[T](kind: type[T], content: Any, where: str = "") -> T:
     if not isinstance(content, Mapping):
         raise InvalidInput(f"{where or kind.__name__} must be a table of options, got {content!r}")
     kinds = get_type_hints(kind)
-    known = {f.name: kinds[f.name] for f in fields(kind)}  # type: ignore[arg-type]
+    recorded = [f.name for f in fields(kind) if f.metadata.get("recorded", True)]  # type: ignore[arg-type]
+    known = {f"{name}_ms" if kinds[name] is Quantity else name: name for name in recorded}
     values: dict[str, Any] = {}
     for key, value in content.items():
-        name = key.removesuffix("_ms") if key not in known else key
-        if name not in known or (name != key and value is not None and known[name] is not Quantity):
+        if key not in known:
             near = get_close_matches(key, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
             raise InvalidInput(f"{where or kind.__name__} has no option {key!r}; {hint}")
-        if isinstance(known[name], type) and is_dataclass(known[name]):
-            values[name] = from_plain(known[name], value, name)
-        elif name != key:
+        name = known[key]
+        inner = kinds[name]
+        if inner is Quantity:
             values[name] = checks.real(key, value) * ms
+        elif isinstance(inner, type) and is_dataclass(inner):
+            values[name] = from_plain(inner, value, name)
         else:
             values[name] = tuple(value) if isinstance(value, list) else value
     return kind(**values)

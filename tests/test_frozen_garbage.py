@@ -7,9 +7,8 @@ import weakref
 import pytest
 from brian2 import Network, NeuronGroup, StateMonitor, Synapses, ms
 
-from lnpbrian.network import brian2_internals
 from lnpbrian.network.structure import remove_synapses
-from lnpbrian.process import frozen_garbage
+from lnpbrian.process import FROZEN_ON_PURPOSE, frozen_garbage
 
 
 class Node:
@@ -30,7 +29,7 @@ def nothing_frozen():
 
 
 def frozen():
-    return gc.get_freeze_count() > brian2_internals.FROZEN_ON_PURPOSE
+    return gc.get_freeze_count() > FROZEN_ON_PURPOSE
 
 
 def test_what_was_there_before_is_collected_after():

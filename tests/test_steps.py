@@ -480,6 +480,111 @@ def test_a_step_of_your_own_goes_on_from_a_checkpoint(tmp_path):
     assert [record.status[-1].split(",")[0] for record in history[1:]] == [f"strongest: call {k}" for k in (1, 2, 3)]
 
 
+class Fails(Step):
+    """Edit everything, and fail in the second iteration."""
+
+    name = "fails"
+    removes_synapses = removes_neurons = True
+
+    def __call__(self, network, now):
+        alive, pre, _ = network.graph()
+        network.keep_synapses(np.arange(pre.size) % 3 > 0, None if now.number == 1 else 0.5 * network.live.weights())
+        network.silence(alive[:2])
+        if now.number == 2:
+            raise ArithmeticError("nobody thought of it")
+        return "half of it is gone"
+
+
+class TakesAll(Step):
+    """Remove the synapses, or the neurons, or both."""
+
+    removes_synapses = removes_neurons = True
+
+    def __init__(self, what):
+        self.name = self.what = what
+
+    def __call__(self, network, now):
+        if "synapses" in self.what:
+            network.keep_synapses(np.zeros(network.live.n_synapses, dtype=bool))
+        if "neurons" in self.what:
+            network.silence(np.flatnonzero(network.live.alive))
+        return "nothing is left"
+
+
+def edges_and_values(live):
+    """What a network is made of, whatever the order of its synapses."""
+    pre, post = live.edges()
+    order = np.lexsort((live.weights(), post, pre))
+    return [pre[order], post[order], live.weights()[order], live.alive.copy(), live.time_constants.copy()]
+
+
+def test_a_step_that_fails_leaves_an_own_network_as_it_came():
+    live = own_network()
+    before = edges_and_values(live)
+    with pytest.raises(ArithmeticError, match="nobody thought of it"):
+        prune(live, ("III", Fails()), options=replace(QUICK, synapse_sparsity=0.5, neuron_sparsity=0))
+    for one, other in zip(before, edges_and_values(live), strict=True):
+        assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("plastic", [False, True])
+def test_a_step_that_fails_leaves_a_model_that_works_and_a_checkpoint_that_goes_on(tmp_path, plastic):
+    def model():
+        return HRSNN(40, 0.3, check_rate=False, seed=3, plastic=plastic)
+
+    options = replace(QUICK, synapse_sparsity=0.5, neuron_sparsity=0)
+    live = model()
+    with pytest.raises(ArithmeticError, match="nobody thought of it"):
+        prune(live, ("III", Fails()), options=options, checkpoint=tmp_path)
+    # What the step had done when it failed is done.
+    assert live.spec.n_alive == 36
+    assert 0 < live.n_synapses < model().n_synapses / 2
+    live.run(20 * ms)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Fails, "__call__", lambda *_: "nothing")
+        other = model()
+        history = prune(other, ("III", Fails()), options=options, checkpoint=tmp_path).history
+    assert [record.neurons for record in history] == [40, 38, 38]
+    assert other.n_synapses == history[-1].synapses > history[1].synapses
+
+
+@pytest.mark.parametrize("make", [lambda: HRSNN(40, 0.3, check_rate=False), own_network])
+@pytest.mark.parametrize("on_unstable", ["roll back", "keep", "raise"])
+def test_no_neuron_left_is_refused(make, on_unstable):
+    live = make()
+    before = edges_and_values(live)
+    options = replace(QUICK, synapse_sparsity=0.5, neuron_sparsity=0, on_unstable=on_unstable)
+    with pytest.raises(InvalidInput, match=r"^step neurons of iteration 1 has left no neuron; let it keep some$"):
+        prune(live, (TakesAll("neurons"),), options=options)
+    if not isinstance(live, RecurrentNetwork):
+        for one, other in zip(before, edges_and_values(live), strict=True):
+            assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("make", [lambda: HRSNN(40, 0.3, check_rate=False), own_network])
+@pytest.mark.parametrize(
+    "names", [("synapses",), ("synapses", "I", "II", "III"), ("III", "II", "I", "synapses"), ("III", "synapses", "II")]
+)
+def test_other_steps_bear_a_network_without_synapses(make, names):
+    steps = [TakesAll(name) if name == "synapses" else name for name in names]
+    options = replace(QUICK, neuron_sparsity=0.2 if "II" in names else 0)
+    result = prune(make(), steps, options=options)
+    assert result.live.n_synapses == result.after.synapses == 0
+    assert result.live.n_alive == (32 if "II" in names else 40)
+    assert " -> 0 synapses, " in repr(result)
+
+
+@pytest.mark.parametrize("make", [lambda: HRSNN(40, 0.3, check_rate=False), own_network])
+@pytest.mark.parametrize(("on_unstable", "left"), [("roll back", 1.0), ("keep", 0.0)])
+def test_a_step_of_your_own_is_judged_as_the_others(make, on_unstable, left):
+    live = make()
+    before = live.n_synapses
+    options = replace(QUICK, synapse_sparsity=0.5, neuron_sparsity=0, rates=(0, 1e-3), on_unstable=on_unstable)
+    result = prune(live, (TakesAll("synapses"),), options=options)
+    assert live.n_synapses == result.after.synapses == left * before
+    assert ("rolled back to the network as it came" if left else "; kept") in repr(result)
+
+
 @pytest.mark.parametrize(
     ("steps", "message"),
     [

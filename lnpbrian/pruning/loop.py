@@ -97,7 +97,7 @@ def prune(
     Every iteration is judged by the mean rate and the largest exponent that it leaves. Two unstable ones in a row end
     the run. A network that is unstable at the end is by default the one of the last stable iteration again, and
     `status` says so; see `PruneOptions`. A model that is rolled back keeps potentials, currents and the time, spikes in
-    flight and traces are lost.
+    flight and traces are lost. One that pruning fails on, or is interrupted on, keeps what was done to it.
 
     A network of your own is run to be measured, and set back to where it was after every measurement: time, states,
     plastic weights, monitors and random numbers, though not what Python functions of yours remember. It ends at the
@@ -319,6 +319,8 @@ class _Loop:
                 report=tell,
             )
             notes.append(f"{step.name}: {self._timed(step.name, partial(step, self.subject, iteration))}")
+            if not self.live.alive[self.live.measured].any():
+                raise InvalidInput(f"step {step.name} of iteration {k} has left no neuron; let it keep some")
         return tuple(notes)
 
     def _is_stable(self, rate: float, largest: float, standard_error: float) -> bool:

@@ -161,7 +161,7 @@ class Prunable(ABC):
 
     @contextmanager
     def guarded(self, steps: Sequence[Any]) -> Iterator[None]:
-        """Return a context that leaves the network as it was if anything fails in it."""
+        """Return a context in which the steps edit; a network whose spec is not known is set back if they fail."""
         yield
 
     def close(self) -> None:

@@ -50,8 +50,8 @@ def as_steps(given: Sequence[Step | str]) -> tuple[Step, ...]:
 
     Examples
     --------
-    >>> as_steps(("II", Delocalisation(0.1)))[0]
-    BetweennessPruning(centrality='auto', minimum_neurons=10, weighted=False, threshold=None, excitability='auto')
+        >>> [step.name for step in as_steps(("II", Delocalisation(0.1)))]
+    ['II', 'III']
     """
     if isinstance(given, str) or not isinstance(given, Sequence) or not given:
         raise InvalidInput(f"steps must be a sequence such as (NoisePruning(), BetweennessPruning()), got {given!r}")
