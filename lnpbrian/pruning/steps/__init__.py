@@ -50,7 +50,7 @@ def as_steps(given: Sequence[Step | str]) -> tuple[Step, ...]:
 
     Examples
     --------
-        >>> [step.name for step in as_steps(("II", Delocalisation(0.1)))]
+    >>> [step.name for step in as_steps(("II", Delocalisation(0.1)))]
     ['II', 'III']
     """
     if isinstance(given, str) or not isinstance(given, Sequence) or not given:
