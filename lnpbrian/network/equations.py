@@ -177,7 +177,16 @@ def build_objects(spec: NetworkSpec, *, plastic: bool, name: str) -> tuple[Neuro
 
 
 def neuron_group(spec: NetworkSpec, name: str, *, extra: str = "") -> NeuronGroup:
-    """Return the neurons of `spec` without any of its arrays; `extra` declares more variables.
+    """Return the neurons of a network without any of its arrays, to be filled by a program.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Its kind of synapses and of spikes, its size, tau_syn, t_ref and dt are used.
+    name : str
+        Prefix of the name of the group.
+    extra : str
+        Declares more variables.
 
     Examples
     --------
@@ -237,12 +246,28 @@ def set_time_constants(neurons: NeuronGroup, spec: NetworkSpec) -> None:
 
 
 def synapse_group(spec: NetworkSpec, neurons: NeuronGroup, name: str, *, plastic: bool, extra: str = "") -> Synapses:
-    """Return the synapses of `spec` before any of them is made; `extra` declares more variables.
+    """Return the synapses of a network before any of them is made.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    neurons : brian2.NeuronGroup
+        `neuron_group` of it.
+    name : str
+        Prefix of the name of the object.
+    plastic : bool
+        Whether they have the equations of STDP.
+    extra : str
+        Declares more variables.
 
     Raises
     ------
     InvalidInput
         If synapses are to learn from precise spikes.
+
+    Notes
+    -----
+    The rule of STDP is that of Chakraborty and Mukhopadhyay (2023), doi:10.3389/fnins.2023.994517; see `STDP`.
 
     Examples
     --------
