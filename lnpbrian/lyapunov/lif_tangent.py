@@ -11,17 +11,12 @@ happens between spikes; spikes are handled in groups, by one triangular solve an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
-from lnpbrian.network.signals import Drive
+from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
-
-if TYPE_CHECKING:
-    from lnpbrian.network.signals import SpikeTrain
 
 __all__ = ["LIFTangent"]
 
