@@ -370,3 +370,16 @@ def test_kept_directions_do_not_depend_on_the_window():
 def test_directions_are_checked():
     with pytest.raises(InvalidInput, match="directions must be one of fresh, kept; got 'lost'"):
         block_twin_exponents(uncoupled([10 * ms]), directions="lost", rng=np.random.default_rng(0))
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_twins_that_meet_at_exactly_zero_grow_by_minus_infinity():
+    group = NeuronGroup(3, "dv/dt = -v/(10*ms) : 1", threshold="v > 1", reset="v = 0", method="exact", name="zeroed")
+    synapses = Synapses(group, group, "w : 1", on_pre="v_post += w", name="idle")
+    synapses.connect(i=0, j=1)
+    group.run_regularly("v = 0", dt=1 * ms)
+    live = LiveNetwork(Network(group, synapses, *group.contained_objects), synapses)
+    found = restored_twin_exponents(live, duration=40 * ms, rng=np.random.default_rng(0))
+    assert found.window_exponent == -np.inf
+    assert np.isnan(found.window_standard_error)
+    assert (found.per_neuron < -1e4).all()

@@ -200,7 +200,9 @@ class Growth:
         # A start below rounding can only be the draw of a number next to zero.
         start, end = np.maximum(start, rounding), np.maximum(end, rounding)
         self.neuron.append(np.log(end / start) / self.window)
-        self.network.append(np.log(np.linalg.norm(end, axis=1) / np.linalg.norm(start, axis=1)) / self.window)
+        # Of potentials that are all exactly 0 nothing is left to be rounded: twins that meet there grow by -inf.
+        with np.errstate(divide="ignore"):
+            self.network.append(np.log(np.linalg.norm(end, axis=1) / np.linalg.norm(start, axis=1)) / self.window)
 
     def of_network(self) -> tuple[float, float, np.ndarray]:
         """Return the mean growth rate of the norm, its standard error, and the running mean."""
@@ -208,7 +210,8 @@ class Growth:
         n_windows = len(network)
         # Realisations of one window share the reference, so windows are the independent samples.
         by_window = network.mean(axis=1)
-        spread = by_window.std(ddof=1) if n_windows > 1 else np.inf
+        with np.errstate(invalid="ignore"):  # -inf has no spread: NaN
+            spread = by_window.std(ddof=1) if n_windows > 1 else np.inf
         trace = np.cumsum(by_window) / np.arange(1, n_windows + 1)
         return float(network.mean()), float(spread / np.sqrt(n_windows)), trace
 
