@@ -14,6 +14,7 @@ from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.simulate import simulated_spike_train, twin_timing
 from lnpbrian.pruning.prunable import PrunableModel
+from lnpbrian.pruning.steps import Delocalisation
 from lnpbrian.streams import Streams
 
 N = 60
@@ -95,6 +96,14 @@ def test_pruning_on_a_compiled_device():
     # The program is compiled once, before the first observation.
     seconds = [record.seconds["observation"] for record in result.history]
     assert max(seconds[1:]) < 0.5 * seconds[0]
+
+
+@pytest.mark.standalone
+def test_programs_have_room_for_what_the_steps_add():
+    options = replace(OPTIONS, synapse_sparsity=0, neuron_sparsity=0, exponents="twins")
+    live = RecurrentNetwork(network())
+    result = prune(live, (Delocalisation(0.15),), options=options)
+    assert live.n_synapses > 1.3 * result.history[0].synapses
 
 
 def test_devices_of_other_networks_are_refused():

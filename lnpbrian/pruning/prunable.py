@@ -368,6 +368,15 @@ class PrunableModel(Prunable):
         """Take the first spec over."""
         adopt(self.live, self._start)
 
+    @contextmanager
+    def guarded(self, steps: Sequence[Any]) -> Iterator[None]:
+        """Make room for the edges that the steps add, in programs that are yet to be compiled."""
+        added = max(1.0, float(np.prod([step.synapse_factor(1.0) for step in steps])))
+        if not any(step.removes_synapses for step in steps):
+            added **= self.options.iterations
+        self._capacity = round(1.05 * added * self._start.n_synapses) + 100
+        yield
+
     def moment(self) -> NetworkSpec:
         """Return the spec."""
         return self.spec
