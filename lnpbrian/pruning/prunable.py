@@ -260,12 +260,14 @@ class PrunableModel(Prunable):
     @contextmanager
     def same_input(self, rates: np.ndarray, excitability: str) -> Iterator[None]:
         """Make up in the biases of the living for the mean input that the edit in the block changes."""
+        if excitability == "keep":
+            yield
+            return
         before = self._mean_input(rates)
         yield
-        if excitability != "keep":
-            alive = np.flatnonzero(self.live.alive)
-            change = before - self._mean_input(rates)
-            self.live.neurons.variables["I_bias"].get_value()[alive] += change[alive]
+        alive = np.flatnonzero(self.live.alive)
+        change = before - self._mean_input(rates)
+        self.live.neurons.variables["I_bias"].get_value()[alive] += change[alive]
 
     def observe(self, report: Report) -> Observation:
         """Measure a fresh copy, which runs from its initial potentials under the drive."""
