@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import brian2
@@ -16,6 +17,8 @@ if not (ROOT / "lnpbrian" / "models").is_dir():
     # An unpacked sdist, or a checkout without symbolic links: the package is what is installed, not a part of it here.
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT.resolve()]
 
+# Its examples need JAX.
+collect_ignore = [] if find_spec("jax") else ["lnpbrian/learning/bptt.py"]
 brian2.prefs.codegen.target = "numpy"
 brian2.prefs.logging.file_log = False
 brian2.prefs.logging.warn_for_unused_objects = False

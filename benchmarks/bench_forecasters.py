@@ -26,10 +26,8 @@ from reservoirpy.nodes import NVAR, Reservoir, Ridge
 from rich.console import Console
 from rich.table import Table
 
-from lnpbrian.learning.metrics import nrmse, nrmse_trace, valid_prediction_time
-from lnpbrian.learning.series import lorenz63
-from lnpbrian.learning.tasks import ForecastTask, forecast_task, short_protocol
-from lnpbrian.learning.without_network import LIMIT, autoregression, next_generation_reservoir
+from lnpbrian.learning import ForecastTask, autoregression, forecast_task, lorenz63, next_generation_reservoir
+from lnpbrian.learning.without_network import LIMIT
 from lnpbrian.records import versions, write_json
 from lnpbrian.streams import Streams
 
@@ -72,11 +70,6 @@ def nvar(task: ForecastTask, *, ridge: float) -> np.ndarray:
     return closed_loop(task, lambda: NVAR(delay=2, order=2), ridge=ridge, current=False)
 
 
-def error(task: ForecastTask, prediction: np.ndarray) -> np.ndarray:
-    d = task.judged
-    return nrmse(prediction[..., d], task.truth[..., d], task.sigma[d])
-
-
 def tuned_reservoir(task: ForecastTask, units: int, trials: int, rng: np.random.Generator) -> dict[str, float]:
     """Return the constants of lowest mean NRMSE among `trials` random ones."""
     best, lowest = {}, np.inf
@@ -87,7 +80,7 @@ def tuned_reservoir(task: ForecastTask, units: int, trials: int, rng: np.random.
             "scaling": float(10 ** rng.uniform(-2, 0.5)),
             "ridge": float(10 ** rng.uniform(-9, 0)),
         }
-        found = float(error(task, echo_state_network(task, trial, units=units, **constants)).mean())
+        found = float(task.nrmse(echo_state_network(task, trial, units=units, **constants)).mean())
         if found < lowest:
             best, lowest = constants, found
     console.print(f"{units} units: NRMSE {lowest:.3f} on the tuning windows with {best}")
@@ -96,10 +89,8 @@ def tuned_reservoir(task: ForecastTask, units: int, trials: int, rng: np.random.
 
 def row(forecaster: str, task: ForecastTask, runs: list[np.ndarray], seconds: float, **options: Any) -> dict[str, Any]:
     """Return a line of the results: means over the windows of all `runs`."""
-    d = task.judged
-    errors = np.array([error(task, run) for run in runs])
-    traces = [nrmse_trace(run[..., d], task.truth[..., d], task.sigma[d]) for run in runs]
-    steps = np.array([valid_prediction_time(trace) for trace in traces])
+    errors = np.array([task.nrmse(run) for run in runs])
+    steps = np.array([task.valid_prediction_time(run) for run in runs])
     return {
         "forecaster": forecaster,
         "series": task.name,
@@ -116,9 +107,9 @@ def row(forecaster: str, task: ForecastTask, runs: list[np.ndarray], seconds: fl
 
 def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     rng = Streams(0).child("benchmark").rng("search")
-    tuning = short_protocol(lorenz63(start=(12.0, 2.0, 9.0)), n_windows=arguments.tuning_windows)
+    tuning = forecast_task(lorenz63(start=(12.0, 2.0, 9.0)), n_windows=arguments.tuning_windows)
     tuned = {units: tuned_reservoir(tuning, units, arguments.trials, rng) for units in arguments.units}
-    ridge = min((10.0**k for k in range(-9, 1)), key=lambda ridge: error(tuning, nvar(tuning, ridge=ridge)).mean())
+    ridge = min((10.0**k for k in range(-9, 1)), key=lambda ridge: tuning.nrmse(nvar(tuning, ridge=ridge)).mean())
     rows = []
 
     def add(name: str, task: ForecastTask, forecast: Callable[[int], np.ndarray], runs: int, **options: Any) -> None:

@@ -35,8 +35,7 @@ from brian2 import ms
 from common import relative_difference, row, timed, write_results
 from rich.console import Console
 
-from lnpbrian.models import HRSNN
-from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network.betweenness import betweenness_centrality
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning.covariance import linear_network, noise_covariance

@@ -20,11 +20,8 @@ from matplotlib.figure import Figure
 from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, mean_and_error
-from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder
-from lnpbrian.learning.forecasting import forecast
-from lnpbrian.learning.tasks import forecast_task
-from lnpbrian.models import HRSNN
-from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.learning import CurrentEncoder, forecast, forecast_task
+from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.spec import NetworkSpec
@@ -167,7 +164,7 @@ def measured(options: Mapping[str, Any], network: Result, *, report: Callable[[f
     spec, neurons, seed = NetworkSpec.from_arrays(network.arrays), options["neurons"], options["seed"]
     streams = Streams(seed).child("ablation")
     task = forecast_task("lorenz63", n_windows=options["windows"])
-    weights = CurrentEncoder.draw(neurons, task.dimensions, scale=INPUT_SCALE, rng=streams.rng("encoder"))
+    weights = CurrentEncoder.draw(neurons, task.dimensions, rng=streams.rng("encoder"))
     # A network drawn anew has inputs of its own: those of the first neurons.
     alive = spec.alive if spec.n_neurons == neurons else np.arange(neurons) < spec.n_neurons
     drive = noise_drive(neurons, duration=1 * second, rng=streams.rng("drive")).of_neurons(

@@ -16,17 +16,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from lnpbrian.experiments.common.comparison import Plan
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import sparse
 from scipy.stats import mannwhitneyu, spearmanr
 
 from lnpbrian.checks import InvalidInput
+from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows
-from lnpbrian.models import CHRSNN, HRSNN
-from lnpbrian.models.drawing import gamma_time_constants
+from lnpbrian.models import CHRSNN, HRSNN, gamma_time_constants
 from lnpbrian.pruning.covariance import LinearNetwork, linear_network, local_covariance, noise_covariance
 from lnpbrian.pruning.lyapunov_matrix import entries, estimated_lyapunov_matrix, lyapunov_matrix
 from lnpbrian.pruning.noise import keep_probability, keep_scores, sample_edges

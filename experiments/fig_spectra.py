@@ -20,12 +20,10 @@ from matplotlib.figure import Figure
 from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, claimed
-from lnpbrian.learning.encoding import CurrentEncoder
-from lnpbrian.learning.series import lorenz63
+from lnpbrian.learning import CurrentEncoder, lorenz63
 from lnpbrian.lyapunov.spectrum import interpolate_spectrum
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
-from lnpbrian.models import HRSNN
-from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network.signals import Drive
 from lnpbrian.network.simulate import observe
 from lnpbrian.pruning.loop import prune

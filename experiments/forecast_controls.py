@@ -13,17 +13,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from lnpbrian.experiments.common.comparison import FORECASTERS, Plan, without_network
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common.comparison import FORECASTERS, Plan, without_network
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows
-from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder
-from lnpbrian.learning.forecasting import forecast
-from lnpbrian.learning.series import lorenz63
-from lnpbrian.learning.tasks import short_protocol
-from lnpbrian.models import HRSNN
-from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.learning import CurrentEncoder, forecast, forecast_task
+from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.pruning.controls import uncoupled
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
@@ -49,14 +45,14 @@ def tasks(plan: Plan) -> dict[Any, Task]:
 def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
     """Forecast the windows."""
     name, seed, operations = options["forecaster"], options["seed"], None
-    task = short_protocol(lorenz63(), n_windows=options["windows"])
+    task = forecast_task("lorenz63", n_windows=options["windows"])
     if seed is None:
         error, steps = without_network(name, task)
     else:
         streams, parameters = Streams(seed), LIFParameters.forecasting()
         spec = HRSNN(options["neurons"], parameters=parameters, check_rate=False, seed=seed).spec
         rng = streams.child("encoder").rng("current")
-        encoder = CurrentEncoder.draw(spec.n_neurons, 3, scale=INPUT_SCALE, rng=rng)
+        encoder = CurrentEncoder.draw(spec.n_neurons, 3, rng=rng)
         network = uncoupled(spec) if name == UNCOUPLED else spec
         found = forecast(
             network, encoder, task, rng=streams.rng("input"), report=lambda fraction: report(fraction, "forecasting")

@@ -13,17 +13,12 @@ from typing import Any
 
 import numpy as np
 from brian2 import ms
-from lnpbrian.experiments.common.comparison import MODELS, Plan
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common.comparison import MODELS, Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows
-from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder
-from lnpbrian.learning.forecasting import forecast
-from lnpbrian.learning.readout import ReadoutOptions
-from lnpbrian.learning.series import lorenz63
-from lnpbrian.learning.stdp import train_stdp
-from lnpbrian.learning.tasks import short_protocol
+from lnpbrian.learning import CurrentEncoder, ReadoutOptions, forecast, forecast_task, lorenz63, train_stdp
 from lnpbrian.models.drawing import DEPRESSIONS, LIFParameters
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
@@ -50,12 +45,12 @@ def tasks(plan: Plan) -> dict[Any, Task]:
 def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
     """Train and forecast with each fraction of the synapses, kept at random."""
     model, depression, neurons, seed = (options[name] for name in ("model", "depression", "neurons", "seed"))
-    task = short_protocol(lorenz63(start=(12.0, 2.0, 9.0)), n_windows=options["windows"])
+    task = forecast_task(lorenz63(start=(12.0, 2.0, 9.0)), n_windows=options["windows"])
     assert task.phase is not None
     parameters = replace(LIFParameters.forecasting(), dt=2 * ms, depression=depression)
     full = MODELS[model](neurons, parameters=parameters, plastic=True, check_rate=False, seed=seed).spec
     rng = Streams(seed).child("encoder").rng("current")
-    encoder = CurrentEncoder.draw(neurons, task.dimensions, scale=INPUT_SCALE, rng=rng)
+    encoder = CurrentEncoder.draw(neurons, task.dimensions, rng=rng)
     readout = ReadoutOptions(sample_time=SAMPLE_TIME, filter_time=20 * ms)
     rows = []
     for k, kept in enumerate(KEPT):

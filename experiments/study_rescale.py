@@ -21,8 +21,7 @@ from matplotlib.figure import Figure
 from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, mean_and_error
-from lnpbrian.models import HRSNN
-from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import noise_drive
 from lnpbrian.pruning.prunable import Observation, prunable

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from lnpbrian.experiments.common.comparison import Plan
 from matplotlib.figure import Figure
 
 from lnpbrian import checks, files, locks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, experiment
-from lnpbrian.learning.tasks import forecast_task
+from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.learning import forecast_task
 from lnpbrian.records import is_record, versions, write_json
 from lnpbrian.sweep import Result, ResultStore, SweepProgress, Task, run_sweep
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from lnpbrian.experiments.common.comparison import FORECASTERS, METHODS, MODELS, TRAININGS, Plan, without_network
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common.comparison import FORECASTERS, METHODS, MODELS, TRAININGS, Plan, without_network
 from lnpbrian.experiments.common.paper import PREDICTION
 from lnpbrian.experiments.common.plotting import COLORS, finish, median_bar, plain_log_axis
 from lnpbrian.experiments.common.statistics import (
@@ -26,8 +26,7 @@ from lnpbrian.experiments.common.statistics import (
     plus_minus,
     spread,
 )
-from lnpbrian.learning.readout import ReadoutOptions
-from lnpbrian.learning.tasks import forecast_task
+from lnpbrian.learning import ReadoutOptions, forecast_task
 from lnpbrian.sweep import Result, Task
 
 NAME = "table2"

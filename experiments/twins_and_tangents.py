@@ -27,8 +27,7 @@ from lnpbrian.experiments.twin_perturbation import draw_exponents, exponent_text
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
 from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
 from lnpbrian.lyapunov.twins import block_twin_exponents
-from lnpbrian.models import HRSNN
-from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import Drive, drive_operation, noise_drive
 from lnpbrian.network.simulate import simulated_spike_train

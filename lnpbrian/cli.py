@@ -26,7 +26,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, SIZES, summary
 from lnpbrian.jobs import MODELS, NETWORK, RECORD, STAGES, PruneJob, Report, Study
-from lnpbrian.learning.tasks import forecast_task
+from lnpbrian.learning import forecast_task
 from lnpbrian.lyapunov.spectrum import number_of_exponents
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
 from lnpbrian.network.betweenness import betweenness_centrality

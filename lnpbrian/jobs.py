@@ -21,13 +21,12 @@ from brian2 import ms
 from lnpbrian import files, locks
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder, Encoder, PoissonEncoder
-from lnpbrian.learning.forecasting import Forecast, forecast
-from lnpbrian.learning.readout import ReadoutOptions
-from lnpbrian.learning.tasks import PROTOCOLS, SERIES, ForecastTask, forecast_task
+from lnpbrian.learning import CurrentEncoder, ForecastTask, PoissonEncoder, ReadoutOptions, forecast, forecast_task
+from lnpbrian.learning.encoding import Encoder
+from lnpbrian.learning.forecasting import Forecast
+from lnpbrian.learning.tasks import PROTOCOLS, SERIES
 from lnpbrian.locks import lock_folder
-from lnpbrian.models import CHRSNN, HRSNN, MRSNN
-from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.models import CHRSNN, HRSNN, MRSNN, LIFParameters
 from lnpbrian.network.devices import require_device
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import Drive, SpikeTrain, noise_drive
@@ -429,7 +428,7 @@ class PruneJob(Options):
         rng = Streams(self.seed).child("encoder").rng(self.encoder)
         dimensions = self.series.dimensions
         if self.encoder == "current":
-            return CurrentEncoder.draw(self.neurons, dimensions, scale=INPUT_SCALE, rng=rng)
+            return CurrentEncoder.draw(self.neurons, dimensions, rng=rng)
         return PoissonEncoder.draw(self.neurons, dimensions, rng=rng)
 
     def run(self, live: RecurrentNetwork, directory: Path, *, jobs: int, report: Report | None = None) -> Study:

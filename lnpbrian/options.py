@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from math import inf
 from textwrap import wrap
 from typing import Any, Self, dataclass_transform, get_type_hints
 
@@ -43,7 +44,8 @@ def option(
         Whether result files hold it.
     **bounds
         Keyword arguments of the check that the type of the field calls for: `checks.count` for an int, `checks.real`
-        for a float, `checks.seconds` for a Quantity.
+        for a float, `checks.seconds` for a Quantity; for an interval `at_least` (0) and whether its ends are
+        `distinct` (True).
 
     Examples
     --------
@@ -244,12 +246,17 @@ def _checked(one: Field[Any], value: Any) -> Any:
             raise InvalidInput(f"{one.name} must be a sequence of texts, got {value!r}")
         return tuple(value)
     elif kind == "tuple[float, float]":
-        checks.array(one.name, value, shape=(2,), remedy="give the lower and the upper bound")
-        low, high = (checks.real(one.name, bound) for bound in value)
-        if not 0 <= low < high:
-            raise InvalidInput(f"{one.name} must be (lower, upper) with 0 <= lower < upper, got {value}")
-        return low, high
+        return _interval(one.name, value, **bounds)
     return value
+
+
+def _interval(name: str, value: Any, *, at_least: float = 0.0, distinct: bool = True) -> tuple[float, float]:
+    checks.array(name, value, shape=(2,), remedy="give the lower and the upper bound")
+    low, high = (checks.real(name, bound) for bound in value)
+    if not at_least <= low <= high or (distinct and low == high):
+        least, less = "" if at_least == -inf else f"{at_least:g} <= ", "<" if distinct else "<="
+        raise InvalidInput(f"{name} must be (lower, upper) with {least}lower {less} upper, got {value}")
+    return low, high
 
 
 def _documented(one: Field[Any]) -> list[str]:

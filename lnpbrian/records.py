@@ -62,7 +62,7 @@ def from_plain[T](kind: type[T], content: Any, where: str = "") -> T:
 
     Examples
     --------
-    >>> from lnpbrian.learning.readout import ReadoutOptions
+    >>> from lnpbrian.learning import ReadoutOptions
     >>> from_plain(ReadoutOptions, plain(ReadoutOptions(sample_time=20 * ms))).sample_time
     20. * msecond
     """

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import networkx as nx
 import numpy as np
 from brian2 import Quantity
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import drawing
-from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.models.drawing import DrawnNetwork, LIFParameters
 from lnpbrian.streams import Streams
 
 __all__ = ["CHRSNN"]
 
 
-class CHRSNN(RecurrentNetwork):
+class CHRSNN(DrawnNetwork):
     """Clustered HRSNN: every cluster has its own gamma law of time constants; clusters form a small world.
 
     Parameters
@@ -105,31 +103,40 @@ class CHRSNN(RecurrentNetwork):
                 for c in range(k)
             ]
         )
-        spec = drawing.assemble(
+        super().__init__(
             "CHRSNN",
             time_constants=tau,
             cluster=cluster,
-            excitatory=_excitatory(cluster, constants.excitatory_fraction),
             pre=pre,
             post=post,
             parameters=constants,
             plastic=plastic,
+            check_rate=check_rate,
             streams=streams,
         )
-        self.mean_rate = drawing.checked_mean_rate(spec, streams) if check_rate else None
-        super().__init__(spec, plastic=plastic)
 
 
 def small_world(clusters: int, neighbours: int, rewiring: float, rng: np.random.Generator) -> np.ndarray:
-    """Return the symmetric link matrix (K, K) of a graph over clusters after Watts and Strogatz 1998, diagonal false.
+    """Return the symmetric link matrix (K, K) of a connected Watts-Strogatz graph over clusters, its diagonal false.
+
+    Raises
+    ------
+    InvalidInput
+        If `neighbours` is odd or not below the number of clusters, or `rewiring` is outside [0, 1].
+
+    Notes
+    -----
+    Watts and Strogatz 1998 (doi:10.1038/30918).
 
     Examples
     --------
-    Without rewiring, a ring with its next neighbours:
+    Without rewiring it is a ring:
 
-    >>> small_world(4, 2, 0.0, np.random.default_rng(0)).astype(int).sum(axis=0)
-    array([2, 2, 2, 2])
+    >>> small_world(4, 2, 0.0, np.random.default_rng(0)).astype(int).tolist()
+    [[0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]]
     """
+    import networkx as nx
+
     degree = checks.count("cluster_neighbours", neighbours, minimum=2)
     if degree % 2 or degree >= clusters:
         raise InvalidInput(f"cluster_neighbours must be even and below the {clusters} clusters, got {degree}")
@@ -177,10 +184,3 @@ def _connect(
     ]
     pre, post = (np.concatenate(side) for side in zip(*pairs, strict=True))
     return pre, post
-
-
-def _excitatory(cluster: np.ndarray, fraction: float) -> np.ndarray:
-    """Make the first `fraction` of every cluster excitatory."""
-    size = np.bincount(cluster)
-    rank = np.arange(cluster.size) - np.concatenate([[0], np.cumsum(size)[:-1]])[cluster]
-    return rank < np.round(fraction * size)[cluster]

@@ -2,76 +2,83 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from brian2 import Quantity, ms
 
-from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.simulate import require_active
-from lnpbrian.network.spec import STDP, NetworkSpec, check_timing
+from lnpbrian.network.spec import SPIKE_TIMINGS, STDP, NetworkSpec, check_timing
+from lnpbrian.options import Options, option, options
 from lnpbrian.streams import Streams
 
-__all__ = ["LIFParameters"]
+__all__ = ["DrawnNetwork", "LIFParameters", "bernoulli_slots", "gamma_time_constants", "random_pairs"]
 
 _MAX_TIME_CONSTANT = 0.2
 DEPRESSIONS = ("balanced", "independent")
 
 
-@dataclass(frozen=True)
-class LIFParameters:
+@options
+class LIFParameters(Options):
     """Constants of the neurons and of their weights, the same for every model.
-
-    Parameters
-    ----------
-    bias : (float, float)
-        I_bias is uniform between the two, in units of the threshold.
-    gain : float
-        Size of the recurrent weights: with K inputs per neuron on average, the mean excitatory weight is
-        ``gain/sqrt(K) (20 ms/tau_syn)``, so that the current a spike brings in total depends on neither. In the limit
-        tau_syn -> 0 that is a jump of ``gain/sqrt(K)`` of the potential of a neuron with tau_m = 20 ms: the mean
-        excitatory weight of delta synapses, whatever the target's tau_m.
-    inhibition : float
-        Mean magnitude of an inhibitory weight over that of an excitatory one; 4 balances 80 % against 20 %.
-    weight_spread : float
-        Standard deviation of the logarithm of a weight's magnitude.
-    excitatory_fraction : float
-        Fraction of excitatory neurons.
-    synaptic_time_constant : Quantity
-        tau_syn; ``0*ms`` for delta synapses, which need grid timing.
-    refractory_period, dt : Quantity
-        t_ref and the simulation step.
-    spike_timing : {"grid", "interpolated", "precise"}
-        See `lnpbrian.network.spec.NetworkSpec`.
-    depression : {"balanced", "independent"}
-        Learning rates of depression in plastic networks: such that pairs of uncorrelated spikes leave each weight where
-        it is on average, see `STDP.balanced`; or drawn by the law of those of potentiation, by which
-        weights drift to the middle of their range whatever the input, and rates with them.
 
     Raises
     ------
     InvalidInput
         If a value is out of range or has the wrong unit.
 
+    Notes
+    -----
+    In the limit tau_syn -> 0 a spike is a jump of ``gain/sqrt(K)`` of the potential of a neuron with tau_m = 20 ms: the
+    mean excitatory weight of delta synapses, whatever the target's tau_m. Weights of size ``1/sqrt(K)`` that balance
+    each other: van Vreeswijk and Sompolinsky 1996 (doi:10.1126/science.274.5293.1724).
+
     Examples
     --------
-    >>> LIFParameters(bias=(1.4, 0.8))
+    >>> LIFParameters(gain=0.5).gain
+    0.5
+    >>> LIFParameters(dt=1)
     Traceback (most recent call last):
-    lnpbrian.checks.InvalidInput: bias must be (lower, upper), got (1.4, 0.8)
+    lnpbrian.checks.InvalidInput: dt must be a time such as 20*ms, got 1
     """
 
-    bias: tuple[float, float] = (0.8, 1.4)
-    gain: float = 0.2
-    inhibition: float = 4.0
-    weight_spread: float = 0.5
-    excitatory_fraction: float = 0.8
-    synaptic_time_constant: Quantity = field(default_factory=lambda: 10 * ms)
-    refractory_period: Quantity = field(default_factory=lambda: 2 * ms)
-    dt: Quantity = field(default_factory=lambda: 0.5 * ms)
-    spike_timing: str = "grid"
-    depression: str = "balanced"
+    bias: tuple[float, float] = option(
+        default=(0.8, 1.4),
+        help="I_bias is uniform between the two, in units of the threshold.",
+        at_least=-np.inf,
+        distinct=False,
+    )
+    gain: float = option(
+        default=0.2,
+        help="Size of the recurrent weights: with K inputs per neuron on average, the mean excitatory weight is "
+        "gain/sqrt(K) (20 ms/tau_syn), so that the current a spike brings in total depends on neither.",
+        at_least=0,
+    )
+    inhibition: float = option(
+        default=4.0,
+        help="Mean magnitude of an inhibitory weight over that of an excitatory one; 4 balances 80 % against 20 %.",
+        at_least=0,
+    )
+    weight_spread: float = option(
+        default=0.5, help="Standard deviation of the logarithm of a weight's magnitude.", at_least=0
+    )
+    excitatory_fraction: float = option(default=0.8, help="Fraction of excitatory neurons.", at_least=0, at_most=1)
+    synaptic_time_constant: Quantity = option(
+        default=10 * ms, help="tau_syn; 0*ms for delta synapses, which need grid timing.", at_least=0
+    )
+    refractory_period: Quantity = option(default=2 * ms, help="t_ref.", at_least=0)
+    dt: Quantity = option(default=0.5 * ms, help="Simulation step.")
+    spike_timing: str = option(
+        default="grid", help="When spikes count, see `lnpbrian.network.spec.NetworkSpec`.", choices=SPIKE_TIMINGS
+    )
+    depression: str = option(
+        default="balanced",
+        help="Learning rates of depression in plastic networks: such that pairs of uncorrelated spikes leave each "
+        "weight where it is on average, see `STDP.balanced`; or drawn by the law of those of potentiation, by which "
+        "weights drift to the middle of their range whatever the input, and rates with them.",
+        choices=DEPRESSIONS,
+    )
 
     @classmethod
     def forecasting(cls) -> LIFParameters:
@@ -80,6 +87,9 @@ class LIFParameters:
         All neurons are above threshold, and a long refractory period bends their rates smoothly: a threshold inside the
         range of the input is a kink that a linear readout cannot undo. Interpolated spikes keep the rates exact at a
         step of 1 ms.
+
+        >>> LIFParameters.forecasting().bias
+        (2.2, 4.2)
         """
         return cls(
             bias=(2.2, 4.2),
@@ -90,30 +100,40 @@ class LIFParameters:
             spike_timing="interpolated",
         )
 
-    def __post_init__(self) -> None:
-        low, high = checks.array("bias", self.bias, shape=(2,), remedy="give its lower and upper bound")
-        if low > high:
-            raise InvalidInput(f"bias must be (lower, upper), got {self.bias}")
-        for name in ("gain", "inhibition", "weight_spread"):
-            checks.real(name, getattr(self, name), at_least=0)
-        checks.real("excitatory_fraction", self.excitatory_fraction, at_least=0, at_most=1)
-        tau_syn = checks.seconds("synaptic_time_constant", self.synaptic_time_constant, at_least=0)
-        checks.seconds("refractory_period", self.refractory_period, at_least=0)
-        checks.seconds("dt", self.dt)
-        check_timing(self.spike_timing, tau_syn)
-        checks.choice("depression", self.depression, DEPRESSIONS)
+    def check_together(self) -> None:
+        """Refuse a spike timing that the synapses have not."""
+        check_timing(self.spike_timing, float(self.synaptic_time_constant))
 
 
 def gamma_time_constants(n: int, *, shape: float, mean: float, dt: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw n time constants in seconds from Gamma(shape, mean/shape), clipped to [2 dt, 200 ms].
+    """Draw time constants from Gamma(shape, mean/shape), clipped to [2 dt, 200 ms].
 
-    Gamma laws of membrane time constants are those of Perez-Nieves et al. (2021), doi:10.1038/s41467-021-26022-3.
+    Parameters
+    ----------
+    n : int
+        How many.
+    shape : float
+        Shape k > 0 of the law, whose coefficient of variation is ``1/sqrt(k)``.
+    mean, dt : float
+        Mean of the law and simulation step, in seconds.
+    rng : numpy.random.Generator
+        Source of the draws.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        In seconds.
+
+    Notes
+    -----
+    The law of Perez-Nieves et al. 2021 (doi:10.1038/s41467-021-26022-3).
 
     Examples
     --------
-    >>> tau = gamma_time_constants(10_000, shape=3.0, mean=0.02, dt=0.0005, rng=np.random.default_rng(0))
-    >>> bool(abs(tau.mean() - 0.02) < 5 * 0.02 / np.sqrt(3 * 10_000)), bool(tau.min() >= 0.001)
-    (True, True)
+    A law as narrow as this one has its mean everywhere:
+
+    >>> gamma_time_constants(3, shape=1e9, mean=0.02, dt=1e-4, rng=np.random.default_rng(0)).round(4).tolist()
+    [0.02, 0.02, 0.02]
     """
     return np.clip(rng.gamma(shape, mean / shape, n), 2 * dt, _MAX_TIME_CONSTANT)
 
@@ -121,13 +141,14 @@ def gamma_time_constants(n: int, *, shape: float, mean: float, dt: float, rng: n
 def bernoulli_slots(n_slots: int, p: float, rng: np.random.Generator) -> np.ndarray:
     """Return the sorted indices of the successes of `n_slots` Bernoulli(p) trials, at a cost that grows with them.
 
-    The gaps between successes are drawn, which are geometric (Batagelj and Brandes 2005,
-    doi:10.1103/PhysRevE.71.036113).
+    Notes
+    -----
+    The gaps between successes are geometric (Batagelj and Brandes 2005, doi:10.1103/PhysRevE.71.036113).
 
     Examples
     --------
-    >>> bernoulli_slots(4, 1.0, np.random.default_rng(0))
-    array([0, 1, 2, 3])
+    >>> bernoulli_slots(4, 1.0, np.random.default_rng(0)).tolist()
+    [0, 1, 2, 3]
     """
     found: list[np.ndarray] = []
     last = -1
@@ -145,10 +166,15 @@ def random_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Connect each source to each target with probability p, never a neuron to itself; return (pre, post).
 
+    Notes
+    -----
+    Gilbert 1959 (doi:10.1214/aoms/1177706098), usually called an Erdos-Renyi graph.
+
     Examples
     --------
-    >>> random_pairs(np.array([0, 1]), np.array([1, 2]), 1.0, np.random.default_rng(0))
-    (array([0, 0, 1]), array([1, 2, 2]))
+    >>> pre, post = random_pairs(np.arange(2), np.arange(3), 1.0, np.random.default_rng(0))
+    >>> list(zip(pre.tolist(), post.tolist()))
+    [(0, 1), (0, 2), (1, 0), (1, 2)]
     """
     slots = bernoulli_slots(sources.size * targets.size, p, rng)
     pre, post = sources[slots // targets.size], targets[slots % targets.size]
@@ -156,82 +182,84 @@ def random_pairs(
     return pre[other], post[other]
 
 
-def assemble(
-    model: str,
-    *,
-    time_constants: np.ndarray,
-    cluster: np.ndarray,
-    excitatory: np.ndarray,
-    pre: np.ndarray,
-    post: np.ndarray,
-    parameters: LIFParameters,
-    plastic: bool,
-    streams: Streams,
-) -> NetworkSpec:
-    """Draw weights, biases, initial potentials and plasticity for the given graph.
+class DrawnNetwork(RecurrentNetwork):
+    """A network whose weights, biases, initial potentials and plasticity are drawn for a given graph.
 
     Parameters
     ----------
     model : str
-        What to call it.
-    time_constants, cluster, excitatory : ndarray, shape (N,)
-        Of the neurons, as in `NetworkSpec`.
+        Name of the model, for people.
+    time_constants : ndarray, shape (N,)
+        Membrane time constants in seconds.
+    cluster : ndarray of int, shape (N,)
+        Cluster of each neuron, in increasing order; the first neurons of every cluster are excitatory.
     pre, post : ndarray of int, shape (S,)
-    parameters : LIFParameters
-    plastic : bool
-        Whether synapses get constants of STDP.
+        Neurons that a synapse comes from and goes to.
+    parameters, plastic, check_rate
+        As for `lnpbrian.models.HRSNN`.
     streams : Streams
-        Every kind of number has a stream of its own.
+        Source of what is drawn.
 
     Raises
     ------
     InvalidInput
-        If there is no synapse.
-
-    Examples
-    --------
-    Two synapses of neuron 0, which excites:
-
-    >>> spec = assemble("three", time_constants=np.full(3, 0.02), cluster=np.zeros(3), excitatory=np.ones(3, bool),
-    ...                 pre=np.array([0, 0]), post=np.array([1, 2]), parameters=LIFParameters(weight_spread=0.0),
-    ...                 plastic=False, streams=Streams(1))
-    >>> bool(np.allclose(spec.weights, 0.2 / np.sqrt(2 / 3) * 20 / 10))
-    True
+        If there is no synapse, or the mean rate is outside 5..50 Hz.
     """
-    n = time_constants.size
-    if pre.size == 0:
-        raise InvalidInput(f"none of the {n} neurons is connected; raise connection_probability or neurons")
-    tau_syn = float(parameters.synaptic_time_constant)
-    mean = parameters.gain / np.sqrt(pre.size / n)
-    if tau_syn > 0:
-        mean = mean * 20e-3 / tau_syn
-    sign = np.where(excitatory[pre], 1.0, -parameters.inhibition)
-    spread = streams.rng("weights").standard_normal(pre.size)
-    # exp(spread^2/2) is the mean of the lognormal.
-    weights = mean * sign * np.exp(parameters.weight_spread * spread - parameters.weight_spread**2 / 2)
-    return NetworkSpec(
-        model=model,
-        time_constants=time_constants,
-        bias=streams.rng("bias").uniform(*parameters.bias, n),
-        initial_potential=streams.rng("initial potential").uniform(0, 1, n),
-        excitatory=excitatory,
-        cluster=cluster,
-        alive=np.ones(n, bool),
-        pre=pre,
-        post=post,
-        weights=weights,
-        synaptic_time_constant=tau_syn,
-        refractory_period=float(parameters.refractory_period),
-        dt=float(parameters.dt),
-        spike_timing=parameters.spike_timing,
-        plasticity=_stdp(weights, parameters.depression, streams.child("stdp")) if plastic else None,
-    )
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        time_constants: np.ndarray,
+        cluster: np.ndarray,
+        pre: np.ndarray,
+        post: np.ndarray,
+        parameters: LIFParameters,
+        plastic: bool,
+        check_rate: bool,
+        streams: Streams,
+    ) -> None:
+        n = time_constants.size
+        if pre.size == 0:
+            raise InvalidInput(f"none of the {n} neurons is connected; raise connection_probability or neurons")
+        excitatory = _excitatory(cluster, parameters.excitatory_fraction)
+        tau_syn = float(parameters.synaptic_time_constant)
+        mean = parameters.gain / np.sqrt(pre.size / n)
+        if tau_syn > 0:
+            mean = mean * 20e-3 / tau_syn
+        sign = np.where(excitatory[pre], 1.0, -parameters.inhibition)
+        spread = streams.rng("weights").standard_normal(pre.size)
+        # exp(spread^2/2) is the mean of the lognormal.
+        weights = mean * sign * np.exp(parameters.weight_spread * spread - parameters.weight_spread**2 / 2)
+        spec = NetworkSpec(
+            model=model,
+            time_constants=time_constants,
+            bias=streams.rng("bias").uniform(*parameters.bias, n),
+            initial_potential=streams.rng("initial potential").uniform(0, 1, n),
+            excitatory=excitatory,
+            cluster=cluster,
+            alive=np.ones(n, bool),
+            pre=pre,
+            post=post,
+            weights=weights,
+            synaptic_time_constant=tau_syn,
+            refractory_period=float(parameters.refractory_period),
+            dt=float(parameters.dt),
+            spike_timing=parameters.spike_timing,
+            plasticity=_stdp(weights, parameters.depression, streams.child("stdp")) if plastic else None,
+        )
+        self.mean_rate: float | None = None
+        if check_rate:
+            drive = noise_drive(n, duration=500 * ms, rng=streams.rng("rate check"))
+            self.mean_rate = float(require_active(spec, drive).rates.mean())
+        super().__init__(spec, plastic=plastic)
 
 
-def checked_mean_rate(spec: NetworkSpec, streams: Streams) -> float:
-    """Return the mean rate in Hz under half a second of noise drive, or refuse the network."""
-    drive = noise_drive(spec.n_neurons, duration=500 * ms, rng=streams.rng("rate check"))
-    return float(require_active(spec, drive).rates.mean())
+def _excitatory(cluster: np.ndarray, fraction: float) -> np.ndarray:
+    """Make the first `fraction` of every cluster excitatory."""
+    size = np.bincount(cluster)
+    rank = np.arange(cluster.size) - np.concatenate([[0], np.cumsum(size)[:-1]])[cluster]
+    return rank < np.round(fraction * size)[cluster]
 
 
 def _stdp(weights: np.ndarray, depression: str, streams: Streams) -> STDP:

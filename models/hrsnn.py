@@ -7,14 +7,13 @@ from brian2 import Quantity, ms
 
 from lnpbrian import checks
 from lnpbrian.models import drawing
-from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.models.drawing import DrawnNetwork, LIFParameters
 from lnpbrian.streams import Streams
 
 __all__ = ["HRSNN", "MRSNN"]
 
 
-class HRSNN(RecurrentNetwork):
+class HRSNN(DrawnNetwork):
     """Heterogeneous recurrent spiking network: LIF neurons whose membrane time constants come from a gamma law.
 
     Parameters
@@ -97,19 +96,17 @@ class HRSNN(RecurrentNetwork):
     ) -> None:
         everyone = np.arange(tau.size)
         pre, post = drawing.random_pairs(everyone, everyone, p, streams.rng("connections"))
-        spec = drawing.assemble(
+        super().__init__(
             model,
             time_constants=tau,
-            cluster=np.zeros(tau.size),
-            excitatory=everyone < round(parameters.excitatory_fraction * tau.size),
+            cluster=np.zeros(tau.size, int),
             pre=pre,
             post=post,
             parameters=parameters,
             plastic=plastic,
+            check_rate=check_rate,
             streams=streams,
         )
-        self.mean_rate = drawing.checked_mean_rate(spec, streams) if check_rate else None
-        super().__init__(spec, plastic=plastic)
 
 
 class MRSNN(HRSNN):

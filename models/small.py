@@ -23,26 +23,35 @@ def uncoupled(
 ) -> NetworkSpec:
     """Return LIF neurons without synapses, at rest.
 
-    With ``bias < 1`` they stay below threshold, where every exponent is exactly -1/tau_m; with ``bias > 1`` neuron i
-    fires every ``t_ref + tau_i ln(bias_i/(bias_i - 1))``. With ``synaptic_time_constant=0*ms`` the
-    synapses that are added to them are delta synapses.
-
     Parameters
     ----------
-    time_constants : sequence of Quantity
-        tau_m of each neuron.
-    bias : float or sequence of float
-        In units of the threshold.
-    synaptic_time_constant, refractory_period, dt : Quantity
+    time_constants : sequence of Quantity, length N
+        Membrane time constants.
+    bias : float or sequence of N floats
+        I_bias, in units of the threshold.
+    synaptic_time_constant : Quantity
+        Of synapses that are added to them; ``0*ms`` for delta synapses.
+    refractory_period, dt : Quantity
+        t_ref and the simulation step.
 
     Returns
     -------
     NetworkSpec
 
+    Raises
+    ------
+    InvalidInput
+        If a value is out of range or has the wrong unit.
+
+    Notes
+    -----
+    With ``bias < 1`` they stay below threshold, where every exponent is exactly -1/tau_m; with ``bias > 1`` neuron i
+    fires every ``t_ref + tau_i ln(bias_i/(bias_i - 1))``.
+
     Examples
     --------
-    >>> uncoupled([10, 20] * ms).time_constants
-    array([0.01, 0.02])
+    >>> uncoupled([10, 20] * ms).time_constants.tolist()
+    [0.01, 0.02]
     """
     tau = np.array([checks.seconds("time_constants", value) for value in time_constants])
     nothing = np.zeros(0)

@@ -140,7 +140,7 @@ def test_perceptron_learns_what_a_line_cannot():
 def test_perceptron_minimises_what_it_says():
     rng = np.random.default_rng(0)
     x, z, y = rng.standard_normal((60, 4)), rng.standard_normal((60, 3)), rng.standard_normal((60, 3))
-    mlp = MLPReadout.fit(x, z, y, hidden=3, weight_decay=2.0, seed=0)
+    mlp = MLPReadout.fit(x, z, y, hidden=3, weight_decay=2.0)
     names = ("hidden_weights", "hidden_intercept", "output_weights", "output_intercept")
 
     def loss(**parts):
@@ -199,9 +199,34 @@ def test_mackey_glass_follows_neurobench():
     assert (task.train, task.warm_up, task.lyapunov_time) == (750, 45, 75)
 
 
+@pytest.mark.parametrize("protocol", ["short", "long"])
+def test_a_series_of_your_own_is_cut_as_a_named_one(protocol):
+    named = forecast_task("roessler", protocol=protocol, n_windows=3)
+    given = forecast_task(named_series("roessler"), protocol=protocol, n_windows=3)
+    np.testing.assert_array_equal(given.windows, named.windows)
+    np.testing.assert_array_equal(given.phase, named.phase)
+
+
+def test_a_task_scores_any_forecast_where_it_is_judged():
+    # Off by 0.3 from step 2 on in the column that is judged, by 100 in the other; sigma is 1.5.
+    truth = np.array([[1.0, 2.0, 4.0, 5.0, 3.0]])
+    windows = np.stack([truth, truth], axis=-1)
+    task = ForecastTask("two", windows, 1, 0, np.full(2, 10.0), np.full(2, 2.0), np.full(2, 1.5), scored=(1,))
+    guess = task.truth + np.array([100.0, 0.3]) * (np.arange(4) >= 2)[:, np.newaxis]
+    np.testing.assert_allclose(task.nrmse(guess), [0.2 * 0.5**0.5])
+    assert task.valid_prediction_time(guess) == 2
+    assert task.valid_prediction_time(guess, threshold=0.25) == 4
+    # In the unit of the series the truth is 2 z + 10: 14, 18, 20, 16, and the guess 0.6 more.
+    np.testing.assert_allclose(task.smape(guess), [200 * (0.6 / 40.6 + 0.6 / 32.6) / 4])
+    np.testing.assert_allclose(task.nrmse(guess[0], task.truth[0] - 0.3), (0.2**2 / 2 + 0.4**2 / 2) ** 0.5)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: forecast_task(wave(), protocol="long"), "wave has no long protocol"),
+        (lambda: forecast_task(wave(), data="x.csv"), "a file needs the name of its series"),
+        (lambda: forecast_task(np.ones((900, 1))), "series must be a Series, got ndarray"),
         (lambda: named_series("wind"), "wind needs"),
         (lambda: named_series("lorenz63", "x.csv"), "lorenz63 is generated and takes no data file"),
         (lambda: named_series("weather"), "series must be one of lorenz63"),

@@ -194,6 +194,10 @@ def test_rate_check_names_the_knob():
         (lambda: CHRSNN(100, 0.1, cluster_neighbours=3), "cluster_neighbours must be even"),
         (lambda: CHRSNN(100, 0.1, time_constant_means=[5 * ms]), "one time per cluster"),
         (lambda: LIFParameters(bias=(2, 1)), "lower, upper"),
+        (lambda: LIFParameters(gain=-0.1), r"gain must be a number in \[0, inf\)"),
+        (lambda: LIFParameters(excitatory_fraction=1.1), "excitatory_fraction must be a number"),
+        (lambda: LIFParameters(depression="none"), "depression must be one of balanced, independent"),
+        (lambda: LIFParameters(spike_timing="exact"), "spike_timing must be one of grid"),
         (lambda: LIFParameters(dt=0 * ms), "dt"),
         (lambda: MRSNN(20, 0.5, time_constant=10 * ms, check_rate=False), "singular"),
     ],
@@ -202,6 +206,12 @@ def test_bad_input_is_one_clear_line(call, message):
     with pytest.raises(InvalidInput, match=message) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("bias", [(-0.5, 0.5), (1.2, 1.2)])
+def test_biases_may_be_negative_or_all_the_same(bias):
+    found = HRSNN(200, 0.1, parameters=LIFParameters(bias=bias), check_rate=False).spec.bias
+    assert bias[0] <= found.min() <= found.max() <= bias[1]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 truncated", b"not a network"])

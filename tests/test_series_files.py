@@ -10,7 +10,7 @@ from scipy.io import savemat
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning.series import lorenz63, roessler
-from lnpbrian.learning.series_files import read_series, wind_help
+from lnpbrian.learning.series_files import WIND_HELP, read_series
 from lnpbrian.learning.tasks import short_protocol
 
 DATA = Path(os.environ.get("LNPBRIAN_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -378,5 +378,5 @@ def test_reading_a_pickle_runs_nothing(write, tmp_path):
 
 
 def test_what_wind_needs():
-    assert "&format=onlycomma&missing=M" in wind_help()
-    assert "\n" not in wind_help()
+    assert "&format=onlycomma&missing=M" in WIND_HELP
+    assert "\n" not in WIND_HELP

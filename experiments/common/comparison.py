@@ -17,16 +17,19 @@ from brian2 import ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.bptt import BPOptions, train_bp
-from lnpbrian.learning.encoding import INPUT_SCALE, CurrentEncoder
-from lnpbrian.learning.forecasting import forecast
-from lnpbrian.learning.metrics import nrmse, nrmse_trace, valid_prediction_time
-from lnpbrian.learning.readout import ReadoutOptions
-from lnpbrian.learning.stdp import train_stdp
-from lnpbrian.learning.tasks import ForecastTask, forecast_task
-from lnpbrian.learning.without_network import autoregression, next_generation_reservoir
-from lnpbrian.models import CHRSNN, HRSNN
-from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.learning import (
+    BPOptions,
+    CurrentEncoder,
+    ForecastTask,
+    ReadoutOptions,
+    autoregression,
+    forecast,
+    forecast_task,
+    next_generation_reservoir,
+    train_bp,
+    train_stdp,
+)
+from lnpbrian.models import CHRSNN, HRSNN, LIFParameters
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import Drive, noise_drive
 from lnpbrian.network.simulate import observe
@@ -477,9 +480,8 @@ def forecasted(options: Mapping[str, Any], network: Result, *, report: Report) -
 
 def without_network(name: str, task: ForecastTask) -> tuple[np.ndarray, np.ndarray]:
     """Return NRMSE and valid prediction time of one of `FORECASTERS`, for each window."""
-    judged = task.judged
-    prediction, truth, sigma = FORECASTERS[name](task)[..., judged], task.truth[..., judged], task.sigma[judged]
-    return nrmse(prediction, truth, sigma), valid_prediction_time(nrmse_trace(prediction, truth, sigma))
+    prediction = FORECASTERS[name](task)
+    return task.nrmse(prediction), task.valid_prediction_time(prediction)
 
 
 # ---------------------------------------------------------------------------------------------------------- their parts
@@ -609,7 +611,7 @@ def _readout(options: Mapping[str, Any]) -> ReadoutOptions:
 
 def _encoder(options: Mapping[str, Any], neurons: int) -> CurrentEncoder:
     rng = Streams(options["seed"]).child("encoder").rng("current")
-    return CurrentEncoder.draw(neurons, _task(options).dimensions, scale=INPUT_SCALE, rng=rng)
+    return CurrentEncoder.draw(neurons, _task(options).dimensions, rng=rng)
 
 
 def _rates(spec: NetworkSpec, encoder: CurrentEncoder, task: ForecastTask, options: Mapping[str, Any]) -> np.ndarray:

@@ -1,1 +1,32 @@
-"""Tasks, input, readout and training of networks, pruned or not."""
+"""Tasks, input, readout and training of networks, pruned or not.
+
+JAX is loaded when `train_bp` is called, Matplotlib when its sample of stock prices is.
+"""
+
+from lnpbrian.learning.bptt import BPOptions, train_bp
+from lnpbrian.learning.encoding import CurrentEncoder, PoissonEncoder
+from lnpbrian.learning.forecasting import forecast
+from lnpbrian.learning.readout import ReadoutOptions
+from lnpbrian.learning.series import Series, lorenz63, mackey_glass
+from lnpbrian.learning.series_files import read_series
+from lnpbrian.learning.stdp import train_stdp
+from lnpbrian.learning.tasks import ForecastTask, forecast_task
+from lnpbrian.learning.without_network import autoregression, next_generation_reservoir
+
+__all__ = [
+    "BPOptions",
+    "CurrentEncoder",
+    "ForecastTask",
+    "PoissonEncoder",
+    "ReadoutOptions",
+    "Series",
+    "autoregression",
+    "forecast",
+    "forecast_task",
+    "lorenz63",
+    "mackey_glass",
+    "next_generation_reservoir",
+    "read_series",
+    "train_bp",
+    "train_stdp",
+]

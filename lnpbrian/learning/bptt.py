@@ -22,6 +22,7 @@ from lnpbrian.learning.encoding import CurrentEncoder, require_fit
 from lnpbrian.learning.readout import ReadoutOptions, RidgeReadout, readout_neurons
 from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.options import Options, option, options
 
 __all__ = ["BPOptions", "BPResult", "spikes", "train_bp"]
 
@@ -34,54 +35,45 @@ _WORSE = 1.5
 _NEWTON = {"float64": 3, "float32": 1}
 
 
-@dataclass(frozen=True)
-class BPOptions:
+@options
+class BPOptions(Options):
     """How a network is trained by backpropagation through time.
-
-    Parameters
-    ----------
-    epochs : int
-        Passes over the samples.
-    learning_rate : float
-        Step of Adam (Kingma and Ba 2015, arXiv 1412.6980), in units of the mean size of the weights.
-    truncation : int
-        Samples that a gradient reaches back at most; weights change after as many.
-    batch : int
-        Stretches of the series that are shown side by side.
-    warm_up : int
-        Samples shown before each stretch, that nothing is learnt from.
-    surrogate_slope : float
-        Slope beta of the surrogate derivative ``1/(1 + beta |v - 1|)^2`` of spikes on the grid, per unit of the
-        threshold; interpolated spikes have a gradient of their own.
-    train_time_constants : bool
-        Whether the membrane time constants are trained too.
-    checkpointing : bool
-        Whether the states within a sample are worked out again in the backward pass, instead of kept: less memory.
-    precision : {"float32", "float64"}
-        Of the training.
 
     Raises
     ------
     InvalidInput
         If a value is out of range.
+
+    Examples
+    --------
+    >>> BPOptions(epochs=2).learning_rate
+    0.01
     """
 
-    epochs: int = 6
-    learning_rate: float = 0.01
-    truncation: int = 5
-    batch: int = 10
-    warm_up: int = 10
-    surrogate_slope: float = 10.0
-    train_time_constants: bool = False
-    checkpointing: bool = False
-    precision: str = "float32"
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "truncation", "batch", "warm_up"):
-            checks.count(name, getattr(self, name))
-        for name in ("learning_rate", "surrogate_slope"):
-            checks.real(name, getattr(self, name), above=0)
-        checks.choice("precision", self.precision, PRECISIONS)
+    epochs: int = option(default=6, help="Passes over the samples.")
+    learning_rate: float = option(
+        default=0.01,
+        help="Step of Adam (Kingma and Ba 2015, arXiv 1412.6980), in units of the mean size of the weights.",
+        above=0,
+    )
+    truncation: int = option(
+        default=5, help="Samples that a gradient reaches back at most; weights change after as many."
+    )
+    batch: int = option(default=10, help="Stretches of the series that are shown side by side.")
+    warm_up: int = option(default=10, help="Samples shown before each stretch, that nothing is learnt from.")
+    surrogate_slope: float = option(
+        default=10.0,
+        help="Slope beta of the surrogate derivative 1/(1 + beta |v - 1|)^2 of spikes on the grid, per unit of the "
+        "threshold; interpolated spikes have a gradient of their own.",
+        above=0,
+    )
+    train_time_constants: bool = option(default=False, help="Whether the membrane time constants are trained too.")
+    checkpointing: bool = option(
+        default=False,
+        help="Whether the states within a sample are worked out again in the backward pass, instead of kept: less "
+        "memory.",
+    )
+    precision: str = option(default="float32", help="Of the training.", choices=PRECISIONS)
 
 
 @dataclass(frozen=True, repr=False)
@@ -180,10 +172,25 @@ def _static(spec: NetworkSpec, precision: str, slope: float) -> _Static:
 def surrogate_spike(u: Any, slope: float) -> Any:
     """Return the Heaviside step of u, differentiated as ``1/(1 + slope |u|)^2``.
 
+    Parameters
+    ----------
+    u : jax array of any shape
+        Distance from the threshold.
+    slope : float
+        Per unit of u.
+
     Notes
     -----
     SuperSpike (Zenke and Ganguli 2018, doi:10.1162/neco_a_01086); why surrogates: Neftci et al. 2019,
     doi:10.1109/MSP.2019.2931595.
+
+    Examples
+    --------
+    >>> import jax
+    >>> float(surrogate_spike(jax.numpy.asarray(0.5), 2.0))
+    1.0
+    >>> float(jax.grad(surrogate_spike)(0.5, 2.0))  # 1/(1 + 1)^2
+    0.25
     """
     jax = _jax()
     smooth = u / (1 + slope * abs(u))
@@ -296,6 +303,21 @@ def spikes(spec: NetworkSpec, drive: Drive, duration: Quantity) -> SpikeTrain:
     ------
     InvalidInput
         If the network has delta synapses, delays or precise spikes, the drive does not fit it, or JAX is missing.
+
+    Notes
+    -----
+    The equations of `lnpbrian.network.spec.NetworkSpec`; between grid points after Morrison et al. 2007
+    (doi:10.1162/neco.2007.19.1.47).
+
+    Examples
+    --------
+    A neuron of bias 2 needs 20 ms ln 2 = 13.9 ms from 0 to the threshold; on a grid of 0.5 ms that is in the step that
+    begins at 13.5 ms, and after 2 ms of refractoriness 13.5 ms later again:
+
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> spikes(uncoupled([20] * ms, bias=2.0), Drive(np.zeros((1, 1)), 0.01), 35 * ms).times.round(6).tolist()
+    [0.0135, 0.029]
     """
     _supported(spec)
     n, length = spec.n_neurons, checks.seconds("duration", duration)
@@ -483,18 +505,21 @@ def train_bp(
     The gradient of interpolated spikes goes through the times at which potentials cross the threshold, and is exact as
     long as no spike changes its time step; a surrogate beside it would count every spike twice, and explodes. Spikes on
     the grid have no such times, and take the surrogate derivative (`surrogate_spike`).
+
+    Gradients by the times of spikes: Bohte et al. 2002 (doi:10.1016/S0925-2312(01)00658-0); surrogates: Neftci et al.
+    2019 (doi:10.1109/MSP.2019.2931595); truncation: Williams and Peng 1990 (doi:10.1162/neco.1990.2.4.490).
     """
     options, readout = options or BPOptions(), readout or ReadoutOptions()
     start = time.perf_counter()
-    training = _Training(spec, encoder, z, options, readout, rng)
-    before = training.error()
-    losses = []
-    for epoch in range(options.epochs):
-        # The steps shrink like a cosine, so that the last epoch settles.
-        losses.append(training.epoch(0.5 + 0.5 * math.cos(math.pi * epoch / options.epochs)))
-        if report is not None:
-            report((epoch + 1) / options.epochs)
-    after = training.error()
+    training, losses = _Training(spec, encoder, z, options, readout, rng), []
+    with _jax().enable_x64(options.precision == "float64"):
+        before = training.error()
+        for epoch in range(options.epochs):
+            # The steps shrink like a cosine, so that the last epoch settles.
+            losses.append(training.epoch(0.5 + 0.5 * math.cos(math.pi * epoch / options.epochs)))
+            if report is not None:
+                report((epoch + 1) / options.epochs)
+        after = training.error()
     trained, note = training.snapshot(), "trained"
     if not after < _WORSE * before:
         trained, note = spec, f"unchanged, since the error rose to {after:.3g}; lower learning_rate"
@@ -530,7 +555,7 @@ class _Training:
             need = options.batch * options.truncation + options.warm_up + 1
             raise InvalidInput(f"z must have at least {need} samples, got {len(z)}; lower batch, truncation or warm_up")
         self._slack = usable - options.batch * self._length
-        self._jax = _jax()
+        _jax()
         self._spec, self._encoder, self._options, self._ridge, self._rng = spec, encoder, options, readout.ridge, rng
         self._dtype = options.precision
         self._fixed = _static(spec, options.precision, options.surrogate_slope)._replace(
@@ -568,10 +593,6 @@ class _Training:
         return float(np.mean(self._show(rate)))
 
     def _show(self, rate: float) -> list[float]:
-        with self._jax.enable_x64(self._dtype == "float64"):
-            return self._show_stretches(rate)
-
-    def _show_stretches(self, rate: float) -> list[float]:
         options = self._options
         learning = rate > 0
         offset = int(self._rng.integers(self._slack + 1)) if learning else 0

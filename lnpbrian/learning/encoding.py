@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from brian2 import BrianObject, Hz, NeuronGroup, Synapses, TimedArray, second
+from brian2 import BrianObject, Hz, NetworkOperation, NeuronGroup, SpikeMonitor, Synapses, TimedArray, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.simulate import spike_counter
+
+if TYPE_CHECKING:
+    from lnpbrian.network.recurrent import RecurrentNetwork
 
 # Tuned together with `LIFParameters.forecasting`.
 INPUT_SCALE = 0.8
 
-__all__ = ["CurrentEncoder", "Encoder", "Input", "PoissonEncoder", "require_fit"]
+__all__ = ["CurrentEncoder", "Encoder", "Input", "PoissonEncoder", "require_fit", "show_samples"]
 
 
 def _project(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -32,7 +35,12 @@ def _project(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
 class Input:
     """An encoder at work: Brian2 objects to add to the network, and the function that shows a sample.
 
-    ``write(z)`` takes samples of shape (copies, D).
+    Parameters
+    ----------
+    objects : tuple of BrianObject
+        To add to the network.
+    write : callable
+        Shows samples of shape (copies, D) from then on.
     """
 
     objects: tuple[BrianObject, ...]
@@ -62,13 +70,45 @@ class Encoder(Protocol):
 
 
 def require_fit(encoder: Encoder, n_neurons: int, dimensions: int) -> None:
-    """Refuse an encoder that is not for so many neurons, or not for samples of so many dimensions."""
+    """Refuse an encoder that is not for so many neurons, or not for samples of so many dimensions.
+
+    Raises
+    ------
+    InvalidInput
+        If it is so.
+
+    Examples
+    --------
+    >>> require_fit(CurrentEncoder(np.ones((4, 3))), 4, 1)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: an encoder of 3 dimensions does not fit samples of 1
+    """
     if encoder.n_neurons != n_neurons:
         raise InvalidInput(
             f"an encoder of {encoder.n_neurons} neurons does not fit {n_neurons}; draw one for them, or use of_neurons"
         )
     if encoder.dimensions != dimensions:
         raise InvalidInput(f"an encoder of {encoder.dimensions} dimensions does not fit samples of {dimensions}")
+
+
+def show_samples(
+    encoder: Encoder,
+    live: RecurrentNetwork,
+    turn: Callable[[], None],
+    *,
+    hold: float,
+    samples: int,
+    rngs: Sequence[np.random.Generator],
+) -> tuple[Callable[[np.ndarray], None], SpikeMonitor]:
+    """Give live copies their input, one for each of `rngs`, and call `turn` at the start of each of `samples` samples.
+
+    Returns the function that shows samples (copies, D) from then on, for `turn` to call, and a counter of spikes. A
+    sample lasts `hold` seconds.
+    """
+    source, counter = encoder.attach(live, rngs=rngs, duration=samples * hold), spike_counter(live.neurons)
+    operation = NetworkOperation(turn, dt=hold * second, when="start", name="lnpbrian_next_sample")
+    live.network.add(*source.objects, operation, counter)
+    return source.write, counter
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,13 +119,48 @@ class CurrentEncoder:
     ----------
     weights : ndarray, shape (N, D)
         W_in, in units of the threshold per standard deviation of the series.
+
+    Notes
+    -----
+    The input of echo state networks (Jaeger 2001, GMD report 148).
+
+    Examples
+    --------
+    >>> encoder = CurrentEncoder(np.array([[1.0], [2.0], [3.0]]))
+    >>> encoder
+    CurrentEncoder(1 dimensions to 3 neurons)
+    >>> encoder.of_neurons(np.array([True, False, True])).weights.ravel().tolist()
+    [1.0, 3.0]
     """
 
     weights: np.ndarray
 
     @classmethod
-    def draw(cls, n_neurons: int, dimensions: int, *, scale: float, rng: np.random.Generator) -> CurrentEncoder:
-        """Draw W_in uniformly from [-scale, scale]."""
+    def draw(
+        cls, n_neurons: int, dimensions: int, *, scale: float = INPUT_SCALE, rng: np.random.Generator
+    ) -> CurrentEncoder:
+        """Draw W_in uniformly from [-scale, scale].
+
+        Parameters
+        ----------
+        n_neurons, dimensions : int
+            N and D.
+        scale : float
+            Above 0, in units of the threshold per standard deviation of the series.
+        rng : numpy.random.Generator
+            Source of the weights.
+
+        Raises
+        ------
+        InvalidInput
+            If a number is out of range.
+
+        Examples
+        --------
+        >>> encoder = CurrentEncoder.draw(100, 3, scale=0.5, rng=np.random.default_rng(0))
+        >>> encoder.weights.shape, bool((abs(encoder.weights) <= 0.5).all())
+        ((100, 3), True)
+        """
         shape = (checks.count("n_neurons", n_neurons), checks.count("dimensions", dimensions))
         scale = checks.real("scale", scale, above=0)
         return cls(rng.uniform(-scale, scale, shape))
@@ -138,7 +213,18 @@ class PoissonEncoder:
     -----
     Each channel carries a frozen unit-rate Poisson process in operational time: it fires when the integral of its rate
     passes the next of its exponential gaps. The spikes are thus a function of the samples shown and the seed alone,
-    although the rates of a closed loop are not known beforehand. A channel fires at most once per time step.
+    although the rates of a closed loop are not known beforehand (time rescaling: Brown et al. 2002,
+    doi:10.1162/08997660252741149). A channel fires at most once per time step.
+
+    Examples
+    --------
+    Two channels onto two neurons; without the second neuron its connection goes too:
+
+    >>> encoder = PoissonEncoder(2, np.ones((2, 1)), 50.0, np.array([0, 1]), np.array([0, 1]), np.array([0.1, -0.1]))
+    >>> encoder
+    PoissonEncoder(2 channels, 2 connections)
+    >>> encoder.of_neurons(np.array([True, False])).weights.tolist()
+    [0.1]
     """
 
     n_neurons: int
@@ -161,7 +247,35 @@ class PoissonEncoder:
         inputs_per_neuron: int = 10,
         weight: float = 0.1,
     ) -> PoissonEncoder:
-        """Draw receptive fields from ``N(0, field_scale^2)`` and the channels of each neuron, of either sign."""
+        """Draw receptive fields from ``N(0, field_scale^2)`` and the channels of each neuron, of either sign.
+
+        Parameters
+        ----------
+        n_neurons, dimensions : int
+            N and D.
+        rng : numpy.random.Generator
+            Source of the draws.
+        channels : int
+            Number M of channels.
+        base_rate : float
+            Rate of a channel at z = 0, in Hz.
+        field_scale : float
+            Standard deviation of the receptive fields, per standard deviation of the series.
+        inputs_per_neuron : int
+            Channels that each neuron is connected to.
+        weight : float
+            Size of a jump of I_syn, in units of the threshold.
+
+        Raises
+        ------
+        InvalidInput
+            If a number is out of range.
+
+        Examples
+        --------
+        >>> PoissonEncoder.draw(20, 3, rng=np.random.default_rng(0), channels=30, inputs_per_neuron=4)
+        PoissonEncoder(30 channels, 80 connections)
+        """
         n, d = checks.count("n_neurons", n_neurons), checks.count("dimensions", dimensions)
         m = checks.count("channels", channels)
         k = checks.count("inputs_per_neuron", inputs_per_neuron)

@@ -11,16 +11,14 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from brian2 import NetworkOperation, NeuronGroup, Synapses, second
+from brian2 import NeuronGroup, Synapses, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning import metrics
-from lnpbrian.learning.encoding import Encoder, require_fit
+from lnpbrian.learning.encoding import Encoder, require_fit, show_samples
 from lnpbrian.learning.readout import Readout, ReadoutOptions, fit_readout, readout_neurons
 from lnpbrian.learning.tasks import ForecastTask
 from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.network.simulate import spike_counter
 from lnpbrian.network.spec import NetworkSpec, synaptic_operations
 from lnpbrian.parallel import run_parts
 
@@ -142,7 +140,25 @@ def forecast(
     -----
     A feature is a neuron's filtered spike train at the end of sample n. From the features and the sample itself the
     readout predicts ``z(n+1) - z(n)``. In a task without `fit` a window's own readout is fitted on samples `warm_up` ..
-    `train` - 2; the forecast starts from sample `train` - 1.
+    `train` - 2; the forecast starts from sample `train` - 1 (arXiv 2403.03409, section 4.1).
+
+    Examples
+    --------
+    Neurons that never fire leave the readout its constant, which is all that a ramp needs:
+
+    >>> from brian2 import ms
+    >>> from lnpbrian.learning import CurrentEncoder, Series
+    >>> from lnpbrian.learning.tasks import short_protocol
+    >>> from lnpbrian.models import uncoupled
+    >>> ramp = Series("ramp", np.arange(30.0)[:, np.newaxis], ("height (m)",))
+    >>> task = short_protocol(ramp, n_windows=1, train=20, horizon=5, warm_up=2)
+    >>> network, encoder = uncoupled([20] * ms, bias=0.0), CurrentEncoder(np.zeros((1, 1)))
+    >>> brief, rng = ReadoutOptions(sample_time=10 * ms), np.random.default_rng(0)
+    >>> found = forecast(network, encoder, task, options=brief, rng=rng)
+    >>> task.in_units(found.prediction).ravel().round(6).tolist()
+    [22.0, 23.0, 24.0, 25.0, 26.0]
+    >>> found.nrmse.round(6).tolist(), found.synaptic_operations
+    ([0.0], 0)
     """
     options = options or ReadoutOptions()
     if not spec.alive.all():
@@ -170,11 +186,8 @@ def forecast(
         (simulated, replace(task, windows=task.windows[share]), shared, [rngs[w] for w in share]) for share in shares
     ]
     blocks = run_parts(_forecast_windows, parts, jobs=jobs, report=_part(report, learning, 1.0))
-    judged = task.judged
-    sigma, truth = task.sigma[judged], task.truth[..., judged]
     prediction = np.concatenate([block.prediction for block in blocks])
     one_step = np.concatenate([block.one_step for block in blocks])
-    trace = metrics.nrmse_trace(prediction[..., judged], truth, sigma)
     counts = np.sum([block.counts for block in blocks], axis=0)
     seconds = blocks[0].seconds
     samples = task.n_windows * round(seconds / hold)
@@ -182,10 +195,10 @@ def forecast(
     return Forecast(
         prediction=prediction,
         truth=task.truth,
-        nrmse=metrics.nrmse(prediction[..., judged], truth, sigma),
-        vpt_steps={eps: metrics.valid_prediction_time(trace, threshold=eps) for eps in THRESHOLDS},
-        smape=metrics.smape(*(task.in_units(part)[..., judged] for part in (prediction, task.truth))),
-        one_step_nrmse=metrics.nrmse(one_step[..., judged], truth, sigma),
+        nrmse=task.nrmse(prediction),
+        vpt_steps={eps: task.valid_prediction_time(prediction, threshold=eps) for eps in THRESHOLDS},
+        smape=task.smape(prediction),
+        one_step_nrmse=task.nrmse(one_step),
         training_nrmse=np.concatenate([block.training_nrmse for block in blocks]),
         penalty=penalty,
         synaptic_operations=int(synaptic_operations(counts, spec.pre)),
@@ -353,8 +366,7 @@ def _fit(
     for x, window in zip(features, task.windows, strict=True):
         current, increments = window[seen], np.diff(window[: task.train], axis=0)[seen]
         readouts.append(fit_readout(x[seen], current, increments, options=options))
-        error = (readouts[-1](x[seen], current) - increments)[:, task.judged]
-        errors.append(metrics.nrmse(error, np.zeros_like(error), task.sigma[task.judged]))
+        errors.append(task.nrmse(readouts[-1](x[seen], current), increments))
     return readouts, np.array(errors)
 
 
@@ -365,13 +377,12 @@ class _Shown:
         self._copies = len(rngs)
         self.live = RecurrentNetwork(network.spec.replicated(self._copies), plastic=False)
         self.traces = _Traces(self.live, network.read, network.options, self._copies)
-        source = network.encoder.attach(self.live, rngs=rngs, duration=samples * self.traces.hold)
-        self._show = source.write
+        self._show, self._spikes = show_samples(
+            network.encoder, self.live, self._turn, hold=self.traces.hold, samples=samples, rngs=rngs
+        )
+        self.live.network.add(*self.traces.objects)
         self._following: Callable[[np.ndarray], np.ndarray] | None = None
         self._at_first = True
-        turn = NetworkOperation(self._turn, dt=self.traces.hold * second, when="start", name="lnpbrian_next_sample")
-        self._spikes = spike_counter(self.live.neurons)
-        self.live.network.add(*source.objects, *self.traces.objects, turn, self._spikes)
 
     def run(self, first: np.ndarray, samples: int, following: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Show `samples` samples (copies, D), and return the features at the end of the last one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
 
 __all__ = ["nrmse", "nrmse_trace", "smape", "valid_prediction_time"]
 
@@ -41,18 +42,20 @@ def nrmse_trace(forecast: np.ndarray, truth: np.ndarray, sigma: np.ndarray) -> n
     forecast, truth = np.asarray(forecast, float), checks.array("truth", truth)
     sigma = checks.array("sigma", sigma, shape=(truth.shape[-1],))
     if forecast.shape != truth.shape:
-        raise checks.InvalidInput(f"forecast and truth must have one shape, got {forecast.shape} and {truth.shape}")
+        raise InvalidInput(f"forecast and truth must have one shape, got {forecast.shape} and {truth.shape}")
     if not (sigma > 0).all():
-        raise checks.InvalidInput(
-            f"sigma must be positive, got {sigma.min():g}; drop constant dimensions of the series"
-        )
+        raise InvalidInput(f"sigma must be positive, got {sigma.min():g}; drop constant dimensions of the series")
     with np.errstate(over="ignore", invalid="ignore"):
         error = np.sqrt(np.mean(((forecast - truth) / sigma) ** 2, axis=-1))
     return np.where(np.isfinite(error), error, np.inf)
 
 
 def nrmse(forecast: np.ndarray, truth: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Return the root mean square of `nrmse_trace` over the horizon, shape (...).
+    """Return the root mean square of `nrmse_trace`, of which it has the parameters, over the horizon, shape (...).
+
+    Notes
+    -----
+    The RMSE of arXiv 2403.03409, section 4.1.
 
     Examples
     --------
@@ -91,7 +94,7 @@ def smape(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """
     forecast, truth = np.asarray(forecast, float), checks.array("truth", truth)
     if forecast.shape != truth.shape:
-        raise checks.InvalidInput(f"forecast and truth must have one shape, got {forecast.shape} and {truth.shape}")
+        raise InvalidInput(f"forecast and truth must have one shape, got {forecast.shape} and {truth.shape}")
     size = np.abs(forecast) + np.abs(truth)
     return 200 * np.mean(np.abs(forecast - truth) / np.where(size > 0, size, 1), axis=(-2, -1))
 
@@ -116,6 +119,10 @@ def valid_prediction_time(trace: np.ndarray, *, threshold: float = 0.1) -> np.nd
     InvalidInput
         If there is no step, or the threshold is not positive.
 
+    Notes
+    -----
+    Platt et al. 2022 (doi:10.1016/j.neunet.2022.06.025); arXiv 2403.03409, section 4.1.
+
     Examples
     --------
     >>> int(valid_prediction_time(np.array([0.01, 0.05, 0.2, 0.04])))
@@ -125,7 +132,7 @@ def valid_prediction_time(trace: np.ndarray, *, threshold: float = 0.1) -> np.nd
     """
     trace = np.asarray(trace, dtype=float)
     if trace.ndim == 0 or trace.shape[-1] == 0:
-        raise checks.InvalidInput(f"trace must have at least one step, got shape {trace.shape}")
+        raise InvalidInput(f"trace must have at least one step, got shape {trace.shape}")
     # What is not a number is no valid forecast.
     above = ~(trace <= checks.real("threshold", threshold, above=0))
     return np.where(above.any(axis=-1), above.argmax(axis=-1), trace.shape[-1])

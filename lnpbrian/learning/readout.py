@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from brian2 import Quantity, ms
@@ -31,6 +30,18 @@ class ReadoutOptions(Options):
     ------
     InvalidInput
         If a value is out of range or has the wrong unit.
+
+    Notes
+    -----
+    Exponential filters in a row have the kernel of a gamma law (de Vries and Principe 1992,
+    doi:10.1016/S0893-6080(05)80035-8).
+
+    Examples
+    --------
+    The three outputs of a linear readout have a synapse from each of 100 neurons:
+
+    >>> ReadoutOptions().synapses(100, 3)
+    300
     """
 
     sample_time: Quantity = option(default=100 * ms, help="Time each sample is shown.", flag="sample-time")
@@ -65,16 +76,29 @@ class ReadoutOptions(Options):
         return neurons * self.fan_out(dimensions) + behind
 
 
-class Readout(Protocol):
-    """What predicts the increments (..., D) to the next sample from features (..., F) and current samples (..., D)."""
+@dataclass(frozen=True, repr=False)
+class Readout:
+    """What predicts the increments (..., D) to the next sample from features (..., F) and current samples (..., D).
+
+    Parameters
+    ----------
+    mean, scale : ndarray, shape (F,)
+        Of the features in training.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
 
     def __call__(self, features: np.ndarray, current: np.ndarray) -> np.ndarray:
-        """Predict."""
-        ...
+        """Return the increments (..., D) for features (..., F) and current samples (..., D)."""
+        return self._increments(np.clip((features - self.mean) / self.scale, -FEATURE_LIMIT, FEATURE_LIMIT), current)
+
+    def _increments(self, x: np.ndarray, current: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, repr=False)
-class RidgeReadout:
+class RidgeReadout(Readout):
     """Linear readout of the next step's increment from filtered spikes and the current sample.
 
     Parameters
@@ -86,10 +110,21 @@ class RidgeReadout:
     current_weights : ndarray, shape (D, D)
         Of the current sample.
     intercept : ndarray, shape (D,)
+        Increment where features and current sample are at 0.
+
+    Notes
+    -----
+    Hoerl and Kennard 1970 (doi:10.1080/00401706.1970.10488634).
+
+    Examples
+    --------
+    Twice the feature, minus the sample, plus 1:
+
+    >>> readout = RidgeReadout(np.zeros(1), np.ones(1), np.array([[2.0]]), np.array([[-1.0]]), np.ones(1))
+    >>> readout(np.array([3.0]), np.array([4.0])).tolist()
+    [3.0]
     """
 
-    mean: np.ndarray
-    scale: np.ndarray
     feature_weights: np.ndarray
     current_weights: np.ndarray
     intercept: np.ndarray
@@ -121,15 +156,13 @@ class RidgeReadout:
         b, c = weights[:n_features], weights[n_features:]
         return cls(mean, scale, b, c, increments.mean(axis=0) - centre @ c)
 
-    def __call__(self, features: np.ndarray, current: np.ndarray) -> np.ndarray:
-        """Return the increments (..., D) for features (..., F) and current samples (..., D)."""
-        x = np.clip((features - self.mean) / self.scale, -FEATURE_LIMIT, FEATURE_LIMIT)
+    def _increments(self, x: np.ndarray, current: np.ndarray) -> np.ndarray:
         return x @ self.feature_weights + current @ self.current_weights + self.intercept
 
 
 @dataclass(frozen=True, repr=False)
-class MLPReadout:
-    """Perceptron with one hidden layer of tanh units (arXiv 2403.03409, A.6), trained by L-BFGS.
+class MLPReadout(Readout):
+    """Perceptron with one hidden layer of tanh units, trained by L-BFGS.
 
     Parameters
     ----------
@@ -138,14 +171,25 @@ class MLPReadout:
     hidden_weights : ndarray, shape (F + D, H)
         Of the standardised features and the current sample.
     hidden_intercept : ndarray, shape (H,)
-    output_weights : ndarray, shape (H, D)
-    output_intercept : ndarray, shape (D,)
+        Of the hidden units.
+    output_weights, output_intercept : ndarrays, shapes (H, D) and (D,)
+        Of the outputs.
     unit : ndarray, shape (D,)
         Standard deviation of the increments in training, in which the outputs are.
+
+    Notes
+    -----
+    arXiv 2403.03409, A.6; L-BFGS: Liu and Nocedal 1989 (doi:10.1007/BF01589116).
+
+    Examples
+    --------
+    Where all weights are zero the output is its intercept, in units of the increments:
+
+    >>> weights = np.zeros((2, 4)), np.zeros(4), np.zeros((4, 1)), np.array([0.5])
+    >>> MLPReadout(np.zeros(1), np.ones(1), *weights, np.array([2.0]))(np.ones(1), np.ones(1)).tolist()
+    [1.0]
     """
 
-    mean: np.ndarray
-    scale: np.ndarray
     hidden_weights: np.ndarray
     hidden_intercept: np.ndarray
     output_weights: np.ndarray
@@ -161,9 +205,8 @@ class MLPReadout:
         *,
         hidden: int,
         weight_decay: float,
-        seed: int,
     ) -> MLPReadout:
-        """Minimise ``(|errors|^2 + weight_decay |weights|^2)/(2 T)`` from weights drawn by `seed`.
+        """Minimise ``(|errors|^2 + weight_decay |weights|^2)/(2 T)`` from weights that are always the same.
 
         Features (T, F), current samples (T, D) and increments (T, D) are as for `RidgeReadout.fit`.
         """
@@ -172,7 +215,7 @@ class MLPReadout:
         unit = np.where(unit > 0, unit, 1.0)
         x, y = np.concatenate([(features - mean) / scale, current], axis=1), increments / unit
         shapes = ((x.shape[1], hidden), (hidden,), (hidden, y.shape[1]), (y.shape[1],))
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         start = []
         for shape in shapes:
             # Uniform as Glorot and Bengio 2010 draw weights; intercepts start at zero.
@@ -189,22 +232,39 @@ class MLPReadout:
         hidden_weights, b, output_weights, c = _unpacked(found.x, shapes)
         return cls(mean, scale, hidden_weights, b, output_weights, c, unit)
 
-    def __call__(self, features: np.ndarray, current: np.ndarray) -> np.ndarray:
-        """Return the increments (..., D) for features (..., F) and current samples (..., D)."""
-        x = np.clip((features - self.mean) / self.scale, -FEATURE_LIMIT, FEATURE_LIMIT)
+    def _increments(self, x: np.ndarray, current: np.ndarray) -> np.ndarray:
         h = np.tanh(np.concatenate([x, current], axis=-1) @ self.hidden_weights + self.hidden_intercept)
         return (h @ self.output_weights + self.output_intercept) * self.unit
 
 
 def fit_readout(
-    features: np.ndarray, current: np.ndarray, increments: np.ndarray, *, options: ReadoutOptions, seed: int = 0
+    features: np.ndarray, current: np.ndarray, increments: np.ndarray, *, options: ReadoutOptions
 ) -> Readout:
-    """Fit the kind of readout that `options` name; features (T, F), current samples and increments (T, D)."""
+    """Fit the kind of readout that `options` name.
+
+    Parameters
+    ----------
+    features : ndarray, shape (T, F)
+        Filtered spike trains at the end of T samples.
+    current, increments : ndarray, shape (T, D)
+        These samples, and what the next ones add to them.
+    options : ReadoutOptions
+        Kind and penalty.
+
+    Returns
+    -------
+    Readout
+
+    Examples
+    --------
+    >>> x, z = np.arange(6.0)[:, np.newaxis], np.zeros((6, 1))
+    >>> readout = fit_readout(x, z, 3 * x, options=ReadoutOptions(ridge=1e-9))
+    >>> readout(np.array([2.5]), np.zeros(1)).round(6).tolist()
+    [7.5]
+    """
     if options.kind == "ridge":
         return RidgeReadout.fit(features, current, increments, ridge=options.ridge)
-    return MLPReadout.fit(
-        features, current, increments, hidden=options.hidden, weight_decay=options.weight_decay, seed=seed
-    )
+    return MLPReadout.fit(features, current, increments, hidden=options.hidden, weight_decay=options.weight_decay)
 
 
 def _unpacked(parameters: np.ndarray, shapes: tuple[tuple[int, ...], ...]) -> list[np.ndarray]:
@@ -237,9 +297,39 @@ def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def readout_neurons(spec: NetworkSpec, fraction: float = 0.1) -> np.ndarray:
-    """Return the `fraction` of neurons of highest betweenness, at least one, sorted (arXiv 2403.03409, section 3).
+    """Return the neurons of highest betweenness.
 
     Of equals at the end, evenly spaced ones are read: neurons next to each other may be of one cluster.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network.
+    fraction : float
+        Fraction of its neurons in (0, 1]; at least one is read.
+
+    Returns
+    -------
+    ndarray of int, shape (n_read,)
+        Sorted.
+
+    Raises
+    ------
+    InvalidInput
+        If the fraction is out of range.
+
+    Notes
+    -----
+    arXiv 2403.03409, section 3; Freeman 1977 (doi:10.2307/3033543).
+
+    Examples
+    --------
+    On a path all shortest paths between others lead through the middle:
+
+    >>> n, path = np.zeros(3), (np.array([0, 1]), np.array([1, 2]))
+    >>> spec = NetworkSpec("path", n + 0.02, n, n, n + 1, n, n + 1, *path, np.ones(2), 0.005, 0.002, 0.001)
+    >>> readout_neurons(spec, 1 / 3).tolist()
+    [1]
     """
     fraction = checks.probability("fraction", fraction)
     centrality = betweenness_centrality(spec.pre, spec.post, spec.n_neurons)

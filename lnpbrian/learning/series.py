@@ -26,8 +26,8 @@ __all__ = [
 ]
 
 # Largest Lyapunov exponents a time unit, of the published parameters.
-LORENZ63_EXPONENT = 0.9056
-ROESSLER_EXPONENT = 0.0888
+LORENZ63_EXPONENT, _LORENZ63 = 0.9056, {"sigma": 10.0, "rho": 28.0, "beta": 8 / 3}
+ROESSLER_EXPONENT, _ROESSLER = 0.0888, {"a": 0.15, "b": 0.2, "c": 10.0}
 
 # Of a series without published parts; that of Lorenz-63, 11250 of 20000.
 TRAINING_FRACTION = 0.5625
@@ -128,7 +128,7 @@ class Series:
 def runge_kutta(
     derivative: Callable[[np.ndarray], np.ndarray], start: np.ndarray, *, step: float, samples: int
 ) -> np.ndarray:
-    """Integrate an autonomous system with the classical fourth-order Runge-Kutta method.
+    """Integrate an autonomous system with the classical fourth-order method of Runge and Kutta (Kutta 1901).
 
     Parameters
     ----------
@@ -178,6 +178,12 @@ def runge_kutta(
 def lorenz63_velocity(x: np.ndarray, *, sigma: float = 10.0, rho: float = 28.0, beta: float = 8 / 3) -> np.ndarray:
     """Return dx/dt of the Lorenz-63 system at a state of shape (3,), or at states of shape (3, T).
 
+    Notes
+    -----
+    Lorenz 1963, equations (25) to (27); see `lorenz63`.
+
+    Examples
+    --------
     >>> lorenz63_velocity(np.array([1.0, 2.0, 3.0])).tolist()
     [10.0, 23.0, -6.0]
     """
@@ -187,6 +193,12 @@ def lorenz63_velocity(x: np.ndarray, *, sigma: float = 10.0, rho: float = 28.0, 
 def roessler_velocity(x: np.ndarray, *, a: float = 0.15, b: float = 0.2, c: float = 10.0) -> np.ndarray:
     """Return dx/dt of the Roessler system at a state of shape (3,), or at states of shape (3, T).
 
+    Notes
+    -----
+    Roessler 1976 (doi:10.1016/0375-9601(76)90101-8); see `roessler`.
+
+    Examples
+    --------
     >>> roessler_velocity(np.array([10.0, 2.0, 3.0])).round(12).tolist()
     [-5.0, 10.3, 0.2]
     """
@@ -238,18 +250,9 @@ def lorenz63(
     >>> bool(np.allclose(lorenz63(50, start=(c, c, 27)).values[-1], (c, c, 27)))
     True
     """
-    given = {"sigma": checks.real("sigma", sigma), "rho": checks.real("rho", rho), "beta": checks.real("beta", beta)}
-    exponent = LORENZ63_EXPONENT if (sigma, rho, beta) == (10.0, 28.0, 8 / 3) else None
-    return _flow(
-        "lorenz63",
-        lambda x: lorenz63_velocity(x, **given),
-        start,
-        exponent=exponent,
-        step=step,
-        samples=samples,
-        discard=0,
-        training=11250,
-    )
+    given = {"sigma": sigma, "rho": rho, "beta": beta}
+    exponent = LORENZ63_EXPONENT if given == _LORENZ63 else None
+    return _flow("lorenz63", lorenz63_velocity, given, start, step, samples, exponent=exponent, training=11250)
 
 
 def roessler(
@@ -288,9 +291,10 @@ def roessler(
 
     Notes
     -----
-    dx/dt = -y - z, dy/dt = x + a y, dz/dt = b + z (x - c). The largest Lyapunov exponent is 0.0888 +- 0.0005 for
-    the defaults, by `lnpbrian.lyapunov.spectrum.flow_spectrum` over 60,000 units of time; Wolf et al. (1985,
-    doi:10.1016/0167-2789(85)90011-9) have 0.13 bits, which is 0.090. With other parameters no Lyapunov time is given.
+    dx/dt = -y - z, dy/dt = x + a y, dz/dt = b + z (x - c) (Roessler 1976, doi:10.1016/0375-9601(76)90101-8). The
+    largest Lyapunov exponent is 0.0888 +- 0.0005 for the defaults, by `lnpbrian.lyapunov.flow_spectrum` over 60,000
+    units of time; Wolf et al. (1985, doi:10.1016/0167-2789(85)90011-9) have 0.13 bits, which is 0.090. With other
+    parameters no Lyapunov time is given.
     Start, step, the 7700 samples and the training part of 3000 are those of arXiv 2403.03409, table 4.
 
     Examples
@@ -302,34 +306,27 @@ def roessler(
     >>> bool(np.allclose(series.values[-1], (x, -x / 0.15, x / 0.15)))
     True
     """
-    given = {"a": checks.real("a", a), "b": checks.real("b", b), "c": checks.real("c", c)}
-    exponent = ROESSLER_EXPONENT if (a, b, c) == (0.15, 0.2, 10.0) else None
-    return _flow(
-        "roessler",
-        lambda x: roessler_velocity(x, **given),
-        start,
-        exponent=exponent,
-        step=step,
-        samples=samples,
-        discard=discard,
-        training=3000,
-    )
+    given = {"a": a, "b": b, "c": c}
+    exponent = ROESSLER_EXPONENT if given == _ROESSLER else None
+    return _flow("roessler", roessler_velocity, given, start, step, samples, discard, exponent=exponent, training=3000)
 
 
 def _flow(
     name: str,
-    derivative: Callable[[np.ndarray], np.ndarray],
+    velocity: Callable[..., np.ndarray],
+    parameters: dict[str, float],
     start: tuple[float, float, float],
-    *,
-    exponent: float | None,
     step: float,
     samples: int,
-    discard: int,
+    discard: int = 0,
+    *,
+    exponent: float | None,
     training: int,
 ) -> Series:
+    given = {key: checks.real(key, value) for key, value in parameters.items()}
     samples, discard = checks.count("samples", samples, minimum=3), checks.count("discard", discard, minimum=0)
     state = checks.array("start", start, shape=(3,))
-    values = runge_kutta(derivative, state, step=step, samples=discard + samples)[discard:]
+    values = runge_kutta(lambda x: velocity(x, **given), state, step=step, samples=discard + samples)[discard:]
     return Series(
         name,
         values,
@@ -445,6 +442,11 @@ def _delay_equation(times: np.ndarray, tau: float, past: float, m: int) -> np.nd
 def google_stock() -> Series:
     """Return the daily closing prices of Google stock that Matplotlib ships, 2004-08-19 to 2008-10-14.
 
+    Returns
+    -------
+    Series
+        1047 prices in USD.
+
     Raises
     ------
     InvalidInput
@@ -453,6 +455,11 @@ def google_stock() -> Series:
     Notes
     -----
     arXiv 2403.03409 uses the prices up to 2010-09-21; `read_series` reads a file of them.
+
+    Examples
+    --------
+    >>> google_stock()
+    Series(google: 1047 samples of 1 trading day, close (USD))
     """
     from matplotlib.cbook import get_sample_data
 

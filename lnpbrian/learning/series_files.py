@@ -23,7 +23,7 @@ from lnpbrian.learning.series import (
     runge_kutta,
 )
 
-__all__ = ["KINDS", "read_series", "wind_help"]
+__all__ = ["KINDS", "WIND_HELP", "read_series"]
 
 KINDS = ("stock", "wind", "system")
 
@@ -40,17 +40,12 @@ _FORMATS = (
 )
 
 
-def wind_help() -> str:
-    """Return the sentence that says where to get a file of wind observations.
-
-    >>> wind_help().startswith("wind needs a file of observations (--data FILE)")
-    True
-    """
-    return (
-        "wind needs a file of observations (--data FILE), such as that of https://mesonet.agron.iastate.edu/cgi-bin/"
-        "request/asos.py?station=DSM&data=drct&data=sknt&year1=2011&month1=2&day1=1&year2=2011&month2=4&day2=1"
-        "&tz=Etc/UTC&format=onlycomma&missing=M (put in your station and dates)"
-    )
+# Where to get a file of wind.
+WIND_HELP = (
+    "wind needs a file of observations (--data FILE), such as that of https://mesonet.agron.iastate.edu/cgi-bin/"
+    "request/asos.py?station=DSM&data=drct&data=sknt&year1=2011&month1=2&day1=1&year2=2011&month2=4&day2=1"
+    "&tz=Etc/UTC&format=onlycomma&missing=M (put in your station and dates)"
+)
 
 
 def read_series(path: str | os.PathLike[str], *, kind: str | None = None, name: str | None = None) -> Series:

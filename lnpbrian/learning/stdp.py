@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from brian2 import NetworkOperation, Quantity, second
+from brian2 import Quantity, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.encoding import Encoder, require_fit
+from lnpbrian.learning.encoding import Encoder, require_fit, show_samples
 from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.network.simulate import spike_counter
 from lnpbrian.network.spec import NetworkSpec
 
 __all__ = ["STDPResult", "train_stdp"]
@@ -86,8 +85,22 @@ def train_stdp(
 
     Notes
     -----
-    How weights change: `lnpbrian.network.spec.STDP`. The unsupervised phase precedes the fit of a readout
-    (arXiv 2403.03409, section 4.2), during which weights are fixed.
+    How weights change: `lnpbrian.network.spec.STDP`, after Song et al. 2000 (doi:10.1038/78829). The unsupervised phase
+    precedes the fit of a readout (arXiv 2403.03409, section 4.2), during which weights are fixed.
+
+    Examples
+    --------
+    Without synapses there is nothing to learn:
+
+    >>> from brian2 import ms
+    >>> from lnpbrian.learning import CurrentEncoder
+    >>> from lnpbrian.network.spec import STDP
+    >>> n = np.zeros(2)
+    >>> rule = STDP(*[np.zeros(0)] * 4, w_min=0.0, w_max=1.0)
+    >>> spec = NetworkSpec("pair", n + 0.02, n, n, n, n, n + 1, *[n[:0]] * 3, 0.005, 0.002, 0.001, plasticity=rule)
+    >>> encoder = CurrentEncoder.draw(2, 1, rng=np.random.default_rng(0))
+    >>> train_stdp(spec, encoder, np.zeros((5, 1)), sample_time=10 * ms, rng=np.random.default_rng(1))
+    STDPResult(weights changed by 0.0 %, rate 0.0 -> 0.0 Hz)
     """
     if spec.plasticity is None:
         raise InvalidInput("the network has no constants of plasticity; build the model with plastic=True")
@@ -100,18 +113,15 @@ def train_stdp(
     hold = float(sample_time)
     start = time.perf_counter()
     live = RecurrentNetwork(spec)
-    source = encoder.attach(live, rngs=[rng], duration=len(z) * hold)
-    spikes = spike_counter(live.neurons)
     counts: list[int] = []
 
     def turn() -> None:
         counts.append(int(np.sum(spikes.count[:])))
-        source.write(z[np.newaxis, len(counts) - 1])
+        show(z[np.newaxis, len(counts) - 1])
         if report is not None:
             report(len(counts) / len(z))
 
-    operation = NetworkOperation(turn, dt=hold * second, when="start", name="lnpbrian_next_sample")
-    live.network.add(*source.objects, operation, spikes)
+    show, spikes = show_samples(encoder, live, turn, hold=hold, samples=len(z), rngs=[rng])
     live.run(len(z) * hold * second)
     counts.append(int(np.sum(spikes.count[:])))
     fifth = len(z) // 5

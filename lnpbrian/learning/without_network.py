@@ -10,7 +10,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.metrics import nrmse
 from lnpbrian.learning.tasks import ForecastTask
 
 __all__ = ["autoregression", "next_generation_reservoir"]
@@ -143,10 +142,4 @@ def _best_ridge(task: ForecastTask, features: Callable[[np.ndarray], np.ndarray]
     assert task.validation is not None
     shown = task.validation[:, : task.warm_up + task.horizon]
     trial = replace(task, windows=shown, train=task.warm_up, validation=None)
-    d = trial.judged
-
-    def error(ridge: float) -> float:
-        forecast = _closed_loop(trial, features, lags, ridge)
-        return float(nrmse(forecast[..., d], trial.truth[..., d], trial.sigma[d]).mean())
-
-    return min(RIDGES, key=error)
+    return min(RIDGES, key=lambda ridge: float(trial.nrmse(_closed_loop(trial, features, lags, ridge)).mean()))
