@@ -69,7 +69,8 @@ def test_modules_do_not_import_from_the_face_of_their_own_package():
 
 def test_import_loads_nothing_that_is_not_needed_yet():
     heavy = ("networkx", "skopt", "sklearn", "ot", "jax", "distributed", "brian2cuda")
-    code = f"import sys, lnpbrian, lnpbrian.learning, lnpbrian.models; print([name for name in {heavy} if name in sys.modules])"
+    packages = "lnpbrian, lnpbrian.learning, lnpbrian.models"
+    code = f"import sys, {packages}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
 
