@@ -22,11 +22,10 @@ from rich.console import Console
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import HRSNN
-from lnpbrian.network.compiled import CompiledNetwork, CompiledRun
+from lnpbrian.network import CompiledNetwork, Drive, NetworkSpec, noise_drive
+from lnpbrian.network.compiled import CompiledRun
 from lnpbrian.network.cuda import find_gpu
 from lnpbrian.network.devices import require_device
-from lnpbrian.network.signals import Drive, noise_drive
-from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.streams import Streams
 
 DURATION = 0.5 * second

@@ -22,11 +22,9 @@ from common import row, timed, write_results
 from rich.console import Console
 
 from lnpbrian.models import HRSNN
-from lnpbrian.network.compiled import CompiledNetwork, CompiledRun
-from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.network.signals import Drive, SpikeTrain, noise_drive
-from lnpbrian.network.simulate import observe
-from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network import CompiledNetwork, Drive, NetworkSpec, RecurrentNetwork, noise_drive, observe
+from lnpbrian.network.compiled import CompiledRun
+from lnpbrian.network.signals import SpikeTrain
 from lnpbrian.streams import Streams
 
 DURATION = 0.5 * second

@@ -36,13 +36,12 @@ from common import relative_difference, row, timed, write_results
 from rich.console import Console
 
 from lnpbrian.models import HRSNN, LIFParameters
+from lnpbrian.network import NetworkSpec
 from lnpbrian.network.betweenness import betweenness_centrality
-from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.pruning import Delocalisation, NoisePruning, Progress, PruneOptions, PruneResult, TimescaleTuning, prune
 from lnpbrian.pruning.covariance import linear_network, noise_covariance
-from lnpbrian.pruning.loop import Progress, PruneResult, prune
 from lnpbrian.pruning.lyapunov_matrix import lyapunov_matrix
-from lnpbrian.pruning.schedule import PruneOptions, schedule
-from lnpbrian.pruning.steps import Delocalisation, NoisePruning, TimescaleTuning
+from lnpbrian.pruning.schedule import schedule
 from lnpbrian.streams import Streams
 
 SECTIONS = ("steps", "naive", "large")

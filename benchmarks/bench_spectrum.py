@@ -20,12 +20,12 @@ from brian2 import ms, second
 from common import relative_difference, row, timed, write_results
 from rich.console import Console
 
+from lnpbrian.lyapunov import lyapunov_spectrum
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
-from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
 from lnpbrian.models import HRSNN
-from lnpbrian.network.signals import Drive, SpikeTrain, noise_drive
+from lnpbrian.network import Drive, NetworkSpec, noise_drive
+from lnpbrian.network.signals import SpikeTrain
 from lnpbrian.network.simulate import exact_spike_train
-from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.streams import Streams
 
 # (neurons, exponents, time between factorisations in s, measured time in s)

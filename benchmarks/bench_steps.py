@@ -21,13 +21,10 @@ from brian2 import ms, second
 from common import relative_difference, row, timed, write_results
 from rich.console import Console
 
-from lnpbrian.lyapunov.twins import block_twin_exponents
+from lnpbrian.lyapunov import block_twin_exponents
 from lnpbrian.models import HRSNN
+from lnpbrian.network import RecurrentNetwork, noise_drive, observe, remove_synapses
 from lnpbrian.network.betweenness import betweenness_centrality
-from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.network.signals import noise_drive
-from lnpbrian.network.simulate import observe
-from lnpbrian.network.structure import remove_synapses
 from lnpbrian.pruning.covariance import linear_network, noise_covariance
 from lnpbrian.streams import Streams
 

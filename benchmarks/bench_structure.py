@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from brian2 import Network, NeuronGroup, Synapses, ms, prefs
 
-from lnpbrian.network.structure import (
+from lnpbrian.network import (
     add_synapses,
     connectivity,
     duplicate_synapses,

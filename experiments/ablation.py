@@ -22,14 +22,18 @@ from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, mean_and_error
 from lnpbrian.learning import CurrentEncoder, forecast, forecast_task
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.network.signals import noise_drive
-from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.pruning.loop import prune
+from lnpbrian.network import NetworkSpec, RecurrentNetwork, noise_drive
+from lnpbrian.pruning import (
+    BetweennessPruning,
+    Delocalisation,
+    NoisePruning,
+    PruneOptions,
+    Step,
+    TimescaleTuning,
+    prune,
+)
 from lnpbrian.pruning.noise import keep_probability, sample_edges
 from lnpbrian.pruning.prunable import prunable
-from lnpbrian.pruning.schedule import PruneOptions
-from lnpbrian.pruning.steps import BetweennessPruning, Delocalisation, NoisePruning, Step, TimescaleTuning
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
 

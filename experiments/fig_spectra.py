@@ -21,14 +21,11 @@ from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, claimed
 from lnpbrian.learning import CurrentEncoder, lorenz63
-from lnpbrian.lyapunov.spectrum import interpolate_spectrum
+from lnpbrian.lyapunov import interpolate_spectrum
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.network.signals import Drive
-from lnpbrian.network.simulate import observe
-from lnpbrian.pruning.loop import prune
-from lnpbrian.pruning.schedule import PruneOptions
-from lnpbrian.pruning.steps import BetweennessPruning, NoisePruning
+from lnpbrian.network import Drive, observe
+from lnpbrian.pruning import BetweennessPruning, NoisePruning, PruneOptions, prune
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
 

@@ -19,7 +19,8 @@ from lnpbrian.experiments.common.comparison import MODELS, Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows
 from lnpbrian.learning import CurrentEncoder, ReadoutOptions, forecast, forecast_task, lorenz63, train_stdp
-from lnpbrian.models.drawing import DEPRESSIONS, LIFParameters
+from lnpbrian.models import LIFParameters
+from lnpbrian.models.drawing import DEPRESSIONS
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
 

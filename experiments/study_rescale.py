@@ -22,11 +22,9 @@ from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, mean_and_error
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.network.signals import noise_drive
+from lnpbrian.network import RecurrentNetwork, noise_drive
+from lnpbrian.pruning import Iteration, NoisePruning, PruneOptions
 from lnpbrian.pruning.prunable import Observation, prunable
-from lnpbrian.pruning.schedule import PruneOptions
-from lnpbrian.pruning.steps import Iteration, NoisePruning
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
 

@@ -20,9 +20,10 @@ from matplotlib.figure import Figure
 from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows
-from lnpbrian.lyapunov.twins import DIRECTIONS, TwinExponents, block_twin_exponents
+from lnpbrian.lyapunov import TwinExponents, block_twin_exponents
+from lnpbrian.lyapunov.twins import DIRECTIONS
 from lnpbrian.models import HRSNN
-from lnpbrian.network.signals import noise_drive
+from lnpbrian.network import noise_drive
 from lnpbrian.network.spec import SPIKE_TIMINGS
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task

@@ -24,14 +24,12 @@ from matplotlib.ticker import NullLocator
 from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.twin_perturbation import draw_exponents, exponent_text, twin_record
+from lnpbrian.lyapunov import block_twin_exponents, lyapunov_spectrum
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
-from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
-from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.network.signals import Drive, drive_operation, noise_drive
+from lnpbrian.network import Drive, NetworkSpec, RecurrentNetwork, noise_drive
+from lnpbrian.network.signals import drive_operation
 from lnpbrian.network.simulate import simulated_spike_train
-from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.records import plain
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task

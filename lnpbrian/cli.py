@@ -29,11 +29,10 @@ from lnpbrian.jobs import MODELS, NETWORK, RECORD, STAGES, PruneJob, Report, Stu
 from lnpbrian.learning import forecast_task
 from lnpbrian.lyapunov.spectrum import number_of_exponents
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
+from lnpbrian.network import NetworkSpec, noise_drive
 from lnpbrian.network.betweenness import betweenness_centrality
 from lnpbrian.network.cuda import find_gpu, require_tools, write_cuda_project
 from lnpbrian.network.devices import DeviceReport, devices
-from lnpbrian.network.signals import noise_drive
-from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.options import Options, default_of, flags, kind_of
 from lnpbrian.process import Watched
 from lnpbrian.records import is_record, plain, versions, write_json

@@ -27,11 +27,9 @@ from lnpbrian.learning.forecasting import Forecast
 from lnpbrian.learning.tasks import PROTOCOLS, SERIES
 from lnpbrian.locks import lock_folder
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN, LIFParameters
+from lnpbrian.network import Drive, NetworkSpec, RecurrentNetwork, noise_drive, observe
 from lnpbrian.network.devices import require_device
-from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.network.signals import Drive, SpikeTrain, noise_drive
-from lnpbrian.network.simulate import observe
-from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.signals import SpikeTrain
 from lnpbrian.options import Options, option, options
 from lnpbrian.pruning.checkpoint import (
     LATEST,

@@ -30,10 +30,8 @@ from lnpbrian.learning import (
     train_stdp,
 )
 from lnpbrian.models import CHRSNN, HRSNN, LIFParameters
-from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.network.signals import Drive, noise_drive
-from lnpbrian.network.simulate import observe
-from lnpbrian.network.spec import NetworkSpec, synaptic_operations
+from lnpbrian.network import Drive, NetworkSpec, RecurrentNetwork, noise_drive, observe
+from lnpbrian.network.spec import synaptic_operations
 from lnpbrian.pruning.controls import (
     activity_pruning,
     iterative_magnitude_pruning,
