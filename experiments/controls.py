@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lnpbrian.experiments.common.comparison import CONTROLS, MODELS, Plan
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common.comparison import CONTROLS, MODELS, Plan
 from lnpbrian.experiments.common.plotting import finish, median_bar, plain_log_axis
 from lnpbrian.experiments.common.statistics import (
     Rows,

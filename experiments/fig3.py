@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from lnpbrian.experiments.common.comparison import Plan
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import COLORS, finish, median_line
 from lnpbrian.experiments.common.statistics import median_and_quartiles, plus_minus, spread, windows
 from lnpbrian.sweep import Result, Task

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lnpbrian.experiments.common.comparison import METHODS, MODELS, Plan
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common.comparison import METHODS, MODELS, Plan
 from lnpbrian.experiments.common.paper import INPUT_NOISE
 from lnpbrian.experiments.common.plotting import COLORS, finish, median_line
 from lnpbrian.experiments.common.statistics import median_and_quartiles, over_windows

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from lnpbrian.experiments.common.comparison import MODELS, Plan
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common.comparison import MODELS, Plan
 from lnpbrian.experiments.common.paper import PREDICTION
 from lnpbrian.experiments.common.plotting import COLORS, finish, whiskers
 from lnpbrian.experiments.common.statistics import Rows, median_and_quartiles, over_windows, plus_minus, spread, windows

@@ -5,9 +5,9 @@ import json
 
 import brian2
 import pytest
-from lnpbrian.experiments.common.comparison import Scale
 
 from lnpbrian.experiments import sweeps
+from lnpbrian.experiments.common.comparison import Scale
 
 TINY = Scale(
     neurons=60,

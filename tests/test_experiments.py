@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from brian2 import ms
 from experiment_runs import TINY, run
-from lnpbrian.experiments.common.comparison import FORECASTERS, Plan
 
 from lnpbrian.experiments import (
     ablation,
@@ -19,6 +18,7 @@ from lnpbrian.experiments import (
     twin_perturbation,
     twins_and_tangents,
 )
+from lnpbrian.experiments.common.comparison import FORECASTERS, Plan
 from lnpbrian.learning.forecasting import forecast
 from lnpbrian.learning.readout import ReadoutOptions
 from lnpbrian.models import HRSNN

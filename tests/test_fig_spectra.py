@@ -6,9 +6,9 @@ import brian2
 import numpy as np
 import pytest
 from experiment_runs import TINY, run
-from lnpbrian.experiments.common.comparison import Plan
 
 from lnpbrian.experiments import fig_spectra
+from lnpbrian.experiments.common.comparison import Plan
 
 brian2.prefs.codegen.target = "numpy"
 

@@ -89,6 +89,17 @@ class Spectrum(Exponents):
     -----
     From the images of orthonormal vectors (Benettin et al. 1980, doi:10.1007/BF02128236), by `lyapunov_spectrum`,
     `rate_network_spectrum`, `flow_spectrum` or `map_spectrum`.
+
+    Examples
+    --------
+    Halving one coordinate and doubling another:
+
+    >>> factors = np.array([0.5, 2.0])
+    >>> spectrum = map_spectrum(
+    ...     lambda x: factors * x, lambda x: np.diag(factors), np.zeros(2),
+    ...     duration=10, transient=100, rng=np.random.default_rng(0))
+    >>> bool(np.isclose(spectrum.largest_exponent, np.log(2))), round(spectrum.kaplan_yorke_dimension, 6)
+    (True, 2.0)
     """
 
     exponents: np.ndarray

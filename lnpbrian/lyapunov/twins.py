@@ -63,6 +63,15 @@ class TwinExponents(Exponents):
     -----
     `window_exponent` is that of appendix A.1 of Chakraborty et al. (2024), arXiv 2403.03409, `largest_exponent` that of
     Benettin et al. (1980), doi:10.1007/BF02128236.
+
+    Examples
+    --------
+    Neurons below threshold forget at the rates 1/tau:
+
+    >>> from lnpbrian.models import uncoupled
+    >>> twins = block_twin_exponents(uncoupled([10, 25] * ms, bias=0.5), rng=np.random.default_rng(0))
+    >>> twins.per_neuron.round(3).tolist(), twins.largest_exponent
+    ([-100.0, -40.0], None)
     """
 
     per_neuron_standard_error: np.ndarray

@@ -94,6 +94,16 @@ class PruneResult:
         The iteration that the network is left of: the last one, or an earlier one if that was unstable.
     rate_bounds : tuple of float
         Bounds of a stable network's mean rate in Hz.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> from lnpbrian import PruneOptions, prune
+    >>> from lnpbrian.models import HRSNN
+    >>> quick = PruneOptions(0.8, 0.2, iterations=1, observation=100*ms, rates=(0, 500))
+    >>> result = prune(HRSNN(60, 0.3, check_rate=False), ("I", "II"), options=quick)
+    >>> result.status, result.after.neurons, round(result.neuron_sparsity, 6)
+    ('all iterations done', 48, 0.2)
     """
 
     live: LiveNetwork

@@ -37,6 +37,14 @@ class PruneOptions(Options):
     All but twins take a model of `lnpbrian.models` without delays; "auto" is "tangent" where possible. A device other
     than "runtime" is a program that is compiled once and handed the synapses of every iteration; networks of your own
     run in this process.
+
+    Examples
+    --------
+    >>> PruneOptions(synapse_sparsity=0.9, iterations=5.0).iterations
+    5
+    >>> PruneOptions(synapse_sparsity=1)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: synapse_sparsity must be a number in [0, 1), got 1
     """
 
     synapse_sparsity: float = option(
