@@ -35,11 +35,11 @@ test-3.13: $(VENV)/3.13/.test
 
 # CUDA projects are written, and compiled where nvcc is (two networks, some minutes).
 test-cuda: $(CUDA)/.cuda
-	OPENBLAS_NUM_THREADS=1 $(call noted,cuda) $(CUDA)/bin/python -m pytest -m cuda $(ARGS)
+	OPENBLAS_NUM_THREADS=1 $(call noted,cuda) $(CUDA)/bin/python -m pytest -m cuda tests/test_cuda.py $(ARGS)
 
 # ... and run, where a GPU is.
 test-gpu: $(CUDA)/.cuda
-	OPENBLAS_NUM_THREADS=1 $(CUDA)/bin/python -m pytest -m gpu $(ARGS)
+	OPENBLAS_NUM_THREADS=1 $(CUDA)/bin/python -m pytest -m gpu tests/test_cuda.py $(ARGS)
 
 bench-cuda: $(CUDA)/.cuda
 	$(CUDA)/bin/python benchmarks/bench_cuda.py $(ARGS)

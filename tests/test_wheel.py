@@ -65,10 +65,11 @@ def test_editable_install_imports_from_the_tree(tmp_path, change):
     site = tmp_path / "site"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", site, "--editable", tree]
     subprocess.run(pip, check=True, capture_output=True)
-    # What this tree is tested from is left out (-S reads no .pth), the packages it needs are not.
-    others = [entry for entry in sys.path if entry.endswith("-packages")]
+    # What this tree is tested from is left out (-S reads no .pth), the packages it needs are not; they come last, since
+    # the finder of an editable install has the same name in every environment.
+    packages = [str(site), *(entry for entry in sys.path if entry.endswith("-packages"))]
     code = (
-        f"import site, sys; sys.path += {others!r}; import setuptools; site.addsitedir({str(site)!r}); "
+        f"import site, sys; sys.path += {packages!r}; import setuptools; site.addsitedir({str(site)!r}); "
         "from lnpbrian import experiments, models; print(experiments.__file__, models.__file__)"
     )
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

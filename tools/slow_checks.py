@@ -19,9 +19,17 @@ from xml.etree import ElementTree
 
 # What decides whether a check can pass, as far as the usual tests do not see it.
 LINKS = ("lnpbrian/models", "lnpbrian/experiments")
+IN_SDIST = ("wheel", "layout", "models")
 CUDA = (f"lnpbrian/*/{name}.py" for name in ("*cuda*", "standalone", "keeper", "compiled", "devices", "device_twins"))
 CHECKS = {
-    "wheel": ("setup.cfg", "pyproject.toml", "MANIFEST.in", "conftest.py", "tests/test_wheel.py", *LINKS),
+    "wheel": (
+        "setup.cfg",
+        "pyproject.toml",
+        "MANIFEST.in",
+        "conftest.py",
+        *(f"tests/test_{name}.py" for name in IN_SDIST),
+        *LINKS,
+    ),
     "floors": ("setup.cfg", "Makefile", "tools/floors.py"),
     "3.13": ("setup.cfg", "Makefile"),
     "cuda": ("setup.cfg", "tests/test_cuda.py", *CUDA),
