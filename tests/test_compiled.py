@@ -23,7 +23,7 @@ from lnpbrian.models import CHRSNN, HRSNN, uncoupled
 from lnpbrian.network.compiled import CompiledNetwork
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import noise_drive
-from lnpbrian.network.simulate import observe, simulated_spike_train
+from lnpbrian.network.simulate import observe, simulate, simulated_spike_train
 from lnpbrian.network.standalone import DeviceError, Program, Project, describe, verify
 
 N = 120
@@ -165,6 +165,18 @@ def test_interpolated_spikes(tmp_path, monkeypatch):
             np.testing.assert_array_equal(run.spike_train.indices, train.indices)
             np.testing.assert_allclose(run.spike_train.times, train.times, rtol=0, atol=1e-9)
         assert len(list(tmp_path.iterdir())) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.standalone
+def test_engine_of_simulate(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    spec = hrsnn(spike_timing="interpolated")
+    here, there = (simulate(spec, DURATION, drive=DRIVE, engine=name) for name in ("brian2", "cpp_standalone"))
+    np.testing.assert_array_equal(there.indices, here.indices)
+    np.testing.assert_allclose(there.times, here.times, rtol=0, atol=1e-9)
+    assert len(here.times) > 100
+    # A program of one run leaves nothing behind.
     assert not list(tmp_path.iterdir())
 
 

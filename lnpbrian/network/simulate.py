@@ -92,7 +92,8 @@ def observe(
     return SpikeTrain(indices[order], times[order], live.n_neurons, length)
 
 
-ENGINES = ("exact", "brian2")
+COMPILED = ("cpp_standalone", "cuda_standalone")
+ENGINES = ("exact", "brian2", *COMPILED)
 
 
 def simulate(
@@ -113,11 +114,11 @@ def simulate(
         Simulated time.
     drive : Drive, optional
         Of N neurons; past its end it starts over.
-    engine : {"exact", "brian2"}
+    engine : {"exact", "brian2", "cpp_standalone", "cuda_standalone"}
         From one threshold crossing to the next, exact to rounding, which takes no delays; or clock-driven by Brian2,
-        with the step and the spike timing of the network. A compiled program is run as often as is wanted by
-        `lnpbrian.network.compiled.CompiledNetwork`, and `lnpbrian.learning.bptt.spikes` runs a network in JAX; they
-        return the same type.
+        with the step and the spike timing of the network: in this process, or as a compiled program on the processor
+        or a GPU. `CompiledNetwork` compiles once for many runs, and `lnpbrian.learning.bptt.spikes` runs a network in
+        JAX; it returns the same type.
     report : callable, optional
         Called with the completed fraction; "exact" only.
 
@@ -129,6 +130,8 @@ def simulate(
     ------
     InvalidInput
         If the engine is not known, or it cannot run such a network.
+    DeviceError
+        If a compiled program cannot be built or run.
 
     Notes
     -----
@@ -153,6 +156,11 @@ def simulate(
     length = checks.seconds("duration", duration)
     if checks.choice("engine", engine, ENGINES) == "brian2":
         return simulated_spike_train(spec, length, drive=drive)
+    if engine in COMPILED:
+        from lnpbrian.network.compiled import CompiledNetwork  # few runs need a compiler
+
+        with CompiledNetwork(spec, duration=duration, drive=drive, device=engine) as program:
+            return program.run().spike_train
     if spec.delays is not None and spec.delays.any():
         raise InvalidInput("engine='exact' does not know delays; use 'brian2'")
     return exact_spike_train(spec, length, drive=drive, report=report)
