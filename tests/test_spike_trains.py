@@ -13,7 +13,7 @@ from event_spectrum import EventDrivenDelta
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import uncoupled
 from lnpbrian.network.signals import SpikeTrain, noise_drive
-from lnpbrian.network.simulate import exact_spike_train, precise_timing, simulated_spike_train
+from lnpbrian.network.simulate import ENGINES, exact_spike_train, precise_timing, simulate, simulated_spike_train
 from lnpbrian.network.spec import NetworkSpec
 
 brian2.prefs.codegen.target = "numpy"
@@ -149,3 +149,11 @@ def test_progress_and_repr():
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
     assert repr(SpikeTrain(np.zeros(3, int), np.zeros(3), 2, 0.5)) == "SpikeTrain(3 spikes of 2 neurons in 0.5 s)"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_is_no_network_or_drive_is_refused(engine):
+    with pytest.raises(InvalidInput, match="spec must be a NetworkSpec, got NeuronGroup; use the spec of a model"):
+        simulate(brian2.NeuronGroup(1, "v : 1"), 10 * ms, engine=engine)
+    with pytest.raises(InvalidInput, match="drive must be a Drive, got ndarray; use noise_drive"):
+        simulate(uncoupled([20] * ms, bias=2.0), 10 * ms, drive=np.zeros(3), engine=engine)

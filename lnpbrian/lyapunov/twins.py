@@ -629,7 +629,6 @@ def tangent_twin_exponents(
     >>> twins.per_neuron.round(3).tolist(), round(twins.largest_exponent, 3)
     ([-100.0, -40.0], -40.0)
     """
-    checks.instance("spec", spec, NetworkSpec, "use the spec of a model")
     checks.generator("rng", rng)
     _require_alive(spec)
     if spec.delays is not None and spec.n_synapses:
@@ -673,5 +672,6 @@ class _TangentTwins:
 
 
 def _require_alive(spec: NetworkSpec) -> None:
+    checks.instance("spec", spec, NetworkSpec, "use the spec of a model")
     if not spec.alive.all():
         raise InvalidInput("the network has silent neurons, whose exponents mean nothing; use spec.compacted()")

@@ -129,7 +129,7 @@ def simulate(
     Raises
     ------
     InvalidInput
-        If the engine is not known, or it cannot run such a network.
+        If the engine is not known, it cannot run such a network, or what is given is no network or no drive.
     DeviceError
         If a compiled program cannot be built or run.
 
@@ -153,6 +153,9 @@ def simulate(
     >>> simulate(uncoupled([20] * ms, bias=2.0), 100 * ms).counts
     array([6])
     """
+    checks.instance("spec", spec, NetworkSpec, "use the spec of a model")
+    if drive is not None:
+        checks.instance("drive", drive, Drive, "use noise_drive(...) or Drive(values, hold)")
     length = checks.seconds("duration", duration)
     if checks.choice("engine", engine, ENGINES) == "brian2":
         return simulated_spike_train(spec, length, drive=drive)
