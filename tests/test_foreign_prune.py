@@ -12,7 +12,7 @@ from foreign_networks import NETWORKS, Foreign
 from test_foreign import activity, at_edit, built_anew, each_network, run_on, same
 
 import lnpbrian.pruning.prunable
-from lnpbrian import InvalidInput, LiveNetwork, PruneOptions, PruneResult, prune
+from lnpbrian import LiveNetwork, PruneOptions, PruneResult, prune
 
 QUICK: dict[str, Any] = {"iterations": 1, "realisations": 1, "observation": 40 * ms, "exponent_duration": 20 * ms}
 
@@ -105,14 +105,15 @@ def test_all_three_steps_and_on(build: Callable[..., Foreign]):
             assert live.alive_in(monitor.source)[fired].all()
 
 
-def test_records_of_synapses_are_refused_before_anything_changes():
+def test_synapses_that_are_recorded_stay():
     builders = [b for b in NETWORKS if b.__name__ in ("additive_stdp", "slow_gating")]
     for build in builders:
         foreign = at_edit(build)
-        before = [len(s) for s in foreign.synapses]
-        with pytest.raises(
-            InvalidInput, match=r"StateMonitor '\w+' records synapses of '\w+', any of which may be pruned"
-        ):
-            pruned(foreign, synapse_sparsity=0.6, neuron_sparsity=0.0)
-        assert [len(s) for s in foreign.synapses] == before
+        (monitor,) = (m for m in foreign.recorded if isinstance(m.source, Synapses))
+        ends = [np.array(getattr(monitor.source, end)[monitor.record]) for end in ("i", "j")]
+        before = sum(len(s) for s in foreign.synapses)
+        pruned(foreign, synapse_sparsity=0.6, neuron_sparsity=0.1)
+        assert sum(len(s) for s in foreign.synapses) < 0.5 * before
+        for end, neurons in zip(("i", "j"), ends, strict=True):
+            np.testing.assert_array_equal(getattr(monitor.source, end)[monitor.record], neurons)
         run_on(foreign)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from brian2 import start_scope
 
 from lnpbrian.experiments.sweeps import redraw
 
@@ -39,9 +40,13 @@ def test_page_on_structure_runs_from_top_to_bottom():
 
 
 def test_page_on_networks_of_your_own():
-    (code,) = blocks(OWN_NETWORK)
+    script, own = blocks(OWN_NETWORK)
+    start_scope()
     names: dict[str, Any] = {}
-    exec(code, names)
+    exec(script, names)
+    assert len(names["recurrent"]) < 1000
+    names = {}
+    exec(own, names)
     assert names["result"].history[-1].neurons == 108
 
 

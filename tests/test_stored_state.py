@@ -1,5 +1,7 @@
 """Networks whose objects Brian2 cannot store or set back: they are pruned all the same, or refused unharmed."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from brian2 import (
@@ -12,11 +14,13 @@ from brian2 import (
     StateMonitor,
     Synapses,
     ms,
+    prefs,
 )
 from numpy.testing import assert_array_equal
 from test_live import QUICK, assert_same_state, full_state
 
 from lnpbrian import InvalidInput, LiveNetwork, prune
+from lnpbrian.network.brian2_internals import StoredState
 from lnpbrian.network.live import Snapshot
 
 
@@ -138,3 +142,34 @@ def test_what_was_added_since_goes():
     live.run(1 * ms)
     snapshot.restore()
     assert network.objects == objects
+
+
+@pytest.mark.parametrize("draws", ["randn", "rand", "both"])
+@pytest.mark.parametrize("begun", [False, True])
+def test_random_numbers_drawn_in_advance_come_back(draws, begun):
+    """Compiled code draws 20,000 numbers at once, and frees the old ones when they are used up."""
+    rate = {"randn": "xi/sqrt(ms)", "rand": "rand()/ms", "both": "(rand() + 0.1*randn())/ms"}[draws]
+    with compiled():
+        cells = NeuronGroup(500, f"dv/dt = -v/(10*ms) + {rate} : 1", method="euler", name="cells")
+        network = Network(cells)
+        if begun:
+            network.run(3.3 * ms)
+        before = StoredState(network)
+        seen = []
+        for _ in range(4):
+            network.run(21 * ms)  # 105,000 numbers
+            seen.append(np.array(cells.v))
+            before.restore()
+    for values in seen[1:]:
+        assert_array_equal(values, seen[0])
+    assert np.ptp(seen[0]) > 0
+
+
+@contextmanager
+def compiled():
+    target = prefs.codegen.target
+    prefs.codegen.target = "cython"
+    try:
+        yield
+    finally:
+        prefs.codegen.target = target

@@ -12,6 +12,7 @@ edits or none.
 
 from __future__ import annotations
 
+import ctypes
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,10 +22,13 @@ from typing import Any, Protocol
 import numpy as np
 from brian2 import Network, NeuronGroup, Quantity, StateMonitor, Subgroup, Synapses
 from brian2.codegen.codeobject import create_runner_codeobj
+from brian2.codegen.generators.cython_generator import _BUFFER_SIZE
 from brian2.core.base import weakproxy_with_fallback
+from brian2.core.magic import MagicError, collect, magic_network
 from brian2.core.network import _get_all_objects
 from brian2.core.variables import ArrayVariable, DynamicArrayVariable, Variables
 from brian2.devices.device import RuntimeDevice, get_device
+from brian2.groups.group import CodeRunner
 from brian2.parsing.expressions import is_boolean_expression
 from brian2.utils.stringtools import get_identifiers
 
@@ -44,22 +48,29 @@ __all__ = [
     "check_no_links",
     "check_runtime",
     "commit",
+    "disown",
     "editable",
     "forget_failed_runs",
     "inside_run",
     "is_guarded",
     "is_own",
+    "is_written",
     "matching",
     "neuron_indices",
     "pathway_delays",
+    "recorded",
     "removals",
+    "require_names",
     "run_network",
     "settable_neuron_variables",
     "settable_synapse_variables",
     "side_size",
     "states_of_equations",
+    "synapse_pathways",
     "tile_events",
     "touching",
+    "unowned",
+    "visible_network",
     "whole_group",
 ]
 
@@ -443,6 +454,75 @@ def run_network(network: Network, duration: Quantity, *, namespace: Mapping[str,
             )
 
 
+class VisibleNetwork(Network):
+    """The objects that ``brian2.run()`` would run, with the time that it would go on from.
+
+    Brian2's own network of them (`MagicNetwork`) forgets its objects after every run, and no other network may have
+    objects that it has run; this one passes for it.
+    """
+
+    def __init__(self, objects: Iterable[Any]) -> None:
+        now = magic_network.t_
+        super().__init__(name="visible_network*")
+        self._id, self.objects, self.t_ = magic_network.id, set(objects), now
+
+    @property
+    def t_(self) -> float:
+        """The time of the magic network, in seconds."""
+        return float(magic_network.t_)
+
+    @t_.setter
+    def t_(self, value: float) -> None:
+        magic_network.t_ = value
+
+
+def visible_network(level: int = 0) -> VisibleNetwork:
+    """Return the network that ``brian2.run()`` would run where the caller stands.
+
+    Parameters
+    ----------
+    level : int
+        How many calls further up to look for objects.
+
+    Raises
+    ------
+    InvalidInput
+        If no Synapses are visible there, or Brian2 would not know whether to go on or to begin anew.
+
+    Examples
+    --------
+    >>> from brian2 import ms, run, start_scope
+    >>> start_scope()
+    >>> neurons = NeuronGroup(2, "v : 1", name="cells")
+    >>> [obj.name for obj in by_name(visible_network().objects) if isinstance(obj, NeuronGroup)]
+    ['cells']
+    """
+    found = collect(level + 1)
+    new = [obj for obj in _get_all_objects(found) if obj._network is None]
+    try:
+        magic_network._update_magic_objects(level=level + 1)
+    except MagicError as error:
+        raise InvalidInput(
+            "run() would refuse what is visible here, since some objects have been run before and others not; prune "
+            "right before or after a run, or put the objects into a Network"
+        ) from error
+    finally:
+        magic_network.objects.clear()
+        disown(new)
+    return VisibleNetwork(found)
+
+
+def unowned(network: Network) -> list[Any]:
+    """Return the objects of a network that no network has run yet."""
+    return [obj for obj in _get_all_objects(network.objects) if obj._network is None]
+
+
+def disown(objects: Iterable[Any]) -> None:
+    """Let objects be put into any network again, or be run by ``brian2.run()``, as if none had run them."""
+    for obj in objects:
+        obj._network = None
+
+
 def forget_failed_runs() -> None:
     """Let Ctrl-C outside a run be one again.
 
@@ -500,7 +580,7 @@ class StoredState:
             if hasattr(clock, "_set_t_update_dt"):  # else a clock of given times, which has no dt
                 clock._set_t_update_dt(target_t=network.t)
         self._states = {name: _state_of(owner) for name, owner in owners.items()}
-        self._random = get_device().get_random_state()
+        self._random = _RandomState()
 
     def restore(self) -> None:
         """Set the network back, as a whole: Ctrl-C waits until it is done.
@@ -517,7 +597,7 @@ class StoredState:
             for obj in self._objects - present:
                 present.add(obj)
             self._network.t_ = self._time
-            get_device().set_random_state(self._random)
+            self._random.restore()
             failed = ""
             for name, owner in _owners(self._network).items():
                 if name not in self._states:  # made since, by what is being undone
@@ -531,6 +611,36 @@ class StoredState:
                     _put_arrays(owner, state)
         if failed:
             raise InvalidInput(f"{failed}; take it out of the network for the time of the pruning")
+
+
+class _RandomState:
+    """The random numbers that come next, also those that compiled code has drawn in advance.
+
+    Of its buffers Brian2 stores the addresses; compiled code has freed them when it has gone through them, so setting
+    them back corrupts memory (2.10.1; see docs/brian2_notes.md). Here the numbers in them are stored.
+    """
+
+    _BUFFERS = ("rand_buffer", "randn_buffer")
+
+    def __init__(self) -> None:
+        self._state = get_device().get_random_state()
+        self._numbers = {name: _buffer(self._state[name]).copy() for name in self._BUFFERS if name in self._state}
+
+    def restore(self) -> None:
+        device = get_device()
+        present = device.get_random_state()
+        buffers = {name: present[name] for name in self._numbers}
+        device.set_random_state({**self._state, **buffers})
+        for name, numbers in self._numbers.items():
+            # Of a buffer that did not exist, or that was used up, the index is 0: it is filled anew.
+            _buffer(buffers[name])[: numbers.size] = numbers
+
+
+def _buffer(address: np.ndarray) -> np.ndarray:
+    """Return the numbers in a buffer of compiled code, none if it has none."""
+    if not address[0]:
+        return np.empty(0)
+    return np.ctypeslib.as_array(ctypes.cast(int(address[0]), ctypes.POINTER(ctypes.c_double)), (_BUFFER_SIZE,))
 
 
 def _owners(network: Network) -> dict[str, Any]:
@@ -920,6 +1030,88 @@ def states_of_equations(synapses: Synapses) -> set[str]:
     return synapses.equations.diff_eq_names | (synapses.event_driven.diff_eq_names if synapses.event_driven else set())
 
 
+def synapse_pathways(synapses: Synapses) -> list[tuple[str, float, str]]:
+    """Return of every pathway "pre" or "post", its shortest delay in seconds, and its code.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapse_pathways(Synapses(neurons, neurons, on_pre="v_post += 1"))
+    [('pre', 0.0, 'v_post += 1')]
+    """
+    delays = [p._delays.get_value() for p in synapses._pathways]
+    shortest = [float(d.min()) if d.size else 0.0 for d in delays]
+    return [(p.prepost, d, p.code) for p, d in zip(synapses._pathways, shortest, strict=True)]
+
+
+def is_written(synapses: Synapses, name: str, network: Network) -> bool:
+    """Whether code of a network changes a variable of synapses: plasticity, equations, operations, other synapses.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> learning = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w", on_post="w += 0.1")
+    >>> fixed = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w")
+    >>> network = Network(neurons, learning, fixed)
+    >>> is_written(learning, "w", network), is_written(fixed, "w", network)
+    (True, False)
+    """
+    if name in states_of_equations(synapses):
+        return True
+    own = [obj.abstract_code or "" for obj in synapses.contained_objects if isinstance(obj, CodeRunner)]
+    own += [pathway.code for pathway in synapses._pathways]
+    outer = [s for s in network.objects if isinstance(s, Synapses) and synapses in (s.source, s.target)]
+    return any(_writes(code, name) for code in own) or any(
+        f"{name}_{side}" in s.summed_updaters or any(_writes(p.code, f"{name}_{side}") for p in s._pathways)
+        for s in outer
+        for side in ("pre", "post")
+    )
+
+
+def _writes(code: str, name: str) -> bool:
+    return re.search(rf"(^|[;\n])\s*{re.escape(name)}\s*[-+*/%]*=[^=]", code) is not None
+
+
+def require_names(network: Network, namespace: Mapping[str, Any]) -> None:
+    """Refuse a network whose equations use names that are nowhere to be found.
+
+    Raises
+    ------
+    InvalidInput
+        With the names.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(1, "dv/dt = -v/tau : 1", name="cells")
+    >>> require_names(Network(neurons), {})
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: the equations of 'cells' use 'tau', which is not visible here; ...
+    """
+    for group in by_name(obj for obj in network.objects if isinstance(obj, (NeuronGroup, Synapses))):
+        codes = [*group.events.values(), *group.event_codes.values()] if isinstance(group, NeuronGroup) else []
+        codes += [pathway.code for pathway in getattr(group, "_pathways", ())]
+        codes = [re.sub(r"#.*", "", code).replace(";", "\n") for code in codes]
+        made = {name for code in codes for name in re.findall(r"^\s*(\w+)\s*=[^=]", code, re.MULTILINE)}
+        names = group.equations.identifiers.union(*(get_identifiers(code) for code in codes)) - made
+        missing = sorted(n for n in names if not n.startswith("xi") and not _is_known(group, n, namespace))
+        if missing:
+            shown = ", ".join(f"'{name}'" for name in missing)
+            raise InvalidInput(
+                f"the equations of '{group.name}' use {shown}, which {'is' if len(missing) == 1 else 'are'} not "
+                f"visible here; say LiveNetwork(network, namespace={{'{missing[0]}': ...}})"
+            )
+
+
+def _is_known(group: Any, name: str, namespace: Mapping[str, Any]) -> bool:
+    try:
+        group.resolve_all({name}, namespace, user_identifiers=set())
+    except KeyError:
+        return False
+    except Exception:  # known, and of a kind that Brian2 will complain of
+        return True
+    return True
+
+
 def pathway_delays(synapses: Synapses) -> dict[str, np.ndarray]:
     """Return the delays (S,) in seconds of all pathways that have one per synapse, by their names.
 
@@ -1084,6 +1276,24 @@ def side_size(synapses: Synapses, name: str) -> int:
 
 def _offset(synapses: Synapses, name: str) -> int:
     return int(synapses.variables[name].get_value())
+
+
+def recorded(synapses: Synapses) -> np.ndarray:
+    """Return the mask (S,) of the synapses that a StateMonitor records.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w")
+    >>> synapses.connect(i=[0, 1], j=[1, 2])
+    >>> monitor = StateMonitor(synapses, "w", record=[1])
+    >>> recorded(synapses)
+    array([False,  True])
+    """
+    mask = np.zeros(len(synapses), dtype=bool)
+    for monitor in _monitors(synapses):
+        mask[monitor.variables["_indices"].get_value()] = True
+    return mask
 
 
 def _monitors(synapses: Synapses) -> list[StateMonitor]:

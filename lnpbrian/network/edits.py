@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from brian2 import StateMonitor, Synapses
+from brian2 import Synapses
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
@@ -25,10 +25,7 @@ def keep_synapses(live: LiveNetwork, keep: np.ndarray) -> None:
     >>> bool(model.weights().min() > 0)
     True
     """
-    begin = 0
-    for synapses in live.connections:
-        part = keep[begin : begin + len(synapses)]
-        begin += part.size
+    for synapses, part in zip(live.connections, live.split(keep), strict=True):
         remove_synapses(synapses, keep=part)
 
 
@@ -139,12 +136,6 @@ def rehearse(live: LiveNetwork, *, neurons: bool, edges: bool) -> None:
     >>> model.n_synapses == before, model.n_alive
     (True, 20)
     """
-    for monitor in live.network.objects:
-        if isinstance(monitor, StateMonitor) and any(monitor.source is s for s in live.connections):
-            raise InvalidInput(
-                f"StateMonitor '{monitor.name}' records synapses of '{monitor.source.name}', any of which may be "
-                "pruned; delete it (copy what it has recorded), and record the surviving ones afterwards"
-            )
     with Snapshot(live) as before:
         # Nothing differs yet: an object that cannot be set back shows here.
         before.restore()
@@ -155,7 +146,7 @@ def rehearse(live: LiveNetwork, *, neurons: bool, edges: bool) -> None:
                 add_like(live, pre[:1], post[:1], signs=signs, rng=np.random.default_rng(0))
             if neurons:
                 silence(live, np.flatnonzero(live.measured & ~live.is_protected)[:1])
-            keep_synapses(live, np.zeros(live.n_synapses, dtype=bool))
+            keep_synapses(live, live.recorded())
         finally:
             before.restore()
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 from brian2 import Network, NeuronGroup, Quantity, Subgroup, Synapses, get_unit, second
+from brian2.core.magic import magic_network
 from brian2.core.namespace import get_local_namespace
 from brian2.core.variables import ArrayVariable
 from brian2.groups.group import Group
@@ -22,9 +23,13 @@ from lnpbrian.network.brian2_internals import (
     by_name,
     check_runtime,
     is_guarded,
+    is_written,
+    recorded,
     run_network,
+    visible_network,
     whole_group,
 )
+from lnpbrian.network.roles import Roles
 from lnpbrian.process import Held
 
 __all__ = ["LiveNetwork", "Snapshot"]
@@ -86,27 +91,37 @@ class LiveNetwork:
     which the synapses name them, and so are the synapses. Without a list of `synapses` their order is that of their
     names, numbers in names counting as numbers: ``synapses_2`` comes before ``synapses_10``.
 
+    What is not said is read from the equations (`describe` shows it as a table): which synapses act by spikes, what
+    their weights are called and whether they excite, the variable that the threshold looks at, the time constant of the
+    membrane, and its input.
+
     Parameters
     ----------
-    network : brian2.Network
-        Holds the neurons, the synapses and whatever else drives them.
+    network : brian2.Network, optional
+        Holds the neurons, the synapses and whatever else drives them. By default what ``brian2.run()`` would run here.
     synapses : brian2.Synapses or sequence of them, optional
         What to prune: synapses between NeuronGroups or their subgroups, or from sources of spikes (PoissonGroup,
-        SpikeGeneratorGroup) to these. By default every Synapses object of the network between NeuronGroups.
-    weight : str, number or Quantity, or one for each of the synapses
-        Variable that holds the weights, or the one weight of all synapses where the model has it as a constant. Its
-        sign is that of the effect. One for each takes `synapses` in an order: a list or a tuple of them.
-    inhibitory : Synapses or sequence of them
-        Those of `synapses` whose positive weights inhibit, as conductances with a low reversal potential do.
+        SpikeGeneratorGroup, a NeuronGroup whose threshold looks at no state) to these. By default all that act by
+        spikes between spiking neurons: not gap junctions, not inactive ones, and those that are summed (gates of
+        NMDA receptors) only if there are no others.
+    weight : str, number or Quantity, or one for each of the synapses, optional
+        Variable that holds the weights, or the one weight of all synapses where the model has it as a constant; the
+        sign of a number is that of the effect. One for each takes `synapses` in an order: a list or a tuple of them.
+        By default what a spike adds to its target.
+    inhibitory : Synapses or sequence of them, optional
+        Those of `synapses` whose positive weights inhibit, as conductances with a low reversal potential do. By default
+        those that move the state of their targets away from the threshold.
     time_constant : str, Quantity or mapping from group names to these, optional
         Membrane time constants: the name of a variable of the neurons, one time, or (N,) times; of several groups
-        these take `synapses` in an order, as `weight` does. Where there is none, a neuron counts as forgetting at the
-        rate at which its twins are measured to approach each other.
-    state : str, or mapping from group names to str
-        State variable of the neurons in which twins are moved and compared.
+        these take `synapses` in an order, as `weight` does. By default that of the membrane without synapses, where the
+        equation is linear in the state; else a neuron counts as forgetting at the rate at which its twins are measured
+        to approach each other.
+    state : str, or mapping from group names to str or None, optional
+        State variable of the neurons in which twins are moved and compared, None for a group that is a source of
+        spikes. By default the one that the threshold looks at.
     input : str, sequence of str, or mapping from names to values, optional
         Variables of the neurons through which they are driven from outside; a pruned neuron gets 0 there, or the value
-        of the mapping.
+        of the mapping. By default the parameters that the equation of the state adds.
     protect : NeuronGroup, Subgroup or sequence of them
         Neurons that are never pruned, such as those that are read out.
     namespace : mapping, optional
@@ -130,7 +145,8 @@ class LiveNetwork:
     Notes
     -----
     Any network of Brian2 (Stimberg et al. 2019, doi:10.7554/eLife.47314) will do whose neurons have a state to compare
-    and whose synapses have a weight; nothing in it is changed before it is pruned.
+    and whose synapses have a weight; nothing in it is changed before it is pruned. A synapse excites if what it adds
+    lets the state grow, through all the equations in between, with the state at the threshold and all else as it is.
 
     Examples
     --------
@@ -144,7 +160,7 @@ class LiveNetwork:
     >>> excite.w = 2*mV
     >>> inhibit = Synapses(I, E, on_pre="v_post -= 3*mV")
     >>> inhibit.connect(i=[0, 1], j=[0, 0])
-    >>> live = LiveNetwork(Network(E, I, excite, inhibit), [excite, inhibit], weight=["w", 3*mV], inhibitory=inhibit)
+    >>> live = LiveNetwork(Network(E, I, excite, inhibit))
     >>> live
     LiveNetwork(6 neurons alive, 10 synapses)
     >>> live.signs(), live.weights()[-2:]
@@ -153,42 +169,42 @@ class LiveNetwork:
 
     def __init__(
         self,
-        network: Network,
+        network: Network | None = None,
         synapses: Synapses | Sequence[Synapses] | None = None,
         *,
-        weight: Per | Sequence[Per] = "w",
-        inhibitory: Synapses | Sequence[Synapses] = (),
+        weight: Per | Sequence[Per] | None = None,
+        inhibitory: Synapses | Sequence[Synapses] | None = None,
         time_constant: str | Quantity | Mapping[str, str | Quantity] | None = None,
-        state: str | Mapping[str, str] = "v",
+        state: str | Mapping[str, str | None] | None = None,
         input: str | Sequence[str] | Mapping[str, Any] | None = None,
         protect: Group | Sequence[Group] = (),
         namespace: Mapping[str, Any] | None = None,
     ) -> None:
+        if network is None or network is magic_network:
+            network = visible_network(1)
         checks.instance("network", network, Network, "use the brian2.Network that you run")
         self.network = network
+        if namespace is None:
+            namespace = get_local_namespace(1)
+        checks.instance("namespace", namespace, Mapping, "give a dictionary of names and values")
+        self.namespace = dict(namespace)
         ordered = isinstance(synapses, (Group, Sequence))
-        self.connections = _connections(network, synapses)
+        self.roles = Roles(network, self.namespace)
+        self.connections = _connections(self.roles, synapses)
         for s in self.connections:
             check_runtime(f"synapses '{s.name}'", s)
         self.groups = _groups(network, self.connections)
         sizes = [len(group) for group in self.groups]
         self._begin = dict(zip((g.name for g in self.groups), np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
         self.n_neurons = sum(sizes)
-        if namespace is None:
-            namespace = get_local_namespace(1)
-        checks.instance("namespace", namespace, Mapping, "give a dictionary of names and values")
-        self.namespace = dict(namespace)
-        self._weight = _weights(self.connections, weight, ordered)
-        inhibiting = _listed("inhibitory", inhibitory, Synapses)
-        for s in inhibiting:
-            if not any(s is own for own in self.connections):
-                raise InvalidInput(f"inhibitory: '{s.name}' is not among the synapses to be pruned")
-        self._factor = [-1.0 if any(s is own for own in inhibiting) else 1.0 for s in self.connections]
-        self._states = {g.name: _state(g, state) for g in self.groups if isinstance(g, NeuronGroup)}
-        self._inputs = _inputs(self.groups, input)
+        self._weight = _weights(self.roles, self.connections, weight, ordered)
+        self._factor = _factors(self.roles, self.connections, weight, inhibitory)
+        states = {g.name: _state(g, state, self.roles) for g in self.groups if isinstance(g, NeuronGroup)}
+        self._states = {name: found for name, found in states.items() if found is not None}
+        self._inputs = _inputs(self.groups, input, self.roles)
+        self.is_neuron = self._mask(g for g in self.groups if g.name in self._states)
         self.time_constants = self._time_constants(time_constant, ordered)
         self._alive = np.ones(self.n_neurons, dtype=bool)
-        self.is_neuron = self._mask(g for g in self.groups if isinstance(g, NeuronGroup))
         for group in self.groups:
             if isinstance(group, NeuronGroup) and is_guarded(group):
                 # Pruned before, or muted by hand.
@@ -291,6 +307,10 @@ class LiveNetwork:
         """Number of synapses."""
         return sum(len(s) for s in self.connections)
 
+    def split(self, values: np.ndarray) -> list[np.ndarray]:
+        """Return views of values (S,) of all synapses, one for each Synapses object."""
+        return np.split(values, np.cumsum([len(s) for s in self.connections])[:-1])
+
     def edges(self) -> tuple[np.ndarray, np.ndarray]:
         """Return source and target neuron of every synapse, shapes (S,)."""
         pre = [np.array(s.i[:]) + self._numbers(s.source).start for s in self.connections]
@@ -302,9 +322,30 @@ class LiveNetwork:
         return np.concatenate(
             [
                 factor * np.broadcast_to(s.variables[w].get_value() if isinstance(w, str) else float(w), (len(s),))
-                for s, w, factor in zip(self.connections, self._weight, self._factor, strict=True)
+                for s, w, factor in zip(self.connections, self._weight, self.factors(), strict=True)
             ]
         )
+
+    def factors(self) -> list[float | np.ndarray]:
+        """Return of every Synapses object the effect of positive weights, 1 or -1: one, or that of each synapse."""
+        return [
+            factor
+            if isinstance(factor, float)
+            else factor[s.source.start + s.i[:] if isinstance(s.source, Subgroup) else s.i[:]]
+            for s, factor in zip(self.connections, self._factor, strict=True)
+        ]
+
+    def effects(self) -> np.ndarray:
+        """Return the sign of every weight, shape (S,); that of a weight of 0 that learns is what it would be."""
+        signs = np.sign(self.weights())
+        for part, s, w, factor in zip(self.split(signs), self.connections, self._weight, self.factors(), strict=True):
+            if not part.all() and is_written(s, str(w), self.network):
+                part[part == 0] = np.broadcast_to(factor, part.shape)[part == 0]
+        return signs.astype(int)
+
+    def recorded(self) -> np.ndarray:
+        """Return the mask of the synapses that a StateMonitor records, shape (S,)."""
+        return np.concatenate([recorded(s) for s in self.connections])
 
     def weights_can_be_set(self) -> str:
         """Return why new weights could not be given to the synapses, or nothing."""
@@ -329,11 +370,11 @@ class LiveNetwork:
 
     def set_weights(self, weights: np.ndarray) -> None:
         """Give the synapses weights (S,) in the sense of `weights`."""
-        begin = 0
-        for s, name, factor in zip(self.connections, self._weight, self._factor, strict=True):
+        for s, name, factor, part in zip(
+            self.connections, self._weight, self.factors(), self.split(weights), strict=True
+        ):
             assert isinstance(name, str)
-            s.variables[name].get_value()[:] = factor * weights[begin : begin + len(s)]
-            begin += len(s)
+            s.variables[name].get_value()[:] = factor * part
 
     def weight_name(self, synapses: Synapses) -> str | None:
         """Return the name of the variable that holds the weights of one of the Synapses objects, if there is one."""
@@ -344,14 +385,51 @@ class LiveNetwork:
 
     def signs(self) -> np.ndarray:
         """Return +1 for neurons whose weights are all positive, -1 for all negative, 0 for both or none; shape (N,)."""
-        weights, pre = self.weights(), self.edges()[0]
-        positive = np.bincount(pre[weights > 0], minlength=self.n_neurons) > 0
-        negative = np.bincount(pre[weights < 0], minlength=self.n_neurons) > 0
+        effects, pre = self.effects(), self.edges()[0]
+        positive = np.bincount(pre[effects > 0], minlength=self.n_neurons) > 0
+        negative = np.bincount(pre[effects < 0], minlength=self.n_neurons) > 0
         return positive.astype(int) - negative
 
     def between(self, connection: Synapses) -> tuple[slice, slice]:
         """Return which neurons the synapses of one object may come from and go to."""
         return self._numbers(connection.source), self._numbers(connection.target)
+
+    def describe(self) -> str:
+        """Return as a table what is pruned, and what was read from the equations.
+
+        Examples
+        --------
+        >>> from brian2 import ms
+        >>> model = "dv/dt = (1.2 - v)/(10*ms) : 1"
+        >>> cells = NeuronGroup(4, model, threshold="v > 1", reset="v = 0", name="cells")
+        >>> inhibit = Synapses(cells, cells, on_pre="v -= 0.1", name="inhibit")
+        >>> inhibit.connect("i != j")
+        >>> print(LiveNetwork(Network(cells, inhibit)).describe())
+        synapses  from -> to      weight  effect    at a spike
+        inhibit   cells -> cells  0.1     inhibits  v -= 0.1
+        neurons  state  time constant  input
+        cells    v      10 ms          -
+        """
+        synapses = [("synapses", "from -> to", "weight", "effect", "at a spike")]
+        shown = {(1,): "excites", (-1,): "inhibits", (): "-"}
+        for s, w, signs in zip(self.connections, self._weight, self.split(self.effects()), strict=True):
+            effect = shown.get(tuple(np.unique(signs[signs != 0])), "both")
+            ends = f"{s.source.name} -> {s.target.name}"
+            synapses.append((s.name, ends, str(w), effect, self.roles.synapses(s).statement))
+        neurons = [("neurons", "state", "time constant", "input")]
+        for group in self.groups:
+            times = 1e3 * self.time_constants[self._numbers(group)]
+            low, high = (f"{t:.3g}" for t in (times.min(), times.max()))
+            constant = "measured" if np.isnan(times).any() else f"{low} ms" if low == high else f"{low}..{high} ms"
+            state = self._states.get(group.name)
+            inputs = ", ".join(self._inputs.get(group.name, {})) or "-"
+            neurons.append(
+                (group.name, state, constant, inputs) if state else (group.name, "-", "source of spikes", "-")
+            )
+        chosen = {id(s) for s in self.connections}
+        others = by_name(s for s in self.network.objects if isinstance(s, Synapses) and id(s) not in chosen)
+        left = [("left alone", s.name, self.roles.synapses(s).why_not or "was not named") for s in others]
+        return "\n".join(line for table in (synapses, neurons, left) for line in _columns(table))
 
     # ----------------------------------------------------------------------------------------------------------- run
 
@@ -381,14 +459,15 @@ class LiveNetwork:
 
     def _time_constants(self, given: str | Quantity | Mapping[str, str | Quantity] | None, ordered: bool) -> np.ndarray:
         times = np.full(self.n_neurons, np.nan)
-        neurons = [g for g in self.groups if isinstance(g, NeuronGroup)]
+        neurons = [g for g in self.groups if g.name in self._states]
         if isinstance(given, Mapping):
             for name in given:
                 if name not in self._begin:
                     raise InvalidInput(f"time_constant: there is no group '{name}'; there are {', '.join(self._begin)}")
             parts = [(g, given[g.name]) for g in neurons if g.name in given]
         elif given is None:
-            parts = []
+            read = {g.name: self.roles.neurons(g.name).time_constant for g in neurons}
+            parts = [(g, read[g.name] * second) for g in neurons if read[g.name] is not None]
         elif isinstance(given, str) or np.ndim(given) == 0:
             parts = [(g, given) for g in neurons]
         elif ordered or len(self.groups) == 1:
@@ -405,9 +484,14 @@ class LiveNetwork:
             times[self._numbers(group)] = _times(value, len(group))
         # A source of spikes has no state, and nothing to remember.
         for group in self.groups:
-            if not isinstance(group, NeuronGroup):
+            if group.name not in self._states:
                 times[self._numbers(group)] = float(group.clock.dt_)
         return times
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _listed(name: str, value: Any, kind: Any) -> tuple[Any, ...]:
@@ -421,11 +505,14 @@ def _listed(name: str, value: Any, kind: Any) -> tuple[Any, ...]:
     return items
 
 
-def _connections(network: Network, synapses: Any) -> tuple[Synapses, ...]:
+def _connections(roles: Roles, synapses: Any) -> tuple[Synapses, ...]:
+    network = roles.network
     if synapses is None:
-        found = tuple(by_name(s for s in network.objects if isinstance(s, Synapses) and _joins_neurons(s)))
+        there = by_name(s for s in network.objects if isinstance(s, Synapses))
+        found = tuple(s for s in there if not roles.synapses(s).why_not)
+        found = found or tuple(s for s in there if roles.synapses(s).gates)
         if not found:
-            raise InvalidInput("the network has no Synapses between NeuronGroups; say which synapses to prune")
+            raise InvalidInput(_nothing_to_prune(roles, there))
         return found
     found = _listed("synapses", synapses, Synapses)
     if not isinstance(synapses, (Group, Sequence)):
@@ -449,9 +536,13 @@ def _connections(network: Network, synapses: Any) -> tuple[Synapses, ...]:
     return found
 
 
-def _joins_neurons(synapses: Synapses) -> bool:
-    sides = (synapses.source, synapses.target)
-    return all(isinstance(whole_group(side)[0], NeuronGroup) for side in sides)
+def _nothing_to_prune(roles: Roles, there: Sequence[Synapses]) -> str:
+    if not there:
+        return "the network has no Synapses to prune"
+    if not any(role.state is not None for role in map(roles.neurons, roles.groups)):
+        return "the network has no spiking neurons: no group has a threshold that looks at a state"
+    why = "; ".join(f"'{s.name}' {roles.synapses(s).why_not}" for s in there)
+    return f"the network has no synapses that act by spikes between spiking neurons: {why}; name others: synapses=[...]"
 
 
 def _groups(network: Network, connections: Iterable[Synapses]) -> tuple[Group, ...]:
@@ -467,7 +558,9 @@ def _groups(network: Network, connections: Iterable[Synapses]) -> tuple[Group, .
     return tuple(groups.values())
 
 
-def _weights(connections: tuple[Synapses, ...], given: Any, ordered: bool) -> list[Per]:
+def _weights(roles: Roles, connections: tuple[Synapses, ...], given: Any, ordered: bool) -> list[Per]:
+    if given is None:
+        return [_read_weight(roles, s) for s in connections]
     single = isinstance(given, (str, Quantity)) or not isinstance(given, Sequence)
     weights = [given] * len(connections) if single else list(given)
     if not (single or ordered):
@@ -495,6 +588,37 @@ def _weights(connections: tuple[Synapses, ...], given: Any, ordered: bool) -> li
     return weights
 
 
+def _read_weight(roles: Roles, synapses: Synapses) -> Per:
+    role = roles.synapses(synapses)
+    if role.weight is None:
+        does = role.statement or role.why_not
+        raise InvalidInput(
+            f"the weight of '{synapses.name}' is not plain from what a spike does ({does}); say weight=..."
+        )
+    if not isinstance(role.weight, str) and not np.any(role.sign):
+        raise InvalidInput(
+            f"whether '{synapses.name}' excites is not plain from what a spike does ({role.statement}); say "
+            f"weight={role.weight} or weight={-role.weight}"
+        )
+    return role.weight
+
+
+def _factors(roles: Roles, connections: tuple[Synapses, ...], weight: Any, inhibitory: Any) -> list[float | np.ndarray]:
+    """Return the effect of positive weights of each object, one or that of each source neuron."""
+    if inhibitory is not None:
+        inhibiting = _listed("inhibitory", inhibitory, Synapses)
+        for s in inhibiting:
+            if not any(s is own for own in connections):
+                raise InvalidInput(f"inhibitory: '{s.name}' is not among the synapses to be pruned")
+        return [-1.0 if any(s is own for own in inhibiting) else 1.0 for s in connections]
+    given = weight if isinstance(weight, Sequence) and not isinstance(weight, str) else [weight] * len(connections)
+    # The sign of a number that was given is that of its effect.
+    return [
+        roles.synapses(s).sign if (w is None or isinstance(w, str)) and np.any(roles.synapses(s).sign) else 1.0
+        for s, w in zip(connections, given, strict=True)
+    ]
+
+
 def _is_number(value: object) -> bool:
     """Whether this is one finite number other than 0, with or without a unit."""
     if not isinstance(value, (int, float, np.number, Quantity)) or np.ndim(value) != 0:
@@ -503,11 +627,20 @@ def _is_number(value: object) -> bool:
     return bool(np.isfinite(number)) and number != 0
 
 
-def _state(group: NeuronGroup, given: str | Mapping[str, str]) -> str:
+def _state(group: NeuronGroup, given: str | Mapping[str, str | None] | None, roles: Roles) -> str | None:
+    """Return the state variable of a group, None of a source of spikes."""
     if isinstance(given, Mapping):
         if group.name not in given:
             raise InvalidInput(f"state says nothing of the group '{group.name}'")
         given = given[group.name]
+        if given is None:
+            return None
+    if given is None or (isinstance(given, str) and given not in group.variables):
+        role = roles.neurons(group.name)
+        if role.why_not:
+            raise InvalidInput(f"group '{group.name}' {role.why_not}; prune synapses between groups that spike")
+        if given is None or role.state is None:
+            return role.state
     checks.instance("state", given, str, "name a state variable of the neurons")
     _require_variable(group, given, "state")
     variable = group.variables[given]
@@ -518,17 +651,18 @@ def _state(group: NeuronGroup, given: str | Mapping[str, str]) -> str:
     return given
 
 
-def _inputs(groups: Iterable[Group], given: Any) -> dict[str, dict[str, Any]]:
+def _inputs(groups: Iterable[Group], given: Any, roles: Roles) -> dict[str, dict[str, Any]]:
+    neurons = [g for g in groups if isinstance(g, NeuronGroup)]
     if given is None:
-        values: dict[str, Any] = {}
-    elif isinstance(given, Mapping):
-        values = dict(given)
+        read = {g.name: roles.neurons(g.name).inputs for g in neurons}
+        return {g.name: {n: 0 * get_unit(g.variables[n].dim) for n in read[g.name]} for g in neurons}
+    if isinstance(given, Mapping):
+        values: dict[str, Any] = dict(given)
     else:
         names = (given,) if isinstance(given, str) or not isinstance(given, Sequence) else given
         for name in names:
             checks.instance("input", name, str, "name variables of the neurons, or give a mapping of names to values")
         values = dict.fromkeys(names)
-    neurons = [g for g in groups if isinstance(g, NeuronGroup)]
     found: dict[str, dict[str, Any]] = {g.name: {} for g in neurons}
     for name, value in values.items():
         having = [g for g in neurons if name in g.variables]

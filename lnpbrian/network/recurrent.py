@@ -55,6 +55,9 @@ class RecurrentNetwork(LiveNetwork):
         super().__init__(
             Network(neurons, synapses, name=f"{name}_network"),
             synapses,
+            weight="w",
+            inhibitory=(),
+            state="v",
             time_constant="tau_m",
             input={"alive": False, "I_bias": 0.0},
             namespace={},

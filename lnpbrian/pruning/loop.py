@@ -17,12 +17,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from brian2 import Network
+from brian2 import Network, get_logger
+from brian2.core.magic import magic_network
 from brian2.core.namespace import get_local_namespace
 from threadpoolctl import threadpool_limits
 
 from lnpbrian import checks, locks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.network.brian2_internals import visible_network
 from lnpbrian.network.live import LiveNetwork
 from lnpbrian.network.signals import Drive
 from lnpbrian.process import Watched, frozen_garbage
@@ -36,13 +38,15 @@ from lnpbrian.streams import Streams
 
 __all__ = ["prune"]
 
+# Of fewer neurons none is pruned unless it is asked for.
+FEW_NEURONS = 20
 # The eigenvectors of many neurons take seconds and are looked at now and then, those of more take minutes.
 MANY_NEURONS, EIGENVECTORS_EVERY = 2000, 5
 MOST_NEURONS = 10_000
 
 
 def prune(
-    network: Network | LiveNetwork,
+    network: Network | LiveNetwork | None = None,
     steps: Sequence[Step | str] | None = None,
     *,
     options: PruneOptions | None = None,
@@ -55,16 +59,18 @@ def prune(
 
     Parameters
     ----------
-    network : brian2.Network, LiveNetwork or a model
-        Any network in runtime mode, or a model of `lnpbrian.models`. It is edited where it stands. What a network of
-        your own calls its weights and its potential, and which synapses to prune, is said by
-        ``LiveNetwork(network, synapses, weight=..., ...)``; without it, by the defaults of `LiveNetwork`.
+    network : brian2.Network, LiveNetwork or a model, optional
+        Any network in runtime mode, or a model of `lnpbrian.models`. It is edited where it stands. By default what
+        ``brian2.run()`` would run here. Which synapses of a network of your own are pruned, and what it calls weights
+        and potentials, is read from its equations, logged as a table, and said otherwise by
+        ``LiveNetwork(network, synapses, weight=..., ...)``.
     steps : sequence of Step, optional
         What an iteration does, in this order; the four steps of the paper can be given by their names "I" to "IV". By
         default all of these that the network has the means for: IV takes a model of `lnpbrian.models` without delays
         whose time constants differ.
     options : PruneOptions, optional
-        Targets, schedule, measurements, bounds.
+        Targets, schedule, measurements, bounds. By default `PruneOptions()`, of fewer than 20 neurons with
+        ``neuron_sparsity=0``.
     drive : Drive, optional
         Frozen drive under which a model is observed, by default `noise_drive` of one observation. A network of your own
         brings its own input.
@@ -115,24 +121,29 @@ def prune(
     >>> result.history[-1].neurons, len(model.synapses) == result.history[-1].synapses
     (48, True)
     """
-    options = PruneOptions() if options is None else options
-    checks.instance("options", options, PruneOptions, "use PruneOptions(...)")
+    if options is not None:
+        checks.instance("options", options, PruneOptions, "use PruneOptions(...)")
     if drive is not None:
         checks.instance("drive", drive, Drive, "use noise_drive(...) or Drive(values, hold)")
     if report is not None and not callable(report):
         raise InvalidInput(f"report must be a function that takes a Progress, got {report!r}")
     if not isinstance(network, LiveNetwork):
+        if network is None or network is magic_network:
+            network = visible_network(1)
         checks.instance("network", network, Network, "use the brian2.Network that you run, or a model")
         network = LiveNetwork(network, namespace=get_local_namespace(1))
+        get_logger("lnpbrian").info(f"pruning what the equations say\n{network.describe()}", "describe")
     if network.n_synapses == 0:
         raise InvalidInput(f"{' and '.join(s.name for s in network.connections)} has no synapses to prune")
+    if options is None:
+        options = PruneOptions() if network.n_alive >= FEW_NEURONS else PruneOptions(neuron_sparsity=0)
     streams = Streams(seed).child("prune")
     subject = prunable(network, options, streams, drive)
     subject.check()
     chosen = default_steps(subject) if steps is None else as_steps(steps)
     for step in chosen:
         step.check(subject)
-    targets = schedule(network.n_alive, network.n_synapses, options, chosen)
+    targets = schedule(network.n_alive, subject.n_acting, options, chosen)
     protected = int((network.is_protected & network.measured).sum())
     if options.neuron_sparsity > 0 and targets[-1][0] < protected:
         raise InvalidInput(
@@ -207,7 +218,7 @@ class _Loop:
                 "more input, since neither exponents nor pruning mean anything without activity"
             )
         if saved is None:
-            self._record(0, now, ())
+            self._record(0, now, self.subject.notes)
         else:
             now = self._take_up(saved, first)
         for k in range(self.history[-1].iteration + 1, len(self.targets) + 1):

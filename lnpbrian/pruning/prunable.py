@@ -21,6 +21,7 @@ from lnpbrian.lyapunov.twins import (
     tangent_twin_exponents,
     twin_window,
 )
+from lnpbrian.network.brian2_internals import disown, unowned
 from lnpbrian.network.compiled import CompiledNetwork
 from lnpbrian.network.devices import require_device
 from lnpbrian.network.edits import add_like, keep_synapses, rehearse, silence
@@ -97,15 +98,23 @@ class Prunable(ABC):
         Groups of neurons that are alike, if they are known.
     original_edges : (ndarray, ndarray), shapes (S,)
         Source and target of the synapses that the network came with.
+    notes : tuple of str
+        What was done to it before the first measurement.
     """
 
     live: LiveNetwork
     signs: np.ndarray
     clusters: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def __init__(self, live: LiveNetwork, options: PruneOptions, streams: Streams) -> None:
         self.live, self.options, self.streams = live, options, streams
         self.original_edges = live.edges()
+
+    @property
+    def n_acting(self) -> int:
+        """Number of synapses that have an effect."""
+        return self.live.n_synapses
 
     def graph(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the surviving neurons, and source and target of every synapse in their numbering."""
@@ -414,6 +423,34 @@ class PrunableNetwork(Prunable):
     def __init__(self, live: LiveNetwork, options: PruneOptions, streams: Streams) -> None:
         super().__init__(live, options, streams)
         self.signs = live.signs()
+        # A dense matrix has zeros where there is no synapse; those that learn may become one.
+        self._idle = live.effects() == 0
+        self.original_edges = tuple(ends[~self._idle] for ends in self.original_edges)
+        if self._idle.any():
+            self.notes = (f"{self._idle.sum()} synapses of weight 0 removed, which did nothing",)
+
+        # What is recorded stays, and the neurons on either side of it.
+        recorded = live.recorded()
+        for synapses, part in zip(live.connections, live.split(recorded), strict=True):
+            if 2 * part.sum() > part.size:
+                raise InvalidInput(
+                    f"StateMonitors record {part.sum()} of {part.size} synapses of '{synapses.name}', which then have "
+                    "to stay; record fewer, or take the monitors out and record the surviving synapses afterwards"
+                )
+        for ends in live.edges():
+            live.is_protected[ends[recorded]] = True
+
+    def keep_synapses(self, keep: np.ndarray, weights: np.ndarray | None = None) -> None:
+        """Remove all synapses but those of `keep` and those that are recorded."""
+        stay = keep | self.live.recorded()
+        if weights is not None:
+            weights = np.insert(weights, np.cumsum(keep)[stay & ~keep], self.live.weights()[stay & ~keep])
+        super().keep_synapses(stay, weights)
+
+    @property
+    def n_acting(self) -> int:
+        """Number of synapses whose weight is not 0, or may change."""
+        return int((~self._idle).sum())
 
     def check(self) -> None:
         """Refuse what needs to know the equations."""
@@ -462,6 +499,7 @@ class PrunableNetwork(Prunable):
     @contextmanager
     def guarded(self, steps: Sequence[Any]) -> Iterator[None]:
         """Try the edits that the steps may make, and leave the network as it was if anything fails in the block."""
+        new = unowned(self.live.network)
         with Snapshot(self.live) as before:
             try:
                 rehearse(
@@ -469,10 +507,15 @@ class PrunableNetwork(Prunable):
                     neurons=self.options.neuron_sparsity > 0,
                     edges=any(step.synapse_factor(1.0) > 1 for step in steps),
                 )
+                if self._idle.any():
+                    self.keep_synapses(~self._idle)
                 yield
             except BaseException:
                 before.restore()
                 raise
+            finally:
+                # The script may go on with a network of its own, or with run().
+                disown(new)
 
     def moment(self) -> Snapshot:
         """Return a snapshot."""

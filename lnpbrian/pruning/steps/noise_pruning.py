@@ -64,10 +64,13 @@ class NoisePruning(NoisePruneOptions, Step):
         # A source of spikes has no state: it forgets at once.
         exponents = np.full(live.n_neurons, -1 / live.dt)
         exponents[seen.alive] = seen.each.per_neuron
+        weights = live.weights()
+        # Weights of 0 that learn have a sign too.
+        signed = np.where(weights == 0, live.effects() * np.finfo(float).tiny, weights)
         result = noise_prune(
             pre,
             post,
-            live.weights(),
+            signed,
             exponents=exponents[alive],
             time_constants=live.forgetting_times(exponents, seen.each.resolution)[alive],
             resolution=seen.each.resolution,
@@ -81,5 +84,6 @@ class NoisePruning(NoisePruneOptions, Step):
             options=replace(self, excitability="keep"),
         )
         with network.same_input(seen.rates, self.excitability):
-            network.keep_synapses(result.keep, None if self.rescale == "none" else result.weights)
+            kept = np.where(weights[result.keep] == 0, 0, result.weights)
+            network.keep_synapses(result.keep, None if self.rescale == "none" else kept)
         return result.status

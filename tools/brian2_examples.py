@@ -1,0 +1,137 @@
+"""Prune Brian2's own examples by one added line each, and write what came of it as a table.
+
+    python tools/brian2_examples.py FOLDER [--only PART] [--after] [--write docs/own_network.md]
+
+FOLDER holds the examples of a release of Brian2. Each script with Synapses runs in a process of its own, without its
+figures, up to its first ``run(...)`` or ``net.run(...)``, before which (``--after``: after which) ``prune()`` or
+``prune(net)`` is put. Simulated times are cut short.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+BEGIN, END = "<!-- examples: python tools/brian2_examples.py -->", "<!-- end of examples -->"
+LIMIT_S = 900
+
+PREAMBLE = """
+import matplotlib; matplotlib.use("Agg")
+from lnpbrian import PruneOptions as _Options, prune as _prune
+from lnpbrian.checks import InvalidInput as _InvalidInput
+from brian2 import ms as _ms
+_quick = _Options(0.5, 0.1, iterations=1, realisations=1, observation=200*_ms, exponent_duration=60*_ms,
+                  on_unstable="keep")
+def _end(result):
+    if result is None: return
+    a, b = result.history[0], result.history[-1]
+    print(f"LNP: pruned: {a.neurons} -> {b.neurons} neurons, {a.synapses} -> {b.synapses} synapses, "
+          f"{a.mean_rate_hz:.3g} -> {b.mean_rate_hz:.3g} Hz")
+def _stop(text):
+    import os, signal
+    print("LNP:", text, flush=True)
+    os.killpg(0, signal.SIGKILL)  # with the workers of those that have some
+"""
+
+
+class AddPrune(ast.NodeTransformer):
+    """Puts the line before or after every run, which is cut short, and ends the script behind the first."""
+
+    def __init__(self, after: bool) -> None:
+        self.after, self.found = after, False
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | list[ast.stmt]:
+        call = node.value
+        if not isinstance(call, ast.Call):
+            return node
+        name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+        owner = ast.unparse(call.func.value) if isinstance(call.func, ast.Attribute) else ""
+        if name != "run" or not call.args or owner.startswith("device"):
+            return node
+        self.found = True
+        if owner in ("b2", "brian2", "br2"):
+            owner = ""
+        network = f"{owner}, " if owner else ""
+        line = ast.parse(
+            f"try:\n    _end(_prune({network}options=_quick))\n"
+            "except _InvalidInput as _error:\n    _stop(f'refused: {_error}')"
+        ).body
+        call.args[0] = ast.parse("10*_ms").body[0].value  # type: ignore[attr-defined]
+        again = ast.parse(ast.unparse(node)).body
+        parts = [*again, *line, *again] if self.after else [*line, *again]
+        return [*parts, *ast.parse("_stop('went on')").body]
+
+
+def prepared(path: Path, after: bool) -> str | None:
+    """Return the script with the added line, or None if it never runs a network."""
+    adder = AddPrune(after)
+    tree = adder.visit(ast.parse(path.read_text()))
+    return PREAMBLE + ast.unparse(ast.fix_missing_locations(tree)) if adder.found else None
+
+
+def tried(path: Path, after: bool) -> str:
+    """Return what comes of one script."""
+    code = prepared(path, after)
+    if code is None:
+        return "runs no network"
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / path.name
+        script.write_text(code)
+        for other in path.parent.iterdir():  # modules and data that it reads
+            if other.name != path.name and other.is_file():
+                (Path(folder) / other.name).write_bytes(other.read_bytes())
+        env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+        try:
+            done = subprocess.run(
+                [sys.executable, script.name],
+                cwd=folder,
+                env=env,
+                capture_output=True,
+                text=True,
+                timeout=LIMIT_S,
+                start_new_session=True,
+            )
+        except subprocess.TimeoutExpired:
+            return f"not finished in {LIMIT_S} s"
+    said = re.findall(r"^LNP: (.*)$", done.stdout, re.MULTILINE)
+    if said and said[-1] == "went on":
+        return said[0]
+    if said and said[-1].startswith("refused"):
+        return said[-1]
+    return (said[-1] + "; then " if said else "") + "failed: " + (done.stderr.strip().splitlines() or ["?"])[-1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--after", action="store_true")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--write", type=Path)
+    chosen = parser.parse_args()
+    paths = sorted(p for p in chosen.folder.rglob("*.py") if "Synapses(" in p.read_text() and chosen.only in str(p))
+    rows = []
+    with ThreadPoolExecutor(chosen.jobs) as pool:
+        for path, result in zip(paths, pool.map(lambda p: tried(p, chosen.after), paths), strict=True):
+            rows.append((str(path.relative_to(chosen.folder)), result))
+            print(*rows[-1], sep=": ", flush=True)
+    pruned = sum(result.startswith("pruned") for _, result in rows)
+    print(f"{pruned} of {len(rows)} pruned")
+    if chosen.write:
+        table = "\n".join(
+            ["| example | plain `prune` |", "|---|---|", *(f"| {name} | {what} |" for name, what in rows)]
+        )
+        text = chosen.write.read_text()
+        begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
+        chosen.write.write_text(f"{text[:begin]}\n{table}\n{text[end:]}")
+
+
+if __name__ == "__main__":
+    main()
