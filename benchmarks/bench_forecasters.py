@@ -13,7 +13,6 @@ are this package's own forecasters without a network.
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from rich.table import Table
 
 from lnpbrian.learning import ForecastTask, autoregression, forecast_task, lorenz63, next_generation_reservoir
 from lnpbrian.learning.without_network import LIMIT
+from lnpbrian.parallel import cores
 from lnpbrian.records import versions, write_json
 from lnpbrian.streams import Streams
 
@@ -152,7 +152,7 @@ def main() -> None:
         figures = (r[k] for k in ("nrmse", "nrmse_median", "vpt_steps", "vpt_steps_median", "seconds"))
         table.add_row(r["series"], r["forecaster"], *(f"{x:.3g}" for x in figures))
     console.print(table)
-    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+    machine = {"processor": platform.processor() or platform.machine(), "cores": cores()}
     found = {"versions": versions() | {"reservoirpy": version("reservoirpy")}, "machine": machine, "rows": rows}
     write_json(arguments.out, found)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from lnpbrian.parallel import cores
 from lnpbrian.records import versions, write_json
 
 
@@ -54,5 +54,5 @@ def write_results(rows: list[dict[str, Any]], out: Path, **more_versions: str) -
         memory = (f"{r['peak_mb']:.0f}" if "peak_mb" in r else "",) if has_memory else ()
         table.add_row(r["step"], f"{r['seconds']:.3g}", *reference, *memory)
     Console().print(table)
-    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+    machine = {"processor": platform.processor() or platform.machine(), "cores": cores()}
     write_json(out, {"versions": versions() | more_versions, "machine": machine, "rows": rows})

@@ -19,7 +19,7 @@ from lnpbrian.experiments import EXPERIMENTS, experiment
 from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.learning import forecast_task
 from lnpbrian.records import is_record, versions, write_json
-from lnpbrian.sweep import Result, ResultStore, SweepProgress, Task, run_sweep
+from lnpbrian.sweep import Result, ResultStore, Stamps, SweepProgress, Task, run_sweep
 
 Tables = dict[str, list[list[str]]]
 
@@ -54,7 +54,7 @@ def run_experiment(
     directory: str | os.PathLike[str],
     *,
     scale: str,
-    store: str | os.PathLike[str],
+    store: ResultStore,
     cluster: ClusterOptions,
     report: Callable[[SweepProgress], None] | None = None,
 ) -> dict[str, Any]:
@@ -70,8 +70,8 @@ def run_experiment(
         Gets ``name.json``, ``name.png``, ``name.md`` and ``name.html``.
     scale : str
         What the size is called.
-    store : path-like
-        Folder of the results of single tasks, shared by experiments.
+    store : ResultStore
+        The results of single tasks, shared by experiments.
     cluster : ClusterOptions
         Where tasks run.
     report : callable, optional
@@ -86,7 +86,7 @@ def run_experiment(
     module = experiment(checks.choice("experiment", name, EXPERIMENTS))
     with locks.lock_folder("--out", directory) as lock:
         refuse_foreign_results(lock.folder, name)
-        return _run(module, plan, lock.folder, scale, ResultStore(store), cluster, report)
+        return _run(module, plan, lock.folder, scale, store, cluster, report)
 
 
 def refuse_foreign_results(folder: Path, name: str) -> None:
@@ -117,6 +117,7 @@ def _run(
         "seeds": list(range(plan.scale.seeds)),
         "data_notes": {series: list(forecast_task(series, data=path, n_windows=1).notes) for series, path in data},
         "versions": versions(),
+        **({"results_of_other_code": len(kept.outdated)} if kept.stale == "accept" and kept.outdated else {}),
         "seconds": {
             "of_this_run": time.perf_counter() - start,
             "of_all_tasks": _seconds(tasks.values(), kept),
@@ -130,6 +131,7 @@ def _run(
 
 def _seconds(tasks: Iterable[Task], store: ResultStore) -> float:
     """Return the time that tasks, and everything that they need, took in this run or before it."""
+    stamps = Stamps()
     seen: set[Task] = set()
     waiting, total = list(tasks), 0.0
     while waiting:
@@ -137,7 +139,7 @@ def _seconds(tasks: Iterable[Task], store: ResultStore) -> float:
         if task not in seen:
             seen.add(task)
             waiting.extend(task.needs)
-            result = store.get(task)
+            result = store.get(task, stamps)
             total += result.seconds if result else 0.0
     return total
 

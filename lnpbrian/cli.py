@@ -34,9 +34,10 @@ from lnpbrian.network.betweenness import betweenness_centrality
 from lnpbrian.network.cuda import find_gpu, require_tools, write_cuda_project
 from lnpbrian.network.devices import DeviceReport, devices
 from lnpbrian.options import Options, default_of, flags, kind_of
+from lnpbrian.parallel import cores
 from lnpbrian.process import Watched
 from lnpbrian.records import is_record, plain, versions, write_json
-from lnpbrian.sweep import SweepProgress
+from lnpbrian.sweep import STALE, SweepProgress
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 console = Console()
@@ -135,7 +136,7 @@ def prune(
                     soft_wrap=True,
                 )
                 with _bars(STAGES) as report:
-                    result = job.run(live, directory, jobs=jobs or os.cpu_count() or 1, report=report)
+                    result = job.run(live, directory, jobs=jobs or cores(), report=report)
         except KeyboardInterrupt:
             _fail(f"interrupted; go on with: lnpbrian prune --resume {directory}", 130)
         except InvalidInput:
@@ -323,7 +324,7 @@ def cuda(
     length = checks.real("duration", duration, above=0) * ms
     sigma = checks.real("noise", noise, at_least=0)
     rng = np.random.default_rng(checks.count("seed", seed, minimum=0))
-    jobs = checks.count("jobs", jobs, minimum=0) or os.cpu_count() or 1
+    jobs = checks.count("jobs", jobs, minimum=0) or cores()
     # What is missing shows before anything is written.
     require_tools(build=build or run, run=run)
     with locks.lock_folder("--out", out) as lock:
@@ -376,6 +377,9 @@ def sweep(
     store: Annotated[
         Path, typer.Option(help="Folder of the results of single tasks, which sweeps share and go on from.")
     ] = Path("runs/store"),
+    stale: Annotated[
+        str, _choices("What becomes of stored results of other code or other versions of packages", STALE)
+    ] = STALE[0],
     out: Annotated[
         Path | None, typer.Option(help="Folder for JSON, figure and tables. Default: runs/EXPERIMENT.")
     ] = None,
@@ -390,6 +394,7 @@ def sweep(
     # What experiments stand on takes seconds to load.
     from lnpbrian.experiments.common.comparison import SCALES, Plan
     from lnpbrian.experiments.sweeps import run_experiment
+    from lnpbrian.sweep import ResultStore
 
     name = checks.choice("experiment", experiment, EXPERIMENTS)
     directory = out or Path("runs") / name
@@ -412,7 +417,8 @@ def sweep(
     )
     try:
         with _sweep_bars() as report:
-            run_experiment(name, plan, directory, scale=scale, store=store, cluster=options, report=report)
+            kept = ResultStore(store, stale=stale)
+            run_experiment(name, plan, directory, scale=scale, store=kept, cluster=options, report=report)
     except KeyboardInterrupt:
         _fail("interrupted; the same command goes on with what is missing", 130)
     _show_sweep(directory / f"{name}.json")

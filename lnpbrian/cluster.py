@@ -129,8 +129,15 @@ class Workers(Protocol):
 
 
 @contextmanager
-def open_workers(options: ClusterOptions) -> Iterator[Workers]:
+def open_workers(options: ClusterOptions, *, script: bool = True) -> Iterator[Workers]:
     """Give workers that are prepared; those that were started here end with the block.
+
+    Parameters
+    ----------
+    options : ClusterOptions
+        Where they run.
+    script : bool
+        Whether they must know the functions of the script that runs; see `Pool`.
 
     Raises
     ------
@@ -149,6 +156,7 @@ def open_workers(options: ClusterOptions) -> Iterator[Workers]:
         prepare=partial(prepare_worker, caches=caches, target=brian2.prefs.codegen.target),
         environment=SINGLE_THREAD,
         memory_limit=_bytes(options.memory_limit) if options.memory_limit else memory and memory // workers,
+        script=script,
     ) as pool:
         yield pool
 

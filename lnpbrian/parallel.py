@@ -7,14 +7,17 @@ import os
 import pickle
 import platform
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Self
 
 import brian2
@@ -60,6 +63,9 @@ class Pool:
         Environment variables of the processes beside those of this one.
     memory_limit : int, optional
         Bytes; a process that holds more is killed. Needs ``/proc``.
+    script : bool
+        Whether processes import the script that runs, which calls of its own functions need; it must have the guard
+        ``if __name__ == "__main__":`` then.
 
     Raises
     ------
@@ -68,8 +74,8 @@ class Pool:
 
     Notes
     -----
-    Processes are spawned: a script needs the guard ``if __name__ == "__main__":``. They ignore Ctrl-C, which reaches
-    all processes of a terminal, and end with the block, or when this process is killed. Calls go through pipes.
+    Processes are spawned. They ignore Ctrl-C, which reaches all processes of a terminal, and end with the block, or
+    when this process is killed. Calls go through pipes.
     """
 
     dashboard = ""
@@ -81,11 +87,13 @@ class Pool:
         prepare: Callable[[], None],
         environment: Mapping[str, str] | None = None,
         memory_limit: int | None = None,
+        script: bool = True,
     ) -> None:
         self.count = workers
         self._prepare = prepare
         self._environment = environment or {}
         self._memory_limit = memory_limit
+        self._script = script
         self._failed_starts = 0
         self._workers: list[_Worker] = []
 
@@ -153,10 +161,12 @@ class Pool:
         here, there = context.Pipe()
         arguments = (there, self._prepare, brian2.prefs.codegen.target)
         process = context.Process(target=_serve, args=arguments, daemon=True)
-        # Ctrl-C is for this process: a child is born deaf to it, and this one hears it after the start.
+        # Ctrl-C is for this process: a child is born deaf to it, and this one hears it after the start. Not the first
+        # one, if it were that which starts Python's tracker of resources: that makes this process hear it again.
+        resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            with _variables(self._environment):
+            with _variables(self._environment), nullcontext() if self._script else _no_script():
                 process.start()
             self._workers.append(_Worker(process, here))
         finally:
@@ -348,6 +358,16 @@ def _variables(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _no_script() -> Iterator[None]:
+    """Hide the script that runs from processes that start in the block: they would import it."""
+    script, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def cores() -> int:

@@ -28,9 +28,16 @@ from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import DEATHS, ClusterOptions, Workers, open_workers
 from lnpbrian.process import frozen_garbage
-from lnpbrian.records import versions, write_json
+from lnpbrian.records import write_json
+from lnpbrian.sources import Code, code_of
 
-__all__ = ["Result", "ResultStore", "SweepProgress", "Task", "run_sweep"]
+__all__ = ["STALE", "Result", "ResultStore", "SweepProgress", "Task", "run_sweep"]
+
+
+# What becomes of results of other code.
+STALE = ("recompute", "accept")
+# How results are named.
+LAYOUT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +62,7 @@ class Task:
     Attributes
     ----------
     key : str
-        Digest of what decides the result: function, options, needs and the version of this package.
+        Digest of what is asked for: function, options and needs. What code answers it is for the store to note.
 
     Raises
     ------
@@ -88,7 +95,7 @@ class Task:
         # What the function gets is what the key was made of, and cannot change afterwards.
         object.__setattr__(self, "options", json.loads(text))
         object.__setattr__(self, "needs", tuple(self.needs))
-        content = [__version__, self.function, self.options, [need.key for need in self.needs]]
+        content = [self.function, self.options, [need.key for need in self.needs]]
         text = json.dumps(content, sort_keys=True, allow_nan=False)
         object.__setattr__(self, "key", hashlib.sha256(text.encode()).hexdigest())
 
@@ -143,44 +150,91 @@ class SweepProgress:
     notes: tuple[str, ...]
 
 
+class Stamps:
+    """What results that are computed now are stamped with: digests of the code of their tasks, and of what these need.
+
+    The code of a function is looked at once.
+    """
+
+    def __init__(self) -> None:
+        self._codes: dict[str, Code] = {}
+        self._stamps: dict[str, str] = {}
+
+    def code(self, task: Task) -> Code:
+        """Return the code of the function of a task."""
+        module = task.function.partition(":")[0]
+        if module not in self._codes:
+            self._codes[module] = code_of(module)
+        return self._codes[module]
+
+    def of(self, task: Task) -> str:
+        """Return the stamp of a task."""
+        waiting = [] if task.key in self._stamps else [task]
+        while waiting:
+            missing = [need for need in waiting[-1].needs if need.key not in self._stamps]
+            waiting += missing
+            if not missing:
+                self.renew(waiting.pop())
+        return self._stamps[task.key]
+
+    def renew(self, task: Task) -> None:
+        """Make the stamp of a task of those that its needs have by now."""
+        content = [self.code(task).digest, *(self._stamps[need.key] for need in task.needs)]
+        self._stamps[task.key] = hashlib.sha256(" ".join(content).encode()).hexdigest()[:16]
+
+    def take(self, task: Task, stamp: str) -> None:
+        """Let the result with another stamp be that of a task."""
+        self._stamps[task.key] = stamp
+
+
 class ResultStore:
-    """A folder of results, each in files named after the key of its task and written whole or not at all.
+    """A folder of results, each in files named after its task and its code and written whole or not at all.
 
     Parameters
     ----------
     folder : path-like
         Made if it does not exist.
+    stale : {"recompute", "accept"}
+        What becomes of results of other code (a module that the function stands on was changed, or a package it
+        imports has another version): they are computed anew, and stay beside the new ones, or the last of them is
+        taken.
 
     Attributes
     ----------
     damaged : list of str
         Files that could not be read, and were taken as missing.
+    outdated : dict of str to str
+        What was different for each task of which there were only results of other code, by its key; empty where that
+        is the code of what it needs.
 
     Raises
     ------
     InvalidInput
-        If the folder cannot be written to, or holds other files or results of another version.
+        If the folder cannot be written to, or holds other files or results that do not say what code computed them.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, stale: str = "recompute") -> None:
+        self.stale = checks.choice("stale", stale, STALE)
         self.folder = checks.writable_directory("store", folder)
         self.damaged: list[str] = []
+        self.outdated: dict[str, str] = {}
         for place in (self.folder, *self.folder.glob("[0-9a-f][0-9a-f]")):
             if not files.is_link(place):
                 files.remove_leftovers(place)
         note = self.folder / "store.json"
         try:
-            version = json.loads(note.read_text())["lnpbrian"]
+            content = json.loads(note.read_text())
+            version, layout = content["lnpbrian"], content.get("layout", 1)
         except FileNotFoundError:
             if any(not path.name.startswith(".") for path in self.folder.iterdir()):
                 raise InvalidInput(f"{str(self.folder)!r} holds other files; choose an empty folder") from None
-            write_json(note, {"lnpbrian": __version__})
+            write_json(note, {"lnpbrian": __version__, "layout": LAYOUT})
             return
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidInput(f"{str(note)!r} cannot be read ({error}); choose another folder") from error
-        if version != __version__:
+        if layout != LAYOUT:
             raise InvalidInput(
-                f"{str(self.folder)!r} was written by lnpbrian {version}, this is {__version__}; "
+                f"{str(self.folder)!r} was written by lnpbrian {version}, which names results in another way; "
                 "choose another folder, or delete it to compute everything anew"
             )
 
@@ -190,17 +244,40 @@ class ResultStore:
     def __contains__(self, task: Task) -> bool:
         return self.get(task) is not None
 
-    def get(self, task: Task) -> Result | None:
-        """Return the result of a task, None if there is none, or none that can be read."""
-        path = self._path(task, ".json")
+    def get(self, task: Task, stamps: Stamps | None = None) -> Result | None:
+        """Return the result of a task, None if there is none of its code (see `stale`), or none that can be read."""
+        stamps = stamps or Stamps()
+        stamp = stamps.of(task)
+        result = self._load(task, stamp)
+        if result is not None:
+            return result
+        paths = [path for path in self.folder.glob(f"{task.key[:2]}/{task.key}-*.json") if path.is_file()]
+        others = sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        for path in others:
+            other = path.stem.rpartition("-")[2]
+            result = None if other == stamp else self._load(task, other)
+            if result is not None:
+                self.outdated.setdefault(task.key, self._difference(path, stamps.code(task)))
+                if self.stale == "recompute":
+                    return None
+                stamps.take(task, other)
+                return result
+        return None
+
+    def _difference(self, path: Path, now: Code) -> str:
+        content = json.loads(path.read_text())
+        return now.difference(Code(content.get("sources", {}), content.get("versions", {})))
+
+    def _load(self, task: Task, stamp: str) -> Result | None:
+        path = self._path(task, stamp, ".json")
         try:
             content = json.loads(path.read_text())
             record, seconds, names = content["record"], float(content["seconds"]), content["arrays"]
-            if content["key"] != task.key or not isinstance(record, dict):
+            if content["key"] != task.key or content["stamp"] != stamp or not isinstance(record, dict):
                 raise ValueError("not the result of this task")
             arrays = {}
             if names:
-                path = self._path(task, ".npz")
+                path = self._path(task, stamp, ".npz")
                 with np.load(path, allow_pickle=False) as stored:
                     arrays = {name: stored[name] for name in names}
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -209,8 +286,8 @@ class ResultStore:
             return None
         return Result(record, arrays, seconds)
 
-    def put(self, task: Task, result: Result) -> None:
-        """Keep the result of a task.
+    def put(self, task: Task, result: Result, stamps: Stamps | None = None) -> None:
+        """Keep the result of a task, as one of the code as it is now or when `stamps` looked at it.
 
         Raises
         ------
@@ -219,14 +296,18 @@ class ResultStore:
         OSError
             If it cannot be written, on a full disk for example; nothing of it is left then.
         """
-        path = self._path(task, ".json")
+        stamps = stamps or Stamps()
+        stamp, code = stamps.of(task), stamps.code(task)
+        path = self._path(task, stamp, ".json")
         content = {
             "name": task.name,
             "key": task.key,
+            "stamp": stamp,
             "function": task.function,
             "options": task.options,
-            "needs": [need.key for need in task.needs],
-            "versions": versions(),
+            "needs": [f"{need.key}-{stamps.of(need)}" for need in task.needs],
+            "versions": dict(code.versions),
+            "sources": dict(code.sources),
             "seconds": result.seconds,
             "arrays": sorted(result.arrays),
             "record": result.record,
@@ -234,15 +315,15 @@ class ResultStore:
         path.parent.mkdir(exist_ok=True)
         try:
             if result.arrays:
-                with files.replacing(self._path(task, ".npz")) as temporary:
+                with files.replacing(self._path(task, stamp, ".npz")) as temporary:
                     np.savez_compressed(temporary, allow_pickle=False, **result.arrays)
             # Last, since it says that all is there.
             write_json(path, content)
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"the result is not made of plain JSON values and arrays: {error}") from error
 
-    def _path(self, task: Task, suffix: str) -> Path:
-        return self.folder / task.key[:2] / f"{task.key}{suffix}"
+    def _path(self, task: Task, stamp: str, suffix: str) -> Path:
+        return self.folder / task.key[:2] / f"{task.key}-{stamp}{suffix}"
 
 
 def run_sweep(
@@ -279,13 +360,15 @@ def run_sweep(
 
     Notes
     -----
-    Worker processes are spawned: a script needs the guard ``if __name__ == "__main__":``. Workers of a running
-    scheduler end the task they are at when a sweep is interrupted, but its result is not kept.
+    Worker processes are spawned: a script whose own functions are tasks (``"__main__:function"``) needs the guard
+    ``if __name__ == "__main__":``. Workers of a running scheduler end the task they are at when a sweep is interrupted,
+    but its result is not kept.
     """
     run = _Sweep(tasks, store, report)
     if run.missing:
         try:
-            with open_workers(cluster or ClusterOptions()) as workers:
+            script = any(task.function.startswith("__main__:") for task in run.missing.values())
+            with open_workers(cluster or ClusterOptions(), script=script) as workers:
                 run.compute(workers)
         except KeyboardInterrupt:
             raise KeyboardInterrupt("the sweep was stopped; the same call goes on with what is missing") from None
@@ -299,12 +382,12 @@ def run_sweep(
         ) from run.first_error
     found = {}
     for task in tasks:
-        found[task] = _read(store, task)
+        found[task] = _read(store, task, run.stamps)
     return found
 
 
-def _read(store: ResultStore, task: Task) -> Result:
-    result = store.get(task)
+def _read(store: ResultStore, task: Task, stamps: Stamps) -> Result:
+    result = store.get(task, stamps)
     if result is None:
         raise InvalidInput(f"the result of {task.name!r} in {str(store.folder)!r} is gone; run the sweep again")
     return result
@@ -318,6 +401,7 @@ class _Sweep:
     ) -> None:
         self.store = store
         self.report = report
+        self.stamps = Stamps()
         self.missing: dict[str, Task] = {}
         self.found = 0
         seen: set[str] = set()
@@ -327,7 +411,7 @@ class _Sweep:
             if task.key in seen:
                 continue
             seen.add(task.key)
-            if task in store:
+            if store.get(task, self.stamps) is not None:
                 self.found += 1
             else:
                 self.missing[task.key] = task
@@ -400,9 +484,11 @@ class _Sweep:
                 break
             _, key = heapq.heappop(self.ready)
             task, attempt = self.missing[key], self.deaths.setdefault(key, 0)
-            needs = [_read(self.store, need) for need in task.needs]
+            needs = [_read(self.store, need, self.stamps) for need in task.needs]
+            self.stamps.renew(task)  # older results may have been accepted for its needs
             self.handed_out.add(key)
-            workers.submit(worker, (key, attempt), _execute, task.function, task.options, needs)
+            code = self.stamps.code(task)
+            workers.submit(worker, (key, attempt), _execute, task.function, task.options, needs, code)
         self.workers = workers.count
 
     def _worker_died(self, key: str) -> None:
@@ -419,7 +505,7 @@ class _Sweep:
         self._ended.add(key)
         if isinstance(outcome, Result):
             try:
-                self.store.put(self.missing[key], outcome)
+                self.store.put(self.missing[key], outcome, self.stamps)
             except InvalidInput as error:
                 outcome = error
             except OSError as error:
@@ -455,6 +541,7 @@ class _Sweep:
         begun = sum(self.missing[key].cost * min(max(fraction, 0.0), 1.0) for key, (fraction, _) in running.items())
         remaining = (now - self._start) * (left - begun) / (done + begun) if self._ended else None
         notes = [f"{path} was damaged and is computed again" for path in self.store.damaged]
+        notes += self._outdated()
         notes += [f"{task.name} failed: {why}" for task, why in self.failed.items()]
         if (self.ready or self.handed_out) and not self.workers:
             notes.append("no workers; waiting for some")
@@ -470,6 +557,16 @@ class _Sweep:
             )
         )
 
+    def _outdated(self) -> list[str]:
+        """Say in one line what results of other code were found, and what becomes of them."""
+        number = len(self.store.outdated)
+        if not number:
+            return []
+        differences = [difference for difference in dict.fromkeys(self.store.outdated.values()) if difference]
+        what = f"{number} stored result{'s are' if number > 1 else ' is'} of other code"
+        fate = "accepted" if self.store.stale == "accept" else "computed anew; stale='accept' takes what is there"
+        return [f"{what} ({'; '.join(differences[:2]) or 'of what they need'}): {fate}"]
+
 
 def _reason(error: BaseException) -> str:
     kind = type(error).__name__
@@ -479,10 +576,19 @@ def _reason(error: BaseException) -> str:
     return f"{kind}: {lines[0]}" if lines else kind
 
 
+# Digests of the code that this worker has.
+_checked: set[str] = set()
+
+
 def _execute(
-    function: str, options: Mapping[str, Any], needs: Sequence[Result], *, report: Callable[[float, str], None]
+    function: str,
+    options: Mapping[str, Any],
+    needs: Sequence[Result],
+    code: Code,
+    *,
+    report: Callable[[float, str], None],
 ) -> Result:
-    """Do a task on a worker."""
+    """Do a task on a worker, with the code that its result will be filed under."""
     last = -math.inf
 
     def tell(fraction: float, what: str) -> None:
@@ -495,6 +601,11 @@ def _execute(
     tell(0.0, "starting")
     module, _, name = function.partition(":")
     work = getattr(importlib.import_module(module), name)
+    # What has been loaded does not change any more.
+    if code.digest not in _checked:
+        if different := code.here().difference(code):
+            raise InvalidInput(f"its worker has other code than this process had at first ({different}); try again")
+        _checked.add(code.digest)
     start = time.perf_counter()
     with frozen_garbage():
         result = work(options, *needs, report=tell)

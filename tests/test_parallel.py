@@ -21,6 +21,15 @@ if __name__ == "__main__":
 """
 
 
+DEAF = """
+from lnpbrian.parallel import Pool
+if __name__ == "__main__":
+    with Pool(2, prepare=list) as pool:
+        for worker in pool._workers:
+            print(open(f"/proc/{worker.process.pid}/status").read().split("SigBlk:")[1].split()[0])
+"""
+
+
 def double(x, *, report):
     report(0.5)
     report(1.0)
@@ -58,3 +67,13 @@ def test_a_killed_parent_takes_its_processes_along(tmp_path):
     while any(alive(pid) for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks processes up in /proc")
+def test_processes_are_born_deaf_to_ctrl_c(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(DEAF)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    masks = [int(line, 16) for line in done.stdout.split()]
+    assert len(masks) == 2
+    assert all(mask >> signal.SIGINT - 1 & 1 for mask in masks)

@@ -91,7 +91,7 @@ def surroundings(options, *needs, report):
     )
 
 
-# ------------------------------------------------------------------------------------------------------------- helpers
+# -------------------------------------------------------------------------------------------------------------- helpers
 
 
 def executions(log):
@@ -188,7 +188,7 @@ def all_idle(workers):
 @pytest.fixture
 def workers(three, monkeypatch):
     @contextmanager
-    def opened(options):
+    def opened(options, **_):
         yield made
 
     made = three()
@@ -197,10 +197,10 @@ def workers(three, monkeypatch):
     return made
 
 
-# --------------------------------------------------------------------------------------------------------------- tasks
+# ---------------------------------------------------------------------------------------------------------------- tasks
 
 
-def test_key_is_made_of_what_decides_the_result(monkeypatch):
+def test_key_is_made_of_what_is_asked_for():
     need = Task("need", "m:f", {})
     task = Task("a", "m:f", {"x": 1, "y": [1, 2]}, (need,))
     assert Task("b", "m:f", {"y": (1, 2), "x": 1}, (Task("other", "m:f", {}, cost=3),), cost=2) == task
@@ -211,8 +211,6 @@ def test_key_is_made_of_what_decides_the_result(monkeypatch):
         Task("a", "m:f", {"x": 1, "y": [1, 2]}, (need, need)),
         Task("a", "m:f", {"x": 1, "y": [1, 2]}, (Task("need", "m:f", {"z": 0}),)),
     ]
-    monkeypatch.setattr(sweep, "__version__", "0.0.1")
-    others.append(Task("a", "m:f", {"x": 1, "y": [1, 2]}, (need,)))
     assert len({task, *others}) == 1 + len(others)
 
 
@@ -258,7 +256,7 @@ def test_a_chain_may_be_longer_than_the_stack(log, store):
     assert len(run.failed) == 3001
 
 
-# --------------------------------------------------------------------------------------------------------------- store
+# ---------------------------------------------------------------------------------------------------------------- store
 
 
 def test_what_is_kept_comes_back(log, store):
@@ -324,7 +322,7 @@ def test_results_that_cannot_be_kept(log, store, result):
 
 def test_a_store_of_another_version_is_left_alone(store):
     note = store.folder / "store.json"
-    note.write_text('{"lnpbrian": "0.0.7"}')
+    note.write_text('{"lnpbrian": "0.0.7"}')  # before results said what code computed them
     with pytest.raises(InvalidInput, match=r"written by lnpbrian 0\.0\.7, .* choose another folder, or delete"):
         ResultStore(store.folder)
     assert note.read_text() == '{"lnpbrian": "0.0.7"}'
@@ -336,7 +334,87 @@ def test_a_folder_of_something_else_is_no_store(tmp_path):
         ResultStore(tmp_path)
 
 
-# -------------------------------------------------------------------------------------------------------------- sweeps
+# ------------------------------------------------------------------------------------------------ results of other code
+
+
+@pytest.fixture
+def edit(tmp_path, monkeypatch):
+    """Return a function that writes a number into a module: of a task, of what that imports, or of what it needs."""
+    texts = {
+        "first_task": "from lnpbrian.sweep import Result\ndef f(o, report):\n    return Result({'x': NUMBER})\n",
+        "second_task": "from lnpbrian.sweep import Result\ndef f(o, need, report):\n"
+        "    import helper\n    return Result({'x': need.record['x'] + NUMBER + helper.x})\n",
+        "helper": "x = NUMBER\n",
+    }
+
+    def write(name, number):
+        (tmp_path / f"{name}.py").write_text(texts[name].replace("NUMBER", str(number)))
+
+    for name in texts:
+        write(name, 0)
+    monkeypatch.syspath_prepend(tmp_path)
+    return write
+
+
+def pair():
+    first = Task("first", "first_task:f", {})
+    return first, Task("second", "second_task:f", {}, (first,))
+
+
+def content(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*.json")}
+
+
+@pytest.mark.parametrize(("changed", "anew"), [("first_task", 2), ("second_task", 1), ("helper", 1)])
+def test_results_of_other_code_are_not_given_unless_accepted(tmp_path, edit, changed, anew):
+    folder, one, tasks = tmp_path / "store", ClusterOptions(workers=1), pair()
+
+    def results(stale):
+        seen.clear()
+        found = run_sweep(tasks, ResultStore(folder, stale=stale), cluster=one, report=seen.append)
+        return [found[task].record["x"] for task in tasks]
+
+    seen = []
+    assert results("recompute") == [0, 0]
+    assert not seen[-1].notes
+    before = content(folder)
+    edit(changed, 5)
+    assert not any(task in ResultStore(folder) for task in tasks[2 - anew :])
+    assert results("accept") == [0, 0]
+    assert content(folder) == before
+    number = "2 stored results are" if anew == 2 else "1 stored result is"
+    (note,) = seen[-1].notes
+    assert note.startswith(f"{number} of other code ({changed}")
+    assert note.endswith(": accepted")
+    assert results("recompute") == [5 * (anew == 2), 5]
+    (note,) = seen[-1].notes
+    assert note.startswith(f"{number} of other code ({changed}")
+    assert note.endswith(": computed anew; stale='accept' takes what is there")
+    # The old ones are kept, and are those of the old code.
+    assert before.items() <= content(folder).items()
+    edit(changed, 0)
+    assert run_sweep(tasks, ResultStore(folder), cluster=NOWHERE)[tasks[1]].record["x"] == 0
+
+
+def test_what_stands_on_an_accepted_result_is_not_taken_for_new(tmp_path, edit):
+    folder, one, (first, second) = tmp_path / "store", ClusterOptions(workers=1), pair()
+    run_sweep([first], ResultStore(folder), cluster=one)
+    edit("first_task", 5)
+    assert run_sweep([second], ResultStore(folder, stale="accept"), cluster=one)[second].record["x"] == 0
+    assert second not in ResultStore(folder)
+    assert run_sweep([second], ResultStore(folder), cluster=one)[second].record["x"] == 5
+
+
+def test_a_worker_does_not_compute_with_other_code(edit):
+    (first, _), stamps = pair(), sweep.Stamps()
+    code = stamps.code(first)
+    edit("first_task", 6)
+    with pytest.raises(InvalidInput, match=r"^its worker has other code than this process had at first \(first_task\)"):
+        sweep._execute(first.function, {}, [], code, report=lambda *_: None)
+    assert sweep._execute(first.function, {}, [], code.here(), report=lambda *_: None).record == {"x": 6}
+
+
+# --------------------------------------------------------------------------------------------------------------- sweeps
 
 
 def diamond(log):
@@ -365,7 +443,7 @@ def test_needs_go_along_and_equal_tasks_are_computed_once(log, store, workers):
 def test_a_damaged_result_is_computed_again(log, store, workers):
     tasks = diamond(log)
     before = run_sweep(tasks, store)
-    path = store.folder / tasks[1].key[:2] / f"{tasks[1].key}.npz"
+    (path,) = store.folder.glob(f"*/{tasks[1].key}-*.npz")
     halve(path)
     seen = []
     after = run_sweep(tasks, ResultStore(store.folder), report=seen.append)
@@ -430,7 +508,7 @@ def test_a_task_that_kills_its_workers_is_given_up(log, store, workers, monkeypa
     assert all(task in store for task in tasks)
 
 
-# ------------------------------------------------------------------------------------------------ deaths of the client
+# ------------------------------------------------------------------------------------------------- deaths of the client
 
 
 def script(log, folder):
@@ -479,7 +557,7 @@ def test_a_stopped_sweep_goes_on_with_what_is_missing(log, store, workers, kill)
     assert executions(log) == {"quick0": 1, "quick1": 1, "slow0": 2, "slow1": 1}
 
 
-# ---------------------------------------------------------------------------------------------------- other schedulers
+# ----------------------------------------------------------------------------------------------------- other schedulers
 
 
 @contextmanager
@@ -524,7 +602,7 @@ def test_a_running_scheduler_is_used_and_its_end_is_told(log, store, workers, tm
             # ... and one worker gives what three give.
             monkeypatch.undo()
             with monkeypatch.context() as patched:
-                patched.setattr(sweep, "open_workers", lambda _: shared(workers))
+                patched.setattr(sweep, "open_workers", lambda *_, **__: shared(workers))
                 three = run_sweep(diamond(log), ResultStore(tmp_path / "three"))
             for task in diamond(log):
                 assert one[task].record == three[task].record
@@ -625,7 +703,7 @@ def test_sizes(text, size):
     assert cluster._bytes(text) == size
 
 
-# ------------------------------------------------------------------------------------------- processes of this machine
+# -------------------------------------------------------------------------------------------- processes of this machine
 
 
 def listening(pid):
@@ -668,15 +746,23 @@ def test_a_process_beyond_its_memory_is_ended(log, store):
     assert executions(log) == {"greedy": cluster.DEATHS}
 
 
-def test_a_script_without_a_guard_is_told(tmp_path):
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [("beside", "7"), ("__main__", "InvalidInput: the worker processes do not start; a script needs the guard")],
+)
+def test_only_a_script_of_whose_functions_are_tasks_needs_a_guard(tmp_path, module, said):
+    function = "def f(options, report):\n    return Result({'x': 7})\n"
+    (tmp_path / "beside.py").write_text(f"from lnpbrian.sweep import Result\n{function}")
     script = tmp_path / "script.py"
     script.write_text(
         "from lnpbrian.sweep import *\n"
         "from lnpbrian.cluster import ClusterOptions\n"
-        f"run_sweep([Task('a', 'm:f', {{}})], ResultStore({str(tmp_path / 'store')!r}), cluster=ClusterOptions(1))\n"
+        f"{function}"
+        f"task, store = Task('a', '{module}:f', {{}}), ResultStore({str(tmp_path / 'store')!r})\n"
+        "print(run_sweep([task], store, cluster=ClusterOptions(1))[task].record['x'])\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=PATIENCE)
-    assert "InvalidInput: the worker processes do not start; a script needs the guard" in done.stderr
+    assert said in done.stdout + done.stderr
 
 
 def test_what_needs_dask_says_so(log, store, monkeypatch):
