@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
 import os
-import platform
 import queue
 import re
+import shutil
 import signal
 import threading
 import time
 import urllib.parse
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +29,7 @@ from lnpbrian import checks
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.parallel import SINGLE_THREAD, Event, Pool, cores, first_line, machine_memory, prepare_worker
+from lnpbrian.sources import code_of
 
 __all__ = ["ClusterOptions", "DaskWorkers", "Workers", "open_client", "open_workers"]
 
@@ -51,10 +54,13 @@ class ClusterOptions:
     workers : int, optional
         Worker processes that are started on this machine, by default one for each core; with `slurm`, jobs (default 1).
     scheduler : str, optional
-        Address of a running Dask scheduler, ``tcp://host:port``, whose workers are used instead. They need one thread
-        each: ``dask worker --nthreads 1 --nworkers 4 tcp://host:port``.
+        Address of a running Dask scheduler, ``tcp://host:port`` or, with the certificates that Dask's configuration
+        names, ``tls://host:port``, whose workers are used instead. They need one thread each: ``dask worker --nthreads
+        1 --nworkers 4 tcp://host:port``.
     slurm : Mapping, optional
-        Arguments of ``dask_jobqueue.SLURMCluster``: jobs are submitted to a batch system instead.
+        Arguments of ``dask_jobqueue.SLURMCluster``: jobs are submitted to a batch system instead. Each of the `cores`
+        of a job (default 1) is a worker. What they say to each other is encrypted and signed by a key of this run,
+        which its jobs read from files of the user alone in `shared_temp_directory` (default the present folder).
     memory_limit : str, optional
         Of each worker process on this machine, such as "8GiB"; one beyond it is started again, and its task too. By
         default the memory of the machine, shared out. Needs ``/proc``.
@@ -110,10 +116,17 @@ class Workers(Protocol):
         How many there are.
     dashboard : str
         Address of a page that shows what they do; empty if there is none.
+    notes : sequence of str
+        What users should know of them.
     """
 
     count: int
     dashboard: str
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """See above."""
+        ...
 
     def idle(self) -> list[Any]:
         """Return the workers that can be given a call."""
@@ -146,7 +159,7 @@ def open_workers(options: ClusterOptions, *, script: bool = True) -> Iterator[Wo
     """
     if options.scheduler is not None or options.slurm is not None:
         with open_client(options) as client:
-            yield DaskWorkers(client)
+            yield DaskWorkers(client, options)
         return
     workers = options.workers or cores()
     memory = machine_memory()
@@ -177,25 +190,52 @@ class DaskWorkers:
     ----------
     client : distributed.Client
         Of `open_client`.
+    options : ClusterOptions
+        What it was opened with.
 
     Raises
     ------
     InvalidInput
-        By its methods, if the scheduler is gone.
+        By its methods, if the scheduler is gone; by `idle`, if all workers are refused.
+
+    Notes
+    -----
+    Each worker is asked before its first call, those too that come or are started again later. One that has several
+    threads, other code or other versions of what that stands on gets none.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, options: ClusterOptions) -> None:
         self.count = 0
         self.dashboard = client.dashboard_link or ""
         self._client = client
+        self._needed = options.workers or 1
+        self._code = code_of("lnpbrian.sweep")
+        self._preparation = partial(
+            _prepare_dask_worker,
+            caches=None if options.caches is None else str(Path(options.caches).absolute()),
+            target=brian2.prefs.codegen.target,
+            # Ctrl-C reaches all processes of a terminal; who ends workers that were started here is their parent.
+            ignore_interrupts=options.scheduler is None,
+        )
         self._given: dict[Any, _Given] = {}
         self._told: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        # Why a worker is refused, empty if it is not, None while it is asked.
+        self._verdicts: dict[tuple[str, str], str | None] = {}
         client.subscribe_topic(TOPIC, lambda event: self._told.put((tuple(event[1][0]), "progress", event[1][1])))
+
+    @property
+    def notes(self) -> list[str]:
+        """Which workers are refused, and why."""
+        return [f"worker {address} is refused: {why}" for (address, _), why in self._verdicts.items() if why]
 
     def idle(self) -> list[str]:
         """Return the workers that can be given a call: a second one would be blamed if the first killed them."""
-        workers = self._workers()
+        everybody = self._workers()
+        verdicts = {address: self._verdict(address, state) for address, state in everybody.items()}
+        workers = {address: everybody[address] for address, why in verdicts.items() if why == ""}
         self.count = len(workers)
+        if len(verdicts) >= self._needed and all(verdicts.values()):
+            raise InvalidInput(f"no worker can be used; {self.notes[-1]}")
         now = time.perf_counter()
         for ticket, given in self._given.items():
             if given.worker in workers:
@@ -205,6 +245,33 @@ class DaskWorkers:
                 self._told.put((ticket, "died", None))
         busy = {given.worker for given in self._given.values()}
         return [name for name, state in workers.items() if name not in busy and state["status"] == "running"]
+
+    def _verdict(self, address: str, state: Mapping[str, Any]) -> str | None:
+        """Return why a worker is refused; of one that is not known yet None, and ask it."""
+        # A process that is started again may have the address of the one before, but not its folder.
+        process = (address, state["local_directory"])
+        if process not in self._verdicts:
+            self._verdicts[process] = None
+            # One that hangs holds nobody up.
+            threading.Thread(target=self._ask, args=(process, state["nthreads"]), daemon=True).start()
+        return self._verdicts[process]
+
+    def _ask(self, process: tuple[str, str], threads: int) -> None:
+        self._verdicts[process] = self._examine(process[0], threads)
+        self._told.put(((), "asked", None))
+
+    def _examine(self, address: str, threads: int) -> str:
+        """Compare a worker with this process, and prepare it."""
+        if threads != 1:
+            return f"it has {threads} threads, but a task needs a process; start: dask worker --nthreads 1"
+        try:
+            (code,) = self._client.run(self._code.here, workers=[address]).values()
+            if different := code.difference(self._code):
+                return f"it has other code than this process ({different}); install the same versions"
+            self._client.run(self._preparation, workers=[address])
+        except Exception as error:
+            return f"it cannot be prepared for lnpbrian {__version__} ({first_line(error)}); install the same version"
+        return ""
 
     def submit(self, worker: str, ticket: Any, function: Callable[..., Any], *arguments: Any) -> None:
         """Let a worker call ``function(*arguments, report=...)``."""
@@ -269,13 +336,12 @@ def _call(ticket: Any, function: Callable[..., Any], arguments: tuple) -> Any:
 
 @contextmanager
 def open_client(options: ClusterOptions) -> Iterator[Any]:
-    """Give a ``distributed.Client`` of a running or a SLURM cluster, whose workers are prepared.
+    """Give a ``distributed.Client`` of a running or a SLURM cluster.
 
     Raises
     ------
     InvalidInput
-        If Dask is not installed, if the scheduler cannot be reached or has no workers, if jobs cannot be submitted, or
-        if workers have several threads, another Python or another version of lnpbrian.
+        If Dask is not installed, if the scheduler cannot be reached or has no workers, or if jobs cannot be submitted.
     """
     try:
         from distributed import Client
@@ -285,12 +351,19 @@ def open_client(options: ClusterOptions) -> Iterator[Any]:
     if options.scheduler is None:
         import dask
 
-        with dask.config.set(SCHEDULER_CONFIG), _slurm(options) as cluster:
+        if shutil.which("sbatch") is None:
+            raise InvalidInput("sbatch is not found; SLURM jobs are submitted on a machine of the cluster that has it")
+        with dask.config.set(SCHEDULER_CONFIG), _slurm(options.slurm or {}, options.dashboard) as cluster:
             # Jobs that end at their time limit are submitted again.
             cluster.adapt(minimum_jobs=options.workers or 1, maximum_jobs=options.workers or 1)
-            with Client(cluster, set_as_default=False) as client:
-                _prepare(client, options)
-                yield client
+            try:
+                with Client(cluster, set_as_default=False) as client:
+                    yield client
+            finally:
+                # Files with the key, which dask-jobqueue leaves to the garbage collection.
+                for name, value in vars(cluster).items():
+                    if name.startswith("_job_") and hasattr(value, "close"):
+                        value.close()
         return
     with _connected(options.scheduler) as client:
         if not client.scheduler_info()["workers"]:
@@ -298,7 +371,6 @@ def open_client(options: ClusterOptions) -> Iterator[Any]:
                 f"the scheduler at {options.scheduler!r} has no workers; "
                 f"start some with: dask worker --nthreads 1 --nworkers 2 {options.scheduler}"
             )
-        _prepare(client, options)
         yield client
 
 
@@ -324,80 +396,112 @@ def _connected(address: str) -> Any:
 def _require_address(address: str) -> None:
     try:
         parts = urllib.parse.urlsplit(address)
-        complete = parts.scheme == "tcp" and parts.hostname and parts.port
+        complete = parts.scheme in ("tcp", "tls") and parts.hostname and parts.port
     except ValueError:
         complete = False
     if not complete:
         raise InvalidInput(f"scheduler must be an address such as tcp://host:8786, got {address!r}")
 
 
-def _slurm(options: ClusterOptions) -> Any:
-    prologue = [f"export {name}='{value}'" for name, value in SINGLE_THREAD.items()]
-    given = {"cores": 1, "processes": 1, **(options.slurm or {})}
-    given["job_script_prologue"] = prologue + list(given.get("job_script_prologue", ()))
+# What is decided here, or goes another way.
+_NOT_FOR_SLURM = {
+    **dict.fromkeys(("security", "protocol"), "workers are reached by TLS with a key of this run"),
+    **dict.fromkeys(("n_workers", "scheduler", "job_cls", "scheduler_cls", "loop", "asynchronous"), "it is set here"),
+    **dict.fromkeys(("dashboard_address", "host"), "it is one of scheduler_options"),
+}
+_LISTS = (
+    *("job_script_prologue", "job_extra_directives", "job_directives_skip", "worker_extra_args"),
+    *("env_extra", "job_extra", "header_skip", "extra"),  # their former names
+)
+
+
+def _slurm(arguments: Mapping[str, Any], dashboard: str | None = None) -> Any:
+    """Return a cluster that has not submitted anything yet."""
+    try:
+        import dask
+        from dask_jobqueue import SLURMCluster
+        from dask_jobqueue.core import Job
+        from distributed.security import Security
+
+        security = Security.temporary()
+    except ImportError as error:
+        raise InvalidInput(
+            "SLURM needs dask-jobqueue and cryptography; pip install 'lnpbrian[sweep]' cryptography"
+        ) from error
+    given = _require_slurm_arguments(arguments, (SLURMCluster, SLURMCluster.job_cls, Job))
+    site = dask.config.get(f"jobqueue.{given.get('config_name', 'slurm')}", None)
+    if site is None:
+        raise InvalidInput(
+            f"jobqueue.yaml has no section {given['config_name']!r}; leave out config_name, or write one"
+        )
+
+    def chosen(name: str) -> Any:
+        return given[name] if name in given else site.get(name.replace("_", "-"))
+
+    given["cores"] = chosen("cores") or 1
+    given["processes"] = chosen("processes") or given["cores"]
+    # dask-jobqueue leaves out the one if the other is there. Modules may set threads, so these lines come last.
+    before = [*(chosen("env_extra") or ()), *(chosen("job_script_prologue") or ())]
+    given["job_script_prologue"] = before + [f"export {name}='{value}'" for name, value in SINGLE_THREAD.items()]
+    given.pop("env_extra", None)
     given["scheduler_options"] = {
-        "dashboard_address": options.dashboard or "127.0.0.1:0",
+        "dashboard_address": dashboard or "127.0.0.1:0",
+        **site.get("scheduler-options", {}),
         **given.get("scheduler_options", {}),
     }
+    if decided := {"protocol", "security"} & set(given["scheduler_options"]):
+        raise InvalidInput(f"scheduler_options of SLURM cannot set {decided.pop()!r}; {_NOT_FOR_SLURM['protocol']}")
     try:
-        return importlib.import_module("dask_jobqueue").SLURMCluster(**given)
-    except ImportError as error:
-        raise InvalidInput("SLURM needs dask-jobqueue; pip install 'lnpbrian[sweep]'") from error
-    except (TypeError, ValueError, RuntimeError, OSError) as error:
+        with warnings.catch_warnings():
+            # Of former names, and of the folder of the key: it is the present one.
+            warnings.simplefilter("ignore")
+            cluster = SLURMCluster(**given, security=security, protocol="tls")
+    except (TypeError, ValueError, KeyError, RuntimeError, OSError) as error:
         raise InvalidInput(f"the arguments of the SLURM cluster do not fit: {first_line(error)}") from error
-
-
-def _prepare(client: Any, options: ClusterOptions) -> None:
-    from distributed import WorkerPlugin
-    from distributed.comm import CommClosedError
-
-    class Preparation(WorkerPlugin):
-        """Prepares every worker, those too that come or are started again later."""
-
-        name = "lnpbrian"
-
-        def __init__(self, **arguments: Any) -> None:
-            self.arguments = arguments
-
-        def setup(self, worker: Any) -> None:
-            _prepare_dask_worker(threads=worker.state.nthreads, **self.arguments)
-
-    plugin = Preparation(
-        client_has=about(),
-        caches=None if options.caches is None else str(Path(options.caches).absolute()),
-        target=brian2.prefs.codegen.target,
-        # Ctrl-C reaches all processes of a terminal; who ends workers that were started here is their parent.
-        ignore_interrupts=options.scheduler is None,
-    )
-    for attempt in range(DEATHS):
-        try:
-            found = set(client.run(about).values())
-            for other in sorted(found - {about()}):
-                raise InvalidInput(f"workers have {other}, this is {about()}; install the same versions")
-            client.register_plugin(plugin)
-            return
-        except InvalidInput:
-            raise
-        except CommClosedError as error:
-            # A worker died; another one takes its place.
-            if attempt == DEATHS - 1:
-                raise InvalidInput(f"workers die when they load lnpbrian ({first_line(error)})") from error
-        except Exception as error:
-            raise InvalidInput(f"the workers cannot be prepared for lnpbrian ({first_line(error)})") from error
-
-
-def about() -> str:
-    """Return what must be the same everywhere."""
-    return f"lnpbrian {__version__} on Python {'.'.join(platform.python_version_tuple()[:2])}"
-
-
-def _prepare_dask_worker(*, client_has: str, threads: int, ignore_interrupts: bool, **arguments: Any) -> None:
-    if about() != client_has:
-        raise InvalidInput(f"a worker has {about()}, the client has {client_has}; install the same versions")
-    if threads != 1:
+    threads = set(re.findall(r"--nthreads[ =](\S+)", cluster.job_script()))
+    if threads != {"1"}:
+        cluster.close()
         raise InvalidInput(
-            f"a worker has {threads} threads, but a task needs a process; start: dask worker --nthreads 1"
+            f"SLURM workers would have {' or '.join(sorted(threads))} threads, but a task needs a process; "
+            "leave out processes and --nthreads, a job has one worker for each of its cores then"
         )
+    return cluster
+
+
+def _require_slurm_arguments(arguments: Mapping[str, Any], classes: Iterable[type]) -> dict[str, Any]:
+    """Return arguments that dask-jobqueue knows, and can use; those that are None are left to the site."""
+    known = {
+        name
+        for kind in classes
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD
+    }
+    given = {name: value for name, value in arguments.items() if value is not None}
+    for name, value in given.items():
+        if name in _NOT_FOR_SLURM:
+            raise InvalidInput(f"leave {name!r} out of the arguments of SLURM: {_NOT_FOR_SLURM[name]}")
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = (
+                f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known - set(_NOT_FOR_SLURM)))}"
+            )
+            raise InvalidInput(f"SLURM has no argument {name!r}; {hint}")
+        if name in _LISTS and (isinstance(value, str) or not all(isinstance(line, str) for line in _items(value))):
+            raise InvalidInput(f"{name} of SLURM must be a list of lines, got {value!r}; write [{str(value)!r}]")
+        if name in ("cores", "processes", "job_cpu"):
+            checks.count(f"{name} of SLURM", value)
+        if name == "scheduler_options" and not isinstance(value, Mapping):
+            raise InvalidInput(f"scheduler_options of SLURM must be a table of options, got {value!r}")
+        if name == "walltime" and not re.fullmatch(r"(\d+-)?\d+(:\d+){0,2}", str(value)):
+            raise InvalidInput(f"walltime of SLURM must be minutes, hh:mm:ss or days-hh:mm:ss, got {value!r}")
+    return given
+
+
+def _items(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, Sequence) else [None]
+
+
+def _prepare_dask_worker(*, ignore_interrupts: bool, **arguments: Any) -> None:
     if ignore_interrupts and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare_worker(**arguments)

@@ -79,6 +79,7 @@ class Pool:
     """
 
     dashboard = ""
+    notes = ()
 
     def __init__(
         self,

@@ -18,6 +18,7 @@ from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+from lnpbrian._version import __version__
 from lnpbrian.records import versions
 
 __all__ = ["Code", "code_of"]
@@ -35,7 +36,7 @@ class Code:
     sources : Mapping of str to str
         Digest of the source of each module, by its name.
     versions : Mapping of str to str
-        Of Python and of the installed packages, by their names.
+        Of Python, of this package and of those that are installed, by their names.
 
     Examples
     --------
@@ -112,7 +113,7 @@ def code_of(module: str) -> Code:
         found = {*parents, *_imported(content, name, spec.submodule_search_locations is not None)} - seen
         seen |= found
         waiting += found
-    return Code(sources, {name: _version(name) for name in ["python", *sorted(packages)]})
+    return Code(sources, {name: _version(name) for name in ["python", PACKAGE, *sorted(packages)]})
 
 
 def _spec(name: str) -> ModuleSpec | None:
@@ -181,6 +182,8 @@ def _distributions() -> Mapping[str, list[str]]:
 
 @cache
 def _version(package: str) -> str:
+    if package == PACKAGE:
+        return __version__
     if package == "python":
         return ".".join(platform.python_version_tuple()[:2])
     try:

@@ -424,6 +424,7 @@ class _Sweep:
         self.deaths: dict[str, int] = {}
         self.workers = 0
         self.dashboard = ""
+        self.notes: Sequence[str] = ()
         self._ended: set[str] = set()
         self._start = time.perf_counter()
         self._told = 0.0
@@ -490,6 +491,7 @@ class _Sweep:
             code = self.stamps.code(task)
             workers.submit(worker, (key, attempt), _execute, task.function, task.options, needs, code)
         self.workers = workers.count
+        self.notes = workers.notes
 
     def _worker_died(self, key: str) -> None:
         """Put a task back whose worker died, unless that was so too often."""
@@ -541,7 +543,7 @@ class _Sweep:
         begun = sum(self.missing[key].cost * min(max(fraction, 0.0), 1.0) for key, (fraction, _) in running.items())
         remaining = (now - self._start) * (left - begun) / (done + begun) if self._ended else None
         notes = [f"{path} was damaged and is computed again" for path in self.store.damaged]
-        notes += self._outdated()
+        notes += [*self._outdated(), *self.notes]
         notes += [f"{task.name} failed: {why}" for task, why in self.failed.items()]
         if (self.ready or self.handed_out) and not self.workers:
             notes.append("no workers; waiting for some")

@@ -7,14 +7,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import brian2
 import numpy as np
 import pytest
 
-from lnpbrian import cluster, sweep
+from lnpbrian import cluster, sources, sweep
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions, DaskWorkers, open_workers
 from lnpbrian.sweep import Result, ResultStore, Task, run_sweep
@@ -169,8 +169,7 @@ def dask_workers(caches):
         ) as three,
         distributed.Client(three, set_as_default=False) as client,
     ):
-        cluster._prepare(client, ClusterOptions(slurm={}, caches=caches))
-        yield lambda: DaskWorkers(client)
+        yield lambda: DaskWorkers(client, ClusterOptions(slurm={}, caches=caches))
 
 
 @pytest.fixture(scope="module", params=[local_workers, dask_workers], ids=["processes", "dask"])
@@ -593,7 +592,7 @@ def test_a_running_scheduler_is_used_and_its_end_is_told(log, store, workers, tm
             run_sweep(diamond(log), store, cluster=options)
         with dask("worker", address, "--nthreads", 2, "--no-dashboard", "--local-directory", tmp_path):
             until_it_has_workers(address)
-            with pytest.raises(InvalidInput, match="a worker has 2 threads"):
+            with pytest.raises(InvalidInput, match=r"no worker can be used; worker .* it has 2 threads"):
                 run_sweep(diamond(log), store, cluster=options)
         until_it_has_workers(address, 0)
         with dask("worker", address, "--nthreads", 1, "--no-dashboard", "--local-directory", tmp_path):
@@ -669,12 +668,150 @@ def test_a_scheduler_that_does_not_answer(log, store, monkeypatch, server):
     assert time.monotonic() - start < 20
 
 
+STAND_IN = """#!/bin/sh
+# Runs a job here, as SLURM would elsewhere.
+{change}
+stat -c %a "{folder}"/.dask-jobqueue.worker.key.* >>"{folder}/modes"
+cp "$1" "{folder}/script"
+setsid sh "{folder}/script" >/dev/null 2>&1 &
+echo $! >>"{folder}/jobs"
+echo "Submitted batch job $!"
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """Return a function that puts a stand-in of SLURM in place, which may change its jobs."""
+    pytest.importorskip("dask_jobqueue")
+    pytest.importorskip("cryptography")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+
+    def install(change=""):
+        submit, cancel = STAND_IN.format(folder=tmp_path, change=change), '#!/bin/sh\nkill -- "-$1"\n'
+        for name, text in (("sbatch", submit), ("scancel", cancel)):
+            (tmp_path / name).write_text(text)
+            (tmp_path / name).chmod(0o755)
+        return {"memory": "1GB", "scheduler_options": {"host": "127.0.0.1"}, "shared_temp_directory": str(tmp_path)}
+
+    yield install
+    for pid in (tmp_path / "jobs").read_text().split() if (tmp_path / "jobs").exists() else ():
+        with suppress(ProcessLookupError):
+            os.killpg(int(pid), signal.SIGKILL)
+
+
+def test_slurm_jobs_are_reached_by_tls_with_a_key_of_the_user(log, store, tmp_path, slurm):
+    options = ClusterOptions(slurm=slurm(), dashboard=None, caches=tmp_path / "caches")
+    results = run_sweep(diamond(log), store, cluster=options)
+    assert [result.record["total"] for result in results.values()] == [1, 11, 101, 113]
+    assert " tls://127.0.0.1:" in (tmp_path / "script").read_text()
+    assert set((tmp_path / "modes").read_text().split()) == {"600"}
+    assert not list(tmp_path.glob(".dask-jobqueue.*"))
+
+
+def test_nobody_without_the_key_reaches_a_scheduler_that_was_started_here():
+    distributed = pytest.importorskip("distributed")
+    pytest.importorskip("dask_jobqueue")
+    pytest.importorskip("cryptography")
+    with cluster._slurm({"memory": "1GB", "scheduler_options": {"host": "127.0.0.1"}}) as made:
+        for address in (made.scheduler_address.replace("tls", "tcp"), made.scheduler_address):
+            with pytest.raises((OSError, TypeError)):
+                distributed.Client(address, timeout="2s", set_as_default=False)
+        with distributed.Client(made, set_as_default=False) as client:
+            assert client.status == "running"
+
+
+def test_slurm_workers_that_do_not_fit_get_no_task(log, store, slurm):
+    arguments = slurm(change='sed -i "s/--nthreads 1/--nthreads 3/" "$1"')
+    with pytest.raises(InvalidInput, match=r"^no worker can be used; worker .* is refused: it has 3 threads") as caught:
+        run_sweep(diamond(log), store, cluster=ClusterOptions(slurm=arguments, dashboard=None))
+    assert "\n" not in str(caught.value)
+    assert not executions(log)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"memory": None}, "arguments of the SLURM cluster do not fit: You must specify how much cores and memory"),
+        ({"memory": "lots"}, "do not fit"),
+        ({"coores": 4}, "SLURM has no argument 'coores'; did you mean 'cores'?"),
+        ({"zzzzz": 4}, "SLURM has no argument 'zzzzz'; known are account, "),
+        ({"cores": 4, "processes": 2}, "SLURM workers would have 2 threads"),
+        ({"cores": 2, "processes": 4}, "SLURM workers would have 0 threads"),
+        ({"worker_extra_args": ["--nthreads", "4"]}, "SLURM workers would have 1 or 4 threads"),
+        ({"cores": "4"}, "cores of SLURM must be a whole number of at least 1, got '4'"),
+        ({"processes": 0}, "processes of SLURM must be a whole number"),
+        ({"job_script_prologue": "module load gcc"}, "write ['module load gcc']"),
+        ({"job_extra_directives": "--exclusive"}, "job_extra_directives of SLURM must be a list of lines"),
+        ({"env_extra": [1]}, "env_extra of SLURM must be a list of lines"),
+        ({"worker_extra_args": {"a": 1}}, "worker_extra_args of SLURM must be a list of lines"),
+        ({"scheduler_options": []}, "scheduler_options of SLURM must be a table"),
+        ({"scheduler_options": {"protocol": "tcp"}}, "scheduler_options of SLURM cannot set 'protocol'"),
+        (
+            {"security": None, "protocol": "tcp"},
+            "leave 'protocol' out of the arguments of SLURM: workers are reached by",
+        ),
+        ({"n_workers": 2}, "leave 'n_workers' out"),
+        ({"walltime": "soon"}, "walltime of SLURM must be minutes, hh:mm:ss or days-hh:mm:ss, got 'soon'"),
+        ({"config_name": "mars"}, "jobqueue.yaml has no section 'mars'"),
+    ],
+)
+def test_slurm_arguments_that_cannot_be(log, store, tmp_path, slurm, arguments, message):
+    slurm()
+    options = ClusterOptions(slurm={"memory": "1GB", **arguments}, dashboard=None)
+    with pytest.raises(InvalidInput) as caught:
+        run_sweep([make(log, "a")], store, cluster=options)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "script").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "site"),
+    [
+        ({"job_script_prologue": ["module load gcc", "ulimit -c 0"]}, {}),
+        ({"env_extra": ["module load gcc"], "job_script_prologue": ["ulimit -c 0"]}, {}),
+        ({"env_extra": ["module load gcc", "ulimit -c 0"]}, {}),
+        ({}, {"job-script-prologue": ["module load gcc", "ulimit -c 0"]}),
+        ({}, {"env-extra": ["module load gcc", "ulimit -c 0"]}),
+        ({"job_script_prologue": ["ulimit -c 0"]}, {"env-extra": ["module load gcc"]}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:env_extra has been renamed")
+def test_what_user_and_site_want_is_in_the_job_script(arguments, site):
+    dask = pytest.importorskip("dask")
+    pytest.importorskip("dask_jobqueue")
+    pytest.importorskip("cryptography")
+    more = {"job-extra-directives": ["--exclusive"], "queue": "long", "cores": 3, "scheduler-options": {"port": 0}}
+    with (
+        dask.config.set({f"jobqueue.slurm.{name}": value for name, value in {**site, **more}.items()}),
+        cluster._slurm({"memory": "6GB", **arguments}) as made,
+    ):
+        lines = made.job_script().splitlines()
+    for line in ("module load gcc", "ulimit -c 0", "#SBATCH --exclusive", "#SBATCH -p long"):
+        assert line in lines
+    # A worker for each core, of one thread each whatever a module sets.
+    assert "--nthreads 1 --memory-limit 1.86GiB --nworkers 3" in lines[-1]
+    assert lines.index("ulimit -c 0") < lines.index("export OMP_NUM_THREADS='1'") < len(lines) - 1
+
+
+def test_slurm_needs_its_command(log, store, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(InvalidInput, match=r"^sbatch is not found"):
+        run_sweep([make(log, "a")], store, cluster=ClusterOptions(slurm={"memory": "1GB"}))
+
+
 def test_workers_of_another_version_are_refused(workers, monkeypatch):
     if not isinstance(workers, DaskWorkers):
         pytest.skip("processes of this machine run what started them")
-    monkeypatch.setattr(cluster, "__version__", "9.9")
-    with pytest.raises(InvalidInput, match=r"^workers have lnpbrian .*, this is lnpbrian 9\.9 on Python .*; install"):
-        cluster._prepare(workers._client, ClusterOptions())
+    monkeypatch.setattr(sources, "_version", lambda name: "9.9")
+    message = (
+        r"^no worker can be used; worker tcp.* it has other code than this process \(.*lnpbrian .* instead of 9\.9"
+    )
+    newer = DaskWorkers(workers._client, ClusterOptions(workers=3))
+    with pytest.raises(InvalidInput, match=message):
+        until(newer.idle, "a worker")
 
 
 @pytest.mark.parametrize(
