@@ -488,7 +488,8 @@ class Fails(Step):
 
     def __call__(self, network, now):
         alive, pre, _ = network.graph()
-        network.keep_synapses(np.arange(pre.size) % 3 > 0, None if now.number == 1 else 0.5 * network.live.weights())
+        keep = np.arange(pre.size) % 3 > 0
+        network.keep_synapses(keep, None if now.number == 1 else 0.5 * network.live.weights()[keep])
         network.silence(alive[:2])
         if now.number == 2:
             raise ArithmeticError("nobody thought of it")

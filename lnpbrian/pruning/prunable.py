@@ -126,6 +126,8 @@ class Prunable(ABC):
 
     def keep_synapses(self, keep: np.ndarray, weights: np.ndarray | None = None) -> None:
         """Remove all synapses but those of the mask `keep`, shape (S,), and give these new weights, if any."""
+        if weights is not None and weights.shape != (keep.sum(),):
+            raise InvalidInput(f"weights must be those of the {keep.sum()} synapses that are kept, got {weights.size}")
         keep_synapses(self.live, keep)
         if weights is not None:
             self.live.set_weights(weights)
@@ -443,7 +445,7 @@ class PrunableNetwork(Prunable):
     def keep_synapses(self, keep: np.ndarray, weights: np.ndarray | None = None) -> None:
         """Remove all synapses but those of `keep` and those that are recorded."""
         stay = keep | self.live.recorded()
-        if weights is not None:
+        if weights is not None and weights.size == keep.sum():
             weights = np.insert(weights, np.cumsum(keep)[stay & ~keep], self.live.weights()[stay & ~keep])
         super().keep_synapses(stay, weights)
 
