@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 import ast
 import os
+import random
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -27,8 +29,10 @@ import matplotlib; matplotlib.use("Agg")
 from lnpbrian import PruneOptions as _Options, prune as _prune
 from lnpbrian.checks import InvalidInput as _InvalidInput
 from brian2 import ms as _ms
+from dataclasses import replace as _replace
 _quick = _Options(0.5, 0.1, iterations=1, realisations=1, observation=200*_ms, exponent_duration=60*_ms,
                   on_unstable="keep")
+_few = _replace(_quick, neuron_sparsity=0)
 def _end(result):
     if result is None: return
     a, b = result.history[0], result.history[-1]
@@ -60,8 +64,10 @@ class AddPrune(ast.NodeTransformer):
             owner = ""
         network = f"{owner}, " if owner else ""
         line = ast.parse(
-            f"try:\n    _end(_prune({network}options=_quick))\n"
-            "except _InvalidInput as _error:\n    _stop(f'refused: {_error}')"
+            "for _options in (_quick, _few):\n    try:\n"
+            f"        _end(_prune({network}options=_options)); break\n"
+            "    except _InvalidInput as _error:\n"
+            "        if _options is _few or 'minimum_neurons' not in str(_error): _stop(f'refused: {_error}')"
         ).body
         call.args[0] = ast.parse("10*_ms").body[0].value  # type: ignore[attr-defined]
         again = ast.parse(ast.unparse(node)).body
@@ -72,8 +78,18 @@ class AddPrune(ast.NodeTransformer):
 def prepared(path: Path, after: bool) -> str | None:
     """Return the script with the added line, or None if it never runs a network."""
     adder = AddPrune(after)
-    tree = adder.visit(ast.parse(path.read_text()))
+    # One script trains, or tests what it has trained before.
+    tree = adder.visit(ast.parse(path.read_text().replace("MODE = 'test'", "MODE = 'train'")))
     return PREAMBLE + ast.unparse(ast.fix_missing_locations(tree)) if adder.found else None
+
+
+def some_digits(folder: Path) -> None:
+    """Write 20 random images where an example reads 60,000 digits."""
+    numbers = random.Random(0)
+    images = bytes(numbers.randrange(256) for _ in range(20 * 784))
+    for tag in ("train", "t10k"):
+        (folder / f"{tag}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 2051, 20, 28, 28) + images)
+        (folder / f"{tag}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 2049, 20) + bytes(range(10)) * 2)
 
 
 def tried(path: Path, after: bool) -> str:
@@ -82,16 +98,20 @@ def tried(path: Path, after: bool) -> str:
     if code is None:
         return "runs no network"
     with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / path.name
+        place = Path(folder) / "run"
+        for name in ("run", "mnist"):
+            (Path(folder) / name).mkdir()
+        some_digits(Path(folder) / "mnist")
+        script = place / path.name
         script.write_text(code)
         for other in path.parent.iterdir():  # modules and data that it reads
             if other.name != path.name and other.is_file():
-                (Path(folder) / other.name).write_bytes(other.read_bytes())
+                (place / other.name).write_bytes(other.read_bytes())
         env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
         try:
             done = subprocess.run(
                 [sys.executable, script.name],
-                cwd=folder,
+                cwd=place,
                 env=env,
                 capture_output=True,
                 text=True,
