@@ -18,6 +18,9 @@ from brian2.units.fundamentalunits import have_same_dimensions
 
 __all__ = ["InvalidInput"]
 
+_LONGEST = 600  # characters of a message
+LONGEST_TIME = 1e9  # seconds, 30 years: what is longer was meant otherwise
+
 
 class InvalidInput(ValueError):
     """A value handed to lnpbrian cannot be used; the message says what was wrong and what to do.
@@ -31,14 +34,19 @@ class InvalidInput(ValueError):
     fraction must be a number in (0, 1], got 2
     """
 
+    def __init__(self, message: object) -> None:
+        line = " ".join(str(message).split())
+        # What was handed over may be large; what to do about it stands at the end.
+        super().__init__(line if len(line) <= _LONGEST else f"{line[: _LONGEST - 205]} ... {line[-200:]}")
 
-def count(name: str, value: object, *, minimum: int = 1) -> int:
-    """Return a whole number of at least `minimum` as an int.
+
+def count(name: str, value: object, *, minimum: int = 1, at_most: int | None = 2**31 - 1) -> int:
+    """Return a whole number of at least `minimum` as an int; by default it is one of things that Brian2 could number.
 
     Raises
     ------
     InvalidInput
-        If `value` is not whole, below `minimum`, or a bool.
+        If `value` is not whole, below `minimum`, above `at_most`, or a bool.
 
     Examples
     --------
@@ -53,6 +61,8 @@ def count(name: str, value: object, *, minimum: int = 1) -> int:
         ok = float(value).is_integer()
     if not ok or int(value) < minimum:  # type: ignore[call-overload]
         raise InvalidInput(f"{name} must be a whole number of at least {minimum}, got {value!r}")
+    if at_most is not None and int(value) > at_most:  # type: ignore[call-overload]
+        raise InvalidInput(f"{name} must be a whole number of at most {at_most}, got {value!r}")
     return int(value)  # type: ignore[call-overload]
 
 
@@ -141,7 +151,8 @@ def seconds(name: str, value: object, *, above: float | None = 0.0, at_least: fl
     if not isinstance(value, Quantity) or not have_same_dimensions(value, second) or np.ndim(value) != 0:
         shown = str(value) if isinstance(value, Quantity) else repr(value)
         raise InvalidInput(f"{name} must be a time such as 20*ms, got {shown}")
-    return real(f"{name} (in seconds)", float(value), above=None if at_least is not None else above, at_least=at_least)
+    lowest = None if at_least is not None else above
+    return real(f"{name} (in seconds)", float(value), above=lowest, at_least=at_least, at_most=LONGEST_TIME)
 
 
 def steps(name: str, value: object, dt: float) -> int:
@@ -194,7 +205,7 @@ def array(
     tail = f"; {remedy}" if remedy else ""
     try:
         result: np.ndarray = np.asarray(value, dtype=dtype)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidInput(f"{name} must be an array of {dtype.__name__}, got {type(value).__name__}{tail}") from error
     if shape is not None and (
         result.ndim != len(shape)
@@ -206,6 +217,37 @@ def array(
         first = tuple(int(k) for k in np.argwhere(~np.isfinite(result))[0])
         raise InvalidInput(f"{name} must be finite, got {result[first]} at index {first}{tail}")
     return result
+
+
+def flag(name: str, value: object) -> bool:
+    """Return `value` if it is true or false, and refuse what only counts as such.
+
+    Examples
+    --------
+    >>> flag("plastic", "no")
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: plastic must be True or False, got 'no'
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise InvalidInput(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def any_array(name: str, value: object) -> np.ndarray:
+    """Return `value` as an array of whatever it holds; what has no shape is refused.
+
+    Examples
+    --------
+    >>> any_array("pre", [[1, 2], [3]])
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: pre must be an array, got list with parts of different lengths
+    """
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InvalidInput(
+            f"{name} must be an array, got {type(value).__name__} with parts of different lengths"
+        ) from error
 
 
 def edge_arrays(pre: object, post: object, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -224,7 +266,7 @@ def edge_arrays(pre: object, post: object, n: int) -> tuple[np.ndarray, np.ndarr
     """
     ends = []
     for name, value in (("pre", pre), ("post", post)):
-        index: np.ndarray = np.asarray(value)
+        index = any_array(name, value)
         if index.ndim != 1 or (index.size and not np.issubdtype(index.dtype, np.integer)):
             raise InvalidInput(
                 f"{name} must be one neuron index per synapse, got shape {index.shape} of type {index.dtype}"
@@ -249,7 +291,7 @@ def indices(name: str, value: object, n: int) -> np.ndarray:
     Traceback (most recent call last):
     lnpbrian.checks.InvalidInput: pre must hold neuron indices in 0..2, got 3
     """
-    index = np.asarray(value)
+    index = any_array(name, value)
     if index.ndim != 1 or (index.size and not np.issubdtype(index.dtype, np.integer)):
         raise InvalidInput(
             f"{name} must be one neuron index per synapse, got shape {index.shape} of type {index.dtype}"
@@ -269,7 +311,7 @@ def keep_mask(name: str, value: object, size: int) -> np.ndarray:
     Traceback (most recent call last):
     lnpbrian.checks.InvalidInput: keep must be a boolean mask with one entry per synapse (3), got 2 entries of type bool
     """
-    mask = np.asarray(value)
+    mask = any_array(name, value)
     if mask.dtype != bool or mask.shape != (size,):
         raise InvalidInput(
             f"{name} must be a boolean mask with one entry per synapse ({size}), "
@@ -288,7 +330,7 @@ def generator(name: str, value: object) -> None:
     Traceback (most recent call last):
     lnpbrian.checks.InvalidInput: rng must be a generator such as np.random.default_rng(0), got 0
     """
-    if not hasattr(value, "standard_normal"):
+    if not isinstance(value, np.random.Generator):
         raise InvalidInput(f"{name} must be a generator such as np.random.default_rng(0), got {value!r}")
 
 
@@ -305,6 +347,31 @@ def instance(name: str, value: object, kind: type, remedy: str) -> None:
         raise InvalidInput(f"{name} must be a {kind.__name__}, got {type(value).__name__}; {remedy}")
 
 
+def optional(name: str, value: object, kind: type, remedy: str) -> None:
+    """Refuse a `value` that is neither ``None`` nor a `kind`, as `instance` does.
+
+    Examples
+    --------
+    >>> optional("path", None, Path, "wrap it in Path(...)")
+    """
+    if value is not None:
+        instance(name, value, kind, remedy)
+
+
+def callback(name: str, value: object) -> None:
+    """Refuse a `value` that is neither ``None`` nor can be called.
+
+    Examples
+    --------
+    >>> callback("report", print)
+    >>> callback("report", 3)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: report must be a function or None, got 3
+    """
+    if value is not None and not callable(value):
+        raise InvalidInput(f"{name} must be a function or None, got {value!r}")
+
+
 def choice(name: str, value: object, options: Iterable[str]) -> str:
     """Return `value` if it is one of `options`, else refuse it and name them.
 
@@ -317,7 +384,7 @@ def choice(name: str, value: object, options: Iterable[str]) -> str:
     lnpbrian.checks.InvalidInput: method must be one of exact, local; got 'fast'
     """
     known = tuple(options)
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise InvalidInput(f"{name} must be one of {', '.join(known)}; got {value!r}")
     return str(value)
 
@@ -336,13 +403,16 @@ def writable_directory(name: str, path: str | os.PathLike[str]) -> Path:
     ...     writable_directory("--out", folder + "/runs/first").name
     'first'
     """
-    directory = Path(path)
+    try:
+        directory = Path(path)
+    except TypeError as error:
+        raise InvalidInput(f"{name} must be the path of a folder, got {path!r}") from error
     try:
         directory.mkdir(parents=True, exist_ok=True)
         # Where the system can, without a name that a killed process would leave.
         with tempfile.TemporaryFile(dir=directory):
             pass
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise InvalidInput(f"{name} {str(directory)!r} is not a folder that can be written to ({reason})") from error
     return directory

@@ -185,7 +185,7 @@ def spectrum(
         reorthonormalise_every=checks.real("reorthonormalise_every", reorthonormalise_every, above=0) * ms,
         inputs=inputs,
     )
-    checks.count("seed", seed, minimum=0)
+    checks.count("seed", seed, minimum=0, at_most=None)
     checks.count("neurons", neurons, minimum=2)
     p = checks.probability("connection_probability", connection_probability)
     if networks:
@@ -323,7 +323,7 @@ def cuda(
     spec = NetworkSpec.load(network)
     length = checks.real("duration", duration, above=0) * ms
     sigma = checks.real("noise", noise, at_least=0)
-    rng = np.random.default_rng(checks.count("seed", seed, minimum=0))
+    rng = np.random.default_rng(checks.count("seed", seed, minimum=0, at_most=None))
     jobs = checks.count("jobs", jobs, minimum=0) or cores()
     # What is missing shows before anything is written.
     require_tools(build=build or run, run=run)

@@ -42,7 +42,7 @@ class Streams:
     path: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seed", checks.count("seed", self.seed, minimum=0))
+        object.__setattr__(self, "seed", checks.count("seed", self.seed, minimum=0, at_most=None))
 
     def child(self, name: str | int) -> Streams:
         """Return the subtree called `name`.

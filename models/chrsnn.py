@@ -78,14 +78,13 @@ class CHRSNN(DrawnNetwork):
         check_rate: bool = True,
         seed: int = 0,
     ) -> None:
-        n = checks.count("neurons", neurons, minimum=2)
+        n, p = drawing.checked_size(neurons, connection_probability)
         k = checks.count("clusters", clusters, minimum=3)
         if n < 2 * k:
             raise InvalidInput(f"{k} clusters need at least {2 * k} neurons, got {n}; lower clusters or raise neurons")
-        p = checks.probability("connection_probability", connection_probability)
         shape = checks.real("time_constant_shape", time_constant_shape, above=0)
         means = _means(time_constant_means, k)
-        constants = parameters or LIFParameters()
+        constants = drawing.chosen_parameters(parameters)
         streams = Streams(seed).child("network")
         cluster = np.arange(n) * k // n
         links = small_world(k, cluster_neighbours, rewiring, streams.rng("small world"))
@@ -148,8 +147,8 @@ def small_world(clusters: int, neighbours: int, rewiring: float, rng: np.random.
 def _means(given: Sequence[Quantity] | None, clusters: int) -> list[float]:
     if given is None:
         return list(np.geomspace(5e-3, 80e-3, clusters))
-    if len(given) != clusters:
-        raise InvalidInput(f"time_constant_means must hold one time per cluster ({clusters}), got {len(given)}")
+    if not isinstance(given, (Sequence, Quantity)) or np.shape(given)[:1] != (clusters,):
+        raise InvalidInput(f"time_constant_means must hold one time per cluster ({clusters}), got {given!r}")
     # Iterating over a Quantity array gives Quantities, over a list whatever the user put there.
     return [checks.seconds("time_constant_means", mean) for mean in given]
 

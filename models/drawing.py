@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from brian2 import Quantity, ms
 
+from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import noise_drive
@@ -105,6 +106,37 @@ class LIFParameters(Options):
         check_timing(self.spike_timing, float(self.synaptic_time_constant))
 
 
+def checked_size(neurons: object, connection_probability: object) -> tuple[int, float]:
+    """Return the number of neurons and the probability of a synapse, if Brian2 can number what they give.
+
+    Examples
+    --------
+    >>> checked_size(1_000_000, 0.1)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: 1000000 neurons with connection_probability 0.1 have 1e+11 synapses, more than ...
+    """
+    n = checks.count("neurons", neurons, minimum=2)
+    p = checks.probability("connection_probability", connection_probability)
+    if p * n * n >= 2**31 or n >= 2**31:
+        raise InvalidInput(
+            f"{n} neurons with connection_probability {p:g} have {p * n * n:.3g} synapses, more than Brian2 can number "
+            "(2.1e+09); lower one of them"
+        )
+    return n, p
+
+
+def chosen_parameters(given: LIFParameters | None) -> LIFParameters:
+    """Return the parameters of a model, by default `LIFParameters`.
+
+    Examples
+    --------
+    >>> chosen_parameters(None) == LIFParameters()
+    True
+    """
+    checks.optional("parameters", given, LIFParameters, "use LIFParameters(...)")
+    return LIFParameters() if given is None else given
+
+
 def gamma_time_constants(n: int, *, shape: float, mean: float, dt: float, rng: np.random.Generator) -> np.ndarray:
     """Draw time constants from Gamma(shape, mean/shape), clipped to [2 dt, 200 ms].
 
@@ -135,7 +167,11 @@ def gamma_time_constants(n: int, *, shape: float, mean: float, dt: float, rng: n
     >>> gamma_time_constants(3, shape=1e9, mean=0.02, dt=1e-4, rng=np.random.default_rng(0)).round(4).tolist()
     [0.02, 0.02, 0.02]
     """
-    return np.clip(rng.gamma(shape, mean / shape, n), 2 * dt, _MAX_TIME_CONSTANT)
+    k = checks.real("shape", shape, above=0)
+    scale = checks.real("mean", mean, above=0) / k
+    shortest = 2 * checks.real("dt", dt, above=0)
+    checks.generator("rng", rng)
+    return np.clip(rng.gamma(k, scale, checks.count("n", n, minimum=0)), shortest, _MAX_TIME_CONSTANT)
 
 
 def bernoulli_slots(n_slots: int, p: float, rng: np.random.Generator) -> np.ndarray:
@@ -154,7 +190,8 @@ def bernoulli_slots(n_slots: int, p: float, rng: np.random.Generator) -> np.ndar
     last = -1
     while last < n_slots:
         size = int(1.1 * p * (n_slots - last)) + 100
-        positions = last + np.cumsum(rng.geometric(p, size))
+        # A gap beyond the end is as good as any other: the sum must stay in range.
+        positions = last + np.cumsum(np.minimum(rng.geometric(p, size), n_slots + 1))
         found.append(positions)
         last = int(positions[-1])
     slots = np.concatenate(found)
@@ -219,6 +256,7 @@ class DrawnNetwork(RecurrentNetwork):
         check_rate: bool,
         streams: Streams,
     ) -> None:
+        plastic, check_rate = checks.flag("plastic", plastic), checks.flag("check_rate", check_rate)
         n = time_constants.size
         if pre.size == 0:
             raise InvalidInput(f"none of the {n} neurons is connected; raise connection_probability or neurons")

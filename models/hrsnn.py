@@ -73,11 +73,10 @@ class HRSNN(DrawnNetwork):
         check_rate: bool = True,
         seed: int = 0,
     ) -> None:
-        n = checks.count("neurons", neurons, minimum=2)
-        p = checks.probability("connection_probability", connection_probability)
+        n, p = drawing.checked_size(neurons, connection_probability)
         mean = checks.seconds("time_constant_mean", time_constant_mean)
         shape = checks.real("time_constant_shape", time_constant_shape, above=0)
-        constants = parameters or LIFParameters()
+        constants = drawing.chosen_parameters(parameters)
         streams = Streams(seed).child("network")
         tau = drawing.gamma_time_constants(
             n, shape=shape, mean=mean, dt=float(constants.dt), rng=streams.rng("time constants")
@@ -137,7 +136,8 @@ class MRSNN(HRSNN):
         check_rate: bool = True,
         seed: int = 0,
     ) -> None:
-        n = checks.count("neurons", neurons, minimum=2)
-        p = checks.probability("connection_probability", connection_probability)
+        n, p = drawing.checked_size(neurons, connection_probability)
         tau = np.full(n, checks.seconds("time_constant", time_constant))
-        self._build("MRSNN", tau, p, parameters or LIFParameters(), plastic, check_rate, Streams(seed).child("network"))
+        self._build(
+            "MRSNN", tau, p, drawing.chosen_parameters(parameters), plastic, check_rate, Streams(seed).child("network")
+        )

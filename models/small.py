@@ -8,6 +8,7 @@ import numpy as np
 from brian2 import Quantity, ms
 
 from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
 from lnpbrian.network.spec import NetworkSpec
 
 __all__ = ["uncoupled"]
@@ -53,6 +54,8 @@ def uncoupled(
     >>> uncoupled([10, 20] * ms).time_constants.tolist()
     [0.01, 0.02]
     """
+    if not isinstance(time_constants, (Sequence, Quantity)) or np.ndim(time_constants) == 0:
+        raise InvalidInput(f"time_constants must be a sequence of times such as [10, 20]*ms, got {time_constants!r}")
     tau = np.array([checks.seconds("time_constants", value) for value in time_constants])
     nothing = np.zeros(0)
     return NetworkSpec(

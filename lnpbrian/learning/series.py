@@ -105,9 +105,11 @@ class Series:
             raise InvalidInput(f"columns must name the {dimensions} columns of values, got {self.columns!r}")
         if np.ndim(self.scored) != 1:
             raise InvalidInput(f"scored must be a tuple of columns, got {self.scored!r}")
-        columns, scored = tuple(self.columns), tuple(self.scored)
+        columns, scored = tuple(self.columns), tuple(np.atleast_1d(self.scored).tolist()) if len(self.scored) else ()
         if len(set(scored)) != len(scored) or not set(scored) <= set(range(dimensions)):
             raise InvalidInput(f"scored must hold distinct columns in 0..{dimensions - 1}, got {self.scored!r}")
+        if np.ndim(self.notes) != 1:
+            raise InvalidInput(f"notes must be a tuple of sentences, got {self.notes!r}")
         if self.lyapunov_time is not None:
             checks.real("lyapunov_time", self.lyapunov_time, above=0)
         part = checks.count("training_part", self.training_part, minimum=0) or n
@@ -250,7 +252,7 @@ def lorenz63(
     >>> bool(np.allclose(lorenz63(50, start=(c, c, 27)).values[-1], (c, c, 27)))
     True
     """
-    given = {"sigma": sigma, "rho": rho, "beta": beta}
+    given = {key: checks.real(key, value) for key, value in {"sigma": sigma, "rho": rho, "beta": beta}.items()}
     exponent = LORENZ63_EXPONENT if given == _LORENZ63 else None
     return _flow("lorenz63", lorenz63_velocity, given, start, step, samples, exponent=exponent, training=11250)
 

@@ -340,6 +340,7 @@ def lyapunov_spectrum(
     n_transient = int(np.ceil(checks.seconds("transient", transient, at_least=0) / interval - 1e-9))
     checks.choice("trajectory", trajectory, TRAJECTORIES)
     checks.generator("rng", rng)
+    checks.callback("report", report)
     drives = _drives(inputs, spec.n_neurons)
     length = (n_transient + n_measured) * interval
     runs, counts, notes = [], np.zeros(inner.n_neurons), _Notes()
@@ -751,6 +752,8 @@ def _aligned(error: float, interval: float, unit: str) -> InvalidInput:
 def _drives(inputs: Drive | Sequence[Drive] | None, n: int) -> list[Drive | None]:
     if inputs is None:
         return [None]
+    if not np.iterable(inputs) and not isinstance(inputs, Drive):
+        raise InvalidInput(f"inputs must be Drive objects, got {inputs!r}")
     drives = [inputs] if isinstance(inputs, Drive) else list(inputs)
     if not drives:
         raise InvalidInput("inputs must hold at least one Drive; leave it out for none")
@@ -772,11 +775,17 @@ def _number_of_exponents(given: int | str, dimension: int) -> int:
     return k
 
 
+# Of an interval; more would never end.
+_MOST_STEPS = 1e9
+
+
 def _intervals(duration: float, transient: float, interval: float, step: float) -> tuple[float, int, int]:
     length = checks.real("reorthonormalise_every", interval, above=0)
     n_steps = round(length / step)
     if n_steps < 1 or abs(n_steps * step / length - 1) > 1e-9:
         raise InvalidInput(f"reorthonormalise_every must be a whole number of steps of {step:g}, got {length:g}")
+    if n_steps > _MOST_STEPS:
+        raise InvalidInput(f"reorthonormalise_every {length:g} has {n_steps:.3g} steps of {step:g}; make steps longer")
     n_measured = int(checks.real("duration", duration, above=0) / length + 1e-9)
     if n_measured < 1:
         raise InvalidInput(f"duration must hold at least one interval of {length:g}, got {duration:g}")

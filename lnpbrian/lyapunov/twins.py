@@ -366,6 +366,9 @@ def block_twin_exponents(
     [-100.0, -40.0]
     """
     _require_alive(spec)
+    checks.optional("drive", drive, Drive, "use noise_drive(...) or Drive(values, hold)")
+    checks.generator("rng", rng)
+    checks.callback("report", report)
     plan = twin_plan(duration, transient, renormalise_every, realisations, spec.dt)
     checks.choice("directions", directions, DIRECTIONS)
     twins = _BlockTwins(
@@ -515,6 +518,9 @@ def restored_twin_exponents(
     >>> twins.per_neuron.round(3).tolist()
     [-40.0, -40.0]
     """
+    checks.instance("live", live, LiveNetwork, "use LiveNetwork(network) or a model")
+    checks.generator("rng", rng)
+    checks.callback("report", report)
     plan = twin_plan(duration, transient, renormalise_every, realisations, live.dt)
     eps = checks.real("perturbation", perturbation, above=0, below=1)
     growth = Growth(plan.window)
@@ -630,6 +636,9 @@ def tangent_twin_exponents(
     ([-100.0, -40.0], -40.0)
     """
     checks.generator("rng", rng)
+    checks.optional("drive", drive, Drive, "use noise_drive(...) or Drive(values, hold)")
+    checks.optional("spikes", spikes, SpikeTrain, "use simulate(spec, duration)")
+    checks.callback("report", report)
     _require_alive(spec)
     if spec.delays is not None and spec.n_synapses:
         raise InvalidInput("tangent dynamics do not know delays; use block_twin_exponents")

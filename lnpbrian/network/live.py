@@ -496,7 +496,7 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 def _listed(name: str, value: Any, kind: Any) -> tuple[Any, ...]:
     """Return one object, or a sequence of objects, as a tuple."""
-    items = (value,) if isinstance(value, Group) or not isinstance(value, Iterable) else tuple(value)
+    items = (value,) if isinstance(value, Group) or not np.iterable(value) else tuple(value)
     kinds = kind if isinstance(kind, tuple) else (kind,)
     for item in items:
         if not isinstance(item, kinds):

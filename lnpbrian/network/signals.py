@@ -96,6 +96,7 @@ def noise_drive(
     n_neurons = checks.count("n_neurons", n_neurons)
     sigma = checks.real("standard_deviation", standard_deviation, at_least=0)
     step = checks.seconds("hold", hold)
+    checks.generator("rng", rng)
     n_steps = int(np.ceil(round(checks.seconds("duration", duration) / step, 9)))
     return Drive(sigma * rng.standard_normal((n_steps, n_neurons)), step)
 

@@ -154,8 +154,8 @@ def simulate(
     array([6])
     """
     checks.instance("spec", spec, NetworkSpec, "use the spec of a model")
-    if drive is not None:
-        checks.instance("drive", drive, Drive, "use noise_drive(...) or Drive(values, hold)")
+    checks.optional("drive", drive, Drive, "use noise_drive(...) or Drive(values, hold)")
+    checks.callback("report", report)
     length = checks.seconds("duration", duration)
     if checks.choice("engine", engine, ENGINES) == "brian2":
         return simulated_spike_train(spec, length, drive=drive)

@@ -20,7 +20,7 @@ from brian2.core.variables import Subexpression
 from brian2.units.fundamentalunits import DIMENSIONLESS, fail_for_dimension_mismatch, get_unit
 from numpy.typing import ArrayLike
 
-from lnpbrian.checks import InvalidInput, keep_mask
+from lnpbrian.checks import InvalidInput, any_array, flag, instance, keep_mask
 from lnpbrian.network.brian2_internals import (
     Appended,
     Assigned,
@@ -271,6 +271,7 @@ def duplicate_synapses(
     """
     checked = editable("synapses", synapses)
     chosen = _index_array("donors", donors, len(checked), checked.name)
+    instance("weight", weight, str, "name the variable that holds the weights")
     settable = settable_synapse_variables(checked)
     states = states_of_equations(checked)
     values = {}
@@ -374,7 +375,11 @@ def silence_neurons(
     [0. 2. 2.] [1] [2]
     """
     group, chosen = _neurons(neurons, indices)
-    listed = (synapses,) if isinstance(synapses, Synapses) else tuple(synapses)
+    if isinstance(synapses, Synapses):
+        synapses = (synapses,)
+    elif not np.iterable(synapses):
+        raise InvalidInput(f"synapses must be Synapses objects, got {synapses!r}")
+    mute, listed = flag("mute", mute), tuple(synapses)
     distinct = {id(s): editable("synapses", s) for s in listed}.values()
     masks = [(s, ~touching(s, group, chosen)) for s in distinct]
     settable = settable_neuron_variables(group)
@@ -464,7 +469,7 @@ def _matching(synapses: Synapses, condition: str, namespace: Mapping[str, Any]) 
 
 
 def _index_array(name: str, value: ArrayLike, size: int, group_name: str) -> np.ndarray:
-    indices = np.atleast_1d(np.asarray(value))
+    indices = np.atleast_1d(any_array(name, value))
     if indices.size == 0:
         return np.zeros(0, dtype=np.int64)
     if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer):
@@ -531,6 +536,7 @@ def _values(name: str, variable: Any, value: object, size: int) -> np.ndarray:
 
 
 def _weights(synapses: Synapses, name: str, size: int) -> np.ndarray:
+    instance("weight", name, str, "name the variable that holds the weights")
     variable = synapses.variables.get(name)
     own = [n for n in synapses.variables if is_own(synapses, n)]
     if variable is None or name not in own:

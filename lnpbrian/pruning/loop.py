@@ -123,8 +123,7 @@ def prune(
     """
     if options is not None:
         checks.instance("options", options, PruneOptions, "use PruneOptions(...)")
-    if drive is not None:
-        checks.instance("drive", drive, Drive, "use noise_drive(...) or Drive(values, hold)")
+    checks.optional("drive", drive, Drive, "use noise_drive(...) or Drive(values, hold)")
     if report is not None and not callable(report):
         raise InvalidInput(f"report must be a function that takes a Progress, got {report!r}")
     if not isinstance(network, LiveNetwork):

@@ -597,6 +597,8 @@ def noise_prune(
     >>> result.keep, result.lyapunov
     (array([ True,  True,  True,  True]), array([50., 50., 50., 50.]))
     """
+    checks.optional("options", options, NoisePruneOptions, "use NoisePruneOptions(...)")
+    checks.generator("rng", rng)
     chosen = NoisePruneOptions() if options is None else options
     known = rates is not None and gain is not None
     compensate = chosen.excitability == "compensate" or (chosen.excitability == "auto" and known)

@@ -109,9 +109,20 @@ def paper_steps() -> tuple[NoisePruning, BetweennessPruning, Delocalisation, Tim
 def with_options(steps: Sequence[Step], **changes: object) -> tuple[Step, ...]:
     """Return the steps with new values of the options that they have, by name.
 
+    Raises
+    ------
+    InvalidInput
+        If they are no steps, or none has an option.
+
+    Examples
+    --------
     >>> with_options(paper_steps(), excitability="auto")[1].excitability
     'auto'
     """
+    steps = as_steps(steps)
+    for name in changes:
+        if not any(hasattr(step, name) for step in steps):
+            raise InvalidInput(f"no step has an option {name}; the steps are {', '.join(step.name for step in steps)}")
     return tuple(
         replace(step, **{name: value for name, value in changes.items() if hasattr(step, name)})
         if is_dataclass(step)
