@@ -20,7 +20,7 @@ from types import MethodType
 from typing import Any, Protocol
 
 import numpy as np
-from brian2 import Network, NeuronGroup, Quantity, StateMonitor, Subgroup, Synapses
+from brian2 import BrianObject, Network, NeuronGroup, Quantity, StateMonitor, Subgroup, Synapses
 from brian2.codegen.codeobject import create_runner_codeobj
 from brian2.codegen.generators.cython_generator import _BUFFER_SIZE
 from brian2.core.base import weakproxy_with_fallback
@@ -76,6 +76,8 @@ __all__ = [
 
 # The variable of a group that is False for its muted neurons.
 ALIVE = "lnpbrian_alive"
+# Beginning of the names of the variables that hold the states at which its muted neurons rest.
+_REST = "_lnpbrian_rest_"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -285,17 +287,20 @@ class Assigned:
 
 
 class Guarded:
-    """Neurons have a variable, True for all but the muted ones, and no event happens where it is False.
+    """Neurons have a variable, True for all but the muted ones; where it is False no event happens and states rest.
 
     A neuron that is muted in a state of `Network.store` is muted after `restore`; in states that were stored before
     the variable existed all neurons are alive.
 
     Examples
     --------
-    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
-    >>> commit([Guarded(neurons, np.array([2]))])
+    >>> neurons = NeuronGroup(3, "dv/dt = v**2/second : 1", threshold="v > 1", reset="v = 0")
+    >>> neurons.v = [0.1, 0.2, np.nan]
+    >>> commit([Guarded(neurons, np.array([0, 2]))])
     >>> neurons.events["spike"], neurons.lnpbrian_alive[:].tolist()
-    ('(v > 1) and lnpbrian_alive', [True, True, False])
+    ('(v > 1) and lnpbrian_alive', [False, True, False])
+    >>> neurons.v[:].tolist()
+    [0.1, 0.2, 0.2]
     """
 
     def __init__(self, group: NeuronGroup, muted: np.ndarray) -> None:
@@ -303,26 +308,88 @@ class Guarded:
         self.new = not is_guarded(group)
         self.events = group.events
         self.guarded = {event: f"({condition}) and {ALIVE}" for event, condition in group.events.items()}
-        self.before = None if self.new else group.variables[ALIVE].get_value().copy()
+        self.states = [group.variables[name] for name in sorted(group.equations.diff_eq_names)]
+        touched = [] if self.new else [group.variables[ALIVE], *(group.variables[_REST + v.name] for v in self.states)]
+        self.before = [(v, v.get_value().copy()) for v in (*self.states, *touched)]
+        self.rest: _Rest | None = None
 
     def do(self) -> None:
         if self.new:
             alive = np.ones(len(self.group), dtype=bool)
             self.group.variables.add_array(ALIVE, size=alive.size, dtype=bool, values=alive)
+            for v in self.states:
+                values = _finite(v.get_value(), alive)
+                self.group.variables.add_array(
+                    _REST + v.name, size=alive.size, dimensions=v.dim, dtype=v.dtype, values=values, read_only=True
+                )
             # Not into the same dictionary: Brian2 keeps the one that the user gave, who may use it for other groups.
             self.group.events = self.guarded
             group = weakproxy_with_fallback(self.group)
             self.group._restore_from_full_state = MethodType(_restore_guarded, group)
-        self.group.variables[ALIVE].get_value()[self.muted] = False
+            self.rest = _Rest(self.group, [v.name for v in self.states])
+        alive = self.group.variables[ALIVE].get_value()
+        alive[self.muted] = False
+        for v in self.states:
+            values = v.get_value()
+            values[self.muted] = _finite(values, alive)[self.muted]
+            self.group.variables[_REST + v.name].get_value()[self.muted] = values[self.muted]
 
     def undo(self) -> None:
-        if self.before is not None:
-            self.group.variables[ALIVE].set_value(self.before)
+        for variable, array in self.before:
+            variable.set_value(array)
+        if not self.new:
             return
         self.group.events = self.events
         self.group.__dict__.pop("_restore_from_full_state", None)
-        self.group.variables._variables.pop(ALIVE, None)
-        self.group.variables.indices.pop(ALIVE, None)
+        if self.rest is not None:
+            self.rest.take_out(self.group)
+        for name in (ALIVE, *(_REST + v.name for v in self.states)):
+            self.group.variables._variables.pop(name, None)
+            self.group.variables.indices.pop(name, None)
+
+
+class _Rest(BrianObject):
+    """Keeps the states of muted neurons where they were muted.
+
+    Undone is what equations do to them, at once, before anybody reads it: a potential that its threshold does not stop
+    any more runs to infinity. And, at the end of a step, what inputs do to them. The others are not touched.
+    """
+
+    def __init__(self, group: NeuronGroup, names: list[str]) -> None:
+        # Last in the slot after that of the synapses: orders that users give are small.
+        super().__init__(clock=group.clock, when="resets", order=2**30, name=f"{group.name}_lnpbrian_rest")
+        self._alive = group.variables[ALIVE]
+        self._pairs = [(group.variables[name], group.variables[_REST + name]) for name in names]
+        self._update = group.state_updater.run
+        # In its place, not in a slot: no object can come in between.
+        group.state_updater.run = self._update_others
+        group.contained_objects.append(self)
+
+    def take_out(self, group: NeuronGroup) -> None:
+        group.contained_objects.remove(self)
+        group.state_updater.__dict__.pop("run", None)
+
+    def run(self) -> None:
+        muted = ~self._alive.get_value()
+        for state, rest in self._pairs:
+            np.copyto(state.get_value(), rest.get_value(), where=muted)
+
+    def _update_others(self) -> None:
+        if self._alive.get_value().all():
+            self._update()
+            return
+        self.run()  # from where a user's operation, such as run_regularly, has moved them
+        # Numpy warns of a muted neuron's overflow; compiled code does not.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            self._update()
+        self.run()
+
+
+def _finite(values: np.ndarray, alive: np.ndarray) -> np.ndarray:
+    """Return values with the median of the living, or of all, or 0, in place of what is not finite."""
+    finite = np.isfinite(values)
+    among = values[finite & alive] if (finite & alive).any() else values[finite]
+    return np.where(finite, values, np.median(among) if among.size else 0)
 
 
 def _restore_guarded(group: NeuronGroup, state: dict[str, Any]) -> None:

@@ -302,10 +302,14 @@ def mute_neurons(neurons: NeuronGroup | Subgroup, indices: ArrayLike) -> None:
     Notes
     -----
     * The group gets a boolean variable ``lnpbrian_alive``, and the condition of its threshold and of all its other
-      events becomes ``(<condition>) and lnpbrian_alive``. Potentials and input currents go on as before; the neuron
-      is not reset, so in a model that blows up above threshold (quadratic, exponential) it must lose its input as well.
-      Nothing else is changed: a threshold that draws random numbers draws the same ones.
-    * ``neurons.lnpbrian_alive[3] = True`` lets neuron 3 fire again.
+      events becomes ``(<condition>) and lnpbrian_alive``. Nothing changes for the others: a threshold or an equation
+      that draws random numbers draws the same ones, except where compiled code draws only if it must, which the muted
+      neuron's state may decide: write ``rand() < p or v > 1``, not ``v > 1 or rand() < p``.
+    * The states of a muted neuron (what has a differential equation) stay what they are: equations and inputs move them
+      no more, whatever the model; one that is not finite becomes the median of the neurons that are not muted. Numpy's
+      warnings of overflow are off while such a group is updated. Other variables, also what is written to states by
+      hand until the next step, are as the user sets them.
+    * ``neurons.lnpbrian_alive[3] = True`` lets neuron 3 fire again, from where it rests; ``False`` sets it back there.
     * `Network.store` and `Network.restore` take it along; restoring a state from before brings all neurons back. To
       restore a file in a new process, prepare the group by ``mute_neurons(neurons, [])`` first.
 
@@ -360,8 +364,8 @@ def silence_neurons(
 
     Notes
     -----
-    A PoissonInput or another Synapses object that is not listed still reaches a silenced neuron, and moves its
-    potential. With ``mute=False`` it fires then, unless its model has a variable that prevents it.
+    A PoissonInput or another Synapses object that is not listed still reaches a silenced neuron. With ``mute=False`` it
+    moves its potential, and the neuron fires, unless its model has a variable that prevents it.
 
     Examples
     --------
