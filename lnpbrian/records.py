@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from importlib import metadata
@@ -20,7 +21,7 @@ from lnpbrian import checks, files
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 
-__all__ = ["from_plain", "is_record", "plain", "versions", "write_json"]
+__all__ = ["as_html", "from_plain", "is_record", "plain", "same", "versions", "write_json"]
 
 
 def plain(value: Any) -> Any:
@@ -150,3 +151,42 @@ def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None
     text = re.sub(r"\[\s+([^\[\]{}\"]*?)\s+\]", lambda found: "[" + " ".join(found[1].split()) + "]", text)
     with files.replacing(path) as temporary:
         temporary.write_text(text + "\n")
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two results hold the same values, arrays and NaN included.
+
+    Of dataclasses the fields count that take part in comparisons.
+
+    Examples
+    --------
+    >>> same({"rates": np.array([1.0, np.nan])}, {"rates": np.array([1.0, np.nan])}), same((1, 2), (1, 3))
+    (True, False)
+    """
+    if is_dataclass(one) and not isinstance(one, type):
+        names = [f.name for f in fields(one) if f.compare]
+        return type(one) is type(other) and all(same(getattr(one, n), getattr(other, n)) for n in names)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, (np.ndarray, float)) and isinstance(other, (np.ndarray, float)):
+        numbers = np.asarray(one).dtype.kind in "fc" and np.asarray(other).dtype.kind in "fc"
+        return np.array_equal(np.asarray(one), np.asarray(other), equal_nan=numbers)
+    return bool(one == other)
+
+
+def as_html(caption: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a table for a notebook; the first entry of each row is what it is about.
+
+    Examples
+    --------
+    >>> as_html("a < b", ["", "before"], [["neurons", 3]])
+    '<table><caption>a &lt; b</caption><tr><th></th><th>before</th></tr><tr><th>neurons</th><td>3</td></tr></table>'
+    """
+    first = "".join(f"<th>{html.escape(entry)}</th>" for entry in head)
+    lines = "".join(
+        f"<tr><th>{html.escape(str(name))}</th>{''.join(f'<td>{html.escape(str(x))}</td>' for x in values)}</tr>"
+        for name, *values in rows
+    )
+    return f"<table><caption>{html.escape(caption)}</caption><tr>{first}</tr>{lines}</table>"

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lnpbrian.records import as_html, same
+
 __all__ = ["Exponents"]
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Exponents:
     """Lyapunov exponents of a network, and how far to trust them; N counts the neurons that are alive.
 
@@ -53,6 +55,22 @@ class Exponents:
     def resolution(self) -> float:
         """Smallest exponent that the measured time resolves: its inverse."""
         return 1 / self.duration
+
+    def __eq__(self, other: object) -> bool:
+        return same(self, other) if isinstance(other, Exponents) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have none
+
+    def shown(self) -> list[tuple[str, str]]:
+        """Return what there is to show, as names and values."""
+        found = self.largest_exponent
+        largest = [] if found is None else [("largest exponent", f"{found:.3g} ± {self.standard_error:.2g}")]
+        quartiles = np.percentile(self.per_neuron, [25, 50, 75]) if self.per_neuron.size else []
+        each = ", ".join(f"{q:.3g}" for q in quartiles)
+        return [*largest, ("quartiles of the neurons", each), ("measured time", f"{self.duration:.4g}")]
+
+    def _repr_html_(self) -> str:
+        return as_html(f"{type(self).__name__}: {self.status}", ["", "value"], self.shown())
 
 
 def flat_spikes(flat: int, spikes: int, remedy: str) -> list[str]:

@@ -49,7 +49,7 @@ _LARGE = 1e150
 _ERASED = 1e5 * np.finfo(float).eps
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Spectrum(Exponents):
     """Lyapunov exponents in descending order of their directions, and how far to trust them.
 
@@ -144,6 +144,16 @@ class Spectrum(Exponents):
         if not self.complete and self.exponents[-1] > 0:
             return None
         return entropy_rate(self.exponents)
+
+    def shown(self) -> list[tuple[str, str]]:
+        """Return what there is to show, as names and values."""
+        derived = (
+            ("sum", self.sum),
+            ("Kaplan-Yorke dimension", self.kaplan_yorke_dimension),
+            ("entropy rate", self.entropy_rate),
+        )
+        more = [(name, f"{value:.4g}") for name, value in derived if value is not None]
+        return [("exponents", f"{self.exponents.size} of {self.dimension}"), *super().shown(), *more]
 
     def __repr__(self) -> str:
         return (

@@ -31,7 +31,7 @@ __all__ = ["TwinExponents", "block_twin_exponents", "restored_twin_exponents", "
 Report = Callable[[float], None]
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class TwinExponents(Exponents):
     """Lyapunov exponents measured with twins, in 1/s; N counts the neurons that are alive.
 
@@ -78,6 +78,12 @@ class TwinExponents(Exponents):
     window_exponent: float | None
     window_standard_error: float | None
     floored: np.ndarray
+
+    def shown(self) -> list[tuple[str, str]]:
+        """Return what there is to show, as names and values."""
+        found = self.window_exponent
+        window = [] if found is None else [("window exponent", f"{found:.3g} ± {self.window_standard_error:.2g}")]
+        return [*window, *super().shown()]
 
     def __repr__(self) -> str:
         named = (

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from lnpbrian.checks import InvalidInput
+from lnpbrian.records import as_html, same
 
 if TYPE_CHECKING:
     from lnpbrian.lyapunov.spectrum import Spectrum
     from lnpbrian.lyapunov.twins import TwinExponents
     from lnpbrian.network.live import LiveNetwork
+    from lnpbrian.network.spec import NetworkSpec
     from lnpbrian.pruning.schedule import PruneOptions
     from lnpbrian.pruning.steps.base import Step
 
@@ -50,7 +55,7 @@ class Record:
     status : tuple of str
         What the steps have to say.
     seconds : dict of str to float
-        Wall-clock time of each step.
+        Wall-clock time of each step; no part of comparisons.
     """
 
     iteration: int
@@ -69,10 +74,10 @@ class Record:
     time_constant_mean_ms: float | None
     stable: bool
     status: tuple[str, ...]
-    seconds: dict[str, float]
+    seconds: dict[str, float] = field(compare=False)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class PruneResult:
     """The pruned network and how it came about.
 
@@ -94,6 +99,13 @@ class PruneResult:
         The iteration that the network is left of: the last one, or an earlier one if that was unstable.
     rate_bounds : tuple of float
         Bounds of a stable network's mean rate in Hz.
+    alive : ndarray of bool, shape (N,)
+        The neurons that pruning has left, sources of spikes included.
+
+    Notes
+    -----
+    Results are equal that hold the same values, wherever their networks are and however long they took. What is pickled
+    is all but `live`, and the `spec` of a model, from which ``RecurrentNetwork(result.spec)`` makes it again.
 
     Examples
     --------
@@ -106,7 +118,7 @@ class PruneResult:
     ('all iterations done', 48, 0.2)
     """
 
-    live: LiveNetwork
+    live: LiveNetwork = field(compare=False)
     history: tuple[Record, ...]
     exponents_before: TwinExponents | Spectrum
     exponents_after: TwinExponents | Spectrum
@@ -117,6 +129,12 @@ class PruneResult:
     status: str
     iteration: int
     rate_bounds: tuple[float, float]
+    alive: np.ndarray
+
+    @property
+    def spec(self) -> NetworkSpec | None:
+        """A model of `lnpbrian.models` as it is now, or was when this was pickled; None of any other network."""
+        return self.__dict__.get("_spec") if "live" not in self.__dict__ else getattr(self.live, "spec", None)
 
     @property
     def after(self) -> Record:
@@ -147,6 +165,51 @@ class PruneResult:
             said.append(f"mean rate fell {before / now:.1f}-fold" if now else "no neuron fires any more")
         return ", ".join(said)
 
+    def to_dataframe(self) -> Any:
+        """Return the history as a pandas DataFrame, one row per iteration.
+
+        Raises
+        ------
+        InvalidInput
+            If pandas is not installed.
+        """
+        try:
+            pandas = import_module("pandas")
+        except ImportError as error:
+            raise InvalidInput("to_dataframe() needs pandas, which is not here: pip install pandas") from error
+        return pandas.DataFrame([asdict(record) for record in self.history]).set_index("iteration")
+
+    def __eq__(self, other: object) -> bool:
+        return same(self, other) if isinstance(other, PruneResult) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have none
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**{k: v for k, v in self.__dict__.items() if k != "live"}, "_spec": self.spec}
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "live" and "history" in self.__dict__:
+            raise InvalidInput(
+                "this result was pickled, which live Brian2 objects cannot be; use its `alive`, `spec` and `history`"
+            )
+        raise AttributeError(f"a PruneResult has no attribute {name!r}")
+
+    def _repr_html_(self) -> str:
+        first, now = self.history[0], self.after
+        rows = [
+            ("neurons", first.neurons, now.neurons),
+            ("synapses", first.synapses, now.synapses),
+            ("mean rate (Hz)", f"{first.mean_rate_hz:.1f}", f"{now.mean_rate_hz:.1f}"),
+            ("largest exponent (1/s)", _exponent(first), _exponent(now)),
+        ]
+        history = [
+            (r.iteration, r.neurons, r.synapses, f"{r.mean_rate_hz:.1f}", _exponent(r), "yes" if r.stable else "no")
+            for r in self.history
+        ]
+        said = f"{self.status}{f'; warning: {self.warning}' if self.warning else ''}"
+        head = ["iteration", "neurons", "synapses", "mean rate (Hz)", "largest exponent (1/s)", "stable"]
+        return as_html(said, ["", "before", "after"], rows) + as_html("history", head, history)
+
     def __repr__(self) -> str:
         first, now = self.history[0], self.after
         return (
@@ -164,6 +227,10 @@ class Progress:
     iterations: int
     step: str
     fraction: float
+
+
+def _exponent(record: Record) -> str:
+    return f"{record.largest_exponent_per_s:.3g} ± {record.largest_exponent_standard_error_per_s:.2g}"
 
 
 def record_from(saved: dict[str, Any]) -> Record:

@@ -249,6 +249,7 @@ class _Loop:
             status=status,
             iteration=iteration,
             rate_bounds=self._bounds(self.history[0].mean_rate_hz),
+            alive=self.live.alive,
         )
 
     def _take_up(self, saved: Checkpoint, first: Observation) -> Observation:
