@@ -27,6 +27,7 @@ from numpy.testing import assert_array_equal
 from lnpbrian import Delocalisation, InvalidInput, LiveNetwork, NoisePruning, PruneOptions, prune
 from lnpbrian.network.edits import add_like, donor_synapses, keep_synapses, silence
 from lnpbrian.network.live import Snapshot
+from lnpbrian.network.structure import mute_neurons
 
 QUICK = PruneOptions(
     synapse_sparsity=0.6,
@@ -99,7 +100,7 @@ def test_subgroups_count_in_their_group():
     live = LiveNetwork(Network(cells, upper), upper, protect=cells[2:4])
     assert_array_equal(live.edges(), [[6, 9], [3, 4]])
     assert_array_equal(np.flatnonzero(live.is_protected), [2, 3])
-    live.mark_silenced(np.array([3, 7]))
+    mute_neurons(cells, [3, 7])
     assert_array_equal(live.alive_in(cells[2:5]), [True, False, True])
     assert live.n_alive == 8
 

@@ -15,9 +15,10 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import wraps
 from types import MethodType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from brian2 import BrianObject, Network, NeuronGroup, Quantity, StateMonitor, Subgroup, Synapses
@@ -41,7 +42,9 @@ __all__ = [
     "Assigned",
     "Edit",
     "Guarded",
+    "Numbered",
     "StoredState",
+    "after_restore",
     "as_synapses",
     "by_name",
     "check_delays_differ",
@@ -58,10 +61,12 @@ __all__ = [
     "matching",
     "neuron_indices",
     "pathway_delays",
+    "per_synapse",
     "recorded",
     "removals",
     "require_names",
     "run_network",
+    "scalars_and_arrays",
     "settable_neuron_variables",
     "settable_synapse_variables",
     "side_size",
@@ -78,6 +83,8 @@ __all__ = [
 ALIVE = "lnpbrian_alive"
 # Beginning of the names of the variables that hold the states at which its muted neurons rest.
 _REST = "_lnpbrian_rest_"
+# The variable of synapses that holds their numbers, from 1 on, while changes are recorded.
+_NUMBER = "_lnpbrian_number"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -356,6 +363,7 @@ class _Rest(BrianObject):
     """
 
     def __init__(self, group: NeuronGroup, names: list[str]) -> None:
+        self._group = weakproxy_with_fallback(group)
         # Last in the slot after that of the synapses: orders that users give are small.
         super().__init__(clock=group.clock, when="resets", order=2**30, name=f"{group.name}_lnpbrian_rest")
         self._alive = group.variables[ALIVE]
@@ -364,6 +372,15 @@ class _Rest(BrianObject):
         # In its place, not in a slot: no object can come in between.
         group.state_updater.run = self._update_others
         group.contained_objects.append(self)
+
+    @property
+    def _network(self) -> Any:
+        """That of the group: Brian2 refuses objects of which some have been run and others not."""
+        return self._group._network
+
+    @_network.setter
+    def _network(self, _: Any) -> None:
+        """Brian2 gives the group the same."""
 
     def take_out(self, group: NeuronGroup) -> None:
         group.contained_objects.remove(self)
@@ -411,6 +428,102 @@ def is_guarded(group: NeuronGroup) -> bool:
     if ALIVE in group.variables and "_restore_from_full_state" not in group.__dict__:
         raise InvalidInput(f"group '{group.name}' has a variable '{ALIVE}', which mute_neurons needs; rename yours")
     return ALIVE in group.variables
+
+
+class Numbered:
+    """In this context synapses bear the numbers that they had when it began, whatever is removed; new ones bear -1.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w")
+    >>> synapses.connect(i=[0, 1], j=[1, 2])
+    >>> with Numbered([synapses]) as numbered:
+    ...     commit(removals([(synapses, np.array([False, True]))]))
+    ...     commit([Appended(synapses, np.array([2]), np.array([0]), [])])
+    ...     numbered.of(synapses).tolist()
+    [1, -1]
+    """
+
+    def __init__(self, synapses: Iterable[Synapses]) -> None:
+        self._synapses = list(synapses)
+
+    def __enter__(self) -> Self:
+        for s in self._synapses:
+            s.variables.add_dynamic_array(_NUMBER, size=len(s), dtype=np.int32)
+            variable = s.variables[_NUMBER]
+            s.register_variable(variable)
+            variable.get_value()[:] = 1 + np.arange(len(s))  # what is new gets 0
+        return self
+
+    def of(self, synapses: Synapses) -> np.ndarray:
+        """Return the numbers, shape (S,)."""
+        return synapses.variables[_NUMBER].get_value() - 1
+
+    def __exit__(self, *_: object) -> None:
+        for s in self._synapses:
+            s.unregister_variable(s.variables[_NUMBER])
+            del s.variables._variables[_NUMBER]
+            s.variables.indices.pop(_NUMBER, None)
+
+
+def per_synapse(synapses: Synapses) -> dict[str, Any]:
+    """Return all variables with one value per synapse, delays included, but the neurons that it connects.
+
+    Examples
+    --------
+    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> synapses = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w", on_post="w += 1")
+    >>> sorted(per_synapse(synapses))
+    ['post.delay', 'pre.delay', 'w']
+    """
+    counted = {*_ends(synapses), synapses.multisynaptic_index, _NUMBER, "delay"}
+    own = {v.name: v for v in synapses._registered_variables if v.name not in counted}
+    own = {name: own[name] for name in sorted(own)}
+    return own | {f"{p.objname}.delay": p._delays for p in synapses._pathways if not p._delays.scalar}
+
+
+def scalars_and_arrays(group: Any) -> dict[str, Any]:
+    """Return the variables of neurons, and the shared ones of synapses, that may be set.
+
+    Examples
+    --------
+    >>> sorted(scalars_and_arrays(NeuronGroup(3, "v : 1\\nlevel : 1 (shared)")))
+    ['level', 'v']
+    """
+    varying = group._registered_variables if isinstance(group, Synapses) else ()
+    return {
+        name: variable
+        for name, variable in sorted(group.variables.items())
+        if isinstance(variable, ArrayVariable)
+        and not (variable.read_only or name.startswith("_") or name == ALIVE or variable in varying)
+        and getattr(variable.owner, "name", None) == group.name
+    }
+
+
+def after_restore(network: Network, tell: Callable[[], None]) -> None:
+    """Call `tell` after every ``network.restore``, in place of what was to be called so far.
+
+    Examples
+    --------
+    >>> network = Network(NeuronGroup(1, "v : 1"))
+    >>> network.store()
+    >>> after_restore(network, lambda: print("restored"))
+    >>> network.restore()
+    restored
+    """
+    magic = isinstance(network, VisibleNetwork)
+    restored = magic_network if magic else network
+    back = weakproxy_with_fallback(restored)
+
+    @wraps(Network.restore)
+    def restore(*args: Any, **options: Any) -> None:
+        if magic:  # looks for objects where it is called
+            options["level"] = options.get("level", 0) + 1
+        back.__class__.restore(back, *args, **options)
+        tell()
+
+    restored.restore = restore
 
 
 def _set_size(variable: Any, size: int) -> None:

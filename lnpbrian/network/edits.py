@@ -53,7 +53,6 @@ def silence(live: LiveNetwork, neurons: np.ndarray) -> None:
     for group, indices in live.by_group(neurons):
         touching = by_name(s for s in live.network.objects if isinstance(s, Synapses) and _touches(s, group.name))
         silence_neurons(group, indices, synapses=touching, **live.inputs_of(group))
-    live.mark_silenced(neurons)
 
 
 def add_like(

@@ -30,6 +30,7 @@ from lnpbrian.network.brian2_internals import (
     whole_group,
 )
 from lnpbrian.network.roles import Roles
+from lnpbrian.network.structure import switches
 from lnpbrian.process import Held
 
 __all__ = ["LiveNetwork", "Snapshot"]
@@ -62,7 +63,6 @@ class Snapshot:
 
     def __init__(self, live: LiveNetwork) -> None:
         self._live = live
-        self._alive = live.alive
         self._state: StoredState | None = None
         self.take()
 
@@ -74,7 +74,6 @@ class Snapshot:
         """Set the network back, as a whole: Ctrl-C waits until that is done."""
         assert self._state is not None
         with Held():
-            self._live.mark_alive(self._alive)
             self._state.restore()
 
     def __enter__(self) -> Self:
@@ -204,11 +203,7 @@ class LiveNetwork:
         self._inputs = _inputs(self.groups, input, self.roles)
         self.is_neuron = self._mask(g for g in self.groups if g.name in self._states)
         self.time_constants = self._time_constants(time_constant, ordered)
-        self._alive = np.ones(self.n_neurons, dtype=bool)
-        for group in self.groups:
-            if isinstance(group, NeuronGroup) and is_guarded(group):
-                # Pruned before, or muted by hand.
-                self._alive[self._numbers(group)] = group.variables[ALIVE].get_value()
+        self._switches = {g.name: switches(g, self._inputs[g.name]) for g in self.groups if g.name in self._inputs}
         self.is_protected = ~self.is_neuron | self._mask(_listed("protect", protect, (NeuronGroup, Subgroup)))
 
     def __repr__(self) -> str:
@@ -219,7 +214,13 @@ class LiveNetwork:
     @property
     def alive(self) -> np.ndarray:
         """Mask of the neurons that have not been pruned, sources of spikes included, shape (N,)."""
-        return self._alive.copy()
+        alive = np.ones(self.n_neurons, dtype=bool)
+        for group in self.groups:
+            if isinstance(group, NeuronGroup):
+                names = [*self._switches[group.name], *([ALIVE] if is_guarded(group) else [])]
+                for name in names:
+                    alive[self._numbers(group)] &= group.variables[name].get_value()
+        return alive
 
     @property
     def n_alive(self) -> int:
@@ -229,14 +230,6 @@ class LiveNetwork:
     def alive_in(self, group: Group) -> np.ndarray:
         """Return the mask of the surviving neurons of one group or subgroup, shape (its neurons,)."""
         return self.alive[self._numbers(group)]
-
-    def mark_silenced(self, neurons: np.ndarray) -> None:
-        """Note that neurons have been silenced."""
-        self._alive[neurons] = False
-
-    def mark_alive(self, alive: np.ndarray) -> None:
-        """Note which neurons there are."""
-        self._alive[:] = alive
 
     def by_group(self, neurons: np.ndarray) -> list[tuple[NeuronGroup, np.ndarray]]:
         """Return the groups that some of `neurons` belong to, each with their indices in it."""

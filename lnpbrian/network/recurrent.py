@@ -67,9 +67,13 @@ class RecurrentNetwork(LiveNetwork):
         self._built_from = spec
 
     @property
-    def alive(self) -> np.ndarray:
-        """Mask of the neurons that have not been silenced, shape (N,)."""
-        return np.array(self.neurons.alive_[:])
+    def time_constants(self) -> np.ndarray:
+        """Membrane time constants in seconds, shape (N,)."""
+        return np.array(self.neurons.tau_m_[:])
+
+    @time_constants.setter
+    def time_constants(self, _: np.ndarray) -> None:
+        """The constructor finds what the neurons have."""
 
     def state_values(self) -> np.ndarray:
         """Return the potentials, which off the time grid tell held neurons apart; shape (N,)."""
@@ -83,7 +87,6 @@ class RecurrentNetwork(LiveNetwork):
     def set_time_constants(self, time_constants: np.ndarray) -> None:
         """Give the neurons other membrane time constants, shape (N,), in seconds."""
         checked = replace(self._built_from, time_constants=time_constants)
-        self.time_constants = checked.time_constants.copy()
         set_time_constants(self.neurons, checked)
 
     @property

@@ -53,6 +53,7 @@ __all__ = [
     "mute_neurons",
     "remove_synapses",
     "silence_neurons",
+    "switches",
 ]
 
 
@@ -393,9 +394,22 @@ def silence_neurons(
     }
     edits: list[Edit] = [Assigned(variable, chosen, array) for variable, array in new_values.values()]
     off = {name for name, (variable, array) in new_values.items() if variable.is_boolean and not array.any()}
-    if mute and not all(_conjuncts(condition) & off for condition in group.events.values()):
+    if mute and not (group.events and all(_conjuncts(condition) & off for condition in group.events.values())):
         edits.append(_muting(group, chosen))
     commit([*removals(masks), *edits])
+
+
+def switches(group: NeuronGroup, values: Mapping[str, Any]) -> list[str]:
+    """Return the boolean variables without which no event happens, and that `values` switch off.
+
+    Examples
+    --------
+    >>> group = NeuronGroup(3, "v : 1\\nalive : boolean\\nflag : boolean", threshold="v > 1 and alive")
+    >>> switches(group, {"alive": False, "flag": False, "v": 0})
+    ['alive']
+    """
+    off = {name for name, value in values.items() if group.variables[name].is_boolean and not np.any(value)}
+    return sorted(off.intersection(*map(_conjuncts, group.events.values()))) if group.events else []
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from lnpbrian.records import as_html, same
 if TYPE_CHECKING:
     from lnpbrian.lyapunov.spectrum import Spectrum
     from lnpbrian.lyapunov.twins import TwinExponents
+    from lnpbrian.network.changes import Changes
     from lnpbrian.network.live import LiveNetwork
     from lnpbrian.network.spec import NetworkSpec
     from lnpbrian.pruning.schedule import PruneOptions
@@ -101,6 +102,8 @@ class PruneResult:
         Bounds of a stable network's mean rate in Hz.
     alive : ndarray of bool, shape (N,)
         The neurons that pruning has left, sources of spikes included.
+    changes : Changes or None
+        What `reapply` does; None once it was pickled.
 
     Notes
     -----
@@ -130,6 +133,30 @@ class PruneResult:
     iteration: int
     rate_bounds: tuple[float, float]
     alive: np.ndarray
+    changes: Changes | None = field(default=None, compare=False)
+
+    def reapply(self) -> None:
+        """Prune the network again after ``network.restore()`` has set it back to a state from before pruning.
+
+        For trials: ``network.restore(); result.reapply(); network.run(...)``. Where the network is as pruning left it,
+        nothing is done.
+
+        Raises
+        ------
+        InvalidInput
+            If the network was edited otherwise, during a run, or if this result was pickled. Nothing has changed then.
+
+        Notes
+        -----
+        Removed are the same synapses, silenced the same neurons, which rest where they are now, and added the same
+        synapses as by pruning. Everything else is as it was restored (time, states, plastic weights, traces, spikes in
+        flight, delays), except values that pruning has changed, such as biases, time constants and rescaled weights.
+        They are those of pruning; a value of a synapse that is not what pruning found there, such as a weight that
+        learns, is scaled by the factor by which pruning did so.
+        """
+        if self.changes is None:
+            raise InvalidInput("this result was pickled, and its network is elsewhere; prune again to reapply it")
+        self.changes.make()
 
     @property
     def spec(self) -> NetworkSpec | None:
@@ -185,7 +212,7 @@ class PruneResult:
     __hash__ = None  # type: ignore[assignment]  # arrays have none
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**{k: v for k, v in self.__dict__.items() if k != "live"}, "_spec": self.spec}
+        return {**{k: v for k, v in self.__dict__.items() if k != "live"}, "changes": None, "_spec": self.spec}
 
     def __getattr__(self, name: str) -> Any:
         if name == "live" and "history" in self.__dict__:

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits
 from lnpbrian import checks, locks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.brian2_internals import visible_network
+from lnpbrian.network.changes import Recording
 from lnpbrian.network.live import LiveNetwork
 from lnpbrian.network.signals import Drive
 from lnpbrian.process import Watched, frozen_garbage
@@ -159,8 +160,12 @@ def prune(
         held.enter_context(threadpool_limits(1, user_api="blas"))
         held.enter_context(Watched())
         held.enter_context(frozen_garbage())
+        recording = held.enter_context(Recording(network.network))
         held.enter_context(subject.guarded(chosen))
-        return _Loop(subject, chosen, options, streams, targets, folder, report).run()
+        result = _Loop(subject, chosen, options, streams, targets, folder, report).run()
+        changes = recording.changes()
+    changes.watch()
+    return replace(result, changes=changes)
 
 
 @dataclass(frozen=True)
