@@ -363,7 +363,7 @@ class _Rest(BrianObject):
     """
 
     def __init__(self, group: NeuronGroup, names: list[str]) -> None:
-        self._group = weakproxy_with_fallback(group)
+        self._group = group
         # Last in the slot after that of the synapses: orders that users give are small.
         super().__init__(clock=group.clock, when="resets", order=2**30, name=f"{group.name}_lnpbrian_rest")
         self._alive = group.variables[ALIVE]
@@ -381,6 +381,9 @@ class _Rest(BrianObject):
     @_network.setter
     def _network(self, _: Any) -> None:
         """Brian2 gives the group the same."""
+
+    def __del__(self) -> None:
+        """Say nothing: Brian2 warns of the group, if nobody has run it."""
 
     def take_out(self, group: NeuronGroup) -> None:
         group.contained_objects.remove(self)
