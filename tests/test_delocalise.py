@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.edits import donor_synapses
 from lnpbrian.pruning.delocalise import delocalising_edges, random_edges
+from lnpbrian.pruning.edits import donor_synapses
 from lnpbrian.pruning.neurons import total_degree
 
 

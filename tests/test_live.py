@@ -25,9 +25,9 @@ from brian2 import (
 from numpy.testing import assert_array_equal
 
 from lnpbrian import Delocalisation, InvalidInput, LiveNetwork, NoisePruning, PruneOptions, prune
-from lnpbrian.network.edits import add_like, donor_synapses, keep_synapses, silence
 from lnpbrian.network.live import Snapshot
 from lnpbrian.network.structure import mute_neurons
+from lnpbrian.pruning.edits import add_like, donor_synapses, keep_synapses, silence
 
 QUICK = PruneOptions(
     synapse_sparsity=0.6,

@@ -270,7 +270,7 @@ def test_what_fails_on_the_way_changes_nothing(monkeypatch: pytest.MonkeyPatch):
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr("lnpbrian.network.changes.Guarded", fails)
+        patch.setattr("lnpbrian.pruning.changes.Guarded", fails)
         with pytest.raises(MemoryError):
             result.reapply()
     assert_same(came, values(system.net))

@@ -14,9 +14,9 @@ from lnpbrian.records import as_html, same
 if TYPE_CHECKING:
     from lnpbrian.lyapunov.spectrum import Spectrum
     from lnpbrian.lyapunov.twins import TwinExponents
-    from lnpbrian.network.changes import Changes
     from lnpbrian.network.live import LiveNetwork
     from lnpbrian.network.spec import NetworkSpec
+    from lnpbrian.pruning.changes import Changes
     from lnpbrian.pruning.schedule import PruneOptions
     from lnpbrian.pruning.steps.base import Step
 

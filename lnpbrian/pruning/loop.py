@@ -25,10 +25,10 @@ from threadpoolctl import threadpool_limits
 from lnpbrian import checks, locks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.brian2_internals import visible_network
-from lnpbrian.network.changes import Recording
 from lnpbrian.network.live import LiveNetwork
 from lnpbrian.network.signals import Drive
 from lnpbrian.process import Watched, frozen_garbage
+from lnpbrian.pruning.changes import Recording
 from lnpbrian.pruning.checkpoint import Checkpoint, CheckpointFolder, fingerprint
 from lnpbrian.pruning.history import Progress, PruneResult, Record, record_from
 from lnpbrian.pruning.localisation import DelocalisationReport, delocalisation_report

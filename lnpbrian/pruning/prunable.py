@@ -24,12 +24,12 @@ from lnpbrian.lyapunov.twins import (
 from lnpbrian.network.brian2_internals import disown, unowned
 from lnpbrian.network.compiled import CompiledNetwork
 from lnpbrian.network.devices import require_device
-from lnpbrian.network.edits import add_like, keep_synapses, rehearse, silence
 from lnpbrian.network.live import LiveNetwork, Snapshot
 from lnpbrian.network.recurrent import RecurrentNetwork, adopt
 from lnpbrian.network.signals import Drive, SpikeTrain, noise_drive
 from lnpbrian.network.simulate import RATE_RANGE_HZ, observe, spike_train, twin_timing
 from lnpbrian.network.spec import NetworkSpec, mean_input
+from lnpbrian.pruning.edits import add_like, keep_synapses, rehearse, silence
 from lnpbrian.pruning.laws import PLASTICITY_LIMITS
 from lnpbrian.pruning.schedule import SETTLE, PruneOptions
 from lnpbrian.streams import Streams
