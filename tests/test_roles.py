@@ -10,7 +10,9 @@ from brian2 import (
     PoissonGroup,
     SpikeGeneratorGroup,
     Synapses,
+    check_units,
     device,
+    implementation,
     linked_var,
     ms,
     mV,
@@ -256,8 +258,34 @@ def test_refusals_say_why():
         LiveNetwork(Network(lonely), namespace={})
     unknown = Function(lambda v: np.nan, arg_units=[1], return_unit=1)
     network, _ = read("v += f(v_post)", equations=LIF, threshold="v > 1", reset="v = 0", namespace={"f": unknown})
-    with pytest.raises(InvalidInput, match=r"whether 'between' excites is not plain.*weight=1.0 or weight=-1.0"):
+    with pytest.raises(InvalidInput, match=r"whether 'between' excites shows neither.*weight=1.0 or weight=-1.0"):
         LiveNetwork(network, namespace={})
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("weight", ["", "w : 1"])
+def test_a_sign_that_the_equations_do_not_tell_is_measured(sign, weight):
+    @implementation("numpy", discard_units=True)
+    @check_units(v=1, result=1)
+    def response(v):
+        return np.where(v == 1, np.nan, sign * 0.05)
+
+    on_pre = f"v += response(v_post){'*w' if weight else ''}"
+    network, synapses = read(
+        on_pre, weight, equations=LIF, threshold="v > 1", reset="v = 0", namespace={"response": response}
+    )
+    if weight:
+        synapses.w = 0.5
+    network["cells"].v = np.linspace(0, 0.9, 20)
+    network.run(3 * ms, namespace={})
+    states = {obj.name: obj.get_states(units=False) for obj in network.objects if isinstance(obj, NeuronGroup)}
+    live = LiveNetwork(network, namespace={})
+    assert (live.signs() == sign).all()
+    assert "sign measured" in live.describe()
+    assert network.t == 3 * ms
+    assert len(network.objects) == 2
+    for name, values in states.items():
+        np.testing.assert_equal(network[name].get_states(units=False), values)
 
 
 def test_a_source_may_be_said_to_be_one():

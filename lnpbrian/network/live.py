@@ -582,7 +582,7 @@ def _weights(roles: Roles, connections: tuple[Synapses, ...], given: Any, ordere
 
 
 def _read_weight(roles: Roles, synapses: Synapses) -> Per:
-    role = roles.synapses(synapses)
+    role = roles.measured(synapses)
     if role.weight is None:
         does = role.statement or role.why_not
         raise InvalidInput(
@@ -590,7 +590,7 @@ def _read_weight(roles: Roles, synapses: Synapses) -> Per:
         )
     if not isinstance(role.weight, str) and not np.any(role.sign):
         raise InvalidInput(
-            f"whether '{synapses.name}' excites is not plain from what a spike does ({role.statement}); say "
+            f"whether '{synapses.name}' excites shows neither in its code ({role.statement}) nor in rates; say "
             f"weight={role.weight} or weight={-role.weight}"
         )
     return role.weight
@@ -605,11 +605,12 @@ def _factors(roles: Roles, connections: tuple[Synapses, ...], weight: Any, inhib
                 raise InvalidInput(f"inhibitory: '{s.name}' is not among the synapses to be pruned")
         return [-1.0 if any(s is own for own in inhibiting) else 1.0 for s in connections]
     given = weight if isinstance(weight, Sequence) and not isinstance(weight, str) else [weight] * len(connections)
-    # The sign of a number that was given is that of its effect.
-    return [
-        roles.synapses(s).sign if (w is None or isinstance(w, str)) and np.any(roles.synapses(s).sign) else 1.0
-        for s, w in zip(connections, given, strict=True)
-    ]
+    factors: list[float | np.ndarray] = []
+    for s, w in zip(connections, given, strict=True):
+        # The sign of a number that was given is that of its effect.
+        sign = roles.measured(s).sign if w is None or isinstance(w, str) else 1.0
+        factors.append(sign if np.any(sign) else 1.0)
+    return factors
 
 
 def _is_number(value: object) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from brian2 import Network, NeuronGroup, Quantity, Synapses
+from brian2 import Network, NeuronGroup, Quantity, SpikeMonitor, Synapses, ms
 from brian2.core.functions import DEFAULT_FUNCTIONS
 from brian2.core.spikesource import SpikeSource
 from brian2.core.variables import ArrayVariable, Constant
@@ -24,17 +24,23 @@ from brian2.utils.stringtools import get_identifiers
 
 from lnpbrian.network.brian2_internals import (
     ALIVE,
+    StoredState,
     by_name,
     check_runtime,
+    disown,
     is_own,
     require_names,
+    run_network,
     states_of_equations,
     synapse_pathways,
+    unowned,
     whole_group,
 )
 
 __all__ = ["NeuronRole", "Roles", "SynapseRole", "neuron_role", "synapse_role"]
 
+# How long a network is run with and without synapses whose sign its equations do not tell.
+_MEASURED = 200 * ms
 # Between parameters of a synapse that are all factors of what it adds.
 _USUAL_NAMES = ("w", "weight", "g", "J", "A")
 
@@ -220,6 +226,33 @@ class Roles:
             known = {name: self.neurons(name) for name in self.groups}
             self._synapses[synapses.name] = synapse_role(synapses, known, self.groups, self.namespace)
         return self._synapses[synapses.name]
+
+    def measured(self, synapses: Synapses) -> SynapseRole:
+        """Return what a Synapses object is, with a sign that the equations do not tell from two runs.
+
+        Their targets fire more, or less, with the synapses than without them. The network is set back.
+        """
+        role = self.synapses(synapses)
+        if not np.any(role.sign) and len(synapses):
+            more = self._spikes_onto(synapses, active=True) - self._spikes_onto(synapses, active=False)
+            weights = synapses.variables[role.weight].get_value() if isinstance(role.weight, str) else 1.0
+            sign = float(np.sign(more) * np.sign(np.mean(weights)))
+            role = replace(role, sign=sign, statement=f"{role.statement} (sign measured)")
+            self._synapses[synapses.name] = role
+        return role
+
+    def _spikes_onto(self, synapses: Synapses, *, active: bool) -> int:
+        state, was, new = StoredState(self.network), synapses.active, unowned(self.network)
+        monitor = SpikeMonitor(synapses.target, record=False)
+        try:
+            self.network.add(monitor)
+            synapses.active = active
+            run_network(self.network, _MEASURED, namespace=self.namespace)
+            return int(monitor.num_spikes)
+        finally:
+            state.restore()
+            synapses.active = was
+            disown(new)
 
 
 class _Reader:
