@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -88,7 +89,9 @@ def _with_flags(kind: type[Options]) -> Callable[[Callable[..., None]], Callable
 @_with_flags(PruneJob)
 def prune(
     context: typer.Context,
-    fidelity: Annotated[bool, typer.Option("--fidelity", help="Read every step as the paper has it.")] = False,
+    fidelity: Annotated[
+        bool, typer.Option("--fidelity", help="Read steps, input and readout as the paper has them.")
+    ] = False,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -229,9 +232,9 @@ def _spectrum_table(records: list[dict[str, Any]]) -> Table:
         column.justify = "right"
         column.no_wrap = True
 
-    def shown(value: float | None, error: float | None = None) -> str:
+    def shown(value: float | None, error: float | None = None, *, without: str = "needs all exponents") -> str:
         if value is None:
-            return ""
+            return without
         return f"{value:.1f}" + ("" if error is None else f" ± {error:.1f}")
 
     for r in records:
@@ -239,10 +242,10 @@ def _spectrum_table(records: list[dict[str, Any]]) -> Table:
             r["name"],
             shown(r["mean_rate_hz"]),
             shown(r["exponents_per_s"][0], r["standard_errors_per_s"][0]),
-            shown(r["largest_from_twins_per_s"], r["largest_from_twins_standard_error_per_s"]),
+            shown(r["largest_from_twins_per_s"], r["largest_from_twins_standard_error_per_s"], without="see below"),
             shown(None if r["sum_per_s"] is None else r["sum_per_s"] / r["dimension"]),
-            shown(r["kaplan_yorke_dimension"]),
-            shown(r["entropy_rate_per_s"]),
+            shown(r["kaplan_yorke_dimension"], without="needs more exponents"),
+            shown(r["entropy_rate_per_s"], without="needs more exponents"),
         )
     return table
 
@@ -520,12 +523,21 @@ def _bars(stages: Iterable[str]) -> Iterator[Report]:
 
 
 def _table(result: Study) -> Table:
-    """Return the closing table: before, after, ratio."""
+    """Return the closing table: before, after, ratio; what is estimated from windows or times with standard errors."""
+
+    def standard_error(windows: list[float]) -> float:
+        return float(np.std(windows, ddof=1) / np.sqrt(len(windows))) if len(windows) > 1 else math.inf
+
     summary = result.summary()
     before, after = summary["before"], summary["after"]
     table = Table("", "before", "after", "ratio")
     for column in table.columns[1:]:
         column.justify = "right"
+    errors = {
+        "largest_exponent_per_s": lambda of: of["largest_exponent_standard_error_per_s"],
+        "nrmse": lambda of: standard_error(of["nrmse_windows"]),
+        "vpt_steps": lambda of: standard_error(of["vpt_windows"]),
+    }
     for key, label, shown in (
         ("neurons", "neurons", "{:d}"),
         ("synapses", "synapses", "{:d}"),
@@ -538,7 +550,10 @@ def _table(result: Study) -> Table:
         ("vpt_steps", "VPT (steps), mean", "{:.1f}"),
     ):
         ratio = before[key] / after[key] if after[key] > 0 and before[key] > 0 else None
-        numbers = [shown.format(before[key]), shown.format(after[key])]
+        error = errors.get(key)
+        numbers = [
+            shown.format(of[key]) + ("" if error is None else f" ± {shown.format(error(of))}") for of in (before, after)
+        ]
         table.add_row(label, *numbers, "" if ratio is None or "exponent" in key else f"{ratio:.2f}")
     return table
 

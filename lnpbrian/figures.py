@@ -75,8 +75,16 @@ def exponents(study: Study) -> Figure:
     _histogram(axis, [(twins.per_neuron, color, label) for twins, color, label in groups])
     records = study.pruning.history[0], study.pruning.after
     for record, (_, color, label) in zip(records, groups, strict=True):
-        value = record.largest_exponent_per_s
-        axis.axvline(value, color=color, linestyle="--", linewidth=1.2, label=f"largest of the network, {label}")
+        value, error = record.largest_exponent_per_s, record.largest_exponent_standard_error_per_s
+        if np.isfinite(error):
+            axis.axvspan(value - error, value + error, color=color, alpha=0.15, linewidth=0)
+        axis.axvline(
+            value,
+            color=color,
+            linestyle="--",
+            linewidth=1.2,
+            label=f"largest of the network, with standard error, {label}",
+        )
     axis.axvline(0, color="black", linewidth=0.6)
     axis.set(xlabel="exponent of a neuron (1/s)", ylabel="fraction of neurons per bin")
     axis.legend(frameon=False)
@@ -84,10 +92,10 @@ def exponents(study: Study) -> Figure:
 
 
 def time_constants(study: Study) -> Figure:
-    """Draw the distribution of membrane time constants of all neurons and of the survivors."""
+    """Draw the distribution of membrane time constants, of all neurons before and of the survivors as they are now."""
     figure, axis = _figure()
-    tau = 1e3 * study.before.time_constants
-    _histogram(axis, [(tau, BEFORE, "before"), (tau[study.after.alive], AFTER, "after")])
+    before, after = (1e3 * spec.time_constants[spec.alive] for spec in (study.before, study.after))
+    _histogram(axis, [(before, BEFORE, "before"), (after, AFTER, "after")])
     axis.set(xlabel="membrane time constant (ms)", ylabel="fraction of neurons per bin")
     axis.legend(frameon=False)
     return figure
