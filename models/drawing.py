@@ -284,7 +284,7 @@ class DrawnNetwork(RecurrentNetwork):
             refractory_period=float(parameters.refractory_period),
             dt=float(parameters.dt),
             spike_timing=parameters.spike_timing,
-            plasticity=_stdp(weights, parameters.depression, streams.child("stdp")) if plastic else None,
+            plasticity=_stdp(weights, parameters, streams.child("stdp")) if plastic else None,
         )
         self.mean_rate: float | None = None
         if check_rate:
@@ -300,7 +300,7 @@ def _excitatory(cluster: np.ndarray, fraction: float) -> np.ndarray:
     return rank < np.round(fraction * size)[cluster]
 
 
-def _stdp(weights: np.ndarray, depression: str, streams: Streams) -> STDP:
+def _stdp(weights: np.ndarray, parameters: LIFParameters, streams: Streams) -> STDP:
     def gamma(name: str) -> np.ndarray:
         return np.clip(streams.rng(name).gamma(3.0, 20e-3 / 3.0, weights.size), 1e-3, _MAX_TIME_CONSTANT)
 
@@ -315,4 +315,4 @@ def _stdp(weights: np.ndarray, depression: str, streams: Streams) -> STDP:
         w_min=0.0,
         w_max=float(np.abs(weights).max()),
     )
-    return stdp.balanced(weights) if depression == "balanced" else stdp
+    return stdp.balanced(weights, float(parameters.dt)) if parameters.depression == "balanced" else stdp

@@ -72,18 +72,50 @@ def test_an_inhibitory_synapse_learns_its_magnitude():
     np.testing.assert_allclose(learnt.spec.weights, by_hand(spec, spikes.t_[:], spikes.i[:], 0.1, sign=-1), rtol=1e-12)
 
 
-def test_balanced_depression_has_no_drift_at_the_given_weights():
-    # Two independent Poisson trains at 20 Hz, in closed form: the expected change per time of either side.
+def constants_of(n, rng):
+    return STDP(*rng.uniform(0.005, 0.03, (2, n)), *rng.uniform(5e-6, 2e-5, (2, n)), w_min=1e-7, w_max=1e-6)
+
+
+@pytest.mark.parametrize("dt", [1e-4, 5e-4, 1e-3, 2.5e-3])
+def test_both_sides_of_balanced_plasticity_are_equal(dt):
+    # Sums over all lags at which the rule pairs two spikes: from 0 on in potentiation, from 1 on in depression.
     rng = np.random.default_rng(0)
-    weights = rng.lognormal(0, 0.5, 50)
-    constants = STDP(*(rng.uniform(0.01, 0.03, 50) for _ in range(2)), *np.full((2, 50), 1e-3), w_min=0.0, w_max=6.0)
-    balanced = constants.balanced(weights)
-    up = balanced.eta_plus * balanced.tau_plus * (6.0 - weights)
-    down = balanced.eta_minus * balanced.tau_minus * weights
+    weights = rng.uniform(2e-7, 8e-7, 50) * rng.choice([-1, 1], 50)
+    before = constants_of(50, rng)
+    c = before.balanced(weights, dt)
+    lag = dt * np.arange(round(40 * 0.03 / dt))[:, np.newaxis]
+    up = c.eta_plus * (c.w_max - abs(weights)) * np.exp(-lag / c.tau_plus).sum(axis=0)
+    down = c.eta_minus * (abs(weights) - c.w_min) * np.exp(-lag[1:] / c.tau_minus).sum(axis=0)
     np.testing.assert_allclose(up, down, rtol=1e-12)
-    np.testing.assert_array_equal(balanced.eta_plus, constants.eta_plus)
-    at_zero = constants.balanced(np.zeros(50))
-    assert (at_zero.eta_minus == 1).all()
+    np.testing.assert_array_equal(c.eta_plus, before.eta_plus)
+    assert (before.balanced(np.full(50, 1e-7), dt).eta_minus == 1).all()
+
+
+def test_a_step_is_needed_for_balance():
+    with pytest.raises(InvalidInput, match=r"dt must be a number in \(0, inf\)"):
+        constants_of(1, np.random.default_rng(0)).balanced(np.ones(1), 0.0)
+
+
+@pytest.mark.parametrize("dt", [1e-4, 5e-4, 1e-3, 2.5e-3])
+def test_uncorrelated_spikes_do_not_move_balanced_weights(dt):
+    # Neuron k excites neuron n + k, too little to be felt; currents make each fire in a tenth of all steps.
+    n, steps, rng = 500, 1000, np.random.default_rng(1)
+    weights = rng.uniform(2e-7, 8e-7, n)
+    c = constants_of(n, rng).balanced(weights, dt)
+    spec = uncoupled(np.full(2 * n, 20) * ms, bias=0.0, synaptic_time_constant=5 * ms)
+    arrays = {"pre": np.arange(n), "post": n + np.arange(n), "weights": weights, "plasticity": c}
+    live = RecurrentNetwork(replace(spec, **arrays, dt=dt, refractory_period=0.0))
+    drive = Drive(1e4 * (rng.random((steps, 2 * n)) < 0.1), dt)
+    spikes = SpikeMonitor(live.neurons, record=False)
+    live.network.add(spikes, drive_operation(live.neurons, drive))
+    live.run(steps * dt * second)
+    assert spikes.num_spikes == np.count_nonzero(drive.values)
+    # Over what potentiation alone makes of it, to first order in the rates of learning (1e-5).
+    area = 1 / -np.expm1(-dt / c.tau_plus)
+    drift = (live.synapses.w_[:] - weights) / (0.01 * steps * area * c.eta_plus * (c.w_max - weights))
+    error = drift.std(ddof=1) / np.sqrt(n)
+    assert error < 0.02
+    assert abs(drift.mean()) < 5 * error
 
 
 def test_balance_keeps_the_rate_where_independent_rates_of_learning_raise_it():

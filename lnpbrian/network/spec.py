@@ -193,23 +193,46 @@ class STDP:
     def __repr__(self) -> str:
         return f"STDP({self.tau_plus.size} synapses, |w| in [{self.w_min:g}, {self.w_max:g}])"
 
-    def balanced(self, weights: np.ndarray) -> STDP:
+    def balanced(self, weights: np.ndarray, dt: float) -> STDP:
         """Return the constants with other rates of depression, at which the given weights (S,) do not drift.
 
-        Of uncorrelated spikes at rates r and s, potentiation makes ``r s eta_plus tau_plus (w_max - |w|)`` per unit of
-        time and depression ``r s eta_minus tau_minus (|w| - w_min)``. The two are made equal, with `eta_minus` at
-        most 1, so that only correlations move a weight. It holds for these weights: whoever scales them afterwards
-        calls this again.
+        Of uncorrelated spikes at rates r and s, potentiation makes ``r s eta_plus a_plus (w_max - |w|)`` per unit of
+        time and depression ``r s eta_minus a_minus (|w| - w_min)``, where a is the area of a trace as the other neuron
+        meets it. In steps of dt that is a sum over lags of k steps. Within a step the presynaptic spike acts first, so
+        that potentiation meets lag 0 and depression does not:
+
+            a_plus = dt sum_(k >= 0) exp(-k dt/tau_plus) = dt / (1 - exp(-dt/tau_plus)) = tau_plus + dt/2 + ...,
+            a_minus = dt sum_(k >= 1) exp(-k dt/tau_minus) = dt / (exp(dt/tau_minus) - 1) = tau_minus - dt/2 + ...
+
+        The two sides are made equal, with `eta_minus` at most 1, so that only correlations move a weight. It holds for
+        these weights and this step: whoever changes them afterwards calls this again.
+
+        Parameters
+        ----------
+        weights : ndarray, shape (S,)
+            Synaptic weights, of either sign.
+        dt : float
+            Step of the simulation in seconds; the limit of short steps is a = tau.
+
+        Raises
+        ------
+        InvalidInput
+            If dt is not positive.
 
         Examples
         --------
-        >>> one = np.ones(1)
-        >>> STDP(0.01 * one, 0.02 * one, 0.1 * one, 0.1 * one, w_min=0, w_max=4).balanced(one).eta_minus
-        array([0.15])
+        With exp(-dt/tau) = 1/2, the lags of potentiation add up to 2 steps and those of depression to 1:
+
+        >>> one, dt = np.ones(1), 0.01
+        >>> tau = dt / np.log(2) * one
+        >>> STDP(tau, tau, 0.1 * one, 0.1 * one, w_min=0, w_max=4).balanced(one, dt).eta_minus.round(12)
+        array([0.6])
         """
+        h = checks.real("dt", dt, above=0)
         size = np.abs(weights)
         above = np.maximum(size - self.w_min, 1e-300)
-        rates = self.eta_plus * self.tau_plus * np.maximum(self.w_max - size, 0) / (self.tau_minus * above)
+        ratio = np.expm1(h / self.tau_minus) / -np.expm1(-h / self.tau_plus)
+        rates = self.eta_plus * ratio * np.maximum(self.w_max - size, 0) / above
         return replace(self, eta_minus=np.minimum(rates, 1.0))
 
     def of_synapses(self, index: np.ndarray) -> STDP:
