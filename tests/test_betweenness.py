@@ -1,5 +1,7 @@
 """Betweenness against closed forms and networkx."""
 
+from fractions import Fraction
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -127,9 +129,40 @@ def test_weighted_paths_follow_strong_synapses():
     equal = betweenness_centrality(pre, post, 40, weights=np.full(pre.size, -0.5))
     expected = betweenness_centrality(pre, post, 40)
     np.testing.assert_allclose(equal, expected, rtol=RELATIVE, atol=0)
-    for wrong in (0.0, np.nan, np.inf):
+    for wrong in (0.0, 1e-320, np.nan, np.inf):
         with pytest.raises(InvalidInput, match="weights must"):
             betweenness_centrality([0], [1], 2, weights=[wrong])
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.1, 0.3, 1e-3, 1 / 3, 1e9])
+@pytest.mark.parametrize("seed", range(3))
+def test_ties_of_weighted_paths_survive_rounding(unit, seed):
+    # Lengths are whole numbers of units, and ties as frequent as can be; networkx adds whole numbers, without rounding.
+    pre, post = random_edges(30, 0.15, seed)
+    length = np.random.default_rng(seed).integers(1, 7, pre.size)
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(30))
+    graph.add_weighted_edges_from(zip(pre.tolist(), post.tolist(), length.tolist(), strict=True))
+    expected = nx.betweenness_centrality(graph, weight="weight", normalized=False)
+    found = betweenness_centrality(pre, post, 30, weights=1 / (length * unit))
+    np.testing.assert_allclose(found, [expected[v] for v in range(30)], rtol=RELATIVE, atol=0)
+
+
+def test_ties_of_paths_of_whole_weights():
+    # Weights k/10: lengths 10/k, as fractions.
+    pre, post = random_edges(20, 0.25, 5)
+    k = np.random.default_rng(5).integers(1, 7, pre.size)
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(20))
+    graph.add_weighted_edges_from((int(a), int(b), Fraction(10, int(c))) for a, b, c in zip(pre, post, k, strict=True))
+    expected = nx.betweenness_centrality(graph, weight="weight", normalized=False)
+    found = betweenness_centrality(pre, post, 20, weights=-0.1 * k)
+    np.testing.assert_allclose(found, [expected[v] for v in range(20)], rtol=RELATIVE, atol=0)
+
+
+def test_a_length_that_a_sum_does_not_feel_is_part_of_the_path():
+    # 1 + 1e-20 is 1: neuron 1 lies between 0 and 2 all the same.
+    assert betweenness_centrality([0, 1], [1, 2], 3, weights=[1.0, 1e20]).tolist() == [0, 1, 0]
 
 
 def test_batches_are_bounded_in_memory(monkeypatch):
