@@ -63,12 +63,28 @@ def test_below_threshold_every_exponent_is_known():
     spec = uncoupled([10 * ms, 25 * ms, 12 * ms], bias=0.5, synaptic_time_constant=5 * ms)
     spectrum = lyapunov_spectrum(spec, transient=1 * second, duration=200 * ms, rng=rng())
     assert spectrum.exponents == pytest.approx([-40, -1000 / 12, -100, -200, -200, -200], abs=1e-9)
-    assert spectrum.standard_errors.max() < 1e-9
+    # What may be left of the slowest turn: e^(-(100 - 1000/12) t)/T after 1 s, over 0.2 s.
+    assert spectrum.standard_errors.max() == pytest.approx(np.exp(-100 + 1000 / 12) / 0.2, rel=0.05)
     assert spectrum.kaplan_yorke_dimension == 0
     assert spectrum.entropy_rate == 0
     assert "no neuron fired" in spectrum.status
     # Components: v_i and I_i of each neuron.
     assert spectrum.per_neuron == pytest.approx([-300, -240, -1000 / 12 - 200], abs=1e-6)
+
+
+@pytest.mark.parametrize(("seed", "transient", "duration"), [(0, 0.2, 1), (1, 0.2, 0.5), (2, 0.05, 1), (3, 0.0, 1)])
+def test_standard_errors_cover_directions_that_still_turn(seed, transient, duration):
+    # Every exponent is known, none fluctuates; those that lie close are not told apart in so short a time.
+    rng = np.random.default_rng(seed)
+    tau = np.clip(rng.gamma(3, 20 / 3, 25), 2, None)
+    spec = uncoupled(tau * ms, bias=0.5, synaptic_time_constant=5 * ms)
+    found = lyapunov_spectrum(spec, transient=transient * second, duration=duration * second, rng=rng)
+    true = np.sort(np.concatenate([-1e3 / tau, np.full(25, -200.0)]))[::-1]
+    error = np.abs(found.exponents - true)
+    assert error.max() > 0.01
+    assert (error < 5 * found.standard_errors + 1e-9).all()
+    # At most 1/T for each of 49 other directions.
+    assert found.standard_errors.max() < np.sqrt(49) / duration + 5
 
 
 def test_below_threshold_delta_synapses_have_no_further_dimension():

@@ -66,7 +66,8 @@ class Spectrum(Exponents):
         a system without spikes. Of a complete spectrum they add up to its sum; of a leading part only to the sum of
         that part.
     standard_errors : ndarray, shape (k,)
-        Of the exponents, from the means of ten stretches of each input; inf if there was but one interval.
+        Of the exponents, from the means of ten stretches of each input, and of what directions that are still turning
+        add, which these means have in common; inf if there was but one interval.
     trace : ndarray, shape (intervals, k)
         Running estimate after each interval, averaged over inputs.
     dimension : int
@@ -376,7 +377,7 @@ def lyapunov_spectrum(
         notes.spikes += spikes.times.size
     measured = n_measured * interval * len(drives)
     notes.silent = not counts.any()
-    return _result(runs, counts / measured, interval, "ms", 1e3, notes)
+    return _result(runs, counts / measured, (interval, n_transient), ("ms", 1e3), notes)
 
 
 def rate_network_spectrum(
@@ -667,12 +668,17 @@ def _of_system(
     checks.generator("rng", rng)
     interval, n_transient, n_measured = plan
     run = _follow(system, k, interval, n_transient, n_measured, rng, report)
-    return _result([run], np.zeros(0), interval, "units of time", 1.0, None)
+    return _result([run], np.zeros(0), (interval, n_transient), ("units of time", 1.0), None)
 
 
 def _result(
-    runs: list[_Run], rates: np.ndarray, interval: float, unit: str, per_unit: float, notes: _Notes | None
+    runs: list[_Run],
+    rates: np.ndarray,
+    intervals_before: tuple[float, int],
+    in_words: tuple[str, float],
+    notes: _Notes | None,
 ) -> Spectrum:
+    (interval, n_transient), (unit, per_unit) = intervals_before, in_words
     growth = np.mean([run.growth for run in runs], axis=0)
     intervals = growth.shape[0]
     exponents = growth.mean(axis=0)
@@ -704,7 +710,10 @@ def _result(
         said += _undetermined(exponents)
     return Spectrum(
         exponents=exponents,
-        standard_errors=_standard_errors([run.growth for run in runs]),
+        standard_errors=np.hypot(
+            _standard_errors([run.growth for run in runs]),
+            _turning(exponents, n_transient * interval, intervals * interval),
+        ),
         trace=np.cumsum(growth, axis=0) / np.arange(1, intervals + 1)[:, np.newaxis],
         dimension=dimension,
         mean_log_det=mean_log_det,
@@ -747,6 +756,21 @@ def _standard_errors(growths: list[np.ndarray]) -> np.ndarray:
     lost = ~np.isfinite(values).all(axis=0)
     values[:, lost] = 0
     return values.std(axis=0, ddof=1) / np.sqrt(len(means))
+
+
+def _turning(exponents: np.ndarray, before: float, duration: float) -> np.ndarray:
+    """Return how far directions that are still turning may move each exponent in a measurement of this duration.
+
+    Of directions that grow at rates a > b, a random vector first has parts of both. The share of the slower one falls
+    as exp(-(a - b) t), and with it what the vector's growth lacks, (a - b) exp(-(a - b) t): over the duration T after a
+    transient t, on the mean, exp(-(a - b) t) (1 - exp(-(a - b) T)) / T. It is 0 for equal rates and for settled
+    directions, and at most 1/T. Nothing of it is seen in the spread among stretches of one run.
+    """
+    finite = np.isfinite(exponents)
+    gap = np.abs(exponents[finite, np.newaxis] - exponents[finite])
+    bias = np.zeros(exponents.size)
+    bias[finite] = np.sqrt(np.sum((np.exp(-gap * before) * -np.expm1(-gap * duration) / duration) ** 2, axis=1))
+    return bias
 
 
 def _aligned(error: float, interval: float, unit: str) -> InvalidInput:
