@@ -380,9 +380,15 @@ class PruneJob(Options):
 
     @classmethod
     def fidelity(cls) -> Self:
-        """Return the job in which every step is read as the paper has it."""
+        """Return the job in which steps, input and readout are read as the paper has them, in its 100 iterations.
+
+        The number of neurons and the constants of models and filters are not set, and step IV, of whose settings the
+        paper says nothing, has its own defaults.
+        """
         noise, betweenness, delocalisation, tuning = paper_steps()
         return cls(
+            encoder="poisson",
+            readout=ReadoutOptions(kind="mlp", fraction=0.1),
             pruning=PruneOptions.fidelity(),
             noise=noise,
             betweenness=betweenness,

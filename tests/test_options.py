@@ -17,7 +17,7 @@ from lnpbrian.learning.readout import ReadoutOptions
 from lnpbrian.options import Options, default_of, flags, kind_of, option, options
 from lnpbrian.pruning.noise import NoisePruneOptions
 from lnpbrian.pruning.schedule import PruneOptions
-from lnpbrian.pruning.steps import BetweennessPruning, Delocalisation, NoisePruning, TimescaleTuning
+from lnpbrian.pruning.steps import BetweennessPruning, Delocalisation, NoisePruning, TimescaleTuning, paper_steps
 from lnpbrian.records import from_plain, plain
 
 KINDS = (
@@ -87,6 +87,13 @@ def test_every_option_comes_back_from_a_record(kind, one):
     if default_of(one) is None or "None" in str(one.type):
         none = kind(**{one.name: None})
         assert from_plain(kind, json.loads(json.dumps(plain(none)))) == none
+
+
+def test_fidelity_sets_steps_input_readout_and_iterations():
+    job = PruneJob.fidelity()
+    assert (job.encoder, job.readout.kind, job.readout.fraction, job.pruning.iterations) == ("poisson", "mlp", 0.1, 100)
+    assert job.chosen_steps == paper_steps()
+    assert job.delocalisation.exclude == PruneJob().delocalisation.exclude == "original"
 
 
 def test_what_is_made_of_options_comes_back():

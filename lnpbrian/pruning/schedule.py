@@ -93,7 +93,7 @@ class PruneOptions(Options):
 
     @classmethod
     def fidelity(
-        cls, synapse_sparsity: float = 0.95, neuron_sparsity: float = 0.3, iterations: int = 10
+        cls, synapse_sparsity: float = 0.95, neuron_sparsity: float = 0.3, iterations: int = 100
     ) -> PruneOptions:
         """Return the reading closest to Chakraborty et al. (2024), arXiv 2403.03409, to go with `paper_steps`.
 

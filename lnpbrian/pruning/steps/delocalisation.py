@@ -46,7 +46,7 @@ class Delocalisation(Options, Step):
         default=4.0, help="Largest number of new edges at one neuron in multiples of the mean number.", at_least=2
     )
     exclude: str = option(
-        default="pruned",
+        default="original",
         help="Edges that new ones may not be: those that are there, or also those of the start (the paper's).",
         choices=EXCLUDED,
         flag="exclude",
