@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +17,7 @@ from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, experiment
 from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.learning import forecast_task
-from lnpbrian.records import is_record, versions, write_json
+from lnpbrian.records import is_record, read_json, versions, write_json
 from lnpbrian.sweep import Result, ResultStore, Stamps, SweepProgress, Task, run_sweep
 
 Tables = dict[str, list[list[str]]]
@@ -148,7 +147,7 @@ def redraw(path: str | os.PathLike[str]) -> Tables:
     """Draw the figure and write the tables of an experiment beside its JSON, from that alone; return the tables."""
     source = Path(path)
     try:
-        content = json.loads(source.read_text())
+        content = read_json(source)
         module: Experiment = experiment(checks.choice("experiment", content["experiment"], EXPERIMENTS))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"{str(source)!r} holds no results of a sweep ({error!r})") from error

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import os
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from importlib import metadata
@@ -21,7 +22,10 @@ from lnpbrian import checks, files
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 
-__all__ = ["as_html", "from_plain", "is_record", "plain", "same", "versions", "write_json"]
+__all__ = ["as_html", "from_plain", "is_record", "plain", "read_json", "same", "versions", "write_json"]
+
+# JSON has no words for these.
+WORDS = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 
 
 def plain(value: Any) -> Any:
@@ -129,12 +133,13 @@ def is_record(path: str | os.PathLike[str], *entries: str) -> bool:
 def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     """Write `content` to `path` as JSON (RFC 8259), whole or not at all, a list of plain values on one line.
 
+    Numbers that JSON has no word for are written as "Infinity", "-Infinity" and "NaN", which `read_json` (and `float`)
+    read.
+
     Raises
     ------
     OSError
         If the file cannot be written.
-    ValueError
-        If a number is NaN or infinite, for which JSON has no word.
 
     Examples
     --------
@@ -147,7 +152,7 @@ def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None
     }
     <BLANKLINE>
     """
-    text = json.dumps(content, indent=2, allow_nan=False)
+    text = json.dumps(_spelled(content), indent=2, allow_nan=False)
     text = re.sub(r"\[\s+([^\[\]{}\"]*?)\s+\]", lambda found: "[" + " ".join(found[1].split()) + "]", text)
     with files.replacing(path) as temporary:
         temporary.write_text(text + "\n")
@@ -190,3 +195,40 @@ def as_html(caption: str, head: Sequence[str], rows: Sequence[Sequence[object]])
         for name, *values in rows
     )
     return f"<table><caption>{html.escape(caption)}</caption><tr>{first}</tr>{lines}</table>"
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Return what `write_json` wrote to `path`.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is no JSON.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_json(Path(folder, "run.json"), {"error": math.inf, "rates": [1.0, math.nan]})
+    ...     print(read_json(Path(folder, "run.json")))
+    {'error': inf, 'rates': [1.0, nan]}
+    """
+    return _mapped(json.loads(Path(path).read_text()), lambda one: WORDS.get(one, one) if isinstance(one, str) else one)
+
+
+def _spelled(content: Any) -> Any:
+    def word(one: Any) -> Any:
+        if not isinstance(one, float) or math.isfinite(one):
+            return one
+        return "NaN" if math.isnan(one) else "Infinity" if one > 0 else "-Infinity"
+
+    return _mapped(content, word)
+
+
+def _mapped(content: Any, change: Callable[[Any], Any]) -> Any:
+    """Return JSON values with every one that is no list or table changed."""
+    if isinstance(content, Mapping):
+        return {key: _mapped(item, change) for key, item in content.items()}
+    return [_mapped(item, change) for item in content] if isinstance(content, (list, tuple)) else change(content)

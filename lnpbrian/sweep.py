@@ -28,7 +28,7 @@ from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import DEATHS, ClusterOptions, Workers, open_workers
 from lnpbrian.process import frozen_garbage
-from lnpbrian.records import write_json
+from lnpbrian.records import read_json, write_json
 from lnpbrian.sources import Code, code_of
 
 __all__ = ["STALE", "Result", "ResultStore", "SweepProgress", "Task", "run_sweep"]
@@ -271,7 +271,7 @@ class ResultStore:
     def _load(self, task: Task, stamp: str) -> Result | None:
         path = self._path(task, stamp, ".json")
         try:
-            content = json.loads(path.read_text())
+            content = read_json(path)
             record, seconds, names = content["record"], float(content["seconds"]), content["arrays"]
             if content["key"] != task.key or content["stamp"] != stamp or not isinstance(record, dict):
                 raise ValueError("not the result of this task")

@@ -486,3 +486,18 @@ def test_standalone_devices_are_refused(tmp_path):
     finally:
         get_device().reinit()
         set_device(previous)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.parametrize("when", ["start", "run"])
+def test_a_state_that_is_no_number_is_called_so(when, wrong):
+    # A potential that is not reset above 2 grows as 1/(t0 - t), beyond all bounds within 1 ms.
+    cells = NeuronGroup(30, "dv/dt = int(v > 2)*v**2/(0.1*ms) : 1", threshold="v > 1", reset="v *= 1", method="euler")
+    cells.v[7] = wrong if when == "start" else 3
+    synapses = Synapses(cells, cells, "w : 1", on_pre="v_post += 0*w")
+    synapses.connect(p=0.3)
+    synapses.w = 0.1
+    before = np.array(synapses.i[:])
+    with pytest.raises(InvalidInput, match=r"v of neuron 7 of neurongroup.* is (nan|inf); give it a finite start"):
+        prune(LiveNetwork(Network(cells, synapses), synapses, state="v"), STEPS, options=QUICK)
+    np.testing.assert_array_equal(synapses.i[:], before)

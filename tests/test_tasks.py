@@ -7,7 +7,7 @@ from scipy.integrate import solve_ivp
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning.metrics import nrmse, nrmse_trace, smape, valid_prediction_time
 from lnpbrian.learning.series import Series, lorenz63, mackey_glass, runge_kutta
-from lnpbrian.learning.tasks import short_protocol
+from lnpbrian.learning.tasks import forecast_task, short_protocol
 from lnpbrian.network.spec import synaptic_operations
 
 
@@ -117,3 +117,31 @@ def test_bad_metrics_input():
         nrmse_trace(np.zeros((3, 1)), np.zeros((4, 1)), np.ones(1))
     with pytest.raises(InvalidInput, match="sigma must be positive"):
         nrmse_trace(np.zeros((3, 1)), np.zeros((3, 1)), np.zeros(1))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e308, -1e308])
+def test_forecasts_that_diverged_have_scores(wrong):
+    truth = np.array([[1.0], [2.0], [4.0], [5.0]])
+    part, whole, sigma = truth.copy(), np.full_like(truth, wrong), np.ones(1)
+    part[1] = wrong
+    # One of four counts as 200, the others are right.
+    assert smape(part, truth) == pytest.approx(50, rel=1e-12)
+    assert smape(whole, truth) == pytest.approx(200, rel=1e-12)
+    assert smape(whole, np.zeros_like(truth)) == 200
+    assert nrmse(part, truth, sigma) == np.inf
+    assert nrmse_trace(part, truth, sigma).tolist() == [0, np.inf, 0, 0]
+    assert valid_prediction_time(nrmse_trace(part, truth, sigma)) == 1
+    assert smape(np.full_like(truth, 1.7e308), np.full_like(truth, -1.7e308)) == 200
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("where", ["training", "one sample", "later"])
+@pytest.mark.parametrize("size", [1e308, 1e200])
+def test_values_that_overflow_are_refused(size, where):
+    values = np.random.default_rng(0).uniform(1, 2, (800, 2))
+    rows = {"training": slice(None), "one sample": slice(7, 8), "later": slice(700, 701)}[where]
+    values[rows, 1] *= size / 2
+    series = Series("mine", values, ("a", "b"), training_part=500)
+    with pytest.raises(InvalidInput, match=r"column 1 \(b\) of mine reaches .*e\+\d+, too large to be z-scored"):
+        forecast_task(series, n_windows=1)

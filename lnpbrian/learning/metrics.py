@@ -62,7 +62,8 @@ def nrmse(forecast: np.ndarray, truth: np.ndarray, sigma: np.ndarray) -> np.ndar
     >>> float(nrmse(np.array([[1.0], [7.0]]), np.array([[0.0], [0.0]]), np.array([1.0])))
     5.0
     """
-    return np.sqrt(np.mean(nrmse_trace(forecast, truth, sigma) ** 2, axis=-1))
+    with np.errstate(over="ignore"):
+        return np.sqrt(np.mean(nrmse_trace(forecast, truth, sigma) ** 2, axis=-1))
 
 
 def smape(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -76,7 +77,7 @@ def smape(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (...)
-        ``200 mean(|forecast - truth|/(|forecast| + |truth|))``, where 0/0 counts as 0.
+        ``200 mean(|forecast - truth|/(|forecast| + |truth|))``, where 0/0 counts as 0, and 200 what is not finite.
 
     Raises
     ------
@@ -91,12 +92,19 @@ def smape(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
     --------
     >>> float(smape(np.array([[3.0], [2.0]]), np.array([[1.0], [2.0]])))
     50.0
+    >>> float(smape(np.array([[np.nan], [2.0]]), np.array([[1.0], [2.0]])))
+    100.0
     """
     forecast, truth = np.asarray(forecast, float), checks.array("truth", truth)
     if forecast.shape != truth.shape:
         raise InvalidInput(f"forecast and truth must have one shape, got {forecast.shape} and {truth.shape}")
-    size = np.abs(forecast) + np.abs(truth)
-    return 200 * np.mean(np.abs(forecast - truth) / np.where(size > 0, size, 1), axis=(-2, -1))
+    valid = np.isfinite(forecast)
+    given = np.where(valid, forecast, 0)
+    # Relative to the larger, so that nothing overflows.
+    larger = np.maximum(np.abs(given), np.abs(truth))
+    a, b = (values / np.where(larger > 0, larger, 1) for values in (given, truth))
+    error = np.abs(a - b) / np.maximum(np.abs(a) + np.abs(b), 1)
+    return 200 * np.mean(np.where(valid, error, 1), axis=(-2, -1))
 
 
 def valid_prediction_time(trace: np.ndarray, *, threshold: float = 0.1) -> np.ndarray:

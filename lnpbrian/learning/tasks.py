@@ -442,11 +442,20 @@ def _values(series: Series) -> np.ndarray:
 def _standardised(series: Series, x: np.ndarray) -> ForecastTask:
     """Return a task whose only window is the whole series, z-scored by its training part."""
     basis = x[: series.training_part]
-    mean, scale = basis.mean(axis=0), basis.std(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, scale = basis.mean(axis=0), basis.std(axis=0)
+        z = (x - mean) / np.where(scale > 0, scale, 1)
+        sigma = z.std(axis=0)
+    wide = ~np.isfinite([mean, scale, sigma]).all(axis=0)
+    if wide.any():
+        k = int(wide.argmax())
+        raise InvalidInput(
+            f"column {k} ({series.columns[k]}) of {series.name} reaches {np.abs(x[:, k]).max():.3g}, too large to be "
+            "z-scored; change its unit or its first rows"
+        )
     if not (scale > 0).all():
         k = int(np.argmin(scale))
         raise InvalidInput(f"column {k} ({series.columns[k]}) of {series.name} is constant in training; drop it")
-    z = (x - mean) / scale
     return ForecastTask(
         name=series.name,
         windows=z[np.newaxis],
@@ -454,7 +463,7 @@ def _standardised(series: Series, x: np.ndarray) -> ForecastTask:
         warm_up=0,
         mean=mean,
         scale=scale,
-        sigma=z.std(axis=0),
+        sigma=sigma,
         lyapunov_time=series.lyapunov_time,
         columns=series.columns,
         notes=series.notes,

@@ -259,10 +259,24 @@ class LiveNetwork:
         ]
 
     def state_values(self) -> np.ndarray:
-        """Return the values in which twins are compared, shape (N,), in SI units; 0 where there are none."""
+        """Return the values in which twins are compared, shape (N,), in SI units; 0 where there are none.
+
+        Raises
+        ------
+        InvalidInput
+            If that of a living neuron is not finite.
+        """
         values = np.zeros(self.n_neurons)
         for where, state in self.states():
             values[where] = state
+        wrong = self.alive & ~np.isfinite(values)
+        if wrong.any():
+            name = max((g for g in self._states if self._begin[g] <= wrong.argmax()), key=self._begin.__getitem__)
+            k = int(wrong.argmax()) - self._begin[name]
+            raise InvalidInput(
+                f"{self._states[name]} of neuron {k} of {name} is {values[wrong.argmax()]}; "
+                "give it a finite start, or a smaller dt"
+            )
         return values
 
     def state_scales(self) -> np.ndarray:
@@ -273,6 +287,7 @@ class LiveNetwork:
         """
         scales = np.ones(self.n_neurons)
         alive = self.alive
+        self.state_values()
         for where, values in self.states():
             present = values[alive[where]]
             if present.size:
