@@ -193,7 +193,7 @@ class STDP:
     def __repr__(self) -> str:
         return f"STDP({self.tau_plus.size} synapses, |w| in [{self.w_min:g}, {self.w_max:g}])"
 
-    def balanced(self, weights: np.ndarray, dt: float) -> STDP:
+    def balanced(self, weights: np.ndarray, dt: float | None = None) -> STDP:
         """Return the constants with other rates of depression, at which the given weights (S,) do not drift.
 
         Of uncorrelated spikes at rates r and s, potentiation makes ``r s eta_plus a_plus (w_max - |w|)`` per unit of
@@ -211,8 +211,8 @@ class STDP:
         ----------
         weights : ndarray, shape (S,)
             Synaptic weights, of either sign.
-        dt : float
-            Step of the simulation in seconds; the limit of short steps is a = tau.
+        dt : float, optional
+            Step of the simulation in seconds. By default the limit of short steps, a = tau.
 
         Raises
         ------
@@ -228,10 +228,12 @@ class STDP:
         >>> STDP(tau, tau, 0.1 * one, 0.1 * one, w_min=0, w_max=4).balanced(one, dt).eta_minus.round(12)
         array([0.6])
         """
-        h = checks.real("dt", dt, above=0)
         size = np.abs(weights)
         above = np.maximum(size - self.w_min, 1e-300)
-        ratio = np.expm1(h / self.tau_minus) / -np.expm1(-h / self.tau_plus)
+        ratio = self.tau_plus / self.tau_minus
+        if dt is not None:
+            h = checks.real("dt", dt, above=0)
+            ratio = np.expm1(h / self.tau_minus) / -np.expm1(-h / self.tau_plus)
         rates = self.eta_plus * ratio * np.maximum(self.w_max - size, 0) / above
         return replace(self, eta_minus=np.minimum(rates, 1.0))
 
