@@ -97,7 +97,7 @@ def real(
     else:
         right = f"{below:g})" if below is not None else f"{at_most:g}]"
     message = f"{name} must be a number in {left}, {right}, got {value!r}"
-    scalar = isinstance(value, numbers.Real) or (isinstance(value, np.ndarray) and value.ndim == 0)
+    scalar = isinstance(value, numbers.Real) or (isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "iuf")
     if isinstance(value, bool) or not scalar:
         raise InvalidInput(message)
     if isinstance(value, Quantity) and not have_same_dimensions(value, 1):
@@ -198,21 +198,33 @@ def array(
     --------
     >>> array("weights", [[1, 2]], shape=(1, None))
     array([[1., 2.]])
+    >>> array("pre", [0, 0.5], dtype=int)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: pre must be an array of int, got 0.5 at index (1,)
     >>> array("weights", [0.0, float("nan")])
     Traceback (most recent call last):
     lnpbrian.checks.InvalidInput: weights must be finite, got nan at index (1,)
     """
     tail = f"; {remedy}" if remedy else ""
+    wanted = f"{name} must be an array of {dtype.__name__}"
     try:
-        result: np.ndarray = np.asarray(value, dtype=dtype)
+        given = np.asarray(value)
+        with np.errstate(invalid="ignore", over="ignore"):
+            # Text and dates would be parsed, and of a complex number half would be lost.
+            result: np.ndarray | None = np.asarray(given, dtype=dtype) if given.dtype.kind in "biufO" else None
     except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidInput(f"{name} must be an array of {dtype.__name__}, got {type(value).__name__}{tail}") from error
+        raise InvalidInput(f"{wanted}, got {type(value).__name__}{tail}") from error
+    if result is None:
+        raise InvalidInput(f"{wanted}, got one of type {given.dtype}{tail}")
     if shape is not None and (
         result.ndim != len(shape)
         or any(want is not None and have != want for have, want in zip(result.shape, shape, strict=True))
     ):
-        wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ("," if len(shape) == 1 else "") + ")"
-        raise InvalidInput(f"{name} must have shape {wanted}, got {result.shape}{tail}")
+        sizes = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ("," if len(shape) == 1 else "") + ")"
+        raise InvalidInput(f"{name} must have shape {sizes}, got {result.shape}{tail}")
+    if result.dtype.kind in "biu" and (changed := np.argwhere(result != given)).size:
+        first = tuple(int(k) for k in changed[0])
+        raise InvalidInput(f"{wanted}, got {given[first]} at index {first}{tail}")
     if np.issubdtype(result.dtype, np.floating) and not np.isfinite(result).all():
         first = tuple(int(k) for k in np.argwhere(~np.isfinite(result))[0])
         raise InvalidInput(f"{name} must be finite, got {result[first]} at index {first}{tail}")

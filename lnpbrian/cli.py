@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 import math
 import os
 import sys
@@ -465,7 +464,7 @@ def _data_files(given: Iterable[str]) -> dict[str, str]:
 
 def _json_file(option: str, path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
+        content = files.read_json(path)
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{option} {str(path)!r} cannot be read as JSON ({error})") from error
     if not isinstance(content, dict):

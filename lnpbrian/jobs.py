@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -496,7 +495,7 @@ class PruneJob(Options):
         try:
             if files.is_link(path.parent) or (path.exists() and not marked(path.parent)):
                 raise InvalidInput(f"{str(path.parent)!r} is not a folder of checkpoints that lnpbrian made")
-            content: dict[str, Any] = json.loads(path.read_text())
+            content: dict[str, Any] = files.read_json(path)
             version, options = content["lnpbrian"], content["options"]
         except InvalidInput:
             raise
@@ -531,12 +530,11 @@ class PruneJob(Options):
             If the file cannot be read, or holds an option that is not known.
         """
         what = f"--config {str(path)!r}"
-        # Of a pipe a read waits for ever.
         if path.exists() and not path.is_file():
             raise InvalidInput(f"{what} is no file; give a run.json, or a TOML file of the same keys")
         try:
-            text = path.read_text()
-            content = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+            is_toml = path.suffix == ".toml"
+            content = tomllib.loads(files.read_bytes(path).decode()) if is_toml else files.read_json(path)
         except (OSError, ValueError, RecursionError) as error:
             raise InvalidInput(f"{what} cannot be read ({error})") from error
         if isinstance(content, dict) and "versions" in content:

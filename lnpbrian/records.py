@@ -124,9 +124,9 @@ def is_record(path: str | os.PathLike[str], *entries: str) -> bool:
     True False
     """
     try:
-        content = json.loads(Path(path).read_text())
+        content = files.read_json(path)
         return "lnpbrian" in content["versions"] and all(entry in content for entry in entries)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
@@ -215,7 +215,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     ...     print(read_json(Path(folder, "run.json")))
     {'error': inf, 'rates': [1.0, nan]}
     """
-    return _mapped(json.loads(Path(path).read_text()), lambda one: WORDS.get(one, one) if isinstance(one, str) else one)
+    return _mapped(files.read_json(path), lambda one: WORDS.get(one, one) if isinstance(one, str) else one)
 
 
 def _spelled(content: Any) -> Any:

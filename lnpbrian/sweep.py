@@ -14,8 +14,6 @@ import json
 import math
 import os
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -223,7 +221,7 @@ class ResultStore:
                 files.remove_leftovers(place)
         note = self.folder / "store.json"
         try:
-            content = json.loads(note.read_text())
+            content = files.read_json(note)
             version, layout = content["lnpbrian"], content.get("layout", 1)
         except FileNotFoundError:
             if any(not path.name.startswith(".") for path in self.folder.iterdir()):
@@ -265,7 +263,7 @@ class ResultStore:
         return None
 
     def _difference(self, path: Path, now: Code) -> str:
-        content = json.loads(path.read_text())
+        content = files.read_json(path)
         return now.difference(Code(content.get("sources", {}), content.get("versions", {})))
 
     def _load(self, task: Task, stamp: str) -> Result | None:
@@ -278,9 +276,9 @@ class ResultStore:
             arrays = {}
             if names:
                 path = self._path(task, stamp, ".npz")
-                with np.load(path, allow_pickle=False) as stored:
-                    arrays = {name: stored[name] for name in names}
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+                stored = files.read_arrays(path)
+                arrays = {name: stored[name] for name in names}
+        except (OSError, ValueError, KeyError, TypeError) as error:
             if not (isinstance(error, FileNotFoundError) and path.suffix == ".json") and str(path) not in self.damaged:
                 self.damaged.append(str(path))
             return None

@@ -133,7 +133,7 @@ def test_an_option_is_held_in_its_type(kind, name, given, held):
     [
         (lambda: PruneOptions(iterations=2.5), "iterations must be a whole number of at least 1, got 2.5"),
         (lambda: PruneOptions(iterations=True), "iterations must be a whole number"),
-        (lambda: PruneOptions(rates=("1", "50")), "rates must be a number"),
+        (lambda: PruneOptions(rates=("1", "50")), "rates must be an array of float"),
         (lambda: PruneOptions(rates=(50, 1)), r"rates must be \(lower, upper\)"),
         (lambda: PruneOptions(rates=5), r"rates must have shape \(2,\)"),
         (lambda: PruneOptions(exponents=None), "exponents must be one of"),
@@ -282,7 +282,7 @@ def refused(path, message, capsys):
         ({"pruning": {"observation_ms": None}}, "observation_ms must be a number in"),
         ({"pruning": {"observation_ms": -80}}, "observation"),
         ({"pruning": {"rates": [1]}}, "rates must have shape (2,)"),
-        ({"pruning": {"rates": ["1", "2"]}}, "rates must be a number"),
+        ({"pruning": {"rates": ["1", "2"]}}, "rates must be an array of float"),
         ({"pruning": {"rates": "1, 2"}}, "rates must be an array of float"),
         ({"pruning": {"iterations": {"a": 1}}}, "iterations must be a whole number"),
         ({"pruning": {"iterations": [3]}}, "iterations must be a whole number"),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -339,10 +338,14 @@ class NetworkSpec:
                 fixed = checks.array(name, value, shape=(size,), dtype=dtype).copy()
                 fixed.flags.writeable = False
                 object.__setattr__(self, name, fixed)
+        if not isinstance(self.plasticity, STDP | None):
+            raise InvalidInput(f"plasticity must be STDP or None, got {type(self.plasticity).__name__}")
         if self.plasticity is not None and self.plasticity.tau_plus.size != n_synapses:
             raise InvalidInput(
                 f"plasticity is of {self.plasticity.tau_plus.size} synapses, the network has {n_synapses}"
             )
+        if not isinstance(self.model, str) or not self.model.isprintable():
+            raise InvalidInput(f"model must be a name in printable characters, got {self.model!r}")
         checks.real("dt", self.dt, above=0)
         for name in ("synaptic_time_constant", "refractory_period"):
             checks.real(name, getattr(self, name), at_least=0)
@@ -478,14 +481,18 @@ class NetworkSpec:
     def save(self, path: str | os.PathLike[str], *, compress: bool = True, note: str = "") -> None:
         """Write the network, and a note if there is one, to `path`, whole or not at all.
 
-        The file is an ``.npz`` without pickled objects.
+        The file is an ``.npz`` without pickled objects; a path without this suffix gets it.
         """
         content: dict[str, Any] = {"format": _FORMAT}
         if note:
             content["note"] = note
         content |= self.to_arrays()
-        with files.replacing(path) as temporary:
-            (np.savez_compressed if compress else np.savez)(temporary, allow_pickle=False, **content)
+        target = Path(path)
+        if target.suffix != ".npz":
+            target = Path(f"{target}.npz")
+        # Given a file that is open, NumPy appends no suffix.
+        with files.replacing(target) as temporary, open(temporary, "wb") as file:
+            (np.savez_compressed if compress else np.savez)(file, allow_pickle=False, **content)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -502,18 +509,15 @@ class NetworkSpec:
     def load_with_note(cls, path: str | os.PathLike[str]) -> tuple[Self, str]:
         """Read a network and its note, as `load` does; the note is empty if it was saved without one."""
         try:
-            with zipfile.ZipFile(path) as archive:
-                # Damage shows here, and not as whatever NumPy makes of it.
-                if damaged := archive.testzip():
-                    raise zipfile.BadZipFile(f"{damaged} is damaged")
-            with np.load(path, allow_pickle=False) as stored:
-                content = {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-            raise InvalidInput(f"{os.fspath(path)!r} cannot be read as a network file ({error})") from error
+            content = files.read_arrays(path)
+        except (OSError, ValueError, TypeError) as error:
+            raise InvalidInput(f"{str(path)!r} cannot be read as a network file ({error})") from error
         if content.pop("format", np.array(-1)).tolist() != _FORMAT:
             raise InvalidInput(f"{os.fspath(path)!r} is not an lnpbrian network of format {_FORMAT}; save it again")
-        note = str(content.pop("note", ""))
+        note = content.pop("note", np.array("")).tolist()
+        if not isinstance(note, str):
+            raise InvalidInput(f"the note in {os.fspath(path)!r} is no text; save the network again")
         try:
             return cls.from_arrays(content), note
-        except (TypeError, AttributeError) as error:
+        except TypeError as error:
             raise InvalidInput(f"{os.fspath(path)!r} lacks a part of a network ({error})") from error

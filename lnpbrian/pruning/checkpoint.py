@@ -6,8 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -274,10 +272,9 @@ class CheckpointFolder:
         if not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                content = {key: stored[key] for key in stored.files}
+            content = files.read_arrays(path)
             self._state(path, str(content.pop("note")))
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, ValueError, KeyError) as error:
             if isinstance(error, InvalidInput):
                 raise
             raise InvalidInput(f"{os.fspath(path)!r} is damaged ({error}); delete it") from error
@@ -290,7 +287,9 @@ class CheckpointFolder:
         try:
             content = json.loads(note)
             run, version, state = content["run"], content["version"], content["state"]
-        except (ValueError, KeyError, TypeError) as error:
+            if not isinstance(state, dict):
+                raise TypeError("the state is no object")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InvalidInput(f"{os.fspath(path)!r} is no checkpoint ({error}); choose another folder") from error
         if version != __version__:
             raise InvalidInput(
