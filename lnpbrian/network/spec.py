@@ -344,8 +344,6 @@ class NetworkSpec:
             raise InvalidInput(
                 f"plasticity is of {self.plasticity.tau_plus.size} synapses, the network has {n_synapses}"
             )
-        if not isinstance(self.model, str) or not self.model.isprintable():
-            raise InvalidInput(f"model must be a name in printable characters, got {self.model!r}")
         checks.real("dt", self.dt, above=0)
         for name in ("synaptic_time_constant", "refractory_period"):
             checks.real(name, getattr(self, name), at_least=0)
@@ -475,6 +473,9 @@ class NetworkSpec:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """Return the network that `to_arrays` was called on."""
         values: dict[str, Any] = {name: value.item() if value.ndim == 0 else value for name, value in arrays.items()}
+        model = values.get("model", "")
+        if not isinstance(model, str) or not model.isprintable():
+            raise InvalidInput(f"model must be a name in printable characters, got {ascii(model):.40}")
         stdp = {name.removeprefix("stdp_"): values.pop(name) for name in list(values) if name.startswith("stdp_")}
         return cls(**values, plasticity=STDP(**stdp) if stdp else None)
 
@@ -490,9 +491,8 @@ class NetworkSpec:
         target = Path(path)
         if target.suffix != ".npz":
             target = Path(f"{target}.npz")
-        # Given a file that is open, NumPy appends no suffix.
-        with files.replacing(target) as temporary, open(temporary, "wb") as file:
-            (np.savez_compressed if compress else np.savez)(file, allow_pickle=False, **content)
+        with files.replacing(target) as temporary:
+            (np.savez_compressed if compress else np.savez)(temporary, allow_pickle=False, **content)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
