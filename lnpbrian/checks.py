@@ -97,7 +97,9 @@ def real(
     else:
         right = f"{below:g})" if below is not None else f"{at_most:g}]"
     message = f"{name} must be a number in {left}, {right}, got {value!r}"
-    scalar = isinstance(value, numbers.Real) or (isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "iuf")
+    scalar = isinstance(value, numbers.Real) or (
+        isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "iuf"
+    )
     if isinstance(value, bool) or not scalar:
         raise InvalidInput(message)
     if isinstance(value, Quantity) and not have_same_dimensions(value, 1):

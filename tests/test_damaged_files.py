@@ -66,11 +66,13 @@ def test_what_is_written_is_read(spec, tmp_path):
     assert found["none"].shape == (0, 4)
 
 
-
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        *((name, lambda a: np.where(np.arange(a.size) == 3, 2**32 + 3, a.astype(np.int64))) for name in ("pre", "post")),
+        *(
+            (name, lambda a: np.where(np.arange(a.size) == 3, 2**32 + 3, a.astype(np.int64)))
+            for name in ("pre", "post")
+        ),
         ("cluster", lambda a: a + np.int64(2**32)),
         ("cluster", lambda a: np.full(a.shape, 1e300)),
         *((name, lambda a: a + 0.5) for name in ("pre", "post", "cluster")),
@@ -102,7 +104,11 @@ def test_other_types_are_refused_in_files_and_in_python(spec, tmp_path, name, ch
 
 def test_whole_numbers_of_other_types_are_taken(spec):
     same = replace(
-        spec, pre=spec.pre.astype(float), cluster=spec.cluster.tolist(), alive=spec.alive.astype(int), post=list(spec.post)
+        spec,
+        pre=spec.pre.astype(float),
+        cluster=spec.cluster.tolist(),
+        alive=spec.alive.astype(int),
+        post=list(spec.post),
     )
     for name, values in spec.to_arrays().items():
         np.testing.assert_array_equal(same.to_arrays()[name], values)

@@ -301,12 +301,21 @@ def test_prices_as_they_are_published(write, rows):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["Price,Close,Close", "Ticker,QQ,RR", "Date,,", "2024-01-02,1,2"], r"2 tickers \(QQ, RR\); download one, with"),
+        (
+            ["Price,Close,Close", "Ticker,QQ,RR", "Date,,", "2024-01-02,1,2"],
+            r"2 tickers \(QQ, RR\); download one, with",
+        ),
         (["Date,Close,Close", "2024-01-02,1,2"], "has two columns close; delete all but the one"),
         (["valid,drct,sknt,SKNT", "2011-02-01 00:00,1,2,3"], "has two columns sknt"),
-        ([STOOQ, "QQ,D,20240102,000000,1,1", "RR,D,20240102,000000,1,2"], r"2 tickers \(QQ, RR\); keep the rows of one"),
+        (
+            [STOOQ, "QQ,D,20240102,000000,1,1", "RR,D,20240102,000000,1,2"],
+            r"2 tickers \(QQ, RR\); keep the rows of one",
+        ),
         (["Date,Close,Name", "2024-01-02,1,A", "2024-01-03,2,B"], r"2 names \(A, B\); keep the rows of one"),
-        (["Date;Close", "2024-01-02;1,234", "2024-01-03;2,345"], "close may have thousands or thousandths, such as '1,234'"),
+        (
+            ["Date;Close", "2024-01-02;1,234", "2024-01-03;2,345"],
+            "close may have thousands or thousandths, such as '1,234'",
+        ),
         (["Date;Close", "2024-01-02;1,5", "2024-01-03;2.5"], "line 3: close must be a number, with a decimal comma"),
         (["Date;Close", "2024-01-02;1,234.5"], "line 2: close must be a number, got '1,234.5'"),
         (["Date,Close", "03/04/2020,1"], "a date such as 2011-02-01 or .* is needed, got '03/04/2020'"),

