@@ -40,7 +40,8 @@ from lnpbrian.records import is_record, plain, versions, write_json
 from lnpbrian.sweep import STALE, SweepProgress
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
-console = Console()
+# Names of files and models are not markup.
+console = Console(markup=False, emoji=False)
 
 
 def _choices(what: str, values: Iterable[str]) -> typer.models.OptionInfo:
@@ -293,7 +294,7 @@ def show_devices() -> None:
     console.print(_device_table(reports))
     for report in reports:
         for part in report.missing:
-            console.print(f"{report.name}: {part.remedy}", soft_wrap=True, markup=False)
+            console.print(f"{report.name}: {part.remedy}", soft_wrap=True)
 
 
 def _device_table(reports: Iterable[DeviceReport]) -> Table:
@@ -335,11 +336,11 @@ def cuda(
             project = write_cuda_project(
                 spec, lock, duration=length, drive=drive, plastic=not fixed, compute_capability=compute_capability
             )
-        console.print(f"Wrote {spec!r} to {out}; README.txt says how to build and run it", soft_wrap=True, markup=False)
+        console.print(f"Wrote {spec!r} to {out}; README.txt says how to build and run it", soft_wrap=True)
         if build or run:
             with console.status("compiling"):
                 project.build(jobs=jobs)
-            console.print(f"Built {out / 'main'}", soft_wrap=True, markup=False)
+            console.print(f"Built {out / 'main'}", soft_wrap=True)
         if run:
             with console.status("running"):
                 activity = project.run()
@@ -424,7 +425,7 @@ def sweep(
     except KeyboardInterrupt:
         _fail("interrupted; the same command goes on with what is missing", 130)
     _show_sweep(directory / f"{name}.json")
-    console.print(f"Wrote {name}.json, .png, .md and .html to {directory}", soft_wrap=True, markup=False)
+    console.print(f"Wrote {name}.json, .png, .md and .html to {directory}", soft_wrap=True)
 
 
 def _show_sweep(source: Path) -> None:
@@ -439,7 +440,7 @@ def _show_sweep(source: Path) -> None:
             console.print(table)
         if "…" in shown.get():
             page = source.with_suffix(".md")
-            console.print(f"{title}: too wide for this terminal, see {page}", soft_wrap=True, markup=False)
+            console.print(f"{title}: too wide for this terminal, see {page}", soft_wrap=True)
         else:
             console.print(table)
 
@@ -447,7 +448,7 @@ def _show_sweep(source: Path) -> None:
 def _show_notes(name: str, notes: Iterable[str]) -> None:
     """Print what was done to the data of a series."""
     for note in notes:
-        console.print(f"{name}: {note}", soft_wrap=True, markup=False)
+        console.print(f"{name}: {note}", soft_wrap=True)
 
 
 def _data_files(given: Iterable[str]) -> dict[str, str]:
@@ -487,7 +488,7 @@ def _sweep_bars() -> Iterator[Callable[[SweepProgress], None]]:
             for note in (now.dashboard and f"Dask's dashboard: {now.dashboard}", *now.notes):
                 if note and note not in told:
                     told.add(note)
-                    bars.console.print(note, soft_wrap=True, markup=False)
+                    bars.console.print(note, soft_wrap=True)
             for name in set(running) - set(now.running):
                 bars.remove_task(running.pop(name))
             for name, (fraction, what) in now.running.items():

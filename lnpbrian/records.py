@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from importlib import metadata
-from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np

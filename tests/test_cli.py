@@ -3,12 +3,14 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lnpbrian import cli
 from lnpbrian.jobs import STAGES
+from lnpbrian.models import HRSNN
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning.checkpoint import CheckpointFolder
 
@@ -78,6 +80,14 @@ def test_network_file_is_the_pruned_network(results):
 def test_same_seed_same_numbers(results):
     a, again = (without_times(json.loads((results / name / "run.json").read_text())) for name in ("a", "again"))
     assert a == again
+
+
+@pytest.mark.parametrize("name", ["[/b]", "[bold]x", ":smile:"])
+def test_names_are_not_markup(tmp_path, capsys, name):
+    spec = HRSNN(20, 0.3, check_rate=False).spec
+    replace(spec, model=name).save(tmp_path / f"[{name.strip('[/]')}].npz")
+    assert run("info", tmp_path / f"[{name.strip('[/]')}].npz") == 0
+    assert name in capsys.readouterr().out
 
 
 def test_info(results, capsys):

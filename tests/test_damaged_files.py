@@ -187,7 +187,7 @@ def test_saving_appends_the_suffix_and_leaves_nothing_else(spec, tmp_path, name)
     written = name if name == "network.npz" else f"{name}.npz"
     assert os.listdir(tmp_path) == [written]
     assert NetworkSpec.load(tmp_path / written).n_synapses == spec.n_synapses
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="No such file"):
         spec.save(tmp_path / "none" / name)
     assert os.listdir(tmp_path) == [written]
 
@@ -196,5 +196,5 @@ def test_saving_appends_the_suffix_and_leaves_nothing_else(spec, tmp_path, name)
 def test_json_fails_in_two_ways_only(tmp_path, text):
     path = tmp_path / "a.json"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"nested|Expecting|Exceeds|decode"):
         files.read_json(path)

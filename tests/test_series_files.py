@@ -275,6 +275,7 @@ def test_missing_states_are_filled(tmp_path):
 STOOQ = "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<CLOSE>"
 PRICES = [31.0, 1032.5, 30.25, 33.0]
 DAYS = ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"]
+DATED = list(zip(DAYS, PRICES, strict=True))
 
 
 def comma(price: float) -> str:
@@ -284,14 +285,14 @@ def comma(price: float) -> str:
 @pytest.mark.parametrize(
     "rows",
     [
-        ["Price,Close,High", "Ticker,QQ,QQ", "Date,,", *(f"{d},{p},1" for d, p in zip(DAYS, PRICES))],
-        ["Price,Adj Close,Close", "Ticker,QQ,QQ", "Datetime,,", *(f"{d},1,{p}" for d, p in zip(DAYS, PRICES))],
-        ["Ticker,QQ,QQ", "Price,Open,Close", "Date,,", *(f"{d},1,{p}" for d, p in zip(DAYS, PRICES))],
-        [STOOQ, *(f"QQ.US,D,{d.replace('-', '')},000000,1,{p}" for d, p in zip(DAYS, PRICES))],
+        ["Price,Close,High", "Ticker,QQ,QQ", "Date,,", *(f"{d},{p},1" for d, p in DATED)],
+        ["Price,Adj Close,Close", "Ticker,QQ,QQ", "Datetime,,", *(f"{d},1,{p}" for d, p in DATED)],
+        ["Ticker,QQ,QQ", "Price,Open,Close", "Date,,", *(f"{d},1,{p}" for d, p in DATED)],
+        [STOOQ, *(f"QQ.US,D,{d.replace('-', '')},000000,1,{p}" for d, p in DATED)],
         [STOOQ, *(f"QQ.US,60,20240102,{10 + k}0000,1,{p}" for k, p in enumerate(PRICES))],
-        ["Date;Open;Close", *(f"{d};1;{p}" for d, p in zip(DAYS, PRICES))],
-        ["Date;Close", *(f"{d[8:]}.{d[5:7]}.{d[:4]};{comma(p)}" for d, p in zip(DAYS, PRICES))],
-        ["Date\tClose", *(f'{d}\t"{comma(p)}"' for d, p in zip(DAYS, PRICES))],
+        ["Date;Open;Close", *(f"{d};1;{p}" for d, p in DATED)],
+        ["Date;Close", *(f"{d[8:]}.{d[5:7]}.{d[:4]};{comma(p)}" for d, p in DATED)],
+        ["Date\tClose", *(f'{d}\t"{comma(p)}"' for d, p in DATED)],
     ],
 )
 def test_prices_as_they_are_published(write, rows):

@@ -189,12 +189,12 @@ class _Table:
                 f"{self.file}, line {line}: {column} must be a number{form}, got {word[:40]!r}; "
                 "correct it, or leave it empty"
             )
-        if self.decimal_comma and (known := [w for w, value in values.items() if "," in w]):
-            if all(_THOUSANDS.fullmatch(word) for word in known):
-                raise InvalidInput(
-                    f"{self.file}: {column} may have thousands or thousandths, such as {known[0][:40]!r}; "
-                    "write it with a decimal point"
-                )
+        commas = [word for word in values if "," in word]
+        if self.decimal_comma and commas and all(map(_THOUSANDS.fullmatch, commas)):
+            raise InvalidInput(
+                f"{self.file}: {column} may have thousands or thousandths, such as {commas[0][:40]!r}; "
+                "write it with a decimal point"
+            )
         return np.array([values[word] for word in words], dtype=float)
 
     def _number(self, word: str) -> float | None:
@@ -244,10 +244,10 @@ def _table(file: Path, raw: bytes) -> _Table:
         rows = []
         try:
             # Line by line, so that a stray quote spoils its own line only.
-            for line, words in numbered:
-                rows.append(next(csv.reader([words], delimiter=delimiter, strict=True)))
+            for _, line in numbered:
+                rows.append(next(csv.reader([line], delimiter=delimiter, strict=True)))
         except csv.Error as error:
-            raise InvalidInput(f"{file}, line {line}: {error}; correct the line") from error
+            raise InvalidInput(f"{file}, line {lines[len(rows)]}: {error}; correct the line") from error
     columns = [_column(word) for word in rows[0]]
     first = 1
     if len(rows) > 2 and [_column(word) for word in rows[2] if word.strip()] in (["date"], ["datetime"]):

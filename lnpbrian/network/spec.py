@@ -475,7 +475,7 @@ class NetworkSpec:
         values: dict[str, Any] = {name: value.item() if value.ndim == 0 else value for name, value in arrays.items()}
         model = values.get("model", "")
         if not isinstance(model, str) or not model.isprintable():
-            raise InvalidInput(f"model must be a name in printable characters, got {ascii(model):.40}")
+            raise InvalidInput(f"model must be a name in printable characters, got {model!a:.40}")
         stdp = {name.removeprefix("stdp_"): values.pop(name) for name in list(values) if name.startswith("stdp_")}
         return cls(**values, plasticity=STDP(**stdp) if stdp else None)
 
