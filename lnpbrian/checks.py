@@ -187,9 +187,10 @@ def array(
     *,
     shape: tuple[int | None, ...] | None = None,
     dtype: type = float,
+    finite: bool = True,
     remedy: str = "",
 ) -> np.ndarray:
-    """Return `value` as a finite array of the stated shape (``None`` leaves an axis free).
+    """Return `value` as a (finite) array of the stated shape (``None`` leaves an axis free).
 
     Raises
     ------
@@ -227,7 +228,7 @@ def array(
     if result.dtype.kind in "biu" and (changed := np.argwhere(result != given)).size:
         first = tuple(int(k) for k in changed[0])
         raise InvalidInput(f"{wanted}, got {given[first]} at index {first}{tail}")
-    if np.issubdtype(result.dtype, np.floating) and not np.isfinite(result).all():
+    if finite and np.issubdtype(result.dtype, np.floating) and not np.isfinite(result).all():
         first = tuple(int(k) for k in np.argwhere(~np.isfinite(result))[0])
         raise InvalidInput(f"{name} must be finite, got {result[first]} at index {first}{tail}")
     return result

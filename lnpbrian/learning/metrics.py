@@ -39,10 +39,10 @@ def nrmse_trace(forecast: np.ndarray, truth: np.ndarray, sigma: np.ndarray) -> n
     >>> nrmse_trace(np.array([[3.0, 0.0]]), np.array([[0.0, 0.0]]), np.array([1.0, 1.0])) ** 2
     array([4.5])
     """
-    forecast, truth = np.asarray(forecast, float), checks.array("truth", truth)
-    sigma = checks.array("sigma", sigma, shape=(truth.shape[-1],))
-    if forecast.shape != truth.shape:
+    forecast, truth = checks.array("forecast", forecast, finite=False), checks.array("truth", truth)
+    if forecast.shape != truth.shape or truth.ndim == 0:
         raise InvalidInput(f"forecast and truth must have one shape, got {forecast.shape} and {truth.shape}")
+    sigma = checks.array("sigma", sigma, shape=(truth.shape[-1],))
     if not (sigma > 0).all():
         raise InvalidInput(f"sigma must be positive, got {sigma.min():g}; drop constant dimensions of the series")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -95,9 +95,11 @@ def smape(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
     >>> float(smape(np.array([[np.nan], [2.0]]), np.array([[1.0], [2.0]])))
     100.0
     """
-    forecast, truth = np.asarray(forecast, float), checks.array("truth", truth)
-    if forecast.shape != truth.shape:
-        raise InvalidInput(f"forecast and truth must have one shape, got {forecast.shape} and {truth.shape}")
+    forecast, truth = checks.array("forecast", forecast, finite=False), checks.array("truth", truth)
+    if forecast.shape != truth.shape or truth.ndim < 2:
+        raise InvalidInput(
+            f"forecast and truth must have one shape of steps and dimensions, got {forecast.shape} and {truth.shape}"
+        )
     valid = np.isfinite(forecast)
     given = np.where(valid, forecast, 0)
     # Relative to the larger, so that nothing overflows.
@@ -138,7 +140,7 @@ def valid_prediction_time(trace: np.ndarray, *, threshold: float = 0.1) -> np.nd
     >>> int(valid_prediction_time(np.array([0.01, 0.05])))
     2
     """
-    trace = np.asarray(trace, dtype=float)
+    trace = checks.array("trace", trace, finite=False)
     if trace.ndim == 0 or trace.shape[-1] == 0:
         raise InvalidInput(f"trace must have at least one step, got shape {trace.shape}")
     # What is not a number is no valid forecast.

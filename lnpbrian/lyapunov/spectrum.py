@@ -259,7 +259,7 @@ def interpolate_spectrum(exponents: np.ndarray, size: int) -> np.ndarray:
 
 
 def _sorted(exponents: np.ndarray) -> np.ndarray:
-    given = np.asarray(exponents, dtype=float)
+    given = checks.array("exponents", exponents, finite=False)
     if given.ndim != 1 or not given.size or np.isnan(given).any() or (given == np.inf).any():
         raise InvalidInput(f"exponents must be at least one number each, got an array of shape {given.shape}: {given}")
     return np.sort(given)[::-1]
@@ -809,7 +809,7 @@ def _number_of_exponents(given: int | str, dimension: int) -> int:
     return k
 
 
-# Of an interval; more would never end.
+# Of an interval, and of intervals; more would never end.
 _MOST_STEPS = 1e9
 
 
@@ -823,7 +823,10 @@ def _intervals(duration: float, transient: float, interval: float, step: float) 
     n_measured = int(checks.real("duration", duration, above=0) / length + 1e-9)
     if n_measured < 1:
         raise InvalidInput(f"duration must hold at least one interval of {length:g}, got {duration:g}")
-    return length, int(np.ceil(checks.real("transient", transient, at_least=0) / length - 1e-9)), n_measured
+    n_transient = int(np.ceil(checks.real("transient", transient, at_least=0) / length - 1e-9))
+    if max(n_transient, n_measured) > _MOST_STEPS:
+        raise InvalidInput(f"duration {duration:g} and transient {transient:g} are too many intervals of {length:g}")
+    return length, n_transient, n_measured
 
 
 def _check_functions(state: np.ndarray, **functions: Callable[[np.ndarray], Any]) -> None:
@@ -831,6 +834,9 @@ def _check_functions(state: np.ndarray, **functions: Callable[[np.ndarray], Any]
         if not callable(function):
             raise InvalidInput(f"{name} must be a function of the state, got {function!r}")
         wanted = (state.size, state.size) if name == "jacobian" else (state.size,)
-        got = np.shape(function(state.copy()))
+        try:
+            got = np.shape(np.asarray(function(state.copy()), dtype=float))
+        except Exception as error:
+            raise InvalidInput(f"{name} fails at the state ({type(error).__name__}: {error})") from error
         if got != wanted:
             raise InvalidInput(f"{name} must return an array of shape {wanted} at the state, got {got}")

@@ -340,6 +340,7 @@ class NetworkSpec:
                 object.__setattr__(self, name, fixed)
         if not isinstance(self.plasticity, STDP | None):
             raise InvalidInput(f"plasticity must be STDP or None, got {type(self.plasticity).__name__}")
+        checks.optional("plasticity", self.plasticity, STDP, "use STDP(...)")
         if self.plasticity is not None and self.plasticity.tau_plus.size != n_synapses:
             raise InvalidInput(
                 f"plasticity is of {self.plasticity.tau_plus.size} synapses, the network has {n_synapses}"
