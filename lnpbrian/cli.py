@@ -39,7 +39,12 @@ from lnpbrian.process import Watched
 from lnpbrian.records import is_record, plain, versions, write_json
 from lnpbrian.sweep import STALE, SweepProgress
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+app = typer.Typer(
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 # Names of files and models are not markup.
 console = Console(markup=False, emoji=False)
 
@@ -48,8 +53,18 @@ def _choices(what: str, values: Iterable[str]) -> typer.models.OptionInfo:
     return typer.Option(help=f"{what}: {', '.join(values)}.")
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"lnpbrian {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Make recurrent spiking networks sparse before they are trained, and say how stable they are."""
 
 

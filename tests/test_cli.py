@@ -331,3 +331,20 @@ def test_full_disk_leaves_a_run_that_can_go_on(tmp_path, monkeypatch, capsys):
     ]
     spec, note = NetworkSpec.load_with_note(tmp_path / "lnpbrian_checkpoint" / "checkpoint.npz")
     assert [record["synapses"] for record in json.loads(note)["state"]["history"]] == [spec.n_synapses]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["--version"], f"lnpbrian {cli.__version__}\n"),
+        (["-h"], "--install-completion"),
+        (["prune", "-h"], "--synapse-sparsity"),
+        (["sweep", "-h"], "--redraw"),
+    ],
+)
+def test_version_and_short_help(arguments, shown, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 0
+    printed = capsys.readouterr()
+    assert shown in printed.out and not printed.err
