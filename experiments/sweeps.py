@@ -149,9 +149,9 @@ def redraw(path: str | os.PathLike[str]) -> Tables:
     try:
         content = read_json(source)
         module: Experiment = experiment(checks.choice("experiment", content["experiment"], EXPERIMENTS))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        tables = module.tables(content)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InvalidInput(f"{str(source)!r} holds no results of a sweep ({error!r})") from error
-    tables = module.tables(content)
     if content.get("claims"):
         rows = [[c["claim"], c["verdict"], _parts(c)] for c in content["claims"]]
         tables["Claims"] = [["claim", "verdict", "found"], *rows]
