@@ -17,7 +17,8 @@ def test_the_arguments_work():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_wrong_arguments_are_taken_or_refused_in_one_line(seed):
+def test_wrong_arguments_are_taken_or_refused_in_one_line(seed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where folders are made of odd names
     found = list(tried(250, seed))
     assert [one for one in found if one.is_fault] == []
     assert sum(one.what == "refused" for one in found) > 150

@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import datetime
 import gc
+import os
 import random
 import signal
 import sys
+import tempfile
 import traceback
 import warnings
 from collections import Counter
@@ -509,6 +511,7 @@ def main() -> int:
     parser.add_argument("--taken", action="store_true", help="print the calls that were taken too")
     chosen = parser.parse_args()
     found: Counter[str] = Counter()
+    os.chdir(tempfile.mkdtemp())  # where folders are made of odd names
     for one in tried(chosen.count, chosen.seed, chosen.only):
         found[one.what] += 1
         if one.is_fault or (chosen.taken and one.what == "taken"):
