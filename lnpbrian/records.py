@@ -116,6 +116,7 @@ def is_record(path: str | os.PathLike[str], *entries: str) -> bool:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "run.json")
     ...     write_json(path, {"versions": versions(), "seed": 1})
@@ -143,6 +144,7 @@ def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_json(Path(folder, "run.json"), {"rates": [1.0, 2.5]})
     ...     print(Path(folder, "run.json").read_text())
@@ -209,6 +211,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_json(Path(folder, "run.json"), {"error": math.inf, "rates": [1.0, math.nan]})
     ...     print(read_json(Path(folder, "run.json")))
