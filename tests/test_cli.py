@@ -347,4 +347,5 @@ def test_version_and_short_help(arguments, shown, capsys):
         cli.main(arguments)
     assert ended.value.code == 0
     printed = capsys.readouterr()
-    assert shown in printed.out and not printed.err
+    assert shown in printed.out
+    assert not printed.err
