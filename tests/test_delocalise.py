@@ -10,9 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnpbrian.checks import InvalidInput
+from lnpbrian.pruning import delocalise
 from lnpbrian.pruning.delocalise import delocalising_edges, random_edges
 from lnpbrian.pruning.edits import donor_synapses
 from lnpbrian.pruning.neurons import total_degree
+
+
+@pytest.fixture(scope="module", autouse=True)
+def from_nowhere():
+    """Only the free greedy choice, unless a test asks for more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delocalise, "STARTS", 0)
+        yield
+
+
+@pytest.fixture
+def from_anywhere(monkeypatch):
+    """Greedy choices from every neuron of small graphs, as it is by default."""
+    monkeypatch.setattr(delocalise, "STARTS", 2_000_000)
 
 
 def random_graph(n, p, seed):
@@ -36,7 +51,20 @@ def degrees(edges, n):
 
 
 def in_full(edges, n, count, barred=(), at_most=math.inf):
-    """The greedy choice as it reads: all admissible edges are ordered anew at every step."""
+    """The best of the greedy choices: the free one, and those that begin at a neuron, of largest degree first."""
+    d = degrees(edges, n)
+    starts = beginnings(edges, n, count)
+    found = [one for hub in (None, *starts) if len(one := greedy(edges, n, count, barred, at_most, hub)) == count]
+    return max(found, key=lambda new: ((d + degrees(new, n)) ** 2).sum())  # the first of equal ones
+
+
+def beginnings(edges, n, count):
+    number = delocalise.STARTS // (len(edges) + n * count) if count > 1 else 0
+    return np.argsort(-degrees(edges, n), kind="stable")[:number].tolist()
+
+
+def greedy(edges, n, count, barred=(), at_most=math.inf, hub=None):
+    """A greedy choice as it reads: all admissible edges are ordered anew at every step."""
     left, d, added, chosen = set(admissible(edges, n, barred)), degrees(edges, n), np.zeros(n), []
 
     def order(edge):
@@ -44,7 +72,12 @@ def in_full(edges, n, count, barred=(), at_most=math.inf):
         return -(d[first] + d[second]), -d[first], first, second, edge[0]
 
     while len(chosen) < count:
-        u, v = min((edge for edge in left if added[list(edge)].max() < at_most), key=order)
+        possible = [edge for edge in left if added[list(edge)].max() < at_most]
+        if hub is not None and not any(hub in edge for edge in possible):
+            hub = None
+        if not possible:
+            break
+        u, v = min((edge for edge in possible if hub is None or hub in edge), key=order)
         left.remove((u, v))
         chosen.append((u, v))
         d[[u, v]] += 1
@@ -148,6 +181,19 @@ def best_and_greedy(pre, post, n, count):
     return (after**2).sum(axis=1).max() - (d**2).sum(), (found**2).sum() - (d**2).sum()
 
 
+@pytest.mark.usefixtures("from_anywhere")
+@pytest.mark.parametrize("at_most", [None, 2, 4])
+def test_the_best_of_all_beginnings(at_most):
+    for seed in range(40):
+        n = 5 + seed % 4
+        pre, post = random_graph(n, 0.3, [seed, 2])
+        edges = simple(pre, post)
+        new = delocalising_edges(pre, post, n, count=4, at_most=at_most, fewer=True)
+        if len(new[0]) == 4:
+            assert listed(new) == in_full(edges, n, 4, at_most=at_most or math.inf)
+
+
+@pytest.mark.usefixtures("from_anywhere")
 def test_near_the_optimum_on_small_random_graphs():
     ratios = []
     for seed in range(800):
@@ -162,8 +208,19 @@ def test_near_the_optimum_on_small_random_graphs():
         assert greedy == best or count > 1
         ratios.append(greedy / best)
     assert len(ratios) > 400
-    assert min(ratios) >= 0.8  # the worst of 10,700 graphs; 0.917 of these
-    assert np.mean(np.array(ratios) == 1) > 0.9
+    assert min(ratios) >= 0.93  # 0.9375 is the worst of 6674 graphs
+    assert np.mean(np.array(ratios) == 1) > 0.95
+
+
+@pytest.mark.usefixtures("from_anywhere")
+def test_edges_that_belong_together_are_found():
+    # The largest single gain leads away from the best three: the sum of squares rises by 22, and the variance falls.
+    graph, n = ([2, 3, 4, 4, 5], [6, 6, 0, 1, 6]), 7
+    assert best_and_greedy(*graph, n, 3) == (26, 26)
+    new = delocalising_edges(*graph, n, count=3)
+    assert degree_variance(np.r_[graph[0], new[0]], np.r_[graph[1], new[1]], n) > degree_variance(*graph, n)
+    free = greedy(simple(*graph), n, 3)
+    assert ((degrees(simple(*graph), n) + degrees(free, n)) ** 2).sum() - (degrees(simple(*graph), n) ** 2).sum() == 22
 
 
 def star_with_traps(t):

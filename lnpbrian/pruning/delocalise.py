@@ -17,6 +17,8 @@ __all__ = ["delocalising_edges", "random_edges"]
 
 # No partner is left: below every sum of degrees.
 NONE = -(1 << 40)
+# Work that is spent on beginning at other neurons, in (edges + neurons x new edges).
+STARTS = 2_000_000
 
 
 def _edge_keys(pre: np.ndarray, post: np.ndarray, n: int) -> np.ndarray:
@@ -69,11 +71,13 @@ def delocalising_edges(
     at_most: int | None = None,
     fewer: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """New edges that raise the variance of the degrees most, one after another.
+    """New edges that raise the variance of the degrees as far as greedy choices do.
 
-    Greedy solution of ``max Var(d)`` over sets of `count` new directed edges u -> v which are no self-connections, are
-    neither present nor excluded, and whose ends have a common neighbour in the given graph. The edge u -> v raises
-    ``sum d^2`` by ``2 (d_u + d_v) + 2``; every edge is the one of largest gain at the degrees it meets.
+    The best of several greedy solutions of ``max Var(d)`` over sets of `count` new directed edges u -> v which are no
+    self-connections, are neither present nor excluded, and whose ends have a common neighbour in the given graph. The
+    edge u -> v raises ``sum d^2`` by ``2 (d_u + d_v) + 2``; every edge is the one of largest gain at the degrees it
+    meets. The first solution is free; each of the others begins with all edges of one neuron, those of largest degree before
+    others, as many as take little time: all on graphs of 70 neurons, none on 5000 with 125,000 synapses.
 
     Parameters
     ----------
@@ -112,9 +116,12 @@ def delocalising_edges(
     admissible, first the one from the neuron of lower index.
 
     The objective is supermodular: each edge makes those that share an end with it worth more. The edges therefore
-    pile up at one neuron until it is joined to all of its second neighbours, then at the next; and no constant
-    factor of the optimum is guaranteed. On 10,700 random graphs of 4 to 9 neurons with 1 to 6 new edges the gain was
-    that of the best set in 88 % and 0.8 of it at worst; the test suite has graphs where it is below 5 / t for any t.
+    pile up at one neuron until it is joined to all of its second neighbours, then at the next. What is guaranteed: one
+    new edge, and all that are admissible, are the best set; no result is below the free greedy one. No constant factor
+    of the optimum is: where only that is tried, the test suite has graphs with a gain of 5 / (t + 3) of the best, for
+    any t. On 6674 random graphs of 4 to 9 neurons with 1 to 6 new edges the gain in ``sum d^2`` was that of the best
+    set in 97 % and 0.94 of it at worst (the free solution alone: 88 % and 0.78). The *variance* falls where so many edges
+    among neurons of few edges cannot but lower it; in 4 of these graphs it fell where another set would have kept it.
 
     A common neighbour is in the same piece of the network: pieces that have come apart stay apart.
 
@@ -147,19 +154,41 @@ def delocalising_edges(
             raise InvalidInput(f"new edges join neurons with a common neighbour: that takes 3 neurons, got {n}")
         _room(wanted, barred, n)
 
-    pairs = _Pairs(present, barred, n)
+    chosen, most = _greedy(_Pairs(present, barred, n), barred, wanted, limit)
+    if len(chosen) < wanted and not fewer:
+        why = "" if at_most is None else f" with at_most={limit} at a neuron"
+        raise InvalidInput(
+            f"count={wanted} new edges are more than the {len(chosen)} that could be placed{why}: the ends of a "
+            "new edge need a common neighbour, and it must be neither present nor excluded; lower count"
+        )
+    if len(chosen) == wanted > 1:
+        for hub in _hubs(present, n, wanted):
+            edges, squares = _greedy(_Pairs(present, barred, n), barred, wanted, limit, hub)
+            if len(edges) == wanted and squares > most:
+                chosen, most = edges, squares
+    new = np.array(chosen, dtype=np.int64).reshape(-1, 2)
+    return new[:, 0].copy(), new[:, 1].copy()
+
+
+def _hubs(present: np.ndarray, n: int, wanted: int) -> list[int]:
+    """Neurons at which the edges may begin, as many as take little time, of largest degree first."""
+    order = np.argsort(-_degrees(present, n), kind="stable")
+    return order[: STARTS // (present.size + n * wanted)].tolist()
+
+
+def _greedy(
+    pairs: _Pairs, barred: np.ndarray, wanted: int, limit: int, hub: int | None = None
+) -> tuple[list[tuple[int, int]], int]:
+    """Return up to `wanted` edges, those at `hub` before all others, and the sum of squared degrees that they make."""
+    n = pairs.n
     added = np.zeros(n, dtype=np.int64)
     chosen: list[tuple[int, int]] = []
     while len(chosen) < wanted:
-        best = pairs.best()
-        if best is None and fewer:
-            break
+        best = pairs.best_of(hub) if hub is not None else None
         if best is None:
-            why = "" if at_most is None else f" with at_most={limit} at a neuron"
-            raise InvalidInput(
-                f"count={wanted} new edges are more than the {len(chosen)} that could be placed{why}: the ends of a "
-                "new edge need a common neighbour, and it must be neither present nor excluded; lower count"
-            )
+            hub, best = None, pairs.best()
+        if best is None:
+            break
         u, v = min(best), max(best)
         free = [edge for edge in ((u, v), (v, u)) if not _holds(barred, edge[0] * n + edge[1])]
         free = free[: min(wanted - len(chosen), limit - max(added[u], added[v]))]
@@ -169,8 +198,7 @@ def delocalising_edges(
         for w in (u, v):
             if added[w] == limit:
                 pairs.retire(w)
-    edges = np.array(chosen, dtype=np.int64).reshape(-1, 2)
-    return edges[:, 0].copy(), edges[:, 1].copy()
+    return chosen, int((pairs.degree**2).sum())
 
 
 def _holds(keys: np.ndarray, key: int) -> bool:
@@ -293,6 +321,16 @@ class _Pairs:
                 return int(self.ranked[found]), int(self.partner[found])
             else:
                 self._search(found)
+
+    def best_of(self, u: int) -> tuple[int, int] | None:
+        """The pair of largest gain among those of neuron u, or None."""
+        if not self.open[u] or self.degree[u] == 0:
+            return None
+        if self.place[u] < 0:
+            self._rank(u)
+        place = int(self.place[u])
+        self._search(place)
+        return (u, int(self.partner[place])) if self.best_degree[place] >= 0 else None
 
     def _best_ranked(self) -> tuple[int | None, tuple[int, int, int]]:
         """Place of the ranked neuron with the best pair, and (sum, larger degree, minus its index) of that."""
