@@ -496,8 +496,12 @@ def _sweep_bars() -> Iterator[Callable[[SweepProgress], None]]:
         whole = bars.add_task("all tasks", total=1.0, what="starting workers")
         running: dict[str, Any] = {}
         told: set[str] = set()
+        finished = [0.0]
 
         def report(now: SweepProgress) -> None:
+            if not console.is_terminal and now.done != finished[0]:
+                finished[0] = now.done
+                console.print(f"{now.done:g} of {now.total:g} tasks", soft_wrap=True)
             left = "" if now.remaining_seconds is None else f", about {_duration(now.remaining_seconds)} left"
             bars.update(whole, completed=now.done, total=now.total, what=f"{now.done} of {now.total}{left}")
             for note in (now.dashboard and f"Dask's dashboard: {now.dashboard}", *now.notes):
@@ -527,9 +531,14 @@ def _bars(stages: Iterable[str]) -> Iterator[Report]:
         *columns, TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[what]}"), console=console
     ) as bars:
         tasks = {name: bars.add_task(name, total=1.0, start=False, what="") for name in stages}
+        printed: dict[str, int] = {}
 
         def report(stage: str, fraction: float, what: str) -> None:
-            bar = tasks[stage]
+            bar, tenths = tasks[stage], int(10 * fraction + 1e-9)
+            if not console.is_terminal and tenths > printed.get(stage, -1):
+                # Where bars cannot be drawn again.
+                printed[stage] = tenths
+                console.print(f"{stage} {100 * fraction:.0f} % {what}".rstrip(), soft_wrap=True, markup=False)
             if fraction == 0.0:
                 bars.start_task(bar)
             bars.update(bar, completed=fraction, what=what)

@@ -457,7 +457,7 @@ def test_what_pruning_refuses_before_anything_changes():
     refused(
         "would leave 32 neurons, but 40 are protected; lower it or protect fewer", description={"protect": everyone}
     )
-    refused("report must be a function that takes a Progress, got 3", report=3)
+    refused("report must be a function that takes a Progress, or 'bar', got 3", report=3)
     monitor = StateMonitor(synapses[0], "w", record=True, name="watch")
     network.add(monitor)
     states = full_state(network)

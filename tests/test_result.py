@@ -113,3 +113,19 @@ def test_spectra_are_compared_pickled_and_shown(factor: float):
 def test_few_neurons_can_lose_synapses(neurons: int, steps: Any):
     network = foreign(neurons)
     assert prune(network, steps, options=PruneOptions(0.5, 0, **QUICK)).after.neurons == neurons
+
+
+def test_a_bar_in_a_terminal_and_lines_elsewhere(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    prune(foreign(), ("I", "II"), options=PruneOptions(0.6, 0.1, **QUICK), report="bar")
+    printed = capsys.readouterr()
+    lines = printed.err.splitlines()
+    assert printed.out == ""
+    assert lines[0].startswith("[                    ]   0 %  iteration 0 of 1, ")
+    assert lines[-1].startswith("[####################] 100 %  iteration 1 of 1, ")
+    assert 3 < len(lines) <= 11
+    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    prune(foreign(), ("I", "II"), options=PruneOptions(0.6, 0.1, **QUICK), report="bar")
+    grown = capsys.readouterr().err
+    assert grown.count("\n") == 1
+    assert grown.endswith("\n")
+    assert grown.count("\r") > 5

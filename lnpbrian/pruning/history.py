@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
@@ -254,6 +255,46 @@ class Progress:
     iterations: int
     step: str
     fraction: float
+
+
+class Bar:
+    """Shows `Progress` as one line that grows, in a notebook or a terminal, else as a line every tenth of the way.
+
+    Parameters
+    ----------
+    file : text file, optional
+        Where to, by default standard error.
+
+    Examples
+    --------
+    >>> import sys
+    >>> bar = Bar(sys.stdout)
+    >>> for done in (0.0, 0.05, 0.5, 1.0):
+    ...     bar(Progress(1, 2, "step I", done))
+    [                    ]   0 %  iteration 1 of 2, step I
+    [##########          ]  50 %  iteration 1 of 2, step I
+    [####################] 100 %  iteration 1 of 2, step I
+    """
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        self.file = sys.stderr if file is None else file
+        self.grows = self.file.isatty() or "ipykernel" in sys.modules
+        self.shown = -1
+
+    def __call__(self, now: Progress) -> None:
+        """Show where the run is."""
+        tenths, length = int(10 * now.fraction + 1e-9), int(20 * now.fraction + 1e-9)
+        if not self.grows and tenths <= self.shown:
+            return
+        self.shown = tenths
+        where = f"iteration {now.iteration} of {now.iterations}, {now.step}"
+        line = f"[{'#' * length:20}] {100 * now.fraction:3.0f} %  {where}"
+        print(f"\r{line:79}" if self.grows else line, end="" if self.grows else "\n", file=self.file, flush=True)
+
+    def close(self) -> None:
+        """End the line."""
+        if self.grows and self.shown >= 0:
+            print(file=self.file)
 
 
 def _exponent(record: Record) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -30,7 +30,7 @@ from lnpbrian.network.signals import Drive
 from lnpbrian.process import Watched, frozen_garbage
 from lnpbrian.pruning.changes import Recording
 from lnpbrian.pruning.checkpoint import Checkpoint, CheckpointFolder, fingerprint
-from lnpbrian.pruning.history import Progress, PruneResult, Record, record_from
+from lnpbrian.pruning.history import Bar, Progress, PruneResult, Record, record_from
 from lnpbrian.pruning.localisation import DelocalisationReport, delocalisation_report
 from lnpbrian.pruning.prunable import Observation, Prunable, prunable
 from lnpbrian.pruning.schedule import PruneOptions, schedule
@@ -54,7 +54,7 @@ def prune(
     drive: Drive | None = None,
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
-    report: Callable[[Progress], None] | None = None,
+    report: Callable[[Progress], None] | str | None = None,
 ) -> PruneResult:
     """Prune a Brian2 network in place by Lyapunov noise pruning.
 
@@ -80,8 +80,8 @@ def prune(
     checkpoint : path-like, optional
         Folder for a checkpoint after every iteration, for models only. The same call with the same folder goes on where
         the last one was interrupted, and ends with the same network, bit for bit.
-    report : callable, optional
-        Called with a `Progress` as the work goes on.
+    report : callable or "bar", optional
+        Called with a `Progress` as the work goes on; ``"bar"`` shows it as a bar, in a notebook too.
 
     Returns
     -------
@@ -125,8 +125,8 @@ def prune(
     if options is not None:
         checks.instance("options", options, PruneOptions, "use PruneOptions(...)")
     checks.optional("drive", drive, Drive, "use noise_drive(...) or Drive(values, hold)")
-    if report is not None and not callable(report):
-        raise InvalidInput(f"report must be a function that takes a Progress, got {report!r}")
+    if not (report is None or callable(report) or (isinstance(report, str) and report == "bar")):
+        raise InvalidInput(f"report must be a function that takes a Progress, or 'bar', got {report!r}")
     if not isinstance(network, LiveNetwork):
         if network is None or network is magic_network:
             network = visible_network(1)
@@ -158,11 +158,12 @@ def prune(
             folder = CheckpointFolder(path, fingerprint(subject.start, subject.drive, chosen, options, seed))
         # Sums of several threads depend on their number: with one, equal calls give equal networks on every machine.
         held.enter_context(threadpool_limits(1, user_api="blas"))
+        tell = held.enter_context(closing(Bar())) if isinstance(report, str) else report
         held.enter_context(Watched())
         held.enter_context(frozen_garbage())
         recording = held.enter_context(Recording(network.network))
         held.enter_context(subject.guarded(chosen))
-        result = _Loop(subject, chosen, options, streams, targets, folder, report).run()
+        result = _Loop(subject, chosen, options, streams, targets, folder, tell).run()
         changes = recording.changes()
     changes.watch()
     return replace(result, changes=changes)
