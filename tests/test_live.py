@@ -491,8 +491,10 @@ def test_standalone_devices_are_refused(tmp_path):
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
 @pytest.mark.parametrize("when", ["start", "run"])
 def test_a_state_that_is_no_number_is_called_so(when, wrong):
-    # A potential that is not reset above 2 grows as 1/(t0 - t), beyond all bounds within 1 ms.
-    cells = NeuronGroup(30, "dv/dt = int(v > 2)*v**2/(0.1*ms) : 1", threshold="v > 1", reset="v *= 1", method="euler")
+    # Where hot is 1 the potential grows as 1/(t0 - t), beyond all bounds within 1 ms.
+    model = "dv/dt = hot*v**2/(0.1*ms) : 1\nhot : 1"
+    cells = NeuronGroup(30, model, threshold="v > 1", reset="v *= 1", method="euler")
+    cells.hot[7] = 1
     cells.v[7] = wrong if when == "start" else 3
     synapses = Synapses(cells, cells, "w : 1", on_pre="v_post += 0*w")
     synapses.connect(p=0.3)

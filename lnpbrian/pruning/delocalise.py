@@ -76,8 +76,8 @@ def delocalising_edges(
     The best of several greedy solutions of ``max Var(d)`` over sets of `count` new directed edges u -> v which are no
     self-connections, are neither present nor excluded, and whose ends have a common neighbour in the given graph. The
     edge u -> v raises ``sum d^2`` by ``2 (d_u + d_v) + 2``; every edge is the one of largest gain at the degrees it
-    meets. The first solution is free; each of the others begins with all edges of one neuron, those of largest degree before
-    others, as many as take little time: all on graphs of 70 neurons, none on 5000 with 125,000 synapses.
+    meets. The first solution is free; each of the others begins with all edges of one neuron, those of largest
+    degree before others, as many as take little time: all on graphs of 70 neurons, none on 5000 with 125,000 synapses.
 
     Parameters
     ----------
@@ -120,8 +120,8 @@ def delocalising_edges(
     new edge, and all that are admissible, are the best set; no result is below the free greedy one. No constant factor
     of the optimum is: where only that is tried, the test suite has graphs with a gain of 5 / (t + 3) of the best, for
     any t. On 6674 random graphs of 4 to 9 neurons with 1 to 6 new edges the gain in ``sum d^2`` was that of the best
-    set in 97 % and 0.94 of it at worst (the free solution alone: 88 % and 0.78). The *variance* falls where so many edges
-    among neurons of few edges cannot but lower it; in 4 of these graphs it fell where another set would have kept it.
+    set in 97 % and 0.94 of it at worst (the free solution alone: 88 % and 0.78). The *variance* falls where so many
+    edges among neurons of few edges cannot but lower it; in 4 of these graphs it fell where another set would have kept it.
 
     A common neighbour is in the same piece of the network: pieces that have come apart stay apart.
 
