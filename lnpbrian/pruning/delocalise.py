@@ -121,7 +121,8 @@ def delocalising_edges(
     of the optimum is: where only that is tried, the test suite has graphs with a gain of 5 / (t + 3) of the best, for
     any t. On 6674 random graphs of 4 to 9 neurons with 1 to 6 new edges the gain in ``sum d^2`` was that of the best
     set in 97 % and 0.94 of it at worst (the free solution alone: 88 % and 0.78). The *variance* falls where so many
-    edges among neurons of few edges cannot but lower it; in 4 of these graphs it fell where another set would have kept it.
+    edges among neurons of few edges cannot but lower it; in 4 of these graphs it fell where another set would have kept
+    it.
 
     A common neighbour is in the same piece of the network: pieces that have come apart stay apart.
 
