@@ -102,10 +102,10 @@ def smape(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
         )
     valid = np.isfinite(forecast)
     given = np.where(valid, forecast, 0)
-    # Relative to the larger, so that nothing overflows.
-    larger = np.maximum(np.abs(given), np.abs(truth))
-    a, b = (values / np.where(larger > 0, larger, 1) for values in (given, truth))
-    error = np.abs(a - b) / np.maximum(np.abs(a) + np.abs(b), 1)
+    # Over the power of two above the larger, so that nothing overflows and nothing is rounded.
+    exponent = np.frexp(np.maximum(np.abs(given), np.abs(truth)))[1]
+    a, b = (np.ldexp(values, -exponent) for values in (given, truth))
+    error = np.abs(a - b) / np.maximum(np.abs(a) + np.abs(b), 0.5)
     return 200 * np.mean(np.where(valid, error, 1), axis=(-2, -1))
 
 
