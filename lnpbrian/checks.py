@@ -345,7 +345,7 @@ def generator(name: str, value: object) -> None:
     Traceback (most recent call last):
     lnpbrian.checks.InvalidInput: rng must be a generator such as np.random.default_rng(0), got 0
     """
-    if not isinstance(value, np.random.Generator):
+    if not hasattr(value, "standard_normal") or isinstance(value, (type, np.random.RandomState)):
         raise InvalidInput(f"{name} must be a generator such as np.random.default_rng(0), got {value!r}")
 
 

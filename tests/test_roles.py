@@ -132,6 +132,7 @@ def test_positive_weights_onto_inhibitory_conductances_do_not_excite():
         ("du/dt = -u/(4*ms) : 1\nv = 2*u : 1", "v > 1", "u", 4, ()),
         ("dv/dt = (0.04*v**2 + 5*v + 140 - u + I)/ms : 1\ndu/dt = -u/ms : 1\nI : 1", "v >= 30", "v", None, ("I",)),
         ("dv/dt = (-v + exp(v - 1))/(9*ms) : 1", "v > 3", "v", None, ()),
+        ("dv/dt = (1.1 - v + int(v > 2)*v**2)/(9*ms) : 1", "v > 1", "v", None, ()),
         (TARGET + "\nextra : amp", "v > -50*mV", "v", 10, ()),
         ("dv/dt = -v/(10*ms) + 0.1*xi/sqrt(ms) : 1 (unless refractory)", "v > 1", "v", 10, ()),
     ],

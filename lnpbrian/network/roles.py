@@ -522,9 +522,14 @@ def _linear_parts(
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Return the time constants of the passive membrane, and the parameters that are added to its input."""
     try:
-        expression = str_to_sympy(rate, group.variables)
-    except Exception:  # what SymPy cannot read is not plain
+        return _plain_parts(group, state, str_to_sympy(rate, group.variables), taken, namespace)
+    except Exception:  # what SymPy cannot read, or differentiate, is not plain
         return None, ()
+
+
+def _plain_parts(
+    group: NeuronGroup, state: str, expression: Any, taken: set[str], namespace: Mapping[str, Any]
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
     symbols = {str(s): s for s in expression.free_symbols}
     states = {n for n in group.equations.diff_eq_names if n in symbols}
     inputs = []
