@@ -136,7 +136,7 @@ def seconds(name: str, value: object, *, above: float | None = 0.0, at_least: fl
     Raises
     ------
     InvalidInput
-        If `value` has not the unit of a time, is an array, or outside.
+        If `value` has not the unit of a time, is an array, outside, or longer than 30 years.
 
     Examples
     --------
@@ -154,7 +154,10 @@ def seconds(name: str, value: object, *, above: float | None = 0.0, at_least: fl
         shown = str(value) if isinstance(value, Quantity) else repr(value)
         raise InvalidInput(f"{name} must be a time such as 20*ms, got {shown}")
     lowest = None if at_least is not None else above
-    return real(f"{name} (in seconds)", float(value), above=lowest, at_least=at_least, at_most=LONGEST_TIME)
+    length = real(f"{name} (in seconds)", float(value), above=lowest, at_least=at_least)
+    if length > LONGEST_TIME:
+        raise InvalidInput(f"{name} must be at most {LONGEST_TIME:g} s, got {value!s}")
+    return length
 
 
 def steps(name: str, value: object, dt: float) -> int:
