@@ -18,7 +18,7 @@ from brian2.units.fundamentalunits import have_same_dimensions
 
 __all__ = ["InvalidInput"]
 
-_LONGEST = 600  # characters of a message
+_LONGEST = 2000  # characters of a message
 LONGEST_TIME = 1e9  # seconds, 30 years: what is longer was meant otherwise
 
 
@@ -37,7 +37,7 @@ class InvalidInput(ValueError):
     def __init__(self, message: object) -> None:
         line = " ".join(str(message).split())
         # What was handed over may be large; what to do about it stands at the end.
-        super().__init__(line if len(line) <= _LONGEST else f"{line[: _LONGEST - 205]} ... {line[-200:]}")
+        super().__init__(line if len(line) <= _LONGEST else f"{line[: _LONGEST - 505]} ... {line[-500:]}")
 
 
 def count(name: str, value: object, *, minimum: int = 1, at_most: int | None = 2**31 - 1) -> int:

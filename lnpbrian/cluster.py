@@ -415,12 +415,25 @@ _LISTS = (
 )
 
 
+@contextmanager
+def _own_interrupts() -> Iterator[None]:
+    """Keep what Ctrl-C does: dask-jobqueue makes it end the process, from when it is imported."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+
+
 def _slurm(arguments: Mapping[str, Any], dashboard: str | None = None) -> Any:
     """Return a cluster that has not submitted anything yet."""
     try:
         import dask
-        from dask_jobqueue import SLURMCluster
-        from dask_jobqueue.core import Job
+
+        with _own_interrupts():
+            from dask_jobqueue import SLURMCluster
+            from dask_jobqueue.core import Job
         from distributed.security import Security
 
         security = Security.temporary()

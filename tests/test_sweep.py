@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import brian2
@@ -24,6 +25,12 @@ NOWHERE = ClusterOptions(scheduler="tcp://127.0.0.1:1")
 PATIENCE = 60
 
 # ------------------------------------------------------------------------------------------- functions that workers run
+
+
+def needs(module):
+    """Skip without importing: dask-jobqueue changes what Ctrl-C does to the process."""
+    if find_spec(module) is None:
+        pytest.skip(f"{module} is not installed")
 
 
 def note(options):
@@ -690,7 +697,7 @@ echo "Submitted batch job $!"
 @pytest.fixture
 def slurm(tmp_path, monkeypatch):
     """Return a function that puts a stand-in of SLURM in place, which may change its jobs."""
-    pytest.importorskip("dask_jobqueue")
+    needs("dask_jobqueue")
     pytest.importorskip("cryptography")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(HERE))
@@ -719,7 +726,7 @@ def test_slurm_jobs_are_reached_by_tls_with_a_key_of_the_user(log, store, tmp_pa
 
 def test_nobody_without_the_key_reaches_a_scheduler_that_was_started_here():
     distributed = pytest.importorskip("distributed")
-    pytest.importorskip("dask_jobqueue")
+    needs("dask_jobqueue")
     pytest.importorskip("cryptography")
     with cluster._slurm({"memory": "1GB", "scheduler_options": {"host": "127.0.0.1"}}) as made:
         for address in (made.scheduler_address.replace("tls", "tcp"), made.scheduler_address):
@@ -788,7 +795,7 @@ def test_slurm_arguments_that_cannot_be(log, store, tmp_path, slurm, arguments, 
 @pytest.mark.filterwarnings("ignore:env_extra has been renamed")
 def test_what_user_and_site_want_is_in_the_job_script(arguments, site):
     dask = pytest.importorskip("dask")
-    pytest.importorskip("dask_jobqueue")
+    needs("dask_jobqueue")
     pytest.importorskip("cryptography")
     more = {"job-extra-directives": ["--exclusive"], "queue": "long", "cores": 3, "scheduler-options": {"port": 0}}
     with (

@@ -451,7 +451,7 @@ def outcome(call: Call, replaced: dict[str, Any]) -> Outcome:
         signal.setitimer(signal.ITIMER_REAL, 0)
     except InvalidInput as error:
         lines = str(error).splitlines()
-        if len(lines) != 1 or len(lines[0]) > 600:
+        if len(lines) != 1 or len(lines[0]) > 2100:
             return Outcome(call.name, shown, "not one line", str(error)[:300])
         return Outcome(call.name, shown, "refused", str(error))
     except TooLong:
