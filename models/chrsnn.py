@@ -147,7 +147,9 @@ def small_world(clusters: int, neighbours: int, rewiring: float, rng: np.random.
 def _means(given: Sequence[Quantity] | None, clusters: int) -> list[float]:
     if given is None:
         return list(np.geomspace(5e-3, 80e-3, clusters))
-    if not isinstance(given, (Sequence, Quantity)) or np.shape(given)[:1] != (clusters,):
+    if not isinstance(given, (Sequence, Quantity)) or checks.any_array("time_constant_means", given).shape[:1] != (
+        clusters,
+    ):
         raise InvalidInput(f"time_constant_means must hold one time per cluster ({clusters}), got {given!r}")
     # Iterating over a Quantity array gives Quantities, over a list whatever the user put there.
     return [checks.seconds("time_constant_means", mean) for mean in given]
@@ -162,6 +164,8 @@ def _probabilities(p: float, cluster: np.ndarray, links: np.ndarray, ratio: floa
     pairs_between = float(size @ links @ size)
     between = p * n * (n - 1) / (ratio * pairs_inside + pairs_between)
     inside = ratio * between
+    if not 0 < between < np.inf:
+        raise InvalidInput(f"inside_over_between {ratio:g} leaves no synapse between clusters; lower it")
     if max(inside, between) > 1:
         highest = p / max(inside, between)
         raise InvalidInput(

@@ -54,7 +54,10 @@ def uncoupled(
     >>> uncoupled([10, 20] * ms).time_constants.tolist()
     [0.01, 0.02]
     """
-    if not isinstance(time_constants, (Sequence, Quantity)) or np.ndim(time_constants) == 0:
+    if (
+        not isinstance(time_constants, (Sequence, Quantity))
+        or checks.any_array("time_constants", time_constants).ndim == 0
+    ):
         raise InvalidInput(f"time_constants must be a sequence of times such as [10, 20]*ms, got {time_constants!r}")
     tau = np.array([checks.seconds("time_constants", value) for value in time_constants])
     nothing = np.zeros(0)

@@ -101,14 +101,14 @@ class Series:
         n, dimensions = values.shape
         if n < 3 or dimensions < 1:
             raise InvalidInput(f"{self.name} must have at least 3 samples and a column, got values of {values.shape}")
-        if np.ndim(self.columns) != 1 or len(self.columns) != dimensions:
+        if checks.any_array("columns", self.columns).ndim != 1 or len(self.columns) != dimensions:
             raise InvalidInput(f"columns must name the {dimensions} columns of values, got {self.columns!r}")
-        if np.ndim(self.scored) != 1:
+        if checks.any_array("scored", self.scored).ndim != 1:
             raise InvalidInput(f"scored must be a tuple of columns, got {self.scored!r}")
         columns, scored = tuple(self.columns), tuple(np.atleast_1d(self.scored).tolist()) if len(self.scored) else ()
         if len(set(scored)) != len(scored) or not set(scored) <= set(range(dimensions)):
             raise InvalidInput(f"scored must hold distinct columns in 0..{dimensions - 1}, got {self.scored!r}")
-        if np.ndim(self.notes) != 1:
+        if checks.any_array("notes", self.notes).ndim != 1:
             raise InvalidInput(f"notes must be a tuple of sentences, got {self.notes!r}")
         if self.lyapunov_time is not None:
             checks.real("lyapunov_time", self.lyapunov_time, above=0)

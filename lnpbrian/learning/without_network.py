@@ -107,7 +107,7 @@ def _closed_loop(
         raise InvalidInput(f"{lags} lags need a warm-up of at least {lags - 1} samples, got {task.warm_up}; lower lags")
 
     if ridge is not None:
-        checks.real("ridge", ridge, above=0)
+        ridge = checks.real("ridge", ridge, above=0)
     elif task.fit is None or task.validation is None:
         ridge = RIDGE
     else:
