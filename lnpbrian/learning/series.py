@@ -105,7 +105,8 @@ class Series:
             raise InvalidInput(f"columns must name the {dimensions} columns of values, got {self.columns!r}")
         if checks.any_array("scored", self.scored).ndim != 1:
             raise InvalidInput(f"scored must be a tuple of columns, got {self.scored!r}")
-        columns, scored = tuple(self.columns), tuple(np.atleast_1d(self.scored).tolist()) if len(self.scored) else ()
+        columns = tuple(self.columns)
+        scored = tuple(checks.count("a column in scored", column, minimum=0) for column in list(self.scored))
         if len(set(scored)) != len(scored) or not set(scored) <= set(range(dimensions)):
             raise InvalidInput(f"scored must hold distinct columns in 0..{dimensions - 1}, got {self.scored!r}")
         if checks.any_array("notes", self.notes).ndim != 1:

@@ -2,7 +2,7 @@
 
 Not a part of the suite: ``python tests/fuzz/files.py --count 2000 --seed 1`` damages that many files in turn: networks
 (bits, lengths, entries of other types, sizes and shapes, headers, archives), series (separators, dates, numbers, rows,
-encodings), options of runs in JSON and TOML, checkpoints, and command lines. It prints what came of them, and every
+encodings), and options of runs in JSON and TOML. It prints what came of them, and every
 file that ended in a traceback, did not end, was taken although it cannot be what was written, or was lost. A short
 part is ``tests/test_fuzz_files.py``.
 """
@@ -16,10 +16,8 @@ import json
 import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
-import traceback
 import warnings
 import zipfile
 from collections import Counter
@@ -30,18 +28,13 @@ from typing import Any
 
 import numpy as np
 from brian2 import BrianLogger, prefs
+from harness import alarm, attempt
 
 from lnpbrian import InvalidInput, NetworkSpec, cli
 from lnpbrian.jobs import PruneJob
 from lnpbrian.learning import read_series
 from lnpbrian.models import HRSNN
 from lnpbrian.records import plain
-
-LIMIT_S = 5.0
-
-
-class TooLong(BaseException):
-    """A reader has not ended in time; no handler of errors is to catch it."""
 
 
 @dataclass(frozen=True)
@@ -316,25 +309,12 @@ def outcome(kind: str, draw: random.Random, folder: Path) -> Outcome:
     path = folder / name
     damage = write(path, draw)
     content = path.read_bytes()
-    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
-    try:
-        wrong = read(path)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        found = Outcome(kind, damage, "read" if not wrong else "taken", wrong)
-    except InvalidInput as error:
-        one = len(str(error).splitlines()) == 1
-        found = Outcome(kind, damage, "refused" if one else "not one line", str(error))
-    except TooLong:
-        found = Outcome(kind, damage, "not ended")
-    except BaseException as error:  # that is what is looked for
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        detail = f"{type(error).__name__}: {str(error)[:150]!r} at {Path(where.filename).name}:{where.lineno}"
-        found = Outcome(kind, damage, "traceback", detail)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+    what, detail = attempt(lambda: read(path))
+    if what == "done":
+        what = "taken" if detail else "read"
     if not path.exists() or path.read_bytes() != content:
         return Outcome(kind, damage, "lost")
-    return found
+    return Outcome(kind, damage, what, detail)
 
 
 def tried(count: int, seed: int, only: str = "") -> Iterator[Outcome]:
@@ -343,17 +323,14 @@ def tried(count: int, seed: int, only: str = "") -> Iterator[Outcome]:
     BrianLogger.suppress_hierarchy("lnpbrian")
     prefs.codegen.target = "numpy"
 
-    def stop(*_: Any) -> None:
-        raise TooLong
-
-    before, draw = signal.signal(signal.SIGALRM, stop), random.Random(seed)
+    draw = random.Random(seed)
     kinds = [kind for kind in KINDS if only in kind]
     folder = Path(tempfile.mkdtemp())
     try:
-        for number in range(count):
-            yield outcome(kinds[number % len(kinds)], draw, folder)
+        with alarm():
+            for number in range(count):
+                yield outcome(kinds[number % len(kinds)], draw, folder)
     finally:
-        signal.signal(signal.SIGALRM, before)
         shutil.rmtree(folder)
 
 
