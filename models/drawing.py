@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from brian2 import Quantity, ms
+from scipy import sparse
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.response import lif_rate, slow_response, spectral_radius
 from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.simulate import require_active
 from lnpbrian.network.spec import SPIKE_TIMINGS, STDP, NetworkSpec, check_timing
@@ -56,6 +60,17 @@ class LIFParameters(Options):
         "gain/sqrt(K) (20 ms/tau_syn), so that the current a spike brings in total depends on neither.",
         at_least=0,
     )
+    spectral_radius: float | None = option(
+        default=None,
+        help="Spectral radius of the linear response to slow input, to which all weights are scaled by one factor, "
+        "instead of by gain; see `lnpbrian.network.response.slow_response`.",
+        above=0,
+    )
+    centred: bool = option(
+        default=False,
+        help="Whether bias is the whole mean input of a neuron: I_bias is then lower by the mean recurrent input at "
+        "the rates of uncoupled neurons, so that none is silent or saturated by the weights that it happens to get.",
+    )
     inhibition: float = option(
         default=4.0,
         help="Mean magnitude of an inhibitory weight over that of an excitatory one; 4 balances 80 % against 20 %.",
@@ -101,8 +116,33 @@ class LIFParameters(Options):
             spike_timing="interpolated",
         )
 
+    @classmethod
+    def recurrent(cls) -> LIFParameters:
+        """Return the constants of a network whose recurrence matters: the spectral radius of its response is 1.
+
+        Then input comes back about as strong as it went out, and the network remembers longest (Jaeger 2001, GMD report
+        152). With those of `forecasting` the radius is 0.1, and the same neurons without synapses do as well. Rates are
+        near 42 Hz.
+
+        >>> LIFParameters.recurrent().spectral_radius
+        1.0
+        """
+        return cls(
+            bias=(1.1, 1.8),
+            spectral_radius=1.0,
+            centred=True,
+            synaptic_time_constant=100 * ms,
+            refractory_period=5 * ms,
+            dt=2 * ms,
+            spike_timing="interpolated",
+        )
+
     def check_together(self) -> None:
-        """Refuse a spike timing that the synapses have not."""
+        """Refuse a spike timing that the synapses have not, and levels that no rate goes with."""
+        if self.spectral_radius is not None and self.bias[1] <= 1:
+            raise InvalidInput(
+                f"spectral_radius needs neurons that fire without synapses: a bias above 1, got {self.bias}"
+            )
         check_timing(self.spike_timing, float(self.synaptic_time_constant))
 
 
@@ -284,13 +324,34 @@ class DrawnNetwork(RecurrentNetwork):
             refractory_period=float(parameters.refractory_period),
             dt=float(parameters.dt),
             spike_timing=parameters.spike_timing,
-            plasticity=_stdp(weights, parameters, streams.child("stdp")) if plastic else None,
         )
+        spec = _at_level(spec, parameters)
+        if plastic:
+            spec = replace(spec, plasticity=_stdp(spec.weights, parameters, streams.child("stdp")))
         self.mean_rate: float | None = None
         if check_rate:
             drive = noise_drive(n, duration=500 * ms, rng=streams.rng("rate check"))
             self.mean_rate = float(require_active(spec, drive).rates.mean())
         super().__init__(spec, plastic=plastic)
+
+
+def _at_level(spec: NetworkSpec, parameters: LIFParameters) -> NetworkSpec:
+    """Return the network with the spectral radius and the mean input that `parameters` ask for."""
+    if parameters.spectral_radius is not None:
+        uncoupled = replace(spec, weights=np.zeros_like(spec.weights))
+        gains = slow_response(uncoupled).gains
+        lasts = spec.synaptic_time_constant or spec.time_constants[spec.post]
+        couplings = lasts * spec.weights * gains[spec.post]
+        radius = spectral_radius(sparse.csr_array((couplings, (spec.post, spec.pre)), shape=(gains.size,) * 2))
+        if radius == 0:
+            raise InvalidInput(
+                "spectral_radius cannot be reached: the network has no cycle; raise connection_probability"
+            )
+        spec = replace(spec, weights=spec.weights * (parameters.spectral_radius / radius))
+    if parameters.centred:
+        rates = lif_rate(spec.bias, time_constants=spec.time_constants, refractory_period=spec.refractory_period)
+        spec = replace(spec, bias=spec.bias - spec.mean_input(rates))
+    return spec
 
 
 def _excitatory(cluster: np.ndarray, fraction: float) -> np.ndarray:

@@ -476,7 +476,7 @@ class LiveNetwork:
         elif given is None:
             read = {g.name: self.roles.neurons(g.name).time_constant for g in neurons}
             parts = [(g, read[g.name] * second) for g in neurons if read[g.name] is not None]
-        elif isinstance(given, str) or np.ndim(given) == 0:
+        elif isinstance(given, str) or checks.any_array("time_constant", given).ndim == 0:
             parts = [(g, given) for g in neurons]
         elif ordered or len(self.groups) == 1:
             return _times(given, self.n_neurons)

@@ -1,0 +1,302 @@
+"""The linear response of a network: how much a little more input raises each rate, and what the synapses make of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from brian2 import Quantity, ms, second
+from scipy import sparse
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, eigs
+
+from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
+from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.signals import Drive
+from lnpbrian.network.simulate import simulated_spike_train
+from lnpbrian.network.spec import NetworkSpec, firing_rates
+
+__all__ = ["LinearResponse", "lif_gain", "lif_rate", "linear_response", "slow_response", "spectral_radius"]
+
+# Standard deviation of the input of a neuron that is shown a series: weights uniform in +-0.3 times samples of unit
+# variance.
+INPUT_SPREAD = 0.3 / np.sqrt(3)
+# By how much the bias is raised and lowered to measure a gain: a few spikes more a second, well within the curve.
+PROBE = 0.1
+MEAN_FIELD_STEPS = 300
+# All eigenvalues of so few neurons are as quick as the largest one.
+ALL_EIGENVALUES = 400
+
+
+def lif_rate(mean_input: object, *, time_constants: object, refractory_period: float) -> np.ndarray:
+    """Return the rate of a leaky integrate-and-fire neuron under constant input.
+
+    Parameters
+    ----------
+    mean_input : array of float, shape (N,)
+        I in units of the threshold.
+    time_constants : float or array of float, shape (N,), s
+        tau_m.
+    refractory_period : float, s
+        t_ref.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        In Hz: ``1/(t_ref + tau_m ln(I/(I - 1)))``, and 0 for I at most 1.
+
+    Notes
+    -----
+    Gerstner et al. (2014), Neuronal Dynamics, section 1.3.
+
+    Examples
+    --------
+    >>> lif_rate([0.9, 2.0], time_constants=0.02, refractory_period=0.002).round(2)
+    array([ 0.  , 63.04])
+    """
+    current, tau = np.broadcast_arrays(np.asarray(mean_input, float), np.asarray(time_constants, float))
+    rates, fires = np.zeros(current.shape), current > 1
+    with np.errstate(divide="ignore"):
+        interval = refractory_period - tau[fires] * np.log1p(-1 / current[fires])
+        rates[fires] = 1 / interval
+    return rates
+
+
+def lif_gain(
+    mean_input: object, *, time_constants: object, refractory_period: float, spread: float = INPUT_SPREAD
+) -> np.ndarray:
+    """Return by how much the rate of a leaky integrate-and-fire neuron grows with its input, if that changes slowly.
+
+    Parameters
+    ----------
+    mean_input, time_constants, refractory_period
+        As for `lif_rate`.
+    spread : float, > 0
+        Standard deviation of the input in time, over which dr/dI is averaged.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        ``d E[r(I + spread xi)]/dI`` in Hz per threshold, xi a standard normal variable.
+
+    Notes
+    -----
+    By Stein's lemma the derivative is ``E[xi r(I + spread xi)]/spread``, in which the cusp of r at the threshold does
+    no harm.
+
+    Examples
+    --------
+    With a vanishing spread the derivative itself, ``r^2 tau_m/(I (I - 1))``:
+
+    >>> rate = lif_rate(2.0, time_constants=0.02, refractory_period=0.002)
+    >>> gain = lif_gain([2.0], time_constants=0.02, refractory_period=0.002, spread=1e-3)
+    >>> bool(np.allclose(gain, rate**2 * 0.02 / 2, rtol=1e-4))
+    True
+    """
+    sigma = checks.real("spread", spread, above=0)
+    current, tau = np.broadcast_arrays(np.asarray(mean_input, float), np.asarray(time_constants, float))
+    xi = np.linspace(-5, 5, 401)
+    density = np.exp(-(xi**2) / 2)
+    density /= density.sum()
+    gain = np.zeros(current.shape)
+    for x, weight in zip(xi, density, strict=True):
+        gain += x * weight * lif_rate(current + sigma * x, time_constants=tau, refractory_period=refractory_period)
+    return gain / sigma
+
+
+def spectral_radius(matrix: sparse.csr_array) -> float:
+    """Return the largest magnitude of the eigenvalues of a square matrix.
+
+    Examples
+    --------
+    A cycle of two weights has eigenvalues ``+-sqrt(2 * 8)``:
+
+    >>> spectral_radius(sparse.csr_array([[0.0, 2.0], [8.0, 0.0]]))
+    4.0
+    """
+    n = matrix.shape[0]
+    if matrix.nnz == 0:
+        return 0.0
+    if n > ALL_EIGENVALUES:
+        # Without a start of its own Arnoldi's iteration would draw one, and equal calls would differ in rounding.
+        start = np.random.default_rng(0).standard_normal(n)
+        try:
+            found = eigs(matrix, k=1, v0=start, ncv=min(n, 60), maxiter=300, tol=1e-6, return_eigenvectors=False)
+            return float(np.abs(found).max())
+        except (ArpackError, ArpackNoConvergence):
+            pass  # many eigenvalues of one magnitude, as in cycles, or none at all
+    return float(np.abs(np.linalg.eigvals(matrix.toarray())).max())
+
+
+@dataclass(frozen=True, eq=False)
+class LinearResponse:
+    """Rates, gains and the matrix ``J_ij = tau_syn w_ij dr_i/dI_i`` of a network, linearised about its activity.
+
+    Attributes
+    ----------
+    rates : ndarray, shape (N,), Hz
+    gains : ndarray, shape (N,)
+        dr_i/dI_i in Hz per unit of input.
+    pre, post : ndarray of int, shape (S,)
+        Source and target of each synapse.
+    couplings : ndarray, shape (S,)
+        J_ij of each synapse: by how much the rate of its target grows with that of its source, without dimension.
+    time_constant : float, s
+        Of the synapses, by which input outlasts a spike; 0 where it is not known.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN, LIFParameters
+    >>> model = HRSNN(100, 0.2, parameters=LIFParameters.recurrent(), check_rate=False)
+    >>> slow_response(model.spec)
+    LinearResponse(100 neurons, spectral radius 1.00)
+    """
+
+    rates: np.ndarray = field(repr=False)
+    gains: np.ndarray = field(repr=False)
+    pre: np.ndarray = field(repr=False)
+    post: np.ndarray = field(repr=False)
+    couplings: np.ndarray = field(repr=False)
+    time_constant: float = 0.0
+
+    @cached_property
+    def matrix(self) -> sparse.csr_array:
+        """J, shape (N, N): row i has the synapses onto neuron i."""
+        n = self.rates.size
+        return sparse.csr_array((self.couplings, (self.post, self.pre)), shape=(n, n))
+
+    @cached_property
+    def spectral_radius(self) -> float:
+        """Largest magnitude of the eigenvalues of J.
+
+        Far below 1 the synapses hardly matter; at 1 activity comes back about as strong as it went out, and the network
+        remembers longest; well above 1 the network answers to itself.
+        """
+        return spectral_radius(self.matrix)
+
+    @cached_property
+    def memory_time(self) -> float:
+        """Time constant in seconds of what decays slowest: ``tau_syn/(1 - a)``, a the largest real part among the
+        eigenvalues of J; infinite for a of 1 and more, as is then only cut off by the curve of the rates."""
+        values = np.linalg.eigvals(self.matrix.toarray()) if self.rates.size else np.zeros(1)
+        largest = float(values.real.max())
+        return np.inf if largest >= 1 else self.time_constant / (1 - largest)
+
+    def __repr__(self) -> str:
+        return f"LinearResponse({self.rates.size} neurons, spectral radius {self.spectral_radius:.2f})"
+
+
+def slow_response(spec: NetworkSpec, *, rates: object = None, spread: float = INPUT_SPREAD) -> LinearResponse:
+    """Return the linear response of a network whose input changes slowly, in closed form.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Its neurons sit at their biases and the mean recurrent input that goes with their rates.
+    rates : array of float, shape (N,), Hz, optional
+        Measured rates. By default those of the mean-field fixed point, looked for from the rates of uncoupled neurons.
+    spread : float
+        Standard deviation of the input in time, in units of the threshold.
+
+    Notes
+    -----
+    It holds where inputs last longer than membranes and intervals, as those that are shown a series do. Under fast
+    noise `linear_response` measures.
+    """
+    constants: dict[str, Any] = {
+        "time_constants": spec.time_constants,
+        "refractory_period": spec.refractory_period,
+    }
+
+    def at(level: np.ndarray) -> np.ndarray:
+        return np.where(spec.alive, lif_rate(level, **constants), 0.0)
+
+    found = at(spec.bias) if rates is None else firing_rates(rates, spec.n_neurons)
+    # Small steps: the curve is steep at the threshold, and inhibition would overshoot.
+    for _ in range(MEAN_FIELD_STEPS if rates is None and spec.n_synapses else 0):
+        moved = at(spec.bias + spec.mean_input(found)) - found
+        found = found + 0.1 * moved
+        if np.abs(moved).max() < 1e-3:
+            break
+    level = spec.bias + spec.mean_input(found)
+    gains = np.where(spec.alive, lif_gain(level, spread=spread, **constants), 0.0)
+    return _response(spec, found, gains)
+
+
+def linear_response(
+    network: NetworkSpec | RecurrentNetwork,
+    drive: Drive | None = None,
+    *,
+    duration: Quantity = 1 * second,
+    transient: Quantity = 100 * ms,
+    probe: float = PROBE,
+) -> LinearResponse:
+    """Measure the linear response of a network: by how much each rate grows with the neuron's own input.
+
+    Parameters
+    ----------
+    network : NetworkSpec or a model
+        It starts from its initial potentials; what is given is left as it is.
+    drive : Drive, optional
+        Of its N neurons.
+    duration, transient : Quantity
+        Time over which spikes are counted, after the transient.
+    probe : float, > 0
+        By how much the input of each neuron is raised and lowered, in units of the threshold.
+
+    Returns
+    -------
+    LinearResponse
+
+    Raises
+    ------
+    InvalidInput
+        If an argument is out of range, or a time is no whole number of steps.
+
+    Notes
+    -----
+    Beside the network run two copies of its neurons, which get all that the neurons get and send nothing back, one with
+    more and one with less input: the difference of their rates is that of one neuron whose surroundings do not answer.
+    ``dr_i/dI_i`` is good to about ``0.5 sqrt(2)/(2 probe duration)``, 3.5 Hz by default, neuron by neuron.
+
+    Examples
+    --------
+    Uncoupled neurons with the gain of `lif_gain`:
+
+    >>> from lnpbrian.models import uncoupled
+    >>> spec = uncoupled([20] * 50 * ms, bias=np.linspace(1.5, 1.7, 50), dt=0.5 * ms)
+    >>> found = linear_response(spec, duration=2 * second).gains.mean()
+    >>> expected = lif_gain(spec.bias, time_constants=0.02, refractory_period=spec.refractory_period, spread=1e-3)
+    >>> bool(abs(found / expected.mean() - 1) < 0.05)
+    True
+    """
+    spec = network.spec if isinstance(network, RecurrentNetwork) else network
+    checks.instance("network", spec, NetworkSpec, "give a model of lnpbrian.models, or its spec")
+    checks.optional("drive", drive, Drive, "use noise_drive(...) or Drive(values, hold)")
+    delta = checks.real("probe", probe, above=0)
+    length, settle = checks.seconds("duration", duration), checks.seconds("transient", transient, at_least=0)
+    n, copies = spec.n_neurons, 3
+    if drive is not None and drive.values.shape[1] != n:
+        raise InvalidInput(f"a drive of {drive.values.shape[1]} neurons does not fit {n}; draw one for them")
+    beside = spec.replicated(copies)
+    block = np.repeat(n * np.arange(copies), spec.n_synapses)
+    probes = replace(
+        beside,
+        pre=beside.pre - block,
+        bias=beside.bias + np.repeat([0.0, delta, -delta], n),
+        plasticity=None,
+    )
+    tiled = None if drive is None else Drive(np.tile(drive.values, (1, copies)), drive.hold)
+    train = simulated_spike_train(probes, settle + length, drive=tiled).after(settle)
+    rates, more, less = train.rates.reshape(copies, n)
+    return _response(spec, rates, (more - less) / (2 * delta))
+
+
+def _response(spec: NetworkSpec, rates: np.ndarray, gains: np.ndarray) -> LinearResponse:
+    lasts = np.broadcast_to(spec.synaptic_time_constant or spec.time_constants, rates.shape)
+    couplings = lasts[spec.post] * spec.weights * gains[spec.post]
+    return LinearResponse(
+        firing_rates(rates), gains, spec.pre, spec.post, couplings, spec.synaptic_time_constant or float(lasts.mean())
+    )
