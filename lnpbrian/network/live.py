@@ -300,6 +300,11 @@ class LiveNetwork:
         """Simulation step in seconds, the longest one if they differ."""
         return max(float(group.clock.dt_) for group in self.groups)
 
+    @property
+    def synaptic_time_constants(self) -> np.ndarray:
+        """Time constants by which input outlasts a spike, in seconds, shape (N,); 0 where they are not known."""
+        return np.zeros(self.n_neurons)
+
     def forgetting_times(self, exponents: np.ndarray, resolution: float) -> np.ndarray:
         """Return the time constants (N,), with ``1/|exponent|`` where they are not known.
 
@@ -333,6 +338,10 @@ class LiveNetwork:
                 for s, w, factor in zip(self.connections, self._weight, self.factors(), strict=True)
             ]
         )
+
+    def owners(self) -> np.ndarray:
+        """Return the number of the Synapses object that each synapse belongs to, shape (S,)."""
+        return np.repeat(np.arange(len(self.connections)), [len(s) for s in self.connections])
 
     def factors(self) -> list[float | np.ndarray]:
         """Return of every Synapses object the effect of positive weights, 1 or -1: one, or that of each synapse."""

@@ -75,6 +75,11 @@ class RecurrentNetwork(LiveNetwork):
     def time_constants(self, _: np.ndarray) -> None:
         """The constructor finds what the neurons have."""
 
+    @property
+    def synaptic_time_constants(self) -> np.ndarray:
+        """Of the synaptic current, shape (N,); 0 with delta synapses."""
+        return np.full(self.n_neurons, self._built_from.synaptic_time_constant)
+
     def state_values(self) -> np.ndarray:
         """Return the potentials, which off the time grid tell held neurons apart; shape (N,)."""
         compared = "v" if self._built_from.spike_timing == "grid" else "virtual_v"

@@ -137,14 +137,15 @@ class LinearResponse:
     Attributes
     ----------
     rates : ndarray, shape (N,), Hz
-    gains : ndarray, shape (N,)
-        dr_i/dI_i in Hz per unit of input.
+    sensitivity : ndarray, shape (K, N)
+        By what a weight of each of K Synapses objects becomes a coupling onto each neuron: ``tau_syn dr_i/dI_i``.
     pre, post : ndarray of int, shape (S,)
         Source and target of each synapse.
-    couplings : ndarray, shape (S,)
-        J_ij of each synapse: by how much the rate of its target grows with that of its source, without dimension.
-    time_constant : float, s
-        Of the synapses, by which input outlasts a spike; 0 where it is not known.
+    weights : ndarray, shape (S,)
+    owner : ndarray of int, shape (S,)
+        Which of the K objects each synapse belongs to.
+    time_constants : ndarray, shape (N,), s
+        By which input outlasts a spike; 0 where that is not known.
 
     Examples
     --------
@@ -155,11 +156,45 @@ class LinearResponse:
     """
 
     rates: np.ndarray = field(repr=False)
-    gains: np.ndarray = field(repr=False)
+    sensitivity: np.ndarray = field(repr=False)
     pre: np.ndarray = field(repr=False)
     post: np.ndarray = field(repr=False)
-    couplings: np.ndarray = field(repr=False)
-    time_constant: float = 0.0
+    weights: np.ndarray = field(repr=False)
+    owner: np.ndarray = field(repr=False)
+    time_constants: np.ndarray = field(repr=False)
+
+    @property
+    def gains(self) -> np.ndarray:
+        """dr_i/dI_i in Hz per unit of input, shape (N,), where there is one Synapses object and its time constant is
+        known."""
+        return self.sensitivity[0] / self.time_constants
+
+    @cached_property
+    def couplings(self) -> np.ndarray:
+        """J_ij of each synapse, shape (S,): by how much the rate of its target grows with that of its source."""
+        return self.sensitivity[self.owner, self.post] * self.weights
+
+    def among(self, alive: np.ndarray) -> LinearResponse:
+        """Return the response of all neurons of a network, of whose survivors, a mask (N,), this one is."""
+        number = np.flatnonzero(alive)
+
+        def spread(values: np.ndarray) -> np.ndarray:
+            whole = np.zeros((*values.shape[:-1], alive.size))
+            whole[..., alive] = values
+            return whole
+
+        return replace(
+            self,
+            rates=spread(self.rates),
+            sensitivity=spread(self.sensitivity),
+            time_constants=spread(self.time_constants),
+            pre=number[self.pre],
+            post=number[self.post],
+        )
+
+    def of_synapses(self, pre: np.ndarray, post: np.ndarray, weights: np.ndarray, owner: np.ndarray) -> LinearResponse:
+        """Return the response of the same neurons with other synapses."""
+        return replace(self, pre=pre, post=post, weights=weights, owner=owner)
 
     @cached_property
     def matrix(self) -> sparse.csr_array:
@@ -182,7 +217,7 @@ class LinearResponse:
         eigenvalues of J; infinite for a of 1 and more, as is then only cut off by the curve of the rates."""
         values = np.linalg.eigvals(self.matrix.toarray()) if self.rates.size else np.zeros(1)
         largest = float(values.real.max())
-        return np.inf if largest >= 1 else self.time_constant / (1 - largest)
+        return np.inf if largest >= 1 else float(self.time_constants.mean()) / (1 - largest)
 
     def __repr__(self) -> str:
         return f"LinearResponse({self.rates.size} neurons, spectral radius {self.spectral_radius:.2f})"
@@ -296,7 +331,12 @@ def linear_response(
 
 def _response(spec: NetworkSpec, rates: np.ndarray, gains: np.ndarray) -> LinearResponse:
     lasts = np.broadcast_to(spec.synaptic_time_constant or spec.time_constants, rates.shape)
-    couplings = lasts[spec.post] * spec.weights * gains[spec.post]
     return LinearResponse(
-        firing_rates(rates), gains, spec.pre, spec.post, couplings, spec.synaptic_time_constant or float(lasts.mean())
+        rates=firing_rates(rates),
+        sensitivity=(lasts * gains)[np.newaxis],
+        pre=spec.pre,
+        post=spec.post,
+        weights=spec.weights,
+        owner=np.zeros(spec.n_synapses, dtype=int),
+        time_constants=lasts,
     )

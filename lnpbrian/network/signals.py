@@ -10,7 +10,7 @@ from brian2 import NetworkOperation, NeuronGroup, Quantity, ms, second
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 
-__all__ = ["Drive", "SpikeTrain", "drive_operation", "noise_drive"]
+__all__ = ["Drive", "SpikeTrain", "drive_operation", "interval_cv", "noise_drive"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -193,3 +193,38 @@ class SpikeTrain:
 
     def __repr__(self) -> str:
         return f"SpikeTrain({self.indices.size} spikes of {self.n_neurons} neurons in {self.duration:g} s)"
+
+
+def interval_cv(train: SpikeTrain) -> float:
+    """Return the coefficient of variation of the intervals between spikes, mean over neurons.
+
+    Parameters
+    ----------
+    train : SpikeTrain
+
+    Returns
+    -------
+    float
+        0 for clocks, 1 for Poisson processes; NaN where no neuron has three spikes.
+
+    Examples
+    --------
+    >>> times = np.array([0.1, 0.2, 0.4])
+    >>> round(interval_cv(SpikeTrain(np.zeros(3, int), times, n_neurons=2, duration=0.5)), 6)
+    0.333333
+    """
+    order = np.argsort(train.indices, kind="stable")
+    who, intervals = train.indices[order][1:], np.diff(train.times[order])
+    same = who == train.indices[order][:-1]
+    who, intervals = who[same], intervals[same]
+    number = np.bincount(who, minlength=train.n_neurons)
+    enough = number >= 2
+    if not enough.any():
+        return float("nan")
+    mean = np.bincount(who, weights=intervals, minlength=train.n_neurons)[enough] / number[enough]
+    square = np.bincount(who, weights=intervals**2, minlength=train.n_neurons)[enough] / number[enough]
+    # Spikes of one instant have no interval to vary.
+    known = mean > 0
+    return (
+        float((np.sqrt(np.maximum(square - mean**2, 0))[known] / mean[known]).mean()) if known.any() else float("nan")
+    )

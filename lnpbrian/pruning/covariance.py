@@ -27,7 +27,7 @@ __all__ = [
     "spectral_abscissa",
 ]
 
-STRENGTHS = ("lyapunov", "weight", "lyapunov*weight")
+STRENGTHS = ("lyapunov", "weight", "lyapunov*weight", "response")
 DIAGONALS = ("row-dominant", "shift", "leak")
 COVARIANCES = ("auto", "exact", "local")
 
@@ -68,9 +68,10 @@ def edge_strength(weights: object, lyapunov: object = None, *, kind: str = "lyap
     weights : array of float, shape (S,)
         Synaptic weights.
     lyapunov : array of float, shape (S,), 1/s
-        `lyapunov_matrix` of the synapses; may be left out for ``kind="weight"``.
-    kind : {"lyapunov", "weight", "lyapunov*weight"}
-        |L_ij| (Chakraborty et al. 2024), |W_ij| (Moore and Chaudhuri 2020, arXiv 2011.07334), or their product.
+        `lyapunov_matrix` of the synapses; may be left out for "weight" and "response".
+    kind : {"lyapunov", "weight", "lyapunov*weight", "response"}
+        |L_ij| (Chakraborty et al. 2024), |W_ij| (Moore and Chaudhuri 2020, arXiv 2011.07334), or their product. For
+        "response" `weights` are couplings of the linear response over the time constant of their target, |J_ij|/tau.
 
     Returns
     -------
@@ -90,7 +91,7 @@ def edge_strength(weights: object, lyapunov: object = None, *, kind: str = "lyap
     """
     w = np.abs(checks.array("weights", weights, shape=(None,)))
     checks.choice("kind", kind, STRENGTHS)
-    if kind == "weight":
+    if kind in ("weight", "response"):
         return w
     if lyapunov is None:
         raise InvalidInput(f"edge_strength of kind {kind!r} needs lyapunov; compute it with lyapunov_matrix")

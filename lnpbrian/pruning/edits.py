@@ -87,7 +87,7 @@ def add_like(
     True
     """
     weights = live.weights()
-    owner = np.repeat(np.arange(len(live.connections)), [len(s) for s in live.connections])
+    owner = live.owners()
     number = np.concatenate([np.arange(len(s)) for s in live.connections])
     possible = np.array([_holds(live, s, pre, post) for s in live.connections])
     chosen = np.full(pre.size, -1)

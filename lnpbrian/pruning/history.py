@@ -42,6 +42,10 @@ class Record:
         network of your own from fresh directions, it is the same as the next.
     window_exponent_per_s, window_exponent_standard_error_per_s : float
         Mean growth over one window from fresh directions.
+    spectral_radius : float or None
+        Of the linear response, see `lnpbrian.network.response.LinearResponse`; None where it was not measured.
+    interval_cv : float or None
+        Coefficient of variation of the intervals between spikes, mean over neurons; None if hardly one fired.
     exponent_quartiles_per_s : tuple of float
         Of the per-neuron exponents.
     laplacian_ipr, adjacency_ipr : float or None
@@ -68,6 +72,8 @@ class Record:
     largest_exponent_standard_error_per_s: float
     window_exponent_per_s: float
     window_exponent_standard_error_per_s: float
+    spectral_radius: float | None
+    interval_cv: float | None
     exponent_quartiles_per_s: tuple[float, ...]
     laplacian_ipr: float | None
     adjacency_ipr: float | None
@@ -229,6 +235,11 @@ class PruneResult:
             ("synapses", first.synapses, now.synapses),
             ("mean rate (Hz)", f"{first.mean_rate_hz:.1f}", f"{now.mean_rate_hz:.1f}"),
             ("largest exponent (1/s)", _exponent(first), _exponent(now)),
+            *(
+                [("spectral radius", *(f"{r.spectral_radius:.2f}" for r in (first, now)))]
+                if first.spectral_radius
+                else []
+            ),
         ]
         history = [
             (r.iteration, r.neurons, r.synapses, f"{r.mean_rate_hz:.1f}", _exponent(r), "yes" if r.stable else "no")
@@ -242,7 +253,7 @@ class PruneResult:
         first, now = self.history[0], self.after
         return (
             f"PruneResult({first.neurons} -> {now.neurons} neurons, {first.synapses} -> {now.synapses} synapses, "
-            f"{first.mean_rate_hz:.1f} -> {now.mean_rate_hz:.1f} Hz; {self.status}"
+            f"{first.mean_rate_hz:.1f} -> {now.mean_rate_hz:.1f} Hz{_radii(first, now)}; {self.status}"
             f"{f'; warning: {self.warning}' if self.warning else ''})"
         )
 
@@ -295,6 +306,12 @@ class Bar:
         """End the line."""
         if self.grows and self.shown >= 0:
             print(file=self.file)
+
+
+def _radii(first: Record, now: Record) -> str:
+    if first.spectral_radius is None or now.spectral_radius is None:
+        return ""
+    return f", spectral radius {first.spectral_radius:.2f} -> {now.spectral_radius:.2f}"
 
 
 def _exponent(record: Record) -> str:

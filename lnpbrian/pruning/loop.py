@@ -203,6 +203,7 @@ class _Loop:
         self.seconds: dict[str, float] = {}
         self.history: list[Record] = []
         self.unstable = 0
+        self.rates = np.zeros(self.live.n_neurons)
         self.stable: _Stable | None = None
         self.memory: dict[str, dict[str, Any]] = {step.name: {} for step in steps}
 
@@ -217,6 +218,7 @@ class _Loop:
     def _run(self) -> PruneResult:
         saved = None if self.folder is None else self.folder.load()
         first = now = self._observe(0)
+        self.rates = self._timed("rates", lambda: self.subject.reference_rates(first))
         if not now.rates.any():
             raise InvalidInput(
                 f"{self.live!r} is silent: no spike in {float(self.options.observation):g} s; give it "
@@ -314,6 +316,7 @@ class _Loop:
         neurons, synapses = self.targets[k - 1]
         alive = self.live.n_alive
         notes = [now.each.status] if k == 1 else []
+        power, finishing = self.subject.power(), []
         for place, step in enumerate(self.steps):
             if not step.is_due(k, self.options.iterations):
                 continue
@@ -332,12 +335,20 @@ class _Loop:
                 synapses=round(synapses / later),
                 observed=now,
                 streams=self.streams,
+                power=power,
+                reference_rates=self.rates,
+                spectral_radius=self.history[0].spectral_radius,
                 memory=self.memory[step.name],
                 report=tell,
             )
+            finishing.append((step, iteration))
             notes.append(f"{step.name}: {self._timed(step.name, partial(step, self.subject, iteration))}")
             if not self.live.alive[self.live.measured].any():
                 raise InvalidInput(f"step {step.name} of iteration {k} has left no neuron; let it keep some")
+        for step, iteration in finishing:
+            said = step.finish(self.subject, iteration)
+            if said:
+                notes.append(f"{step.name}: {said}")
         return tuple(notes)
 
     def _is_stable(self, rate: float, largest: float, standard_error: float) -> bool:
@@ -396,6 +407,8 @@ class _Loop:
                 largest_exponent_standard_error_per_s=error,
                 window_exponent_per_s=window,
                 window_exponent_standard_error_per_s=window_error,
+                spectral_radius=None if now.response is None else now.response.spectral_radius,
+                interval_cv=None if np.isnan(now.interval_cv) else now.interval_cv,
                 exponent_quartiles_per_s=tuple(float(q) for q in np.percentile(each.per_neuron, [25, 50, 75])),
                 laplacian_ipr=None if graph is None else graph.laplacian.maximum,
                 adjacency_ipr=None if graph is None else graph.adjacency.maximum,

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.network.response import spectral_radius
 from lnpbrian.network.spec import firing_rates, mean_input
 from lnpbrian.options import Options, option, options
 from lnpbrian.pruning.covariance import (
@@ -45,7 +46,8 @@ __all__ = [
     "sample_edges",
 ]
 
-RESCALES = ("inverse", "capped", "none", "homeostatic")
+RESCALES = ("spectral", "variance", "inverse", "capped", "none", "homeostatic")
+LEAKS = ("slower", "membrane")
 EXCITABILITIES = ("auto", "keep", "compensate")
 OVERLAPS = ("auto", "exact", "expected")
 
@@ -289,7 +291,8 @@ class RescaledWeights:
     capped : int
         Number of kept synapses whose factor was cut to `cap`.
     uncompensated : int
-        For "homeostatic": number of (neuron, sign) groups that had mean input and kept no synapse to carry it.
+        For "homeostatic": number of (neuron, sign) groups that had mean input and kept no synapse to carry it; for
+        "variance": number of neurons that had input and kept no synapse.
 
     Notes
     -----
@@ -311,6 +314,7 @@ def rescale(
     pre: object = None,
     post: object = None,
     rates: object = None,
+    sensitivity: object = None,
 ) -> RescaledWeights:
     """Weights of the kept synapses, scaled up for what was removed.
 
@@ -321,7 +325,11 @@ def rescale(
     keep : array of bool, shape (S,)
     probability : array of float, shape (S,), in [0, 1]
         Keep probabilities, for "inverse" and "capped".
-    method : {"inverse", "capped", "none", "homeostatic"}
+    method : {"spectral", "variance", "inverse", "capped", "none", "homeostatic"}
+        * "spectral": ``w f``, with one factor for all, such that the spectral radius of the linear response
+          ``J_ij = a_i W_ij`` stays what it was.
+        * "variance": ``w f_i``, with one factor per target neuron, such that the sum of squares of its weights, and
+          with it the variance of its input, stays what it was.
         * "inverse": ``w / p``, so that the expected network is the network before (Moore and Chaudhuri 2020).
         * "capped": ``w min(1/p, cap)``.
         * "none": ``w``.
@@ -330,7 +338,9 @@ def rescale(
     cap : float, at least 1
         Largest factor: needed by "capped", optional for "homeostatic".
     pre, post : array of int, shape (S,)
-        Source and target neurons, for "homeostatic".
+        Source and target neurons, for "homeostatic" and "spectral"; "variance" needs `post`.
+    sensitivity : array of float, shape (N,)
+        For "spectral": a_i, by which a weight becomes a coupling, ``tau_syn dr_i/dI_i``.
     rates : array of float, shape (N,), Hz, at least 0
         Measured rates, for "homeostatic". A group all of whose presynaptic neurons are silent is scaled as if they all
         fired at the same rate. ``None``: all neurons at the same rate.
@@ -349,7 +359,9 @@ def rescale(
     Notes
     -----
     "inverse" is the rescaling of Moore and Chaudhuri (2020), arXiv 2011.07334. In spiking networks it raises rates by
-    a factor where few synapses are kept.
+    a factor where few synapses are kept. Random matrices say why: the spectral radius goes with the root of the sum of
+    squares (Rajan and Abbott 2006, doi:10.1103/PhysRevLett.97.188104), so that weights left alone lower it by the root
+    of the kept fraction, and weights divided by that fraction raise it by as much.
 
     Examples
     --------
@@ -381,11 +393,53 @@ def rescale(
         if pre is None or post is None:
             raise InvalidInput("rescale by 'homeostatic' needs pre and post")
         factor, uncompensated = _input_ratio(w, kept, pre, post, rates)
+    elif method == "variance":
+        if post is None:
+            raise InvalidInput("rescale by 'variance' needs post")
+        target = checks.indices("post", post, 2**31)
+        if target.shape != w.shape:
+            raise InvalidInput(f"post must have one entry per synapse ({w.size}), got {target.size}")
+        n = 1 + int(target.max(initial=0))
+        before, after = input_power(target, w, n), input_power(target[kept], w[kept], n)
+        factor, uncompensated = power_factors(before, after)[target[kept]], int(((before > 0) & (after == 0)).sum())
+    elif method == "spectral":
+        if pre is None or post is None or sensitivity is None:
+            raise InvalidInput("rescale by 'spectral' needs pre, post and sensitivity")
+        a = checks.array("sensitivity", sensitivity, shape=(None,))
+        source, target = checks.edge_arrays(pre, post, a.size)
+        couplings = a[target] * w
+        radii = [
+            spectral_radius(sparse.csr_array((couplings[e], (target[e], source[e])), shape=(a.size,) * 2))
+            for e in (slice(None), kept)
+        ]
+        factor = np.full(int(kept.sum()), radii[0] / radii[1] if radii[1] > 0 else 1.0)
     else:
         factor = np.ones(int(kept.sum()))
     capped = int((factor > limit).sum())
     factor = np.minimum(factor, limit)
     return RescaledWeights(w[kept] * factor, capped, uncompensated)
+
+
+def input_power(post: np.ndarray, weights: np.ndarray, n: int) -> np.ndarray:
+    """Return the sum of squares of the weights onto each of `n` neurons.
+
+    Examples
+    --------
+    >>> input_power(np.array([0, 0, 2]), np.array([3.0, -4.0, 1.0]), 3)
+    array([25.,  0.,  1.])
+    """
+    return np.bincount(post, weights=weights**2, minlength=n)
+
+
+def power_factors(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Return the factors that bring sums of squares back to what they were, 1 where nothing is left.
+
+    Examples
+    --------
+    >>> power_factors(np.array([4.0, 1.0]), np.array([1.0, 0.0]))
+    array([2., 1.])
+    """
+    return np.sqrt(np.divide(before, after, out=np.ones_like(before), where=after > 0))
 
 
 def _input_ratio(w: np.ndarray, kept: np.ndarray, pre: object, post: object, rates: object) -> tuple[np.ndarray, int]:
@@ -415,7 +469,7 @@ class NoisePruneOptions(Options):
 
     Notes
     -----
-    `edge_strength`, `lyapunov_matrix` and `linear_network` say what the first four options do, `rescale` what becomes
+    `edge_strength`, `lyapunov_matrix` and `linear_network` say what the first five options do, `rescale` what becomes
     of weights. Of the covariances, the exact one takes a time that grows with the cube of the neurons, the local one
     grows with the synapses; "auto" is the exact one up to 500 neurons and wherever the diagonal is not row-dominant. Of
     the overlaps of neighbourhoods, the expected one is an estimate; "auto" is the exact one up to 10,000 neurons or a
@@ -449,7 +503,21 @@ class NoisePruneOptions(Options):
     )
     covariance: str = option(default="auto", help="How the covariance is computed.", choices=COVARIANCES)
     overlap: str = option(default="auto", help="How overlaps of neighbourhoods are computed.", choices=OVERLAPS)
-    rescale: str = option(default="none", help="How kept weights are rescaled.", choices=RESCALES, flag="rescale")
+    leak: str = option(
+        default="slower",
+        help="Leak of the linear network: the slower of membrane and synapse, by which rates relax; or the membrane's, "
+        "which keeps slow and quiet neurons.",
+        choices=LEAKS,
+        flag="leak",
+    )
+    rescale: str = option(
+        default="variance",
+        help="How kept weights are rescaled: by one factor, so that the spectral radius of the linear response stays; "
+        "per target, so that the variance of its input stays; by 1/p (the paper's), with or without a cap; not at all; "
+        "or per target and sign, so that mean inputs stay.",
+        choices=RESCALES,
+        flag="rescale",
+    )
     cap: float | None = option(default=None, help="Largest rescaling factor.", flag="cap", at_least=1)
     excitability: str = option(
         default="auto",
@@ -474,6 +542,7 @@ class NoisePruneOptions(Options):
             edge_strength="lyapunov",
             signed=True,
             diagonal="row-dominant",
+            leak="membrane",
             covariance="exact",
             overlap="exact",
             rescale="inverse",
@@ -545,6 +614,8 @@ def noise_prune(
     epsilon: float | None = None,
     rates: object = None,
     gain: object = None,
+    synaptic_time_constants: object = 0.0,
+    sensitivity: object = None,
     groups: object = None,
     options: NoisePruneOptions | None = None,
 ) -> NoisePruneResult:
@@ -569,6 +640,11 @@ def noise_prune(
         Measured rates, for the homeostatic rescaling (default: all equal) and the bias.
     gain : float or array of float, shape (N,), s
         tau_syn, or tau_m with delta synapses, for the bias; see `lnpbrian.network.spec.mean_input`.
+    synaptic_time_constants : float or array of float, shape (N,), s, at least 0
+        tau_syn of the synapses onto each neuron, for the leak; 0 where a spike is a jump of the potential.
+    sensitivity : array of float, shape (N,)
+        ``tau_syn dr_i/dI_i``, by which a weight becomes a coupling, for the strength "response" and the rescaling
+        "spectral"; see `lnpbrian.network.response.linear_response`.
     groups : array of int, shape (N,), optional
         Cluster of each neuron, for expected overlaps; see `lnpbrian.pruning.lyapunov_matrix.estimated_lyapunov_matrix`.
     options : NoisePruneOptions
@@ -608,10 +684,17 @@ def noise_prune(
     n = tau.size
     pre, post = checks.edge_arrays(pre, post, n)
     w = checks.array("weights", weights, shape=pre.shape)
+    if chosen.leak == "slower":
+        tau = np.maximum(tau, np.broadcast_to(checks.array("synaptic_time_constants", synaptic_time_constants), (n,)))
+    couplings = None
+    if chosen.edge_strength == "response":
+        if sensitivity is None:
+            raise InvalidInput("edge_strength='response' needs sensitivity (tau_syn dr/dI)")
+        couplings = checks.array("sensitivity", sensitivity, shape=(n,))[post] * w / tau[post]
 
     overlap_rng, covariance_rng = rng.spawn(2)
     lyapunov, lyapunov_error, told = np.empty(0), 0.0, "not used"
-    if chosen.edge_strength != "weight":
+    if chosen.edge_strength in ("lyapunov", "lyapunov*weight"):
         lam = checks.array("exponents", exponents, shape=(n,))
         how: dict[str, Any] = {
             "resolution": resolution,
@@ -624,7 +707,7 @@ def noise_prune(
         else:
             estimate = estimated_lyapunov_matrix(pre, post, lam, groups=groups, rng=overlap_rng, **how)
             lyapunov, lyapunov_error, told = estimate.lyapunov, estimate.error, estimate.status
-    strength = edge_strength(w, lyapunov, kind=chosen.edge_strength)
+    strength = edge_strength(w if couplings is None else couplings, lyapunov, kind=chosen.edge_strength)
     network = linear_network(
         pre, post, np.sign(w) * strength, time_constants=tau, diagonal=chosen.diagonal, margin=chosen.margin
     )
@@ -639,10 +722,11 @@ def noise_prune(
         keep,
         kept.probability,
         method=chosen.rescale,
-        cap=None if chosen.rescale in ("inverse", "none") else chosen.cap,
+        cap=chosen.cap if chosen.rescale in ("capped", "homeostatic") else None,
         pre=pre,
         post=post,
         rates=rates,
+        sensitivity=sensitivity,
     )
     bias = np.zeros(n)
     if compensate:

@@ -26,17 +26,22 @@ from lnpbrian.network.compiled import CompiledNetwork
 from lnpbrian.network.devices import require_device
 from lnpbrian.network.live import LiveNetwork, Snapshot
 from lnpbrian.network.recurrent import RecurrentNetwork, adopt
-from lnpbrian.network.signals import Drive, SpikeTrain, noise_drive
-from lnpbrian.network.simulate import RATE_RANGE_HZ, observe, spike_train, twin_timing
+from lnpbrian.network.response import LinearResponse, linear_response, slow_response
+from lnpbrian.network.signals import Drive, SpikeTrain, interval_cv, noise_drive
+from lnpbrian.network.simulate import RATE_RANGE_HZ, observe, simulated_spike_train, spike_train, twin_timing
 from lnpbrian.network.spec import NetworkSpec, mean_input
 from lnpbrian.pruning.edits import add_like, keep_synapses, rehearse, silence
 from lnpbrian.pruning.laws import PLASTICITY_LIMITS
+from lnpbrian.pruning.noise import input_power
 from lnpbrian.pruning.schedule import SETTLE, PruneOptions
 from lnpbrian.streams import Streams
 
 __all__ = ["Observation", "Prunable", "PrunableModel", "PrunableNetwork", "prunable"]
 
 Report = Callable[[str, float], None]
+
+# Slow networks fluctuate for longer than one observation, and what is kept wrongly at first stays wrong.
+REFERENCE = 5
 
 # Bounds of the mean rate of a network of the user's own, over its rate before pruning.
 RATE_FACTOR = 4.0
@@ -56,12 +61,19 @@ class Observation:
         Where the largest exponent of the network comes from.
     alive : ndarray of bool, shape (N,)
         The neurons that were alive.
+    interval_cv : float
+        Coefficient of variation of the intervals between spikes, mean over the neurons with three spikes and more; NaN
+        if there is none.
+    response : LinearResponse or None
+        Of all N neurons; None of a network whose response was not measured.
     """
 
     rates: np.ndarray
     each: TwinExponents | Spectrum
     largest: TwinExponents | Spectrum
     alive: np.ndarray
+    interval_cv: float = np.nan
+    response: LinearResponse | None = None
 
     @property
     def network_exponent(self) -> tuple[float, float]:
@@ -109,6 +121,8 @@ class Prunable(ABC):
 
     def __init__(self, live: LiveNetwork, options: PruneOptions, streams: Streams) -> None:
         self.live, self.options, self.streams = live, options, streams
+        # Currents need several of their time constants to get to where they stay.
+        self.settle = max(SETTLE, 10 * float(live.synaptic_time_constants.max(initial=0)) * second)
         self.original_edges = live.edges()
 
     @property
@@ -140,6 +154,21 @@ class Prunable(ABC):
         """Add synapses like surviving ones from neurons `pre` to neurons `post`, and return how many it became."""
         return add_like(self.live, pre, post, signs=self.signs, rng=rng)
 
+    def power(self) -> np.ndarray:
+        """Return the sum of squares of the weights onto each neuron, shape (N,)."""
+        return input_power(self.live.edges()[1], self.live.weights(), self.live.n_neurons)
+
+    def scale(self, factors: np.ndarray) -> None:
+        """Scale the weights onto each neuron by its factor, shape (N,)."""
+        self.live.set_weights(self.live.weights() * factors[self.live.edges()[1]])
+
+    def response(self, observed: Observation) -> LinearResponse:
+        """Return the linear response with the synapses that there are now, at the gains that were observed."""
+        if observed.response is None:
+            self.require_model("a linear response", "use rescale='variance'")
+        assert observed.response is not None
+        return observed.response.of_synapses(*self.live.edges(), self.live.weights(), self.live.owners())
+
     @abstractmethod
     def same_input(self, rates: np.ndarray, excitability: str) -> Any:
         """Return a context in which an edit leaves each neuron its mean input at these rates, shape (N,)."""
@@ -147,6 +176,10 @@ class Prunable(ABC):
     @abstractmethod
     def observe(self, report: Report) -> Observation:
         """Measure rates and exponents of the network as it is."""
+
+    def reference_rates(self, first: Observation) -> np.ndarray:
+        """Return the rates (N,) of the network as it came, at which pruning keeps mean inputs."""
+        return first.rates
 
     @abstractmethod
     def rate_bounds(self, before: float) -> tuple[float, float]:
@@ -263,6 +296,14 @@ class PrunableModel(Prunable):
     def keep_synapses(self, keep: np.ndarray, weights: np.ndarray | None = None) -> None:
         """Remove all synapses but those of `keep`; weights that learn may leave the range that they had."""
         super().keep_synapses(keep, weights)
+        self._widen()
+
+    def scale(self, factors: np.ndarray) -> None:
+        """Scale the weights onto each neuron; those that learn may leave the range that they had."""
+        super().scale(factors)
+        self._widen()
+
+    def _widen(self) -> None:
         synapses = self.live.synapses
         if "learning" in synapses.variables and len(synapses):
             largest = float(np.abs(self.live.weights()).max())
@@ -297,11 +338,14 @@ class PrunableModel(Prunable):
         if kind == "auto":
             kind = "twins" if inner.delays is not None else "tangent"
         report("rates", 0.0)
-        settle = float(SETTLE)
+        settle = float(self.settle)
         spikes = self._spikes(spec, inner, own)
         rates = np.zeros(spec.n_neurons)
         counts = np.bincount(spikes.indices[spikes.times > settle], minlength=inner.n_neurons)
         rates[spec.alive] = counts / float(options.observation)
+        cv = interval_cv(spikes.after(settle))
+        report("linear response", 0.3)
+        response = self._response(inner, own, rates[spec.alive]).among(spec.alive)
         report("exponents", 0.4)
 
         def tell(fraction: float) -> None:
@@ -311,25 +355,41 @@ class PrunableModel(Prunable):
             whole = lyapunov_spectrum(
                 inner, duration=options.exponent_duration, inputs=own, rng=streams.rng("vectors"), report=tell
             )
-            return Observation(rates, whole, whole, spec.alive)
+            return Observation(rates, whole, whole, spec.alive, cv, response)
         if kind == "tangent":
             twins = tangent_twin_exponents(
                 inner,
                 spikes=spikes,
                 drive=own,
                 duration=min(options.exponent_duration, options.observation),
-                transient=SETTLE,
+                transient=self.settle,
                 realisations=options.realisations,
                 rng=streams.rng("twins"),
                 report=tell,
             )
-            return Observation(rates, twins, twins, spec.alive)
+            return Observation(rates, twins, twins, spec.alive, cv, response)
         fresh = self._twin_exponents(spec, "fresh", tell, 0.0)
-        return Observation(rates, fresh, self._twin_exponents(spec, "kept", tell, 0.5), spec.alive)
+        kept = self._twin_exponents(spec, "kept", tell, 0.5)
+        return Observation(rates, fresh, kept, spec.alive, cv, response)
+
+    def reference_rates(self, first: Observation) -> np.ndarray:
+        """Return rates that are measured `REFERENCE` times as long as those of an iteration."""
+        spec, rates = self._start, np.zeros(self._start.n_neurons)
+        own = None if self.drive is None else self.drive.of_neurons(spec.alive)
+        settle, length = float(self.settle), REFERENCE * float(self.options.observation)
+        spikes = simulated_spike_train(spec.compacted(), settle + length, drive=own).after(settle)
+        rates[spec.alive] = spikes.rates
+        return rates
+
+    def _response(self, inner: NetworkSpec, own: Drive | None, rates: np.ndarray) -> LinearResponse:
+        """Return the linear response of the living neurons, in their numbering."""
+        if self.options.device != "runtime":
+            return slow_response(inner, rates=rates)
+        return linear_response(inner, own, duration=self.options.observation, transient=self.settle)
 
     def _spikes(self, spec: NetworkSpec, inner: NetworkSpec, own: Drive | None) -> SpikeTrain:
         """Return the spikes of the living neurons, in their numbering."""
-        length = float(SETTLE) + float(self.options.observation)
+        length = float(self.settle) + float(self.options.observation)
         if self.options.device == "runtime":
             return spike_train(inner, length, drive=own)
         timed = twin_timing(spec, self.drive)
@@ -474,9 +534,9 @@ class PrunableNetwork(Prunable):
         report("rates", 0.0)
         with Snapshot(self.live) as before:
             try:
-                observe(self.live, SETTLE)
+                observe(self.live, self.settle)
                 with Snapshot(self.live) as settled:
-                    rates = observe(self.live, self.options.observation).rates
+                    spikes = observe(self.live, self.options.observation)
                     settled.restore()
                 report("exponents", 0.4)
                 twins = restored_twin_exponents(
@@ -492,7 +552,7 @@ class PrunableNetwork(Prunable):
                 )
             finally:
                 before.restore()
-        return Observation(rates, twins, twins, self.live.measured)
+        return Observation(spikes.rates, twins, twins, self.live.measured, interval_cv(spikes))
 
     def rate_bounds(self, before: float) -> tuple[float, float]:
         """Return bounds relative to the rate before pruning."""

@@ -31,7 +31,14 @@ class Iteration:
         Synapses that this step is to leave: those that are to be left after the iteration, corrected for what the later
         steps of the iteration do to them.
     observed : Observation
-        Rates and exponents at the start of the iteration.
+        Rates, exponents and linear response at the start of the iteration.
+    power : ndarray, shape (N,), or None
+        Sum of squares of the weights onto each neuron at the start of the iteration, which a step may bring back at its
+        end.
+    reference_rates : ndarray, shape (N,), or None
+        Rates in Hz of the network as it came, measured for longer than those of an iteration.
+    spectral_radius : float or None
+        Of the linear response of the network as it came.
     streams : Streams
         Random streams of the run; `rng` has those of this iteration.
     memory : dict
@@ -46,8 +53,19 @@ class Iteration:
     synapses: int
     observed: Observation
     streams: Streams
+    power: np.ndarray | None = None
+    reference_rates: np.ndarray | None = None
+    spectral_radius: float | None = None
     memory: dict[str, Any] = field(default_factory=dict)
     report: Callable[[float], None] = lambda fraction: None
+
+    @property
+    def rates(self) -> np.ndarray:
+        """Rates at which mean inputs are to stay, shape (N,).
+
+        Those of the network as it came: errors of rates that are measured anew in every iteration would add up.
+        """
+        return self.observed.rates if self.reference_rates is None else self.reference_rates
 
     def rng(self, name: str) -> np.random.Generator:
         """Return the random numbers of this iteration called `name`."""
@@ -109,6 +127,10 @@ class Step(ABC):
         `neurons` is the fraction of the present neurons that is to be left.
         """
         return 1.0
+
+    def finish(self, network: Prunable, now: Iteration) -> str:
+        """Do what is left once all steps of the iteration are done, and return a sentence for the history, if any."""
+        return ""
 
     @abstractmethod
     def __call__(self, network: Prunable, now: Iteration) -> str:

@@ -88,7 +88,7 @@ class BetweennessPruning(Options, Step):
             minimum=self.minimum_neurons + alive.size - live.n_alive,
             protect=protected,
         )
-        with network.same_input(now.observed.rates, self.excitability):
+        with network.same_input(now.rates, self.excitability):
             network.silence(alive[lowest])
         by = {"exact": "betweenness", "degree": "in-degree times out-degree"}[found.method]
         return f"{lowest.size} neurons of lowest {by} silenced"

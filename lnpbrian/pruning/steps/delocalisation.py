@@ -88,6 +88,6 @@ class Delocalisation(Options, Step):
             limit = self.edges_per_neuron
             at_most = None if limit is None else int(np.ceil(limit * 2 * count / alive.size))
             new_pre, new_post = delocalising_edges(pre, post, alive.size, at_most=at_most, **how)
-        with network.same_input(now.observed.rates, self.excitability):
+        with network.same_input(now.rates, self.excitability):
             added = network.add_synapses(alive[new_pre], alive[new_post], rng)
         return f"{added} edges added" + ("" if added == count else f", {count} were wanted")

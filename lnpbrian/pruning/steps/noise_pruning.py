@@ -9,7 +9,7 @@ import numpy as np
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.options import option, options
-from lnpbrian.pruning.noise import NoisePruneOptions, noise_prune
+from lnpbrian.pruning.noise import NoisePruneOptions, noise_prune, power_factors
 from lnpbrian.pruning.steps.base import Iteration, Step
 
 if TYPE_CHECKING:
@@ -51,8 +51,10 @@ class NoisePruning(NoisePruneOptions, Step):
     def check(self, network: Prunable) -> None:
         """Refuse what the weights of the network do not allow."""
         network.check_excitability(self.excitability)
+        if self.rescale == "spectral" or self.edge_strength == "response":
+            network.require_model("a linear response", "use rescale='variance' and edge_strength='lyapunov'")
         for needs, why in (
-            (self.rescale != "none", network.live.weights_can_be_set()),
+            (self.rescale not in ("none", "variance"), network.live.weights_can_be_set()),
             (self.edge_strength != "lyapunov", network.live.weights_compare()),
         ):
             network.check_weights(needs, why)
@@ -79,11 +81,37 @@ class NoisePruning(NoisePruneOptions, Step):
             rho=self.rho,
             epsilon=self.epsilon,
             rates=seen.rates[alive],
+            synaptic_time_constants=live.synaptic_time_constants[alive],
+            sensitivity=None if seen.response is None else seen.response.sensitivity[0][alive],
             groups=None if network.clusters is None else network.clusters[alive],
-            # What a step takes from the mean input is made up for in the same way by all of them.
-            options=replace(self, excitability="keep"),
+            # What a step takes from the mean input is made up for in the same way by all of them, and what the
+            # iteration takes from the weights at its end.
+            options=replace(self, excitability="keep", rescale="none" if self.waits else self.rescale),
         )
-        with network.same_input(seen.rates, self.excitability):
+        with network.same_input(now.rates, self.excitability):
             kept = np.where(weights[result.keep] == 0, 0, result.weights)
-            network.keep_synapses(result.keep, None if self.rescale == "none" else kept)
+            network.keep_synapses(result.keep, None if self.waits or self.rescale == "none" else kept)
         return result.status
+
+    @property
+    def waits(self) -> bool:
+        """Whether weights are rescaled at the end of an iteration, for all that its steps have taken."""
+        return self.rescale in ("spectral", "variance")
+
+    def finish(self, network: Prunable, now: Iteration) -> str:
+        """Rescale the weights that the iteration has left."""
+        if not self.waits or now.power is None or network.live.n_synapses == 0:
+            return ""
+        with network.same_input(now.rates, self.excitability):
+            if self.rescale == "variance":
+                after = network.power()
+                network.scale(power_factors(now.power, after))
+                lost = int(((now.power > 0) & (after == 0) & network.live.alive).sum())
+                return "variance of inputs kept" + (f"; {lost} neurons have no input any more" if lost else "")
+            radius = network.response(now.observed).spectral_radius
+            if not radius:
+                return "no cycle is left to scale"
+            assert now.spectral_radius is not None
+            factor = now.spectral_radius / radius
+            network.scale(np.full(network.live.n_neurons, factor))
+        return f"weights scaled by {factor:.3g}"

@@ -14,7 +14,6 @@ from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.options import Options, option, options
 from lnpbrian.pruning.laws import PLASTICITY_LIMITS, Laws, fit_laws
-from lnpbrian.pruning.schedule import SETTLE
 from lnpbrian.pruning.steps.base import Iteration, Step
 from lnpbrian.pruning.timescales import DISTANCES, Measurement, SearchSpace, tune_time_constants
 
@@ -158,7 +157,7 @@ class TimescaleTuning(Options, Step):
             spec,
             n_exponents=min(wanted, per_neuron * spec.n_alive),
             duration=self.duration,
-            transient=SETTLE,
+            transient=network.settle,
             reorthonormalise_every=REORTHONORMALISE_EVERY,
             inputs=network.drive,
             # As in `spike_train`: on the grid slopes at the threshold are not those of a crossing.
