@@ -36,6 +36,8 @@ METHODS = {
     "1/p up to 3": NoisePruning(rescale="capped", cap=3.0, excitability="keep"),
     "none": NoisePruning(rescale="none", excitability="keep"),
     "none, bias": NoisePruning(rescale="none", excitability="compensate"),
+    "variance, bias": NoisePruning(rescale="variance", excitability="compensate"),
+    "spectral, bias": NoisePruning(rescale="spectral", excitability="compensate"),
     "homeostatic": NoisePruning(rescale="homeostatic", excitability="keep"),
     "homeostatic, bias": NoisePruning(rescale="homeostatic", excitability="compensate"),
     "homeostatic up to 3, bias": NoisePruning(rescale="homeostatic", cap=3.0, excitability="compensate"),
@@ -44,7 +46,11 @@ METHODS = {
         diagonal="shift", covariance="exact", rescale="homeostatic", excitability="compensate"
     ),
 }
-NETWORKS = {"plain": LIFParameters, "forecasting": LIFParameters.forecasting}
+NETWORKS = {
+    "plain": LIFParameters,
+    "forecasting": LIFParameters.forecasting,
+    "recurrent": LIFParameters.recurrent,
+}
 # Largest relative change of the mean rate.
 RATE_CHANGE = 0.2
 
@@ -77,9 +83,22 @@ def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]
 
     seen = look()
     rows = [_row(network, method, seed, KEPT[0], model, seen)]
+    first, rates = seen, subject.reference_rates(seen)
     for k, kept in enumerate(KEPT[1:], start=1):
-        now = Iteration(k, len(KEPT) - 1, spec.n_neurons, round(kept * spec.n_synapses), seen, streams)
-        METHODS[method](subject, now)
+        now = Iteration(
+            k,
+            len(KEPT) - 1,
+            spec.n_neurons,
+            round(kept * spec.n_synapses),
+            seen,
+            streams,
+            power=subject.power(),
+            reference_rates=rates,
+            spectral_radius=None if first.response is None else first.response.spectral_radius,
+        )
+        step = METHODS[method]
+        step(subject, now)
+        step.finish(subject, now)
         seen = look()
         rows.append(_row(network, method, seed, kept, model, seen))
         report((k + 1) / len(KEPT), f"{kept:.0%} kept")
@@ -96,6 +115,7 @@ def _row(
         "kept": kept,
         "synapses": len(model.synapses),
         "mean_rate_hz": float(seen.rates.mean()),
+        "spectral_radius": None if seen.response is None else seen.response.spectral_radius,
         "largest_exponent_per_s": seen.network_exponent[0],
         "largest_exponent_standard_error_per_s": seen.network_exponent[1],
         "exponent_median_per_s": float(np.median(seen.each.per_neuron)),
@@ -120,6 +140,7 @@ def judge(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 ratio = np.array([b["mean_rate_hz"] / a["mean_rate_hz"] for a, b in pairs])
                 growth = np.array([b["largest_exponent_per_s"] - a["largest_exponent_per_s"] for a, b in pairs])
                 mean_growth, error = mean_and_error(growth)
+                radius = np.array([b["spectral_radius"] / a["spectral_radius"] for a, b in pairs])
                 judged.append(
                     {
                         "network": network,
@@ -127,9 +148,12 @@ def judge(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                         "kept": kept,
                         "rate_ratio": float(ratio.mean()),
                         "rate_ratio_extremes": [float(ratio.min()), float(ratio.max())],
+                        "spectral_radius_ratio": float(radius.mean()),
+                        "spectral_radius_ratio_extremes": [float(radius.min()), float(radius.max())],
                         "exponent_growth_per_s": mean_growth,
                         "exponent_growth_standard_error_per_s": error,
                         "rate_holds": bool(abs(ratio.mean() - 1) <= RATE_CHANGE),
+                        "spectral_radius_holds": bool(abs(radius.mean() - 1) <= RATE_CHANGE),
                         "exponent_holds": bool(mean_growth <= 2 * error),
                     }
                 )
@@ -140,25 +164,27 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     """Return a table for each network: rate, growth of the largest exponent, and whether they hold, by density."""
     made: dict[str, list[list[str]]] = {}
     for r in content["judged"]:
-        head = ["reading", "synapses kept (%)", "rate over that before", "holds", "exponent grows by (1/s)", "holds"]
+        head = ["reading", "synapses kept (%)", "rate over that before", "holds"]
+        head += ["spectral radius over that before", "holds", "exponent grows by (1/s)", "holds"]
         lines = made.setdefault(f"{r['network']} networks", [head])
         growth = f"{r['exponent_growth_per_s']:+.1f} ± {r['exponent_growth_standard_error_per_s']:.1f}"
-        verdicts = ("yes" if r[f"{what}_holds"] else "no" for what in ("rate", "exponent"))
-        found = zip((f"{r['rate_ratio']:.2f}", growth), verdicts, strict=True)
+        verdicts = ("yes" if r[f"{what}_holds"] else "no" for what in ("rate", "spectral_radius", "exponent"))
+        ratios = (f"{r['rate_ratio']:.2f}", f"{r['spectral_radius_ratio']:.2f}")
+        found = zip((*ratios, growth), verdicts, strict=True)
         lines.append([r["method"], f"{100 * r['kept']:.0f}", *(cell for pair in found for cell in pair)])
     return made
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
-    """Draw rate ratios and growth of the largest exponent over the fraction kept."""
+    """Draw ratios of rate and spectral radius, and growth of the largest exponent, over the fraction kept."""
     judged = content["judged"]
     networks = list(dict.fromkeys(r["network"] for r in judged))
     methods = list(dict.fromkeys(r["method"] for r in judged))
-    figure = Figure(figsize=(10, 6.6), layout="constrained")
-    axes = figure.subplots(2, len(networks), sharex=True, squeeze=False)
+    figure = Figure(figsize=(11, 9), layout="constrained")
+    axes = figure.subplots(3, len(networks), sharex=True, squeeze=False)
     colors = (
         *("#7a7a7a", "#b0a08a", "#c9c9c9", "#1b3a57", "#4f8fc0"),
-        *("#e3a857", "#d1495b", "#8c5fa8", "#3a9188", "#000000"),
+        *("#e3a857", "#d1495b", "#8c5fa8", "#3a9188", "#000000", "#d98fb4", "#7fb069"),
     )
     for column, network in enumerate(networks):
         for m, method in enumerate(methods):
@@ -166,7 +192,8 @@ def draw(content: Mapping[str, Any]) -> Figure:
             kept = 100 * np.array([r["kept"] for r in mine]) * 1.03 ** (m - len(methods) / 2)
             style = {"color": colors[m % len(colors)], "marker": "o", "markersize": 4, "linewidth": 1.2}
             axes[0, column].plot(kept, [r["rate_ratio"] for r in mine], label=method, **style)
-            axes[1, column].errorbar(
+            axes[1, column].plot(kept, [r["spectral_radius_ratio"] for r in mine], **style)
+            axes[2, column].errorbar(
                 kept,
                 [r["exponent_growth_per_s"] for r in mine],
                 [r["exponent_growth_standard_error_per_s"] for r in mine],
@@ -175,10 +202,13 @@ def draw(content: Mapping[str, Any]) -> Figure:
             )
         axes[0, column].axhspan(1 - RATE_CHANGE, 1 + RATE_CHANGE, color="black", alpha=0.08, linewidth=0)
         axes[0, column].set(title=f"{network} networks", xscale="log")
-        axes[1, column].axhline(0, color="black", linewidth=0.6)
-        axes[1, column].set(xlabel="synapses kept (%)", xlim=(65, 1.6))
-        axes[1, column].set_xticks([50, 20, 10, 5, 2], ["50", "20", "10", "5", "2"])
-        axes[1, column].minorticks_off()
+        axes[1, column].axhspan(1 - RATE_CHANGE, 1 + RATE_CHANGE, color="black", alpha=0.08, linewidth=0)
+        axes[1, column].set(yscale="log")
+        axes[2, column].axhline(0, color="black", linewidth=0.6)
+        axes[2, column].set(xlabel="synapses kept (%)", xlim=(65, 1.6))
+        axes[2, column].set_xticks([50, 20, 10, 5, 2], ["50", "20", "10", "5", "2"])
+        axes[2, column].minorticks_off()
     axes[0, 0].set_ylabel("rate over that before")
-    axes[1, 0].set_ylabel("growth of the largest exponent (1/s)")
+    axes[1, 0].set_ylabel("spectral radius over that before")
+    axes[2, 0].set_ylabel("growth of the largest exponent (1/s)")
     return finish(figure, axes[0, 0], 4)

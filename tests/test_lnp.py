@@ -313,7 +313,7 @@ def test_history_holds_what_the_method_asks_for():
         assert record.time_constant_mean_ms == pytest.approx(1e3 * spec.time_constants[spec.alive].mean(), rel=1e-12)
     steps = {"I", "II", "III"}
     assert [set(record.seconds) for record in result.history] == [
-        {"observation", "localisation"},
+        {"observation", "rates", "localisation"},
         {"observation", "localisation", *steps},
         {"observation", "localisation", *steps, "IV"},
     ]

@@ -404,7 +404,7 @@ def test_own_networks_are_pruned_by_three_steps():
     weight = dict(zip(np.array(synapses.a).tolist(), np.array(synapses.g).tolist(), strict=True))
     old = set(zip(synapses.i[:].tolist(), synapses.j[:].tolist(), strict=True))
     options = replace(QUICK, synapse_sparsity=0.6)
-    history = prune(live, ("I", "II", Delocalisation(0.2)), options=options).history
+    history = prune(live, (NoisePruning(rescale="none"), "II", Delocalisation(0.2)), options=options).history
     for record in history[1:]:
         assert {"I", "II", "III"} <= set(record.seconds)
         assert "IV" not in record.seconds
@@ -422,7 +422,7 @@ def test_exponents_follow_their_neurons_when_step_two_came_first(monkeypatch):
     live = HRSNN(40, 0.3, check_rate=False)
     subject = subject_of(live)
     each = SimpleNamespace(per_neuron=np.arange(40.0), resolution=1.0)
-    now = SimpleNamespace(each=each, rates=np.full(40, 10.0), alive=np.ones(40, bool))
+    now = SimpleNamespace(each=each, rates=np.full(40, 10.0), alive=np.ones(40, bool), response=None)
     BetweennessPruning()(subject, iteration(subject, neurons=30, observed=now))
     handed = []
 

@@ -329,7 +329,7 @@ class NetworkSpec:
     spike_timing: str = "grid"
 
     def __post_init__(self) -> None:
-        n, n_synapses = np.size(self.time_constants), np.size(self.weights)
+        n, n_synapses = (checks.any_array(name, getattr(self, name)).size for name in ("time_constants", "weights"))
         for names, size in ((_NEURON_ARRAYS, n), (_SYNAPSE_ARRAYS, n_synapses)):
             for name, dtype in names.items():
                 value = getattr(self, name)

@@ -98,7 +98,8 @@ class PruneResult:
     exponents_before, exponents_after : TwinExponents or Spectrum
         Of the network as it came, and as it is now.
     rates_before, rates_after : ndarray, shapes (N,) and (N,)
-        Firing rates in Hz under the noise drive, of all neurons, silent ones included.
+        Firing rates in Hz under the noise drive, of all neurons, silent ones included. Those of a model as it came are
+        measured for five times as long: at these, pruning keeps mean inputs.
     steps : tuple of Step
     options : PruneOptions
     status : str

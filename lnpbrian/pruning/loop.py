@@ -203,7 +203,7 @@ class _Loop:
         self.seconds: dict[str, float] = {}
         self.history: list[Record] = []
         self.unstable = 0
-        self.rates = np.zeros(self.live.n_neurons)
+        self.rates: np.ndarray | None = None
         self.stable: _Stable | None = None
         self.memory: dict[str, dict[str, Any]] = {step.name: {} for step in steps}
 
@@ -250,7 +250,7 @@ class _Loop:
             history=tuple(self.history),
             exponents_before=first.each,
             exponents_after=now.each,
-            rates_before=first.rates,
+            rates_before=first.rates if self.rates is None else self.rates,
             rates_after=now.rates,
             steps=self.steps,
             options=self.options,
@@ -316,7 +316,8 @@ class _Loop:
         neurons, synapses = self.targets[k - 1]
         alive = self.live.n_alive
         notes = [now.each.status] if k == 1 else []
-        power, finishing = self.subject.power(), []
+        power = self.subject.power()
+        done: list[tuple[Step, Iteration, str]] = []
         for place, step in enumerate(self.steps):
             if not step.is_due(k, self.options.iterations):
                 continue
@@ -341,14 +342,13 @@ class _Loop:
                 memory=self.memory[step.name],
                 report=tell,
             )
-            finishing.append((step, iteration))
-            notes.append(f"{step.name}: {self._timed(step.name, partial(step, self.subject, iteration))}")
+            said = self._timed(step.name, partial(step, self.subject, iteration))
+            done.append((step, iteration, said))
             if not self.live.alive[self.live.measured].any():
                 raise InvalidInput(f"step {step.name} of iteration {k} has left no neuron; let it keep some")
-        for step, iteration in finishing:
-            said = step.finish(self.subject, iteration)
-            if said:
-                notes.append(f"{step.name}: {said}")
+        for step, iteration, said in done:
+            more = step.finish(self.subject, iteration)
+            notes.append(f"{step.name}: {said}{f'; {more}' if more else ''}")
         return tuple(notes)
 
     def _is_stable(self, rate: float, largest: float, standard_error: float) -> bool:

@@ -215,7 +215,7 @@ def _neighbourhoods(
     lam = checks.array("exponents", exponents, shape=(None,))
     n = lam.size
     pre, post = checks.edge_arrays(pre, post, n)
-    floor = checks.real("resolution", resolution, above=0)
+    floor = checks.real("resolution", resolution, above=0, at_most=1e15)
     checks.choice("neighbours", neighbours, NEIGHBOURS)
     if not signed:
         inverse = [1 / np.maximum(np.abs(lam), floor)]
