@@ -217,8 +217,9 @@ class _Loop:
 
     def _run(self) -> PruneResult:
         saved = None if self.folder is None else self.folder.load()
-        first = now = self._observe(0)
+        first = self._observe(0)
         self.rates = self._timed("rates", lambda: self.subject.reference_rates(first))
+        first = now = replace(first, rates=self.rates)
         if not now.rates.any():
             raise InvalidInput(
                 f"{self.live!r} is silent: no spike in {float(self.options.observation):g} s; give it "
@@ -250,7 +251,7 @@ class _Loop:
             history=tuple(self.history),
             exponents_before=first.each,
             exponents_after=now.each,
-            rates_before=first.rates if self.rates is None else self.rates,
+            rates_before=first.rates,
             rates_after=now.rates,
             steps=self.steps,
             options=self.options,
