@@ -12,7 +12,7 @@ from brian2.core.magic import magic_network
 from brian2.core.namespace import get_local_namespace
 from brian2.core.variables import ArrayVariable
 from brian2.groups.group import Group
-from brian2.units.fundamentalunits import DIMENSIONLESS, have_same_dimensions
+from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions, have_same_dimensions
 from numpy.typing import ArrayLike
 
 from lnpbrian import checks
@@ -22,6 +22,7 @@ from lnpbrian.network.brian2_internals import (
     StoredState,
     by_name,
     check_runtime,
+    commit,
     is_guarded,
     is_written,
     recorded,
@@ -30,6 +31,7 @@ from lnpbrian.network.brian2_internals import (
     whole_group,
 )
 from lnpbrian.network.roles import Roles
+from lnpbrian.network.scaling import SCALE, Scalable, is_scalable, why_not_scalable
 from lnpbrian.network.structure import switches
 from lnpbrian.process import Held
 
@@ -334,7 +336,7 @@ class LiveNetwork:
         """Return the weight of every synapse, negative where it inhibits, shape (S,), in SI units."""
         return np.concatenate(
             [
-                factor * np.broadcast_to(s.variables[w].get_value() if isinstance(w, str) else float(w), (len(s),))
+                factor * _values(s, w) * np.broadcast_to(_own_factors(s, w), (len(s),))
                 for s, w, factor in zip(self.connections, self._weight, self.factors(), strict=True)
             ]
         )
@@ -365,14 +367,34 @@ class LiveNetwork:
         return np.concatenate([recorded(s) for s in self.connections])
 
     def weights_can_be_set(self) -> str:
-        """Return why new weights could not be given to the synapses, or nothing."""
-        for s, name in zip(self.connections, self._weight, strict=True):
-            if not isinstance(name, str):
-                return f"the weight of '{s.name}' is the constant {name}"
-            variable = s.variables[name]
-            if variable.read_only or variable.scalar:
-                return f"'{name}' of '{s.name}' cannot be set synapse by synapse"
-        return self.weights_compare()
+        """Return why new weights could not be given to the synapses, or nothing.
+
+        Where the weight is a constant, or one variable for all, each synapse can be given a factor; see
+        `lnpbrian.network.scaling.Scalable`.
+        """
+        for s, w in zip(self.connections, self._weight, strict=True):
+            if _is_shared(s, w):
+                why = why_not_scalable(s, self.adds_to(s))
+                if why:
+                    return f"the weight of '{s.name}' is {w}, one for all: {why}"
+        return ""
+
+    def adds_to(self, synapses: Synapses) -> str:
+        """Return the variable of its targets that a spike of one of the Synapses objects adds to."""
+        return self.roles.synapses(synapses).statement.split(" ")[0]
+
+    def channels(self) -> np.ndarray:
+        """Return numbers (K,) that are equal for Synapses objects whose weights have the same unit and effect.
+
+        They add to the same variable of their targets.
+        """
+        known: dict[tuple[str, str, Any], int] = {}
+        found = []
+        for s, w in zip(self.connections, self._weight, strict=True):
+            dim = s.variables[w].dim if isinstance(w, str) else get_dimensions(w)
+            key = (whole_group(s.target)[0].name, self.adds_to(s), dim)
+            found.append(known.setdefault(key, len(known)))
+        return np.array(found)
 
     def weights_compare(self) -> str:
         """Return why weights of different Synapses objects cannot be compared, or nothing."""
@@ -387,11 +409,12 @@ class LiveNetwork:
 
     def set_weights(self, weights: np.ndarray) -> None:
         """Give the synapses weights (S,) in the sense of `weights`."""
-        for s, name, factor, part in zip(
-            self.connections, self._weight, self.factors(), self.split(weights), strict=True
-        ):
-            assert isinstance(name, str)
-            s.variables[name].get_value()[:] = factor * part
+        for s, w, factor, part in zip(self.connections, self._weight, self.factors(), self.split(weights), strict=True):
+            if not _is_shared(s, w):
+                s.variables[str(w)].get_value()[:] = factor * part
+            elif (part != factor * _values(s, w) * _own_factors(s, w)).any():
+                commit([Scalable(s, self.adds_to(s))])
+                s.variables[SCALE].get_value()[:] = factor * part / _values(s, w)
 
     def weight_name(self, synapses: Synapses) -> str | None:
         """Return the name of the variable that holds the weights of one of the Synapses objects, if there is one."""
@@ -504,6 +527,22 @@ class LiveNetwork:
             if group.name not in self._states:
                 times[self._numbers(group)] = float(group.clock.dt_)
         return times
+
+
+def _is_shared(synapses: Synapses, weight: Per) -> bool:
+    """Whether a weight is one for all synapses."""
+    return not isinstance(weight, str) or synapses.variables[weight].read_only or synapses.variables[weight].scalar
+
+
+def _values(synapses: Synapses, weight: Per) -> np.ndarray:
+    value = synapses.variables[weight].get_value() if isinstance(weight, str) else float(weight)
+    return np.broadcast_to(value, (len(synapses),))
+
+
+def _own_factors(synapses: Synapses, weight: Per) -> np.ndarray | float:
+    """Return what shared weights are multiplied by, synapse by synapse."""
+    own = _is_shared(synapses, weight) and is_scalable(synapses)
+    return synapses.variables[SCALE].get_value() if own else 1.0
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:

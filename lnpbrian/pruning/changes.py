@@ -223,7 +223,9 @@ class Recording:
             now = variable.get_value()
             new[name] = now[n:].copy()
             if name not in skipped:
-                changed += _difference(variable, values[name][numbers[:n]], now[:n])
+                # Factors are 1 where there were none.
+                then = values[name][numbers[:n]] if name in values else np.ones_like(now[:n])
+                changed += _difference(variable, then, now[:n])
         return _Synapses(synapses, before, after, keep, new, changed)
 
 

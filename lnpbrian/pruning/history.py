@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "PruneResult", "Record"]
 
-# A mean rate that pruning has changed by more than this factor is worth a word, within the bounds or not.
-RATE_CHANGE = 1.5
+# A change of the mean rate, or of the variation of intervals, by more than this factor is worth a word, within the
+# bounds or not.
+CHANGE = 1.2
 
 
 @dataclass(frozen=True)
@@ -188,16 +189,20 @@ class PruneResult:
 
     @property
     def warning(self) -> str:
-        """Says that the mean rate is outside its bounds, or has changed by more than a factor of 1.5; else empty."""
+        """Says that the mean rate is outside its bounds, or that it or the variation of intervals has changed by more
+        than a factor of 1.2; else empty."""
         before, now = self.history[0].mean_rate_hz, self.after.mean_rate_hz
         low, high = self.rate_bounds
         said = []
         if not low <= now <= high:
             said.append(f"mean rate {now:.3g} Hz is outside {low:g}..{high:g} Hz")
-        if now > RATE_CHANGE * before:
+        if now > CHANGE * before:
             said.append(f"mean rate rose {now / before:.1f}-fold")
-        elif before > RATE_CHANGE * now:
+        elif before > CHANGE * now:
             said.append(f"mean rate fell {before / now:.1f}-fold" if now else "no neuron fires any more")
+        varied, varies = self.history[0].interval_cv, self.after.interval_cv
+        if varied and varies and not 1 / CHANGE <= varies / varied <= CHANGE:
+            said.append(f"variation of intervals went from {varied:.2f} to {varies:.2f}")
         return ", ".join(said)
 
     def to_dataframe(self) -> Any:

@@ -40,6 +40,12 @@ __all__ = ["Observation", "Prunable", "PrunableModel", "PrunableNetwork", "pruna
 
 Report = Callable[[str, float], None]
 
+# Part by which inputs are raised and lowered to measure a linear response of a network of the user's own.
+PROBE = 0.1
+# Logarithm of the rate over what it is to be that is good enough, after at most so many runs, and the largest logarithm
+# of the factors of excitation and inhibition.
+RATE_LEFT, RATE_EVALUATIONS, RATE_FACTORS = 0.05, 8, 1.5
+
 # Slow networks fluctuate for longer than one observation, and what is kept wrongly at first stays wrong.
 REFERENCE = 5
 
@@ -155,18 +161,34 @@ class Prunable(ABC):
         return add_like(self.live, pre, post, signs=self.signs, rng=rng)
 
     def power(self) -> np.ndarray:
-        """Return the sum of squares of the weights onto each neuron, shape (N,)."""
-        return input_power(self.live.edges()[1], self.live.weights(), self.live.n_neurons)
+        """Return the sum of squares of the weights onto each neuron, shape (K, N).
+
+        Those of each of the K Synapses objects are summed with all that act likewise.
+        """
+        channels, post, weights = self.live.channels(), self.live.edges()[1], self.live.weights()
+        channel = channels[self.live.owners()]
+        one_by_one = [
+            input_power(post[channel == c], weights[channel == c], self.live.n_neurons)
+            for c in range(channels.max(initial=0) + 1)
+        ]
+        return np.array(one_by_one)[channels]
 
     def scale(self, factors: np.ndarray) -> None:
-        """Scale the weights onto each neuron by its factor, shape (N,)."""
-        self.live.set_weights(self.live.weights() * factors[self.live.edges()[1]])
+        """Scale the weights of each Synapses object onto each neuron by a factor, shape (K, N), or one for all."""
+        where = np.broadcast_to(factors, (len(self.live.connections), self.live.n_neurons))
+        self.live.set_weights(self.live.weights() * where[self.live.owners(), self.live.edges()[1]])
+
+    def balance(self, rates: np.ndarray) -> str:
+        """Bring the mean rate back to that of `rates`, shape (N,), by excitation and inhibition, and say how.
+
+        Where the bias makes up for the mean input there is nothing left to do.
+        """
+        return ""
 
     def response(self, observed: Observation) -> LinearResponse:
         """Return the linear response with the synapses that there are now, at the gains that were observed."""
         if observed.response is None:
-            self.require_model("a linear response", "use rescale='variance'")
-        assert observed.response is not None
+            raise InvalidInput(f"no linear response was measured: {self.live.weights_can_be_set()}")
         return observed.response.of_synapses(*self.live.edges(), self.live.weights(), self.live.owners())
 
     @abstractmethod
@@ -538,6 +560,8 @@ class PrunableNetwork(Prunable):
                 with Snapshot(self.live) as settled:
                     spikes = observe(self.live, self.options.observation)
                     settled.restore()
+                    report("linear response", 0.3)
+                    response = self._response(settled, spikes.rates)
                 report("exponents", 0.4)
                 twins = restored_twin_exponents(
                     self.live,
@@ -552,7 +576,60 @@ class PrunableNetwork(Prunable):
                 )
             finally:
                 before.restore()
-        return Observation(spikes.rates, twins, twins, self.live.measured, interval_cv(spikes))
+        return Observation(spikes.rates, twins, twins, self.live.measured, interval_cv(spikes), response)
+
+    def _response(self, settled: Snapshot, rates: np.ndarray) -> LinearResponse | None:
+        """Return the linear response by runs from where the network has settled, in which weights are a little changed.
+
+        The inputs of a random half of the neurons are raised by `PROBE`, those of the others lowered, so that what the
+        network makes of it cancels. The slope of the changes of their rates is one number for all neurons of a group
+        and each kind of synapse.
+        """
+        live = self.live
+        if live.weights_can_be_set():
+            return None
+        (pre, post), weights, owner = live.edges(), live.weights(), live.owners()
+        channels = live.channels()
+        raised = self.streams.rng("probes").choice([-1.0, 1.0], live.n_neurons)
+        sensitivity = np.zeros((len(live.connections), live.n_neurons))
+        for channel in np.unique(channels):
+            mine = channels[owner] == channel
+            inputs = [np.where(mine & (np.sign(weights) == sign), weights * rates[pre], 0.0) for sign in (1, -1)]
+            # Excitation and inhibition of one kind may cancel: the stronger of them tells.
+            strongest = max(inputs, key=lambda given: float(np.abs(given).sum()))
+            level = np.bincount(post, weights=strongest, minlength=live.n_neurons)
+            if not level.any():
+                continue
+            live.set_weights(np.where(strongest != 0, weights * (1 + PROBE * raised[post]), weights))
+            changed = observe(live, self.options.observation).rates - rates
+            settled.restore()
+            slope = float((raised * level * changed).sum() / (PROBE * (level**2).sum()))
+            sensitivity[np.ix_(channels == channel, level != 0)] = slope
+        return LinearResponse(rates, sensitivity, pre, post, weights, owner, np.zeros(live.n_neurons))
+
+    def balance(self, rates: np.ndarray) -> str:
+        """Bring the mean rate back by less excitation and more inhibition, or the other way round."""
+        live = self.live
+        wanted = float(rates[live.measured].mean())
+        if not wanted or live.weights_can_be_set():
+            return ""
+        weights, signs = live.weights(), live.effects()
+
+        def excess(x: float) -> float:
+            with Snapshot(live) as before:
+                try:
+                    live.set_weights(weights * np.exp(-x * signs))
+                    observe(live, self.settle)
+                    found = observe(live, self.options.observation).rates[live.measured].mean()
+                finally:
+                    before.restore()
+            return float(np.log(max(found, 1e-3 * wanted) / wanted))
+
+        x, left = _root(excess)
+        if x:
+            live.set_weights(weights * np.exp(-x * signs))
+        shown = f"excitation x {np.exp(-x):.2f}, inhibition x {np.exp(x):.2f}, " if x else ""
+        return f"{shown}mean rate {100 * np.expm1(left):+.0f} %"
 
     def rate_bounds(self, before: float) -> tuple[float, float]:
         """Return bounds relative to the rate before pruning."""
@@ -603,7 +680,33 @@ class PrunableNetwork(Prunable):
     def check_weights(self, needed: bool, why: str) -> None:
         """Refuse what cannot be done to the weights of these synapses."""
         if needed and why:
-            raise InvalidInput(f"{why}; use NoisePruning(rescale='none', edge_strength='lyapunov')")
+            raise InvalidInput(f"{why}; use NoisePruning(rescale='variance', edge_strength='lyapunov')")
+
+
+def _root(excess: Callable[[float], float]) -> tuple[float, float]:
+    """Return where a falling function is about 0, and its value there, from few and costly evaluations.
+
+    Examples
+    --------
+    >>> _root(lambda x: 0.3 - 2 * x)
+    (0.15, 0.0)
+    """
+    known = {0.0: excess(0.0)}
+    x = 0.1 * np.sign(known[0.0])
+    while min(np.abs(list(known.values()))) > RATE_LEFT and len(known) < RATE_EVALUATIONS:
+        known[float(x)] = excess(float(x))
+        above = max((p for p, value in known.items() if value > 0), default=None)
+        below = min((p for p, value in known.items() if value <= 0), default=None)
+        if above is None or below is None or above > below:  # not enclosed yet, or not falling
+            ends = sorted(known)
+            x = ends[0] - 2 * max(-ends[0], 0.1) if known[ends[0]] < 0 else ends[-1] + 2 * max(ends[-1], 0.1)
+            if abs(x) > RATE_FACTORS:
+                break
+        else:
+            share = known[above] / (known[above] - known[below])
+            x = round(above + min(max(share, 0.1), 0.9) * (below - above), 12)
+    best = min(known, key=lambda p: abs(known[p]))
+    return best, round(known[best], 12)
 
 
 def prunable(

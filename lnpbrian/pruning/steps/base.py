@@ -32,9 +32,9 @@ class Iteration:
         steps of the iteration do to them.
     observed : Observation
         Rates, exponents and linear response at the start of the iteration.
-    power : ndarray, shape (N,), or None
-        Sum of squares of the weights onto each neuron at the start of the iteration, which a step may bring back at its
-        end.
+    power : ndarray, shape (K, N), or None
+        Sum of squares of the weights of each Synapses object onto each neuron at the start of the iteration, see
+        `Prunable.power`, which a step may bring back at its end.
     reference_rates : ndarray, shape (N,), or None
         Rates in Hz of the network as it came, measured for longer than those of an iteration.
     spectral_radius : float or None

@@ -52,9 +52,13 @@ class NoisePruning(NoisePruneOptions, Step):
         """Refuse what the weights of the network do not allow."""
         network.check_excitability(self.excitability)
         if self.rescale == "spectral" or self.edge_strength == "response":
-            network.require_model("a linear response", "use rescale='variance' and edge_strength='lyapunov'")
+            why = network.live.weights_can_be_set()
+            if why:
+                raise InvalidInput(
+                    f"the linear response needs weights that can be set, but {why}; use rescale='variance'"
+                )
         for needs, why in (
-            (self.rescale not in ("none", "variance"), network.live.weights_can_be_set()),
+            (self.rescale in ("inverse", "capped", "homeostatic"), network.live.weights_can_be_set()),
             (self.edge_strength != "lyapunov", network.live.weights_compare()),
         ):
             network.check_weights(needs, why)
@@ -104,14 +108,19 @@ class NoisePruning(NoisePruneOptions, Step):
             return ""
         with network.same_input(now.rates, self.excitability):
             if self.rescale == "variance":
+                why = network.live.weights_can_be_set()
+                if why:
+                    return f"weights are not rescaled: {why}"
                 after = network.power()
                 network.scale(power_factors(now.power, after))
-                lost = int(((now.power > 0) & (after == 0) & network.live.alive).sum())
-                return "variance of inputs kept" + (f"; {lost} neurons have no input any more" if lost else "")
-            radius = network.response(now.observed).spectral_radius
-            if not radius:
-                return "no cycle is left to scale"
-            assert now.spectral_radius is not None
-            factor = now.spectral_radius / radius
-            network.scale(np.full(network.live.n_neurons, factor))
-        return f"weights scaled by {factor:.3g}"
+                said = "variance of inputs kept"
+            else:
+                radius = network.response(now.observed).spectral_radius
+                if not radius:
+                    return "no cycle is left to scale"
+                assert now.spectral_radius is not None
+                factor = now.spectral_radius / radius
+                network.scale(np.array(factor))
+                said = f"weights scaled by {factor:.3g}"
+        balanced = network.balance(now.rates)
+        return f"{said}; {balanced}" if balanced else said
