@@ -5,20 +5,18 @@ All windows of a task run side by side as copies of one network, each with its o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from brian2 import NeuronGroup, Synapses, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.encoding import Encoder, require_fit, show_samples
+from lnpbrian.learning.encoding import Encoder, require_fit
+from lnpbrian.learning.features import ReadNetwork, ShownCopies, stretch_features
 from lnpbrian.learning.readout import Readout, ReadoutOptions, fit_readout, readout_neurons
 from lnpbrian.learning.tasks import ForecastTask
-from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.spec import NetworkSpec, synaptic_operations
 from lnpbrian.parallel import run_parts
 
@@ -174,7 +172,7 @@ def forecast(
     # Every window and stretch has a stream of its own, so that nothing depends on how they are shared out.
     rngs = rng.spawn(task.n_windows + sum(len(part) for part in (task.fit, task.validation) if part is not None))
     jobs = checks.count("jobs", jobs)
-    simulated = _Network(spec, encoder, options, read)
+    simulated = ReadNetwork(spec, encoder, options, read)
     learning = 0.0 if task.fit is None else task.fit.size / (task.fit.size + task.windows.size)
     shared, penalty = None, options.ridge if options.kind == "ridge" else options.weight_decay
     if task.fit is not None:
@@ -213,18 +211,8 @@ def _part(report: Callable[[float], None] | None, begin: float, end: float) -> C
     return None if report is None else lambda fraction: report(begin + fraction * (end - begin))
 
 
-@dataclass(frozen=True)
-class _Network:
-    """A network with its input, and which of its neurons are read how."""
-
-    spec: NetworkSpec
-    encoder: Encoder
-    options: ReadoutOptions
-    read: np.ndarray
-
-
 def _shared_readout(
-    network: _Network,
+    network: ReadNetwork,
     task: ForecastTask,
     rngs: list[np.random.Generator],
     *,
@@ -239,7 +227,7 @@ def _shared_readout(
     stretches = task.fit if validation is None else [*task.fit, *validation]
     shares = np.array_split(np.arange(len(stretches)), min(jobs, len(stretches)))
     parts = [(network, [stretches[k] for k in share], [rngs[k] for k in share]) for share in shares]
-    features = [x for block in run_parts(_features, parts, jobs=jobs, report=report) for x in block]
+    features = [x for block in run_parts(stretch_features, parts, jobs=jobs, report=report) for x in block]
 
     def gathered(first: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         chosen = range(first, first + count)
@@ -260,29 +248,6 @@ def _shared_readout(
     return readout, ridge
 
 
-def _features(
-    network: _Network,
-    stretches: list[np.ndarray],
-    rngs: list[np.random.Generator],
-    *,
-    report: Callable[[float], None],
-) -> list[np.ndarray]:
-    """Return the features (L - 1, F) of each stretch (L, D), at the end of every sample but the last."""
-    shown = _Shown(network, rngs, max(len(z) for z in stretches))
-    # Stretches of training and validation may differ in length: the shorter ones end on a sample that stays.
-    length = max(len(z) for z in stretches)
-    padded = np.stack([np.concatenate([z, np.repeat(z[-1:], length - len(z), axis=0)]) for z in stretches])
-    found: list[np.ndarray] = []
-
-    def following(features: np.ndarray) -> np.ndarray:
-        found.append(features)
-        report(len(found) / (length - 1))
-        return padded[:, len(found)]
-
-    found.append(shown.run(padded[:, 0], length - 1, following))
-    return [x[: len(z) - 1] for x, z in zip(np.stack(found, axis=1), stretches, strict=True)]
-
-
 @dataclass(frozen=True)
 class _Block:
     """What some of the windows gave, with the spike counts (N,) summed over them."""
@@ -295,7 +260,7 @@ class _Block:
 
 
 def _forecast_windows(
-    network: _Network,
+    network: ReadNetwork,
     task: ForecastTask,
     shared: Readout | None,
     rngs: list[np.random.Generator],
@@ -304,7 +269,7 @@ def _forecast_windows(
 ) -> _Block:
     """Run all windows of `task` side by side."""
     samples = task.train + task.horizon - 1
-    shown = _Shown(network, rngs, samples)
+    shown = ShownCopies(network, rngs, samples)
     total, done = samples + task.horizon - 1, 0
 
     def tell() -> None:
@@ -368,99 +333,3 @@ def _fit(
         readouts.append(fit_readout(x[seen], current, increments, options=options))
         errors.append(task.nrmse(readouts[-1](x[seen], current), increments))
     return readouts, np.array(errors)
-
-
-class _Shown:
-    """Copies of a network that are shown samples, one after the other, and read at the end of each."""
-
-    def __init__(self, network: _Network, rngs: list[np.random.Generator], samples: int) -> None:
-        self._copies = len(rngs)
-        self.live = RecurrentNetwork(network.spec.replicated(self._copies), plastic=False)
-        self.traces = _Traces(self.live, network.read, network.options, self._copies)
-        self._show, self._spikes = show_samples(
-            network.encoder, self.live, self._turn, hold=self.traces.hold, samples=samples, rngs=rngs
-        )
-        self.live.network.add(*self.traces.objects)
-        self._following: Callable[[np.ndarray], np.ndarray] | None = None
-        self._at_first = True
-
-    def run(self, first: np.ndarray, samples: int, following: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Show `samples` samples (copies, D), and return the features at the end of the last one.
-
-        The first is `first`; `following` maps the features (copies, F) at the end of a sample to the next one.
-        """
-        self._show(first)
-        self._following, self._at_first = following, True
-        self.live.run(samples * self.traces.hold * second)
-        return self.traces.next_sample()
-
-    def _turn(self) -> None:
-        if self._at_first:
-            self._at_first = False
-            return
-        assert self._following is not None
-        self._show(self._following(self.traces.next_sample()))
-
-    def counts(self) -> np.ndarray:
-        """Return the number of spikes of each neuron so far, summed over the copies, shape (N,)."""
-        return np.array(self._spikes.count[:]).reshape(self._copies, -1).sum(axis=0)
-
-    def store(self) -> None:
-        """Remember the state at the end of a sample."""
-        self.live.network.store("lnpbrian_end_of_sample")
-
-    def restore(self) -> None:
-        """Go back to what was stored."""
-        self.live.network.restore("lnpbrian_end_of_sample")
-
-
-class _Traces:
-    """Filtered spike trains of the read neurons of every copy, worked out spike by spike.
-
-    With x = u/tau and u the time from a spike to the end of the sample, moment k gathers ``x^k/k! exp(-x)``; between
-    the ends of two samples the moments follow from each other in closed form.
-    """
-
-    def __init__(self, live: RecurrentNetwork, read: np.ndarray, options: ReadoutOptions, copies: int) -> None:
-        n = len(live.neurons) // copies
-        self.tau, self.order, self.hold = float(options.filter_time), options.order, float(options.sample_time)
-        names = [f"s{k}" for k in range(self.order)]
-        parts = [] if live.spec.spike_timing == "grid" else ["overshoot_pre"]
-        parts += ["advance_pre"] if live.spec.spike_timing == "precise" else []
-        since = "".join(f" + {part}" for part in parts)
-        on_pre = [f"x_ = (sample_end - t - dt{since})/tau_filter", "decayed_ = exp(-x_)"]
-        on_pre += [f"{name}_post += x_**{k}*decayed_/{math.factorial(k)}" for k, name in enumerate(names)]
-        self.group = NeuronGroup(
-            read.size * copies,
-            "\n".join(f"{name} : 1" for name in names),
-            dt=live.dt * second,
-            name=f"{live.neurons.name}_traces",
-        )
-        self.taps = Synapses(
-            live.neurons,
-            self.group,
-            "sample_end : second (shared)",
-            on_pre="\n".join(on_pre),
-            dt=live.dt * second,
-            namespace={"tau_filter": options.filter_time},
-            name=f"{live.neurons.name}_taps",
-        )
-        # After the recurrent synapses, which shift precise spikes.
-        self.taps.pre.order = 0
-        sources = (read + n * np.arange(copies)[:, np.newaxis]).ravel()
-        self.taps.connect(i=sources, j=np.arange(sources.size))
-        self.taps.sample_end = self.hold * second
-        self.objects = (self.group, self.taps)
-        self._moments = [self.group.variables[name] for name in names]
-        self._copies = copies
-
-    def next_sample(self) -> np.ndarray:
-        """Return the features at the end of the sample, shape (copies, n_read), and turn to the next one."""
-        moments = [variable.get_value() for variable in self._moments]
-        features = moments[-1].reshape(self._copies, -1).copy()
-        x = self.hold / self.tau
-        shift = [np.exp(-x) * x**k / math.factorial(k) for k in range(self.order)]
-        for k in reversed(range(self.order)):
-            moments[k][:] = sum(shift[k - j] * moments[j] for j in range(k + 1))
-        self.taps.sample_end = self.taps.sample_end + self.hold * second
-        return features

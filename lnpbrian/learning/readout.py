@@ -14,7 +14,7 @@ from lnpbrian.network.betweenness import betweenness_centrality
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.options import Options, option, options
 
-__all__ = ["MLPReadout", "Readout", "ReadoutOptions", "RidgeReadout", "fit_readout", "readout_neurons"]
+__all__ = ["MLPReadout", "Readout", "ReadoutOptions", "RidgeReadout", "fit_readout", "moments", "readout_neurons"]
 
 
 # In closed loop a standardised feature is held within this many standard deviations of its training values.
@@ -145,7 +145,7 @@ class RidgeReadout(Readout):
         >>> bool(np.allclose(RidgeReadout.fit(x, z, y, ridge=1e-9)(x, z), y))
         True
         """
-        mean, scale = _moments(features)
+        mean, scale = moments(features)
         centre = current.mean(axis=0)
         x = np.concatenate([(features - mean) / scale, current - centre], axis=1)
         y = increments - increments.mean(axis=0)
@@ -210,7 +210,7 @@ class MLPReadout(Readout):
 
         Features (T, F), current samples (T, D) and increments (T, D) are as for `RidgeReadout.fit`.
         """
-        mean, scale = _moments(features)
+        mean, scale = moments(features)
         unit = increments.std(axis=0)
         unit = np.where(unit > 0, unit, 1.0)
         x, y = np.concatenate([(features - mean) / scale, current], axis=1), increments / unit
@@ -290,8 +290,15 @@ def _perceptron_loss(
     return loss / (2 * len(x)), np.concatenate([part.ravel() for part in gradient]) / len(x)
 
 
-def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and scale of the features; a neuron that never fired has no scale, so that its feature stays zero."""
+def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and scale (F,) of features (T, F); a neuron that never fired has no scale: its feature stays zero.
+
+    Examples
+    --------
+    >>> mean, scale = moments(np.array([[1.0, 0.0], [3.0, 0.0]]))
+    >>> mean.tolist(), scale.tolist()
+    ([2.0, 0.0], [1.0, inf])
+    """
     scale = features.std(axis=0)
     return features.mean(axis=0), np.where(scale > 1e-12, scale, np.inf)
 

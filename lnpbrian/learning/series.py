@@ -346,9 +346,10 @@ def mackey_glass(
     *,
     samples: int = 3000,
     start: float | None = None,
+    step: float | None = None,
     steps_per_delay: int = 200,
 ) -> Series:
-    """Return a series of the Mackey-Glass equation, 75 samples a Lyapunov time.
+    """Return a series of the Mackey-Glass equation, by default with 75 samples a Lyapunov time.
 
     Parameters
     ----------
@@ -358,6 +359,8 @@ def mackey_glass(
         Number of samples, the start included; at least 3.
     start : float, optional
         x at all times up to 0, at least 0; by default that of the table `MACKEY_GLASS`.
+    step : float, optional
+        Units of time between samples.
     steps_per_delay : int
         Integration steps a delay.
 
@@ -395,7 +398,7 @@ def mackey_glass(
     lyapunov_time, past = MACKEY_GLASS[tau]
     if start is not None:
         past = checks.real("start", start, at_least=0)
-    every = lyapunov_time / _PER_LYAPUNOV_TIME
+    every = lyapunov_time / _PER_LYAPUNOV_TIME if step is None else checks.real("step", step, above=0)
     times = every * np.arange(samples)
     x = _delay_equation(times, float(tau), past, steps_per_delay)
     return Series(
@@ -403,7 +406,7 @@ def mackey_glass(
         x[:, np.newaxis],
         ("x",),
         step=f"{every:.4g} time units",
-        lyapunov_time=_PER_LYAPUNOV_TIME,
+        lyapunov_time=_PER_LYAPUNOV_TIME if step is None else lyapunov_time / every,
         training_part=min(_TRAINING_TIMES * _PER_LYAPUNOV_TIME, samples),
     )
 

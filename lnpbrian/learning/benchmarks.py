@@ -1,0 +1,673 @@
+"""Tasks that need a network: what linear readouts of a fixed one make of streams of samples.
+
+Memory, products of past inputs, hidden variables of a chaotic system, an image shown row by row: a readout of neurons
+without synapses among them cannot do these. All streams of one kind run side by side as copies of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from brian2 import Quantity, ms
+
+from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
+from lnpbrian.learning import metrics
+from lnpbrian.learning.encoding import CurrentEncoder
+from lnpbrian.learning.features import ReadNetwork, ShownCopies
+from lnpbrian.learning.readout import ReadoutOptions, moments, readout_neurons
+from lnpbrian.learning.series import lorenz63_velocity, mackey_glass, runge_kutta
+from lnpbrian.network.simulate import simulated_spike_train
+from lnpbrian.network.spec import NetworkSpec, synaptic_operations
+from lnpbrian.streams import Streams
+
+__all__ = [
+    "BENCHMARKS",
+    "Benchmark",
+    "BenchmarkResult",
+    "Parts",
+    "Stream",
+    "evaluate_benchmarks",
+    "narma10",
+    "ridge_predictions",
+    "uncoupled_control",
+]
+
+LAGS = range(1, 26)  # samples, of the linear terms
+QUADRATIC_LAGS = range(1, 11)
+PRODUCT_LAGS = range(1, 7)
+XOR_DELAYS = range(6)
+# Samples at the start that nothing is learnt from; more than any target looks back.
+DROPPED = 100
+# By how many samples the targets may be ahead of what is shown.
+AHEAD = 28
+TRAINING, VALIDATION = 0.6, 0.15
+# Of the weights of standardised features, per training sample.
+PENALTIES = tuple(10.0**k for k in range(-5, 0))
+LEAST_SAMPLES = 200
+
+DIGITS_PER_SAMPLE = 750 / 1600
+DIGIT_COPIES = 10
+ROWS, GAP, LEAD = 8, 2, 4  # samples of 50 ms: of a digit, before it, and before the first
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Stream:
+    """What a network is shown, and what targets are made of.
+
+    Parameters
+    ----------
+    shown : ndarray, shape (T, D)
+        Samples.
+    values : ndarray, shape (T + AHEAD, V)
+        What lies behind them, from the same sample on; the last AHEAD ones are only forecast.
+    """
+
+    shown: np.ndarray
+    values: np.ndarray
+
+    def at(self, ahead: int) -> np.ndarray:
+        """Return the values (T, V) so many samples ahead of what is shown, or behind; zeros where there are none.
+
+        Examples
+        --------
+        >>> ramp = np.arange(1.0, 3 + AHEAD + 1)[:, np.newaxis]
+        >>> stream = Stream(ramp[:3], ramp)
+        >>> stream.at(2).ravel().tolist(), stream.at(-1).ravel().tolist()
+        ([3.0, 4.0, 5.0], [0.0, 1.0, 2.0])
+        """
+        samples = len(self.shown)
+        before = np.zeros((max(-ahead, 0), self.values.shape[1]))
+        return np.concatenate([before, self.values])[max(ahead, 0) :][:samples]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Samples that a readout is fitted on, that its penalty is chosen on, and that it is judged on.
+
+    Examples
+    --------
+    >>> Parts.of_stream(300)
+    Parts(train=slice(100, 220, None), validation=slice(220, 250, None), test=slice(250, 300, None))
+    """
+
+    train: slice
+    validation: slice
+    test: slice
+
+    @classmethod
+    def of_stream(cls, samples: int) -> Parts:
+        """Cut a stream in three, after the samples that are dropped."""
+        left = samples - DROPPED
+        train = DROPPED + round(TRAINING * left)
+        validation = train + round(VALIDATION * left)
+        return cls(slice(DROPPED, train), slice(train, validation), slice(validation, samples))
+
+    @classmethod
+    def of_digits(cls, digits: int) -> Parts:
+        """Two thirds train, the last fifth of which chooses the penalty; the rest tests."""
+        known = round(digits * 2 / 3)
+        train = round(0.8 * known)
+        return cls(slice(0, train), slice(train, known), slice(known, digits))
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A task of linear readouts.
+
+    Parameters
+    ----------
+    name : str
+        As in `BENCHMARKS`.
+    stream : str
+        What is shown, see `STREAMS`.
+    meaning : str
+        A sentence.
+    measure : str
+        What the score is.
+    higher_is_better : bool
+        Of the score.
+    targets : callable
+        Makes targets (T, K) of a `Stream`.
+    score : callable
+        Makes a number of predictions and truth, both (T, K).
+    """
+
+    name: str
+    stream: str
+    meaning: str
+    measure: str
+    higher_is_better: bool
+    targets: Callable[[Stream], np.ndarray] = field(repr=False)
+    score: Callable[[np.ndarray, np.ndarray], float] = field(repr=False)
+
+
+def _correlations(prediction: np.ndarray, truth: np.ndarray) -> float:
+    """Return the sum over targets of the squared correlation of prediction and truth."""
+    p, y = (part - part.mean(axis=0) for part in (prediction, truth))
+    norm = (p**2).sum(axis=0) * (y**2).sum(axis=0)
+    return float(np.sum((p * y).sum(axis=0) ** 2 / np.where(norm > 0, norm, np.inf)))
+
+
+def _nrmse(prediction: np.ndarray, truth: np.ndarray) -> float:
+    return float(metrics.nrmse(prediction, truth, truth.std(axis=0)))
+
+
+def _agreement(prediction: np.ndarray, truth: np.ndarray) -> float:
+    """Return ``sum max(0, 2 accuracy - 1)`` over targets of +-1."""
+    accuracy = np.mean((prediction > 0) == (truth > 0), axis=0)
+    return float(np.maximum(2 * accuracy - 1, 0).sum())
+
+
+def _accuracy(prediction: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.mean(prediction.argmax(axis=1) == truth.argmax(axis=1)))
+
+
+def _memory(stream: Stream) -> np.ndarray:
+    return np.concatenate([stream.at(1 - d) for d in LAGS], axis=1)
+
+
+def _capacity(stream: Stream) -> np.ndarray:
+    u = {d: stream.at(1 - d) for d in LAGS}
+    quadratic = [(3 * u[d] ** 2 - 1) / 2 for d in QUADRATIC_LAGS]
+    products = [u[d] * u[e] for d, e in combinations(PRODUCT_LAGS, 2)]
+    return np.concatenate([*u.values(), *quadratic, *products], axis=1)
+
+
+def _xor(stream: Stream) -> np.ndarray:
+    return np.concatenate([np.where(stream.at(-d) * stream.at(-d - 1) < 0, 1.0, -1.0) for d in XOR_DELAYS], axis=1)
+
+
+def _narma10(stream: Stream) -> np.ndarray:
+    return narma10((stream.shown[:, 0] + 1) / 4)[:, np.newaxis]
+
+
+def _columns(ahead: int, *columns: int) -> Callable[[Stream], np.ndarray]:
+    return lambda stream: stream.at(ahead)[:, list(columns)]
+
+
+def _all(*benchmarks: tuple[Any, ...]) -> dict[str, Benchmark]:
+    return {entry[0]: Benchmark(*entry) for entry in benchmarks}
+
+
+_R2, _NRMSE = "sum of r^2", "NRMSE"
+# Streams of samples of 100 ms, and how strong their input is: W_in is uniform in +- this.
+STREAMS = {"white": 0.3, "mackey_glass": 0.5, "lorenz63_x": 0.5, "lorenz63": 0.5, "lorenz96": 0.5, "digits": 1.0}
+BENCHMARKS = _all(
+    ("memory", "white", "Linear memory of an input: lags 1..25.", _R2, True, _memory, _correlations),
+    (
+        "capacity",
+        "white",
+        "Information processing capacity: linear terms of lags 1..25, Legendre polynomials of degree 2 of lags 1..10, "
+        "products of two inputs of lags 1..6.",
+        _R2,
+        True,
+        _capacity,
+        _correlations,
+    ),
+    ("narma10", "white", "The next output of a nonlinear filter of ten steps.", _NRMSE, False, _narma10, _nrmse),
+    (
+        "xor",
+        "white",
+        "Whether two successive inputs had different signs, 0..5 samples ago.",
+        "sum of max(0, 2 accuracy - 1)",
+        True,
+        _xor,
+        _agreement,
+    ),
+    (
+        "mackey_glass_30",
+        "mackey_glass",
+        "Mackey-Glass, delay 17, samples 3 apart: 30 units of time ahead.",
+        _NRMSE,
+        False,
+        _columns(10, 0),
+        _nrmse,
+    ),
+    (
+        "mackey_glass_84",
+        "mackey_glass",
+        "The same, 84 units of time ahead.",
+        _NRMSE,
+        False,
+        _columns(28, 0),
+        _nrmse,
+    ),
+    ("lorenz63_z", "lorenz63_x", "Lorenz-63 of which x is seen: z.", _NRMSE, False, _columns(0, 2), _nrmse),
+    ("lorenz63_x10", "lorenz63_x", "The same: x ten samples on.", _NRMSE, False, _columns(10, 0), _nrmse),
+    (
+        "lorenz96",
+        "lorenz96",
+        "Lorenz-96 of eight variables, every second of which is seen: the others.",
+        _NRMSE,
+        False,
+        _columns(0, 1, 3, 5, 7),
+        _nrmse,
+    ),
+    (
+        "digits",
+        "digits",
+        "Images of digits, shown row by row and read at the end of the last row.",
+        "accuracy",
+        True,
+        lambda stream: stream.values,
+        _accuracy,
+    ),
+    (
+        "lorenz63_seen_4",
+        "lorenz63",
+        "Control: Lorenz-63 of which all is seen, four samples on.",
+        _NRMSE,
+        False,
+        _columns(4, 0, 1, 2),
+        _nrmse,
+    ),
+    (
+        "lorenz63_seen_10",
+        "lorenz63",
+        "Control: the same, ten samples on.",
+        _NRMSE,
+        False,
+        _columns(10, 0, 1, 2),
+        _nrmse,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """What a network is worth in each benchmark, and what that costs.
+
+    Attributes
+    ----------
+    scores : dict of str to float
+        By name, in the measure of the benchmark.
+    mean_rate : float
+        In Hz, of neurons that are alive, over all streams.
+    synaptic_operations : int
+        Of the recurrent synapses, over all streams.
+    seconds : float
+        Simulated time, over all streams.
+    neurons : int
+        That were read.
+    """
+
+    scores: dict[str, float]
+    mean_rate: float
+    synaptic_operations: int
+    seconds: float
+    neurons: int
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{name} {score:.3f}" for name, score in self.scores.items())
+        return f"BenchmarkResult({scores}; {self.synaptic_operations:.3g} synaptic operations)"
+
+
+def narma10(u: np.ndarray) -> np.ndarray:
+    """Return the output of the nonlinear autoregressive moving average of order ten that follows each input.
+
+    Parameters
+    ----------
+    u : ndarray, shape (T,)
+        Inputs in [0, 0.5]; those before the first are 0, as is the output.
+
+    Returns
+    -------
+    ndarray, shape (T,)
+        ``y(n+1) = 0.3 y(n) + 0.05 y(n) sum_(i<10) y(n-i) + 1.5 u(n-9) u(n) + 0.1`` at n.
+
+    Notes
+    -----
+    Atiya and Parlos 2000 (doi:10.1109/72.846741), equation (86). It runs away for some inputs.
+
+    Examples
+    --------
+    Without input 0.1 first, then ``0.1 + 0.03 + 0.05 0.1 0.1``:
+
+    >>> narma10(np.zeros(2)).round(6).tolist()
+    [0.1, 0.1305]
+    """
+    inputs = np.concatenate([np.zeros(9), checks.array("u", u, shape=(None,))])
+    y = np.zeros(len(inputs) + 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for n in range(9, len(inputs)):
+            y[n + 1] = 0.3 * y[n] + 0.05 * y[n] * y[n - 9 : n + 1].sum() + 1.5 * inputs[n - 9] * inputs[n] + 0.1
+    return y[10:]
+
+
+def ridge_predictions(features: np.ndarray, targets: np.ndarray, parts: Parts) -> np.ndarray:
+    """Fit a linear readout for every target, and return what it makes of the test part.
+
+    Parameters
+    ----------
+    features : ndarray, shape (T, F)
+        Standardised here with the moments of their training part; one that is constant there counts for nothing.
+    targets : ndarray, shape (T, K)
+        Each has the penalty of `PENALTIES` that is best on the validation part.
+    parts : Parts
+
+    Returns
+    -------
+    ndarray, shape (T_test, K)
+
+    Raises
+    ------
+    InvalidInput
+        If features and targets differ in length, or are not finite.
+
+    Notes
+    -----
+    Weights minimise ``|Y - X B|^2/T + penalty |B|^2`` (Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634). One
+    eigendecomposition of ``X'X/T`` serves all penalties and targets.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((300, 2))
+    >>> y, parts = x @ np.array([[1.0], [-2.0]]) + 3, Parts.of_stream(300)
+    >>> bool(np.allclose(ridge_predictions(x, y, parts), y[parts.test], atol=1e-3))
+    True
+    """
+    features = checks.array("features", features, shape=(None, None))
+    targets = checks.array("targets", targets, shape=(len(features), None), remedy="one row per row of features")
+    mean, scale = moments(features[parts.train])
+    x, level = (features - mean) / scale, targets[parts.train].mean(axis=0)
+    known = x[parts.train]
+    values, vectors = np.linalg.eigh(known.T @ known / len(known))
+    values = np.maximum(values, 0)[:, np.newaxis]
+    turned = vectors.T @ (known.T @ (targets[parts.train] - level)) / len(known)
+    trial, truth = x[parts.validation] @ vectors, targets[parts.validation] - level
+    errors = [np.mean((trial @ (turned / (values + penalty)) - truth) ** 2, axis=0) for penalty in PENALTIES]
+    chosen = np.array(PENALTIES)[np.argmin(errors, axis=0)]
+    return x[parts.test] @ (vectors @ (turned / (values + chosen))) + level
+
+
+def _white(samples: int, rng: np.random.Generator) -> Stream:
+    # NARMA-10 of a few inputs runs away; others are drawn then.
+    while True:
+        u = rng.uniform(-1, 1, (samples + AHEAD, 1))
+        stream = Stream(u[:samples], u)
+        if not _narma10(stream).max() > 1.5:
+            return stream
+
+
+def _series(values: np.ndarray, seen: Sequence[int], samples: int) -> Stream:
+    """Return the stream of a series, z-scored by what its readouts are trained on."""
+    basis = values[Parts.of_stream(samples).train]
+    z = (values - basis.mean(axis=0)) / basis.std(axis=0)
+    return Stream(z[:samples, list(seen)], z)
+
+
+def _mackey_glass(samples: int, rng: np.random.Generator) -> Stream:
+    # What depends on the constant past is left out.
+    transient = 100
+    x = mackey_glass(17, samples=transient + samples + AHEAD, start=rng.uniform(0.5, 1.2), step=3.0, steps_per_delay=50)
+    return _series(x.values[transient:], [0], samples)
+
+
+def _flow(velocity: Callable[[np.ndarray], np.ndarray], start: np.ndarray, samples: int) -> np.ndarray:
+    """Return samples 0.05 units of time apart of a flow on its attractor."""
+    every, transient = 5, 400
+    x = runge_kutta(velocity, start, step=0.05 / every, samples=(transient + samples + AHEAD - 1) * every + 1)
+    return x[::every][transient:]
+
+
+def _lorenz63(samples: int, rng: np.random.Generator) -> np.ndarray:
+    return _flow(lorenz63_velocity, np.array([1.0, 1.0, 25.0]) + rng.standard_normal(3), samples)
+
+
+def lorenz96_velocity(x: np.ndarray, *, forcing: float = 8.0) -> np.ndarray:
+    """Return dx/dt of the Lorenz-96 system at a state of shape (N,), N at least 4.
+
+    Notes
+    -----
+    ``dx_i/dt = (x_(i+1) - x_(i-2)) x_(i-1) - x_i + F``, i modulo N (Lorenz 1996, Predictability: a problem partly
+    solved).
+
+    Examples
+    --------
+    All variables at F stay there:
+
+    >>> lorenz96_velocity(np.full(4, 8.0)).tolist()
+    [0.0, 0.0, 0.0, 0.0]
+    """
+    return (np.roll(x, -1) - np.roll(x, 2)) * np.roll(x, 1) - x + forcing
+
+
+def _lorenz96(samples: int, rng: np.random.Generator) -> np.ndarray:
+    return _flow(lorenz96_velocity, 8 + rng.standard_normal(8), samples)
+
+
+def _digits(number: int, rng: np.random.Generator) -> Stream:
+    """Return images as samples of 64 pixels, with their digits in words of one bit in ten."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise InvalidInput("the digits come with scikit-learn; install it, or leave digits out of names") from error
+    images, labels = load_digits(return_X_y=True)
+    chosen = rng.permutation(len(images))[:number]
+    return Stream(images[chosen] / 16, np.eye(10)[labels[chosen]])
+
+
+def _streams(kinds: Sequence[str], samples: int, streams: Streams) -> dict[str, Stream]:
+    """Return the streams of samples of 100 ms; each depends on the seed and its kind only."""
+    made: dict[str, Callable[[], Stream]] = {
+        "white": lambda: _white(samples, streams.rng("white")),
+        "mackey_glass": lambda: _mackey_glass(samples, streams.rng("mackey_glass")),
+        "lorenz63_x": lambda: _series(_lorenz63(samples, streams.rng("lorenz63")), [0], samples),
+        "lorenz63": lambda: _series(_lorenz63(samples, streams.rng("lorenz63")), [0, 1, 2], samples),
+        "lorenz96": lambda: _series(_lorenz96(samples, streams.rng("lorenz96")), [0, 2, 4, 6], samples),
+    }
+    return {kind: made[kind]() for kind in kinds}
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """Features of streams, the spike counts (N,) of all of them, and the time of all of them in seconds."""
+
+    features: dict[str, np.ndarray]
+    counts: np.ndarray
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Bed:
+    """A network without silent neurons, the mask of its neurons among all, and the neurons that are read."""
+
+    spec: NetworkSpec
+    alive: np.ndarray
+    read: np.ndarray
+    streams: Streams
+
+    def encoder(self, dimensions: dict[str, int]) -> CurrentEncoder:
+        """Return W_in with a block of columns for each stream, drawn for all neurons, silent or not."""
+        blocks = [
+            CurrentEncoder.draw(self.alive.size, d, scale=STREAMS[kind], rng=self.streams.child("input").rng(kind))
+            for kind, d in dimensions.items()
+        ]
+        return CurrentEncoder(np.concatenate([b.weights for b in blocks], axis=1)).of_neurons(self.alive)
+
+    def run(
+        self, shown: np.ndarray, encoder: CurrentEncoder, options: ReadoutOptions, report: Callable[[float], None]
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """Show samples (T, copies, D); return features (T, copies, F), spike counts (N,) and time in seconds."""
+        samples, copies, _ = shown.shape
+        # Current is not random: the generators only say how many copies there are.
+        rngs = [np.random.default_rng(0)] * copies
+        live = ShownCopies(ReadNetwork(self.spec, encoder, options, self.read), rngs, samples)
+        return live.through(shown, report), live.counts(), samples * copies * float(options.sample_time)
+
+    def series(self, streams: dict[str, Stream], report: Callable[[float], None]) -> _Run:
+        """Show every stream to a copy of its own, with zeros for the others."""
+        dimensions = {kind: stream.shown.shape[1] for kind, stream in streams.items()}
+        samples = len(next(iter(streams.values())).shown)
+        shown, first = np.zeros((samples, len(streams), sum(dimensions.values()))), 0
+        for copy, stream in enumerate(streams.values()):
+            d = stream.shown.shape[1]
+            shown[:, copy, first : first + d] = stream.shown
+            first += d
+        features, counts, seconds = self.run(shown, self.encoder(dimensions), _options(100 * ms, 5, 4), report)
+        return _Run(dict(zip(streams, np.swapaxes(features, 0, 1), strict=True)), counts, seconds)
+
+    def digits(self, stream: Stream, report: Callable[[float], None]) -> _Run:
+        """Show images row by row, the next ones to the next copies, and read each at the end of its last row."""
+        number = len(stream.shown)
+        turns = -(-number // DIGIT_COPIES)
+        shown = np.zeros((turns * DIGIT_COPIES, GAP + ROWS, ROWS))
+        shown[:number, GAP:] = stream.shown.reshape(number, ROWS, ROWS)
+        shown = shown.reshape(turns, DIGIT_COPIES, GAP + ROWS, ROWS).swapaxes(1, 2).reshape(-1, DIGIT_COPIES, ROWS)
+        shown = np.concatenate([np.zeros((LEAD, DIGIT_COPIES, ROWS)), shown])
+        features, counts, seconds = self.run(shown, self.encoder({"digits": ROWS}), _options(50 * ms, 3, 3), report)
+        last = features[LEAD + GAP + ROWS - 1 :: GAP + ROWS]
+        return _Run({"digits": last.reshape(-1, last.shape[-1])[:number]}, counts, seconds)
+
+
+def _options(sample_time: Quantity, order: int, filters: int) -> ReadoutOptions:
+    return ReadoutOptions(sample_time=sample_time, filter_time=sample_time / filters, order=order)
+
+
+def evaluate_benchmarks(
+    spec: NetworkSpec,
+    *,
+    names: Sequence[str] = tuple(BENCHMARKS),
+    seed: int = 0,
+    samples: int = 1600,
+    fraction: float = 1.0,
+    report: Callable[[float], None] | None = None,
+) -> BenchmarkResult:
+    """Say what linear readouts of a fixed network are worth in tasks that need one.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        With its silent neurons: input weights are drawn for all N, so that survivors keep theirs.
+    names : sequence of str
+        Of `BENCHMARKS`; a score does not depend on which others there are.
+    seed : int
+        Of input weights and streams.
+    samples : int
+        Of 100 ms of each stream, at least 200: 100 are dropped, then 60, 15 and 25 % train, choose the penalty and test.
+        15 in 32 times as many digits, up to 1797, are shown; two thirds train.
+    fraction : float
+        Fraction of the surviving neurons that is read, those of highest betweenness.
+    report : callable, optional
+        Called with the completed fraction.
+
+    Returns
+    -------
+    BenchmarkResult
+
+    Raises
+    ------
+    InvalidInput
+        If a name is not known, a value is out of range, or 50 ms are not a whole number of steps.
+
+    Notes
+    -----
+    W_in is uniform in +-0.3 for the white input, +-0.5 for z-scored series and +-1 for digits. A feature is a spike
+    train behind five filters of 25 ms in a row, or three of 16.7 ms for digits, at the end of a sample. The white input
+    is uniform in [-1, 1].
+    Memory capacity: Jaeger 2001 (GMD report 152); information processing capacity: Dambre et al. 2012
+    (doi:10.1038/srep00514), of the terms in `BENCHMARKS`.
+
+    Examples
+    --------
+    Neurons that never fire know nothing:
+
+    >>> from lnpbrian.models import uncoupled
+    >>> evaluate_benchmarks(uncoupled([20] * ms, bias=-2.0), names=["memory"], samples=200).scores
+    {'memory': 0.0}
+    """
+    checks.instance("spec", spec, NetworkSpec, "give the spec of a model of lnpbrian.models")
+    if isinstance(names, str) or checks.any_array("names", names).ndim != 1 or not len(names):
+        raise InvalidInput(f"names must be a list of benchmarks such as ['memory'], got {names!r}")
+    chosen = [BENCHMARKS[checks.choice("a name in names", name, BENCHMARKS)] for name in dict.fromkeys(names)]
+    samples, fraction = (
+        checks.count("samples", samples, minimum=LEAST_SAMPLES),
+        checks.probability("fraction", fraction),
+    )
+    checks.callback("report", report)
+    checks.steps("a sample of 50 ms", 50 * ms, spec.dt)
+    streams, small = Streams(seed).child("benchmarks"), spec.compacted()
+    read = np.arange(small.n_neurons) if fraction == 1 else readout_neurons(small, fraction)
+    bed = _Bed(small, spec.alive, read, streams)
+    kinds = [kind for kind in STREAMS if any(b.stream == kind for b in chosen)]
+    shown = _streams([kind for kind in kinds if kind != "digits"], samples, streams)
+    # By neurons and steps.
+    share = len(shown) / (len(shown) + (0.3 if "digits" in kinds else 0))
+    runs = [bed.series(shown, _part(report, 0, share))] if shown else []
+    if "digits" in kinds:
+        shown["digits"] = _digits(round(DIGITS_PER_SAMPLE * samples), streams.rng("digits"))
+        runs.append(bed.digits(shown["digits"], _part(report, share, 1)))
+    features = {kind: x for run in runs for kind, x in run.features.items()}
+    scores: dict[str, float] = {}
+    for kind in kinds:
+        scores |= _scores([b for b in chosen if b.stream == kind], features[kind], shown[kind])
+    counts, seconds = sum(run.counts for run in runs), sum(run.seconds for run in runs)
+    return BenchmarkResult(
+        scores={b.name: scores[b.name] for b in chosen},
+        mean_rate=float(np.mean(counts) / seconds),
+        synaptic_operations=int(synaptic_operations(counts, small.pre)),
+        seconds=float(seconds),
+        neurons=int(read.size),
+    )
+
+
+def _part(report: Callable[[float], None] | None, begin: float, end: float) -> Callable[[float], None]:
+    return lambda fraction: None if report is None else report(begin + fraction * (end - begin))
+
+
+def _scores(benchmarks: Sequence[Benchmark], features: np.ndarray, stream: Stream) -> dict[str, float]:
+    """Return the scores of benchmarks of one stream, by name, from features (T, F)."""
+    n = len(features)
+    parts = Parts.of_digits(n) if benchmarks[0].stream == "digits" else Parts.of_stream(n)
+    targets = [b.targets(stream) for b in benchmarks]
+    predictions = ridge_predictions(features, np.concatenate(targets, axis=1), parts)
+    ends = np.cumsum([y.shape[1] for y in targets])[:-1]
+    return {
+        b.name: b.score(p, y[parts.test])
+        for b, y, p in zip(benchmarks, targets, np.split(predictions, ends, axis=1), strict=True)
+    }
+
+
+def uncoupled_control(spec: NetworkSpec, *, rates: object = None) -> NetworkSpec:
+    """Return the same neurons without synapses, at the same mean input.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    rates : array of float, shape (N,), Hz, optional
+        Rates at which the mean recurrent input is taken over into the bias. By default those of three seconds without
+        external input, after one.
+
+    Returns
+    -------
+    NetworkSpec
+
+    Raises
+    ------
+    InvalidInput
+        If the rates do not fit or are negative.
+
+    Notes
+    -----
+    ``bias_i + tau_syn sum_j w_ij r_j``. What it cannot do and the network can is owed to the synapses.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import uncoupled
+    >>> pair = replace(uncoupled([10, 20] * ms), pre=[0], post=[1], weights=[2.0])
+    >>> uncoupled_control(pair, rates=[10, 0]).bias.tolist()  # 10 spikes a second, each 2 for 5 ms
+    [0.5, 0.6]
+    """
+    checks.instance("spec", spec, NetworkSpec, "give the spec of a model of lnpbrian.models")
+    if rates is None:
+        settle, length = 1.0, 3.0
+        train = simulated_spike_train(spec.compacted(), settle + length).after(settle)
+        rates = np.zeros(spec.n_neurons)
+        rates[spec.alive] = train.rates
+    bias = np.where(spec.alive, spec.bias + spec.mean_input(rates), spec.bias)
+    return replace(spec.of_synapses(np.zeros(spec.n_synapses, bool)), bias=bias)
