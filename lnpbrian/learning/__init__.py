@@ -3,6 +3,7 @@
 JAX is loaded when `train_bp` is called, Matplotlib when its sample of stock prices is.
 """
 
+from lnpbrian.learning.benchmarks import BENCHMARKS, evaluate_benchmarks, uncoupled_control
 from lnpbrian.learning.bptt import BPOptions, train_bp
 from lnpbrian.learning.encoding import CurrentEncoder, PoissonEncoder
 from lnpbrian.learning.forecasting import forecast
@@ -14,6 +15,7 @@ from lnpbrian.learning.tasks import ForecastTask, forecast_task
 from lnpbrian.learning.without_network import autoregression, next_generation_reservoir
 
 __all__ = [
+    "BENCHMARKS",
     "BPOptions",
     "CurrentEncoder",
     "ForecastTask",
@@ -21,6 +23,7 @@ __all__ = [
     "ReadoutOptions",
     "Series",
     "autoregression",
+    "evaluate_benchmarks",
     "forecast",
     "forecast_task",
     "lorenz63",
@@ -29,4 +32,5 @@ __all__ = [
     "read_series",
     "train_bp",
     "train_stdp",
+    "uncoupled_control",
 ]

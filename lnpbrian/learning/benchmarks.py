@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -19,8 +20,8 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.learning import metrics
 from lnpbrian.learning.encoding import CurrentEncoder
 from lnpbrian.learning.features import ReadNetwork, ShownCopies
-from lnpbrian.learning.readout import ReadoutOptions, moments, readout_neurons
-from lnpbrian.learning.series import lorenz63_velocity, mackey_glass, runge_kutta
+from lnpbrian.learning.readout import FEATURE_LIMIT, ReadoutOptions, moments, readout_neurons
+from lnpbrian.learning.series import lorenz63_velocity, lorenz96_velocity, mackey_glass, runge_kutta
 from lnpbrian.network.simulate import simulated_spike_train
 from lnpbrian.network.spec import NetworkSpec, synaptic_operations
 from lnpbrian.streams import Streams
@@ -31,15 +32,18 @@ __all__ = [
     "BenchmarkResult",
     "Parts",
     "Stream",
+    "draw_stream",
     "evaluate_benchmarks",
+    "linear_scores",
     "narma10",
     "ridge_predictions",
     "uncoupled_control",
 ]
 
-LAGS = range(1, 26)  # samples, of the linear terms
-QUADRATIC_LAGS = range(1, 11)
-PRODUCT_LAGS = range(1, 7)
+# In samples; 0 is the one that is shown.
+LAGS = range(1, 26)
+QUADRATIC_LAGS = range(6)
+PRODUCT_LAGS = range(4)
 XOR_DELAYS = range(6)
 # Samples at the start that nothing is learnt from; more than any target looks back.
 DROPPED = 100
@@ -146,11 +150,9 @@ class Benchmark:
     score: Callable[[np.ndarray, np.ndarray], float] = field(repr=False)
 
 
-def _correlations(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """Return the sum over targets of the squared correlation of prediction and truth."""
-    p, y = (part - part.mean(axis=0) for part in (prediction, truth))
-    norm = (p**2).sum(axis=0) * (y**2).sum(axis=0)
-    return float(np.sum((p * y).sum(axis=0) ** 2 / np.where(norm > 0, norm, np.inf)))
+def _determination(prediction: np.ndarray, truth: np.ndarray) -> float:
+    """Return the sum over targets of ``max(0, 1 - mean squared error/variance)``; guesses of the mean give 0."""
+    return float(np.maximum(1 - np.mean((prediction - truth) ** 2, axis=0) / truth.var(axis=0), 0).sum())
 
 
 def _nrmse(prediction: np.ndarray, truth: np.ndarray) -> float:
@@ -168,14 +170,15 @@ def _accuracy(prediction: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _memory(stream: Stream) -> np.ndarray:
-    return np.concatenate([stream.at(1 - d) for d in LAGS], axis=1)
+    return np.concatenate([stream.at(-d) for d in LAGS], axis=1)
 
 
 def _capacity(stream: Stream) -> np.ndarray:
-    u = {d: stream.at(1 - d) for d in LAGS}
+    u = {d: stream.at(-d) for d in {*LAGS, *QUADRATIC_LAGS, *PRODUCT_LAGS}}
+    linear = [u[d] for d in LAGS]
     quadratic = [(3 * u[d] ** 2 - 1) / 2 for d in QUADRATIC_LAGS]
     products = [u[d] * u[e] for d, e in combinations(PRODUCT_LAGS, 2)]
-    return np.concatenate([*u.values(), *quadratic, *products], axis=1)
+    return np.concatenate([*linear, *quadratic, *products], axis=1)
 
 
 def _xor(stream: Stream) -> np.ndarray:
@@ -194,22 +197,30 @@ def _all(*benchmarks: tuple[Any, ...]) -> dict[str, Benchmark]:
     return {entry[0]: Benchmark(*entry) for entry in benchmarks}
 
 
-_R2, _NRMSE = "sum of r^2", "NRMSE"
+_R2, _NRMSE = "sum of R^2", "NRMSE"
 # Streams of samples of 100 ms, and how strong their input is: W_in is uniform in +- this.
 STREAMS = {"white": 0.3, "mackey_glass": 0.5, "lorenz63_x": 0.5, "lorenz63": 0.5, "lorenz96": 0.5, "digits": 1.0}
 BENCHMARKS = _all(
-    ("memory", "white", "Linear memory of an input: lags 1..25.", _R2, True, _memory, _correlations),
+    ("memory", "white", "Linear memory of an input: lags 1..25.", _R2, True, _memory, _determination),
     (
         "capacity",
         "white",
-        "Information processing capacity: linear terms of lags 1..25, Legendre polynomials of degree 2 of lags 1..10, "
-        "products of two inputs of lags 1..6.",
+        "Information processing capacity: u of lags 1..25, (3 u^2 - 1)/2 of lags 0..5, and the products of two inputs "
+        "of different lags 0..3.",
         _R2,
         True,
         _capacity,
-        _correlations,
+        _determination,
     ),
-    ("narma10", "white", "The next output of a nonlinear filter of ten steps.", _NRMSE, False, _narma10, _nrmse),
+    (
+        "narma10",
+        "white",
+        "Output of a nonlinear filter of ten steps, which has not met the last input yet.",
+        _NRMSE,
+        False,
+        _narma10,
+        _nrmse,
+    ),
     (
         "xor",
         "white",
@@ -308,17 +319,17 @@ class BenchmarkResult:
 
 
 def narma10(u: np.ndarray) -> np.ndarray:
-    """Return the output of the nonlinear autoregressive moving average of order ten that follows each input.
+    """Return the nonlinear autoregressive moving average of order ten of an input.
 
     Parameters
     ----------
     u : ndarray, shape (T,)
-        Inputs in [0, 0.5]; those before the first are 0, as is the output.
+        Inputs in [0, 0.5]; before the first one inputs and outputs are 0.
 
     Returns
     -------
     ndarray, shape (T,)
-        ``y(n+1) = 0.3 y(n) + 0.05 y(n) sum_(i<10) y(n-i) + 1.5 u(n-9) u(n) + 0.1`` at n.
+        ``y(n+1) = 0.3 y(n) + 0.05 y(n) sum_(i<10) y(n-i) + 1.5 u(n-9) u(n) + 0.1``, with y(0) = 0.
 
     Notes
     -----
@@ -326,29 +337,32 @@ def narma10(u: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    Without input 0.1 first, then ``0.1 + 0.03 + 0.05 0.1 0.1``:
+    Without input the third value is ``0.1 + 0.3 0.1 + 0.05 0.1 0.1``:
 
-    >>> narma10(np.zeros(2)).round(6).tolist()
-    [0.1, 0.1305]
+    >>> narma10(np.zeros(3)).round(6).tolist()
+    [0.0, 0.1, 0.1305]
     """
     inputs = np.concatenate([np.zeros(9), checks.array("u", u, shape=(None,))])
     y = np.zeros(len(inputs) + 1)
     with np.errstate(over="ignore", invalid="ignore"):
         for n in range(9, len(inputs)):
             y[n + 1] = 0.3 * y[n] + 0.05 * y[n] * y[n - 9 : n + 1].sum() + 1.5 * inputs[n - 9] * inputs[n] + 0.1
-    return y[10:]
+    return y[9:-1]
 
 
-def ridge_predictions(features: np.ndarray, targets: np.ndarray, parts: Parts) -> np.ndarray:
+def ridge_predictions(features: np.ndarray, targets: np.ndarray, parts: Parts, *, shared: bool = False) -> np.ndarray:
     """Fit a linear readout for every target, and return what it makes of the test part.
 
     Parameters
     ----------
     features : ndarray, shape (T, F)
-        Standardised here with the moments of their training part; one that is constant there counts for nothing.
+        Standardised here with the moments of their training part, and held within 5 standard deviations; one that is
+        constant there counts for nothing.
     targets : ndarray, shape (T, K)
         Each has the penalty of `PENALTIES` that is best on the validation part.
     parts : Parts
+    shared : bool
+        Whether all targets have one penalty, as outputs that are compared with each other need.
 
     Returns
     -------
@@ -372,15 +386,17 @@ def ridge_predictions(features: np.ndarray, targets: np.ndarray, parts: Parts) -
     True
     """
     features = checks.array("features", features, shape=(None, None))
-    targets = checks.array("targets", targets, shape=(len(features), None), remedy="one row per row of features")
+    targets = checks.array("targets", targets, shape=(len(features), None), remedy="each sample has features")
     mean, scale = moments(features[parts.train])
-    x, level = (features - mean) / scale, targets[parts.train].mean(axis=0)
+    x, level = np.clip((features - mean) / scale, -FEATURE_LIMIT, FEATURE_LIMIT), targets[parts.train].mean(axis=0)
     known = x[parts.train]
     values, vectors = np.linalg.eigh(known.T @ known / len(known))
     values = np.maximum(values, 0)[:, np.newaxis]
     turned = vectors.T @ (known.T @ (targets[parts.train] - level)) / len(known)
     trial, truth = x[parts.validation] @ vectors, targets[parts.validation] - level
     errors = [np.mean((trial @ (turned / (values + penalty)) - truth) ** 2, axis=0) for penalty in PENALTIES]
+    if shared:
+        errors = [np.mean(error, keepdims=True) for error in errors]
     chosen = np.array(PENALTIES)[np.argmin(errors, axis=0)]
     return x[parts.test] @ (vectors @ (turned / (values + chosen))) + level
 
@@ -390,7 +406,7 @@ def _white(samples: int, rng: np.random.Generator) -> Stream:
     while True:
         u = rng.uniform(-1, 1, (samples + AHEAD, 1))
         stream = Stream(u[:samples], u)
-        if not _narma10(stream).max() > 1.5:
+        if _narma10(stream).max() < 1.5:
             return stream
 
 
@@ -415,26 +431,10 @@ def _flow(velocity: Callable[[np.ndarray], np.ndarray], start: np.ndarray, sampl
     return x[::every][transient:]
 
 
-def _lorenz63(samples: int, rng: np.random.Generator) -> np.ndarray:
+@lru_cache(maxsize=1)  # two streams show the same
+def _lorenz63(samples: int, streams: Streams) -> np.ndarray:
+    rng = streams.rng("lorenz63")
     return _flow(lorenz63_velocity, np.array([1.0, 1.0, 25.0]) + rng.standard_normal(3), samples)
-
-
-def lorenz96_velocity(x: np.ndarray, *, forcing: float = 8.0) -> np.ndarray:
-    """Return dx/dt of the Lorenz-96 system at a state of shape (N,), N at least 4.
-
-    Notes
-    -----
-    ``dx_i/dt = (x_(i+1) - x_(i-2)) x_(i-1) - x_i + F``, i modulo N (Lorenz 1996, Predictability: a problem partly
-    solved).
-
-    Examples
-    --------
-    All variables at F stay there:
-
-    >>> lorenz96_velocity(np.full(4, 8.0)).tolist()
-    [0.0, 0.0, 0.0, 0.0]
-    """
-    return (np.roll(x, -1) - np.roll(x, 2)) * np.roll(x, 1) - x + forcing
 
 
 def _lorenz96(samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -452,16 +452,47 @@ def _digits(number: int, rng: np.random.Generator) -> Stream:
     return Stream(images[chosen] / 16, np.eye(10)[labels[chosen]])
 
 
-def _streams(kinds: Sequence[str], samples: int, streams: Streams) -> dict[str, Stream]:
-    """Return the streams of samples of 100 ms; each depends on the seed and its kind only."""
-    made: dict[str, Callable[[], Stream]] = {
-        "white": lambda: _white(samples, streams.rng("white")),
-        "mackey_glass": lambda: _mackey_glass(samples, streams.rng("mackey_glass")),
-        "lorenz63_x": lambda: _series(_lorenz63(samples, streams.rng("lorenz63")), [0], samples),
-        "lorenz63": lambda: _series(_lorenz63(samples, streams.rng("lorenz63")), [0, 1, 2], samples),
-        "lorenz96": lambda: _series(_lorenz96(samples, streams.rng("lorenz96")), [0, 2, 4, 6], samples),
-    }
-    return {kind: made[kind]() for kind in kinds}
+def draw_stream(kind: str, samples: int, *, seed: int = 0) -> Stream:
+    """Return what a network is shown in some of the benchmarks.
+
+    Parameters
+    ----------
+    kind : str
+        Of `STREAMS`: "white" is uniform in [-1, 1], series are z-scored by what their readouts are trained on, and of
+        "digits" a sample is an image of 64 pixels in [0, 1].
+    samples : int
+        At least 200; 15 in 32 times as many images, up to 1797.
+    seed : int
+
+    Returns
+    -------
+    Stream
+
+    Raises
+    ------
+    InvalidInput
+        If the kind is not known, there are too few samples, or digits are asked for without scikit-learn.
+
+    Examples
+    --------
+    >>> draw_stream("lorenz63_x", 200).shown.shape, draw_stream("lorenz63_x", 200).values.shape
+    ((200, 1), (228, 3))
+    """
+    checks.choice("kind", kind, STREAMS)
+    samples, streams = checks.count("samples", samples, minimum=LEAST_SAMPLES), _names(seed)
+    if kind == "white":
+        return _white(samples, streams.rng("white"))
+    if kind == "mackey_glass":
+        return _mackey_glass(samples, streams.rng("mackey_glass"))
+    if kind == "lorenz96":
+        return _series(_lorenz96(samples, streams.rng("lorenz96")), [0, 2, 4, 6], samples)
+    if kind == "digits":
+        return _digits(round(DIGITS_PER_SAMPLE * samples), streams.rng("digits"))
+    return _series(_lorenz63(samples, streams), [0] if kind == "lorenz63_x" else [0, 1, 2], samples)
+
+
+def _names(seed: int) -> Streams:
+    return Streams(seed).child("benchmarks")
 
 
 @dataclass(frozen=True, eq=False)
@@ -549,8 +580,8 @@ def evaluate_benchmarks(
     seed : int
         Of input weights and streams.
     samples : int
-        Of 100 ms of each stream, at least 200: 100 are dropped, then 60, 15 and 25 % train, choose the penalty and test.
-        15 in 32 times as many digits, up to 1797, are shown; two thirds train.
+        Of 100 ms of each stream, at least 200: 100 are dropped, then 60, 15 and 25 % train, choose the penalty and
+        test. 15 in 32 times as many digits, up to 1797, are shown; two thirds train.
     fraction : float
         Fraction of the surviving neurons that is read, those of highest betweenness.
     report : callable, optional
@@ -571,7 +602,9 @@ def evaluate_benchmarks(
     train behind five filters of 25 ms in a row, or three of 16.7 ms for digits, at the end of a sample. The white input
     is uniform in [-1, 1].
     Memory capacity: Jaeger 2001 (GMD report 152); information processing capacity: Dambre et al. 2012
-    (doi:10.1038/srep00514), of the terms in `BENCHMARKS`.
+    (doi:10.1038/srep00514), of the terms in `BENCHMARKS`. Both are sums of ``R^2 = max(0, 1 - error^2/variance)`` in
+    the test part, where the squared correlation would add its chance level, one over the number of samples, for each
+    term. NARMA-10 has inputs ``(u + 1)/4``. Lorenz-63 and Lorenz-96 are sampled every 0.05 units of time.
 
     Examples
     --------
@@ -584,28 +617,27 @@ def evaluate_benchmarks(
     checks.instance("spec", spec, NetworkSpec, "give the spec of a model of lnpbrian.models")
     if isinstance(names, str) or checks.any_array("names", names).ndim != 1 or not len(names):
         raise InvalidInput(f"names must be a list of benchmarks such as ['memory'], got {names!r}")
-    chosen = [BENCHMARKS[checks.choice("a name in names", name, BENCHMARKS)] for name in dict.fromkeys(names)]
-    samples, fraction = (
-        checks.count("samples", samples, minimum=LEAST_SAMPLES),
-        checks.probability("fraction", fraction),
-    )
+    known = [checks.choice("a name in names", name, BENCHMARKS) for name in names]
+    chosen = [BENCHMARKS[name] for name in dict.fromkeys(known)]
+    samples = checks.count("samples", samples, minimum=LEAST_SAMPLES)
+    fraction = checks.probability("fraction", fraction)
     checks.callback("report", report)
     checks.steps("a sample of 50 ms", 50 * ms, spec.dt)
-    streams, small = Streams(seed).child("benchmarks"), spec.compacted()
+    small = spec.compacted()
     read = np.arange(small.n_neurons) if fraction == 1 else readout_neurons(small, fraction)
-    bed = _Bed(small, spec.alive, read, streams)
+    bed = _Bed(small, spec.alive, read, _names(seed))
     kinds = [kind for kind in STREAMS if any(b.stream == kind for b in chosen)]
-    shown = _streams([kind for kind in kinds if kind != "digits"], samples, streams)
-    # By neurons and steps.
-    share = len(shown) / (len(shown) + (0.3 if "digits" in kinds else 0))
-    runs = [bed.series(shown, _part(report, 0, share))] if shown else []
+    shown = {kind: draw_stream(kind, samples, seed=seed) for kind in kinds}
+    series = {kind: stream for kind, stream in shown.items() if kind != "digits"}
+    # Digits take about a quarter of the time.
+    share = 0.75 if series and "digits" in kinds else float(bool(series))
+    runs = [bed.series(series, _part(report, 0, share))] if series else []
     if "digits" in kinds:
-        shown["digits"] = _digits(round(DIGITS_PER_SAMPLE * samples), streams.rng("digits"))
         runs.append(bed.digits(shown["digits"], _part(report, share, 1)))
     features = {kind: x for run in runs for kind, x in run.features.items()}
     scores: dict[str, float] = {}
     for kind in kinds:
-        scores |= _scores([b for b in chosen if b.stream == kind], features[kind], shown[kind])
+        scores |= linear_scores([b.name for b in chosen if b.stream == kind], features[kind], shown[kind])
     counts, seconds = sum(run.counts for run in runs), sum(run.seconds for run in runs)
     return BenchmarkResult(
         scores={b.name: scores[b.name] for b in chosen},
@@ -620,12 +652,37 @@ def _part(report: Callable[[float], None] | None, begin: float, end: float) -> C
     return lambda fraction: None if report is None else report(begin + fraction * (end - begin))
 
 
-def _scores(benchmarks: Sequence[Benchmark], features: np.ndarray, stream: Stream) -> dict[str, float]:
-    """Return the scores of benchmarks of one stream, by name, from features (T, F)."""
-    n = len(features)
-    parts = Parts.of_digits(n) if benchmarks[0].stream == "digits" else Parts.of_stream(n)
+def linear_scores(names: Sequence[str], features: np.ndarray, stream: Stream) -> dict[str, float]:
+    """Return what linear readouts of any features are worth in benchmarks of one stream.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of `BENCHMARKS`, all of the kind of the stream.
+    features : ndarray, shape (T, F)
+        At the end of every sample.
+    stream : Stream
+        Of T samples.
+
+    Returns
+    -------
+    dict of str to float
+        By name.
+
+    Examples
+    --------
+    The inputs one and two samples ago have a memory of two, and a little by chance:
+
+    >>> stream = draw_stream("white", 300)
+    >>> x = np.concatenate([stream.at(-1), stream.at(-2)], axis=1)
+    >>> round(linear_scores(["memory"], x, stream)["memory"], 1)
+    2.0
+    """
+    benchmarks = [BENCHMARKS[checks.choice("a name in names", name, BENCHMARKS)] for name in names]
+    images = benchmarks[0].stream == "digits"
+    parts = (Parts.of_digits if images else Parts.of_stream)(len(stream.shown))
     targets = [b.targets(stream) for b in benchmarks]
-    predictions = ridge_predictions(features, np.concatenate(targets, axis=1), parts)
+    predictions = ridge_predictions(features, np.concatenate(targets, axis=1), parts, shared=images)
     ends = np.cumsum([y.shape[1] for y in targets])[:-1]
     return {
         b.name: b.score(p, y[parts.test])

@@ -19,6 +19,7 @@ __all__ = [
     "google_stock",
     "lorenz63",
     "lorenz63_velocity",
+    "lorenz96_velocity",
     "mackey_glass",
     "roessler",
     "roessler_velocity",
@@ -191,6 +192,24 @@ def lorenz63_velocity(x: np.ndarray, *, sigma: float = 10.0, rho: float = 28.0, 
     [10.0, 23.0, -6.0]
     """
     return np.array([sigma * (x[1] - x[0]), x[0] * (rho - x[2]) - x[1], x[0] * x[1] - beta * x[2]])
+
+
+def lorenz96_velocity(x: np.ndarray, *, forcing: float = 8.0) -> np.ndarray:
+    """Return dx/dt of the Lorenz-96 system at a state of shape (N,), N at least 4.
+
+    Notes
+    -----
+    ``dx_i/dt = (x_(i+1) - x_(i-2)) x_(i-1) - x_i + F``, i modulo N (Lorenz 1996, Predictability: a problem partly
+    solved).
+
+    Examples
+    --------
+    All variables at F stay there:
+
+    >>> lorenz96_velocity(np.full(4, 8.0)).tolist()
+    [0.0, 0.0, 0.0, 0.0]
+    """
+    return (np.roll(x, -1) - np.roll(x, 2)) * np.roll(x, 1) - x + forcing
 
 
 def roessler_velocity(x: np.ndarray, *, a: float = 0.15, b: float = 0.2, c: float = 10.0) -> np.ndarray:
