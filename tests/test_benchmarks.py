@@ -52,6 +52,12 @@ def test_a_delay_line_remembers_as_many_lags_as_it_has(lags):
     assert score == pytest.approx(len(lags), abs=0.05)
 
 
+def test_memory_begins_before_the_shown_sample_and_ends_after_25():
+    stream = draw_stream("white", 2000)
+    scores = [linear_scores(["memory"], stream.at(-d), stream)["memory"] for d in (0, 1, 25, 26)]
+    assert scores == pytest.approx([0, 1, 1, 0], abs=0.05)
+
+
 def test_terms_of_the_capacity():
     stream = draw_stream("white", 1000)
     u = [stream.at(-d) for d in range(26)]
@@ -176,6 +182,27 @@ def test_series_are_what_they_say():
         other = draw_stream(kind, 400, seed=1)
         assert not np.allclose(other.values, stream.values)
     assert BENCHMARKS["lorenz96"].targets(draw_stream("lorenz96", 400)).shape == (400, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "ahead", "columns"),
+    [
+        ("mackey_glass_30", 10, [0]),
+        ("mackey_glass_84", 28, [0]),
+        ("lorenz63_z", 0, [2]),
+        ("lorenz63_x10", 10, [0]),
+        ("lorenz63_seen_4", 4, [0, 1, 2]),
+        ("lorenz63_seen_10", 10, [0, 1, 2]),
+        ("lorenz96", 0, [1, 3, 5, 7]),
+    ],
+)
+def test_targets_of_series_are_as_far_ahead_as_they_say(name, ahead, columns):
+    stream = draw_stream(BENCHMARKS[name].stream, 200)
+    expected = stream.values[ahead : 200 + ahead, columns]
+    np.testing.assert_array_equal(BENCHMARKS[name].targets(stream), expected)
+    # What is shown is another part of the same, or the same now.
+    seen = [0, 2, 4, 6] if name == "lorenz96" else list(range(stream.shown.shape[1]))
+    np.testing.assert_array_equal(stream.shown, stream.values[:200, seen])
 
 
 def test_lorenz96_keeps_its_energy_without_friction_and_forcing():
