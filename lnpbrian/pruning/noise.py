@@ -33,6 +33,7 @@ from lnpbrian.pruning.lyapunov_matrix import (
     exact_overlap_is_affordable,
     lyapunov_matrix,
 )
+from lnpbrian.pruning.sampling import probabilities, sample_edges
 
 __all__ = [
     "KeepProbability",
@@ -242,44 +243,6 @@ def _solve_rho(scores: np.ndarray, target: float) -> float:
     return float((target - clipped) / x[clipped:].sum())
 
 
-def sample_edges(probability: object, *, rng: np.random.Generator) -> np.ndarray:
-    """Keep each synapse independently with its probability.
-
-    Parameters
-    ----------
-    probability : array of float, shape (S,), in [0, 1]
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    array of bool, shape (S,)
-        True where U < probability, U uniform on [0, 1): never at 0, always at 1.
-
-    Raises
-    ------
-    InvalidInput
-        If a probability is outside [0, 1].
-
-    Examples
-    --------
-    >>> sample_edges([1.0, 0.0, 1.0], rng=np.random.default_rng(1))
-    array([ True, False,  True])
-
-    Notes
-    -----
-    As in Moore and Chaudhuri (2020), arXiv 2011.07334: numbers of kept synapses spread by ``sqrt(sum p (1 - p))``.
-    """
-    p = _probabilities(probability)
-    return rng.random(p.size) < p
-
-
-def _probabilities(value: object) -> np.ndarray:
-    p = checks.array("probability", value, shape=(None,))
-    if ((p < 0) | (p > 1)).any():
-        raise InvalidInput(f"probability must be in [0, 1], got {p[(p < 0) | (p > 1)][0]}")
-    return p
-
-
 @dataclass(frozen=True, eq=False)
 class RescaledWeights:
     """Weights of the kept synapses.
@@ -382,7 +345,7 @@ def rescale(
     if method in ("inverse", "capped"):
         if probability is None:
             raise InvalidInput(f"rescale by {method!r} needs probability")
-        p = _probabilities(probability)
+        p = probabilities(probability)
         if p.shape != w.shape:
             raise InvalidInput(f"probability must have one entry per synapse ({w.size}), got {p.size}")
         if (p[kept] == 0).any():
