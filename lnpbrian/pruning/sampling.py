@@ -1,17 +1,16 @@
 """Which synapses a pruned network keeps: samples drawn with given keep probabilities.
 
-Synapse arrays (``probability``, ``pre``, ``post``, ``groups``, masks) are aligned: entry `e` belongs to the synapse onto
-neuron ``post[e]`` from neuron ``pre[e]``.
+Synapse arrays (``probability``, ``pre``, ``post``, ``groups``, masks) are aligned: entry `e` belongs to the synapse
+onto neuron ``post[e]`` from neuron ``pre[e]``.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+from scipy.sparse.csgraph import maximum_flow, min_weight_full_bipartite_matching
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
@@ -85,13 +84,13 @@ def sample_edges(
     Ann. Math. Stat. 20, 333, doi:10.1214/aoms/1177729988.
 
     *Even.* The score of a synapse is ``log(-log(1 - p)) + g``, g Gumbel noise: above 0 with probability p exactly, so
-    that a threshold instead of equal degrees gives the independent sample. It is ``log p + g`` where p is small. What is
-    kept is a union of perfect matchings of sources and targets, each of largest total score among the synapses that
+    that a threshold instead of equal degrees gives the independent sample. It is ``log p + g`` where p is small. What
+    is kept is a union of perfect matchings of sources and targets, each of largest total score among the synapses that
     the former have left, the last one cut at random. Such matchings are found where sources are as many as targets,
     up to 6 synapses kept a neuron and 200,000 in all. Elsewhere synapses are taken in the order of their scores, less
     a potential of the source and of the target that makes expected degrees even (it changes no sum of scores at equal
-    degrees), while both ends have room; then degrees are repaired along alternating paths until none is left. If an
-    even network exists, repair finds one.
+    degrees), while both ends have room; then degrees are repaired by a largest flow. If an even network exists, repair
+    finds one. Where none does, lower bounds of degrees give way first, then upper ones.
 
     Means are over the neurons that have a synapse of p > 0 on that side; a neuron with fewer synapses than the mean
     keeps all, and the others share what it leaves. With equal p on a vertex-transitive graph all synapses are
@@ -243,7 +242,7 @@ def _fill(mean: np.ndarray, available: np.ndarray, total: float) -> np.ndarray:
 def _matchings(
     left: np.ndarray, right: np.ndarray, score: np.ndarray, wanted: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Union of perfect matchings, each of largest score among the rest, as far as there are any; the last one is cut."""
+    """Union of perfect matchings, each of largest score among the rest, as far as there are any."""
     n = int(left.max()) + 1
     keep = np.zeros(left.size, dtype=bool)
     order = np.lexsort((-score, right, left))
@@ -289,12 +288,13 @@ class _Bounds:
         high = np.ceil(level - ROUNDING).astype(np.int64)
         return cls(mean, low, high, available.astype(np.int64), np.zeros(mean.size, dtype=np.int64))
 
-    def widen(self) -> bool:
-        """Raise the upper bounds by one, or by a few percent of large ones; False if all room was open already."""
-        if (self.high >= self.room).all():
-            return False
+    @classmethod
+    def exactly(cls, number: np.ndarray, now: np.ndarray) -> _Bounds:
+        return cls(number, number, number, number, now)
+
+    def widen(self) -> None:
+        """Raise the upper bounds by one, or by a few percent of large ones, up to what there is."""
         self.high = np.minimum(self.high + np.maximum(1, self.high // 16), self.room)
-        return True
 
 
 class _Flow:
@@ -318,16 +318,13 @@ class _Flow:
         self.target, targets = _number(at % n, n)
         self.left_n, self.leaf_n = self.pool.size, self.target.size
 
-        mean = (share / np.maximum(np.bincount(self.pool, minlength=share.size), 1))[self.pool]
-        self.lefts = _Bounds.even(mean, np.bincount(self.left), share, self.pool)
-        mean, room = (share / np.maximum(np.bincount(leaf_kind, minlength=share.size), 1))[leaf_kind], np.bincount(self.leaf)
+        self.lefts = _Bounds.even(_mean(share, self.pool), np.bincount(self.left), share, self.pool)
+        mean, room = _mean(share, leaf_kind), np.bincount(self.leaf)
         self.leaves = _Bounds.even(mean, room, share, leaf_kind)
         free = leaf_kind == 0
         self.leaves.low[free], self.leaves.high[free] = 0, room[free]
         mean, room = (np.bincount(self.target, weights=x) for x in (mean, room))
         self.targets = _Bounds.even(mean, room, share.sum(keepdims=True), np.zeros(targets.size, dtype=np.int64))
-        self.leaves_of = _rows(self.target, np.arange(self.leaf_n), targets.size)
-        self.lefts_of = _rows(self.pool, np.arange(self.left_n), share.size)
 
     def square(self) -> bool:
         return self.pool_total.size == 1 and self.leaf_n == self.left_n
@@ -375,9 +372,7 @@ class _Flow:
                 continue
             rooms = [room.tolist() for room in (left_room, leaf_room, target_room, pool_room)]
             lefts, leaves, targets, pools = rooms
-            ends = zip(
-                e.tolist(), u.tolist(), r.tolist(), self.target[r].tolist(), self.pool[u].tolist(), strict=True
-            )
+            ends = zip(e.tolist(), u.tolist(), r.tolist(), self.target[r].tolist(), self.pool[u].tolist(), strict=True)
             for edge, i, j, t, g in ends:
                 if lefts[i] > 0 and leaves[j] > 0 and targets[t] > 0 and pools[g] > 0:
                     lefts[i] -= 1
@@ -391,178 +386,139 @@ class _Flow:
         self.keep[chosen] = True
         self.start(self.keep)
 
-    # Repair: for an arc a -> b below its lower bound, a path from b to a along which flow can change by one.
-
     def repair(self, order: np.ndarray, rng: np.random.Generator) -> None:
-        """Bring numbers within their bounds, as far as the graph allows; the total always."""
-        if self._within():
-            return
-        self.out = _rows(self.left[order], order, self.left_n)  # of large score first
-        self.into = _rows(self.leaf[order[::-1]], order[::-1], self.leaf_n)  # of small score first
-        self._fill_pools(rng)
-        for layer, bounds in ((LEFT, self.lefts), (LEAF, self.leaves), (TARGET, self.targets)):
-            self._raise_all(layer, rng.permutation(np.flatnonzero(bounds.now < bounds.low)), bounds.now, bounds.low)
-
-    def _raise_all(self, layer: int, nodes: np.ndarray, now: np.ndarray, low: np.ndarray) -> None:
-        """Raise the flow at these nodes up to `low`, as far as there are paths."""
-        closed: set[Node] = set()  # no arc with room leaves it, and no later path can change that
-        for k in nodes.tolist():
-            start, goal = self._ends(layer, k)
-            while now[k] < low[k] and not (start in closed and goal not in closed):
-                path, seen = self._path(start, goal)
-                if path is None:
-                    closed |= seen
-                    break
-                for a, b, edge in path:
-                    self._push(a, b, edge)
-                now[k] += 1
-
-    def _ends(self, layer: int, k: int) -> tuple[Node, Node]:
-        """Of the path that closes a cycle with the arc to (pool, left) or from (leaf, target) this node."""
-        if layer == POOL:
-            return (POOL, k), HUB
-        if layer == LEFT:
-            return (LEFT, k), (POOL, int(self.pool[k]))
-        if layer == LEAF:
-            return (TARGET, int(self.target[k])), (LEAF, k)
-        return HUB, (TARGET, k)
+        """Bring numbers within their bounds by a largest flow, as far as the graph allows; numbers of kinds always."""
+        # Enough as a rule, and the better part: what is kept and as many of the best of the rest.
+        rest = order[~self.keep[order]]
+        best = np.concatenate([np.flatnonzero(self.keep), rest[: 2 * int(self.pool_total.sum())]])
+        synapses = best if best.size < order.size else order
+        while not self._within():
+            if self._circulate(synapses, order, rng):
+                continue
+            if synapses is not order:
+                synapses = order
+            elif not self._relax():
+                # There is no even network of this size. (With all room open, every synapse can be taken.)
+                for bounds in (self.lefts, self.leaves, self.targets):
+                    bounds.widen()
 
     def _within(self) -> bool:
         layers = (self.lefts, self.leaves, self.targets)
         return bool((self.pool_now == self.pool_total).all() and all((b.now >= b.low).all() for b in layers))
 
-    def _fill_pools(self, rng: np.random.Generator) -> None:
-        while True:
-            short = rng.permutation(np.flatnonzero(self.pool_now < self.pool_total))
-            self._raise_all(POOL, short, self.pool_now, self.pool_total)
-            if not (self.pool_now < self.pool_total).any():
-                return
-            # No even network of this size exists. (All room open, every synapse can be taken.)
-            widened = [bounds.widen() for bounds in (self.lefts, self.leaves, self.targets)]
-            if not any(widened):
-                return
+    def _circulate(self, synapses: np.ndarray, order: np.ndarray, rng: np.random.Generator) -> bool:
+        """Meet all bounds, or note in `stuck` what cannot be met."""
+        at, n = self._layers()
+        pool, left, leaf, target = (np.arange(at[k], at[k + 1]) for k in range(4))
+        hub = np.zeros(target.size, dtype=np.int64)
+        arcs = [
+            (hub[:1].repeat(pool.size), pool, _Bounds.exactly(self.pool_total, self.pool_now)),
+            (pool[self.pool], left, self.lefts),
+            (leaf, target[self.target], self.leaves),
+            (target, hub, self.targets),
+        ]
+        rows, columns, capacity = [], [], []
+        supply, demand = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+        for tail, head, bounds in arcs:
+            # An arc below its lower bound is filled up to it; what that takes is sent around from its head to its tail.
+            missing = np.maximum(bounds.low - bounds.now, 0)
+            filled = bounds.now + missing
+            rows += [tail, head]
+            columns += [head, tail]
+            capacity += [bounds.high - filled, filled - bounds.low]
+            np.add.at(supply, head, missing)
+            np.add.at(demand, tail, missing)
+        u, r, kept = left[self.left[synapses]], leaf[self.leaf[synapses]], self.keep[synapses]
+        everywhere = np.arange(n)
+        rows += [np.where(kept, r, u), np.full(n, n), everywhere]
+        columns += [np.where(kept, u, r), everywhere, np.full(n, n + 1)]
+        capacity += [np.ones(synapses.size, dtype=np.int64), supply, demand]
+        label = rng.permutation(n + 2)  # no neuron is nearer because of its number
+        flow = _largest_flow(rows, columns, capacity, label)
 
-    def _push(self, a: Node, b: Node, edge: int) -> None:
-        """Change the flow from a to b by one."""
-        if edge >= 0:
-            self.keep[edge] = a[0] == LEFT
-            return
-        forward = (b[0] - a[0]) % 5 == 1
-        tail, head = (a, b) if forward else (b, a)
-        step = 1 if forward else -1
-        if tail == HUB:
-            self.pool_now[head[1]] += step
-        elif tail[0] == POOL:
-            self.lefts.now[head[1]] += step
-        elif tail[0] == LEAF:
-            self.leaves.now[tail[1]] += step
-        else:
-            self.targets.now[tail[1]] += step
+        sent, got = flow[np.full(n, n), everywhere], flow[everywhere, np.full(n, n + 1)]
+        self.stuck = (supply - sent, demand - got)
+        if sent.sum() < supply.sum():
+            return False
+        for tail, head, bounds in arcs:
+            bounds.now += np.maximum(bounds.low - bounds.now, 0) + flow[tail, head]
+        self._switch(flow, u, r, synapses, order)
+        self.start(self.keep)
+        return True
 
-    def _path(self, start: Node, goal: Node) -> tuple[list[tuple[Node, Node, int]] | None, set[Node]]:
-        """A path of few arcs with room: (from, to, synapse or -1); if there is none, all that is reached."""
-        came: dict[Node, tuple[Node, int]] = {start: (start, -1)}
-        seen_left, seen_leaf = np.zeros(self.left_n, dtype=bool), np.zeros(self.leaf_n, dtype=bool)
-        if start[0] == LEFT:
-            seen_left[start[1]] = True
-        queue = deque([start])
-        while queue:
-            a = queue.popleft()
-            found: list[tuple[Node, int]]
-            if a[0] == LEFT:
-                found = self._from_left(a[1], seen_leaf)
-            elif a[0] == LEAF:
-                found = self._from_leaf(a[1], seen_left)
-            else:
-                found = [(b, -1) for b in self._from_other(a)]
-            for b, edge in found:
-                if b in came:
-                    continue
-                came[b] = (a, edge)
-                if b[0] == LEFT:
-                    seen_left[b[1]] = True
-                elif b[0] == LEAF:
-                    seen_leaf[b[1]] = True
-                queue.append(b)
-                if b == goal:
-                    return _trace(came, start, goal), set()
-                # What closes the path at once need not wait for its turn.
-                for c in self._onward(b, goal):
-                    if c not in came:
-                        came[c] = (b, -1)
-                        b = c
-                    if c == goal:
-                        return _trace(came, start, goal), set()
-        return None, set(came)
+    def _layers(self) -> tuple[np.ndarray, int]:
+        """First node of each layer, the hub being node 0, and the number of nodes."""
+        sizes = [1, self.pool_total.size, self.left_n, self.leaf_n, self.targets.now.size]
+        at = np.cumsum(sizes)
+        return at, int(at[-1])
 
-    def _onward(self, b: Node, goal: Node) -> list[Node]:
-        if goal == HUB and b[0] == LEAF and self.leaves.now[b[1]] < self.leaves.high[b[1]]:
-            t = int(self.target[b[1]])
-            if self.targets.now[t] < self.targets.high[t]:
-                return [(TARGET, t), HUB]
-        return []
+    def _switch(self, flow: _FlowValues, u: np.ndarray, r: np.ndarray, synapses: np.ndarray, order: np.ndarray) -> None:
+        change = flow[u, r]
+        rank = np.empty(order.size, dtype=np.int64)
+        rank[order] = np.arange(order.size)
+        for sign in (1, -1):
+            # Of parallel synapses the best are taken first, the worst dropped first.
+            changed = np.flatnonzero((sign * change > 0) & (self.keep[synapses] == (sign < 0)))
+            changed = changed[np.lexsort((sign * rank[synapses[changed]], r[changed], u[changed]))]
+            first = (np.diff(u[changed], prepend=-1) != 0) | (np.diff(r[changed], prepend=-1) != 0)
+            position = np.arange(changed.size)
+            since = position - np.maximum.accumulate(np.where(first, position, 0))
+            self.keep[synapses[changed[since < np.abs(change[changed])]]] = sign > 0
 
-    def _from_left(self, u: int, seen: np.ndarray) -> list[tuple[Node, int]]:
-        edges = self.out[1][self.out[0][u] : self.out[0][u + 1]]
-        leaf = self.leaf[edges]
-        new = ~self.keep[edges] & ~seen[leaf]
-        edges, leaf = edges[new], leaf[new]
-        # Those with room first: a stable order keeps the better scores first among them.
-        full = (self.leaves.now[leaf] >= self.leaves.high[leaf]) | (
-            self.targets.now[self.target[leaf]] >= self.targets.high[self.target[leaf]]
+    def _relax(self) -> bool:
+        """Lower the lower bounds that could not be met; False if there is none."""
+        at, _ = self._layers()
+        lack, excess = self.stuck
+        layers = (
+            (self.lefts, lack[at[1] : at[2]]),
+            (self.leaves, excess[at[2] : at[3]]),
+            (self.targets, excess[at[3] : at[4]]),
         )
-        by = np.argsort(full, kind="stable")
-        found = [((LEAF, r), e) for r, e in zip(leaf[by].tolist(), edges[by].tolist(), strict=True)]
-        if self.lefts.now[u] > self.lefts.low[u]:
-            found.insert(0, ((POOL, int(self.pool[u])), -1))
-        return found
-
-    def _from_leaf(self, r: int, seen: np.ndarray) -> list[tuple[Node, int]]:
-        edges = self.into[1][self.into[0][r] : self.into[0][r + 1]]
-        left = self.left[edges]
-        new = self.keep[edges] & ~seen[left]
-        found = [((LEFT, u), e) for u, e in zip(left[new].tolist(), edges[new].tolist(), strict=True)]
-        if self.leaves.now[r] < self.leaves.high[r]:
-            found.insert(0, ((TARGET, int(self.target[r])), -1))
-        return found
-
-    def _from_other(self, a: Node) -> list[Node]:
-        layer, k = a
-        if a == HUB:
-            pools = np.flatnonzero(self.pool_now < self.pool_total)
-            targets = np.flatnonzero(self.targets.now > self.targets.low)
-            return [(POOL, g) for g in pools.tolist()] + [(TARGET, t) for t in targets.tolist()]
-        if layer == POOL:
-            lefts = self.lefts_of[1][self.lefts_of[0][k] : self.lefts_of[0][k + 1]]
-            return [(LEFT, u) for u in lefts[self.lefts.now[lefts] < self.lefts.high[lefts]].tolist()]
-        leaves = self.leaves_of[1][self.leaves_of[0][k] : self.leaves_of[0][k + 1]]
-        found: list[Node] = [(LEAF, r) for r in leaves[self.leaves.now[leaves] > self.leaves.low[leaves]].tolist()]
-        return [HUB, *found] if self.targets.now[k] < self.targets.high[k] else found
+        missing = [np.maximum(bounds.low - bounds.now, 0) for bounds, _ in layers]
+        less = [np.minimum(m, stuck) for m, (_, stuck) in zip(missing, layers, strict=True)]
+        if not any(x.any() for x in less):
+            less = missing  # whose it is cannot be told
+        for (bounds, _), x in zip(layers, less, strict=True):
+            bounds.low -= x
+        return any(bool(x.any()) for x in less)
 
 
-type Node = tuple[int, int]
-POOL, LEFT, LEAF, TARGET = 1, 2, 3, 4
-HUB: Node = (0, 0)
+class _FlowValues:
+    """Net flow from one node to another, as ``flow[tails, heads]``."""
+
+    def __init__(self, flow: sparse.csr_matrix, label: np.ndarray) -> None:
+        n = label.size
+        self.label, self.n = label, n
+        coo = flow.tocoo()
+        used = coo.data != 0
+        key = coo.row[used].astype(np.int64) * n + coo.col[used]
+        by = np.argsort(key)
+        self.key, self.value = np.append(key[by], n * n), np.append(coo.data[used][by], 0).astype(np.int64)
+
+    def __getitem__(self, ends: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        key = self.label[ends[0]] * self.n + self.label[ends[1]]
+        at = np.searchsorted(self.key, key)
+        return np.where(self.key[at] == key, self.value[at], 0)
 
 
-def _trace(came: dict[Node, tuple[Node, int]], start: Node, goal: Node) -> list[tuple[Node, Node, int]]:
-    path = []
-    while goal != start:
-        a, edge = came[goal]
-        path.append((a, goal, edge))
-        goal = a
-    return path
+def _largest_flow(
+    rows: list[np.ndarray], columns: list[np.ndarray], capacity: list[np.ndarray], label: np.ndarray
+) -> _FlowValues:
+    """From the last node but one to the last."""
+    n = label.size
+    row, column, c = (np.concatenate(x) for x in (rows, columns, capacity))
+    some = c > 0
+    ends = (label[row[some]].astype(np.int32), label[column[some]].astype(np.int32))
+    graph = sparse.coo_matrix((c[some].astype(np.int32), ends), shape=(n, n)).tocsr()
+    return _FlowValues(maximum_flow(graph, int(label[-2]), int(label[-1])).flow, label)
+
+
+def _mean(share: np.ndarray, kind: np.ndarray) -> np.ndarray:
+    """The share of the kind of each node over the number of nodes of that kind."""
+    return (share / np.maximum(np.bincount(kind, minlength=share.size), 1))[kind]
 
 
 def _number(key: np.ndarray, below: int) -> tuple[np.ndarray, np.ndarray]:
     """Number the distinct keys 0, 1, ...: the number of each entry, and the key of each number."""
     present = np.bincount(key, minlength=below) > 0
     return (np.cumsum(present) - 1)[key], np.flatnonzero(present)
-
-
-def _rows(row: np.ndarray, entry: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Entries by row, in the order given: (starts, entries)."""
-    # Sixteen bits are sorted by radix, several times faster.
-    key = row.astype(np.uint16) if n <= 1 << 16 else row
-    starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
-    return starts, entry[np.argsort(key, kind="stable")]
