@@ -93,8 +93,8 @@ def sample_edges(
     finds one. Where none does, lower bounds of degrees give way first, then upper ones.
 
     Means are over the neurons that have a synapse of p > 0 on that side; a neuron with fewer synapses than the mean
-    keeps all, and the others share what it leaves. With equal p on a vertex-transitive graph all synapses are
-    kept equally often.
+    keeps all, and the others share what it leaves. With equal p, synapses that a symmetry of the graph carries into
+    each other are kept equally often: on a complete graph all.
 
     *Kinds.* Where a kind has 2 or more inputs a target (mean over the targets that have it), its number of synapses is
     its share exactly, and the numbers of inputs and of outputs of this kind differ from their means by less than one.
@@ -323,8 +323,10 @@ class _Flow:
         self.leaves = _Bounds.even(mean, room, share, leaf_kind)
         free = leaf_kind == 0
         self.leaves.low[free], self.leaves.high[free] = 0, room[free]
-        mean, room = (np.bincount(self.target, weights=x) for x in (mean, room))
-        self.targets = _Bounds.even(mean, room, share.sum(keepdims=True), np.zeros(targets.size, dtype=np.int64))
+        target_mean, total = (np.bincount(self.target, weights=x) for x in (mean, room))
+        self.targets = _Bounds.even(
+            target_mean, total, share.sum(keepdims=True), np.zeros(targets.size, dtype=np.int64)
+        )
 
     def square(self) -> bool:
         return self.pool_total.size == 1 and self.leaf_n == self.left_n
