@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.pruning.connect import connect
+from lnpbrian.pruning.connect import _joining_edges, connect
 from lnpbrian.pruning.sampling import sample_edges
 
 
@@ -273,3 +273,17 @@ def test_thousands_of_neurons_take_seconds():
         assert found.added == 0 or pre.size < n
     # 2 s on two cores.
     assert time.perf_counter() - start < 60
+
+
+@given(st.integers(0, 10**6), st.integers(2, 25), st.floats(0.2, 2))
+@settings(max_examples=100, deadline=None)
+def test_an_acyclic_graph_is_joined_by_the_fewest_edges(seed, n, edges):
+    # Each node without way in needs one in, each without way out one out, a single node both.
+    rng = np.random.default_rng(seed)
+    ends = np.sort(rng.integers(n, size=(int(edges * n), 2)), axis=1)
+    tail, head = ends[ends[:, 0] < ends[:, 1]].T
+    new = _joining_edges(tail, head, n, n, rng)
+    no_in, no_out = (np.bincount(end, minlength=n) == 0 for end in (head, tail))
+    assert len(new) == max(no_in.sum(), no_out.sum())
+    x, y = np.array(new).T
+    assert strong(np.concatenate([tail, x]), np.concatenate([head, y]), range(n)) == 1

@@ -100,7 +100,8 @@ def sample_edges(
     its share exactly, and the numbers of inputs and of outputs of this kind differ from their means by less than one.
     The kinds of fewer inputs are one kind together, which gets the shares of all and is even whatever the kinds: at one
     input a neuron, each neuron gets one input and gives one output, excitatory or inhibitory. Their inputs fill up
-    what the other kinds give, so that the inputs of all kinds make a total within one of its mean.
+    what the other kinds give, so that the inputs of all kinds make a total within one of its mean. A source's outputs
+    are even kind by kind only.
 
     Examples
     --------
