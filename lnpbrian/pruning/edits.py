@@ -11,7 +11,7 @@ from lnpbrian.network.brian2_internals import by_name, whole_group
 from lnpbrian.network.live import LiveNetwork, Snapshot
 from lnpbrian.network.structure import duplicate_synapses, remove_synapses, silence_neurons
 
-__all__ = ["add_like", "donor_synapses", "keep_synapses", "rehearse", "silence"]
+__all__ = ["add_like", "donor_synapses", "keep_synapses", "rehearse", "rewire", "silence"]
 
 
 def keep_synapses(live: LiveNetwork, keep: np.ndarray) -> None:
@@ -110,6 +110,64 @@ def add_like(
                 weight=live.weight_name(synapses) or "",
             )
     return int((chosen >= 0).sum())
+
+
+def rewire(
+    live: LiveNetwork,
+    remove: np.ndarray,
+    pre: np.ndarray,
+    post: np.ndarray,
+    like: np.ndarray,
+    *,
+    signs: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
+    """Put in synapses, most of them with the values of present ones, and take out others: the swaps of step III.
+
+    Parameters
+    ----------
+    live : LiveNetwork
+    remove : array of bool, shape (S,)
+        Synapses to take out; recorded ones stay.
+    pre, post : array of int, shape (n,)
+        Neurons that new ones come from and go to.
+    like : array of int, shape (n,)
+        Present synapse whose values each new one gets; -1 for one that is drawn, see `add_like`.
+    signs, rng
+        As for `add_like`.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> model = HRSNN(20, 0.5, check_rate=False)
+    >>> (source, target), weight = model.edges(), model.weights()[0]
+    >>> new = np.setdiff1d(np.arange(20), target[source == source[0]])[-1:]
+    >>> first = np.arange(source.size) == 0
+    >>> rewire(model, first, source[:1], new, np.array([0]), signs=model.signs(), rng=np.random.default_rng(0))
+    >>> model.n_synapses == source.size, bool(model.weights()[-1] == weight)
+    (True, True)
+    """
+    remove = remove & ~live.recorded()
+    sizes = [len(s) for s in live.connections]
+    begin = np.cumsum([0, *sizes[:-1]])
+    owner = np.where(like >= 0, live.owners()[like], -1)
+    drawn = np.ones(pre.size, dtype=bool)
+    for k, synapses in enumerate(live.connections):
+        sources, targets = live.between(synapses)
+        new = np.flatnonzero((owner == k) & _holds(live, synapses, pre, post))
+        drawn[new] = False
+        if new.size:
+            duplicate_synapses(
+                synapses,
+                like[new] - begin[k],
+                pre[new] - sources.start,
+                post[new] - targets.start,
+                weight=live.weight_name(synapses) or "",
+            )
+    if drawn.any():
+        add_like(live, pre[drawn], post[drawn], signs=signs, rng=rng)
+    for synapses, gone in zip(live.connections, np.split(remove, begin[1:]), strict=True):
+        remove_synapses(synapses, keep=np.concatenate([~gone, np.ones(len(synapses) - gone.size, dtype=bool)]))
 
 
 def rehearse(live: LiveNetwork, *, neurons: bool, edges: bool) -> None:

@@ -33,7 +33,7 @@ from lnpbrian.pruning.lyapunov_matrix import (
     exact_overlap_is_affordable,
     lyapunov_matrix,
 )
-from lnpbrian.pruning.sampling import probabilities, sample_edges
+from lnpbrian.pruning.sampling import SAMPLINGS, probabilities, sample_edges
 
 __all__ = [
     "KeepProbability",
@@ -47,7 +47,7 @@ __all__ = [
     "sample_edges",
 ]
 
-RESCALES = ("spectral", "variance", "inverse", "capped", "none", "homeostatic")
+RESCALES = ("auto", "spectral", "variance", "inverse", "capped", "none", "homeostatic")
 LEAKS = ("slower", "membrane")
 EXCITABILITIES = ("auto", "keep", "compensate")
 OVERLAPS = ("auto", "exact", "expected")
@@ -337,7 +337,7 @@ def rescale(
     """
     w = checks.array("weights", weights, shape=(None,))
     kept = checks.keep_mask("keep", keep, w.size)
-    checks.choice("method", method, RESCALES)
+    checks.choice("method", method, RESCALES[1:])
     limit = math.inf if cap is None else checks.real("cap", cap, at_least=1)
     if method == "capped" and cap is None:
         raise InvalidInput("rescale by 'capped' needs cap, the largest factor")
@@ -466,6 +466,13 @@ class NoisePruneOptions(Options):
     )
     covariance: str = option(default="auto", help="How the covariance is computed.", choices=COVARIANCES)
     overlap: str = option(default="auto", help="How overlaps of neighbourhoods are computed.", choices=OVERLAPS)
+    sampling: str = option(
+        default="even",
+        help="How synapses are drawn: with as equal numbers of inputs and of outputs as can be; with as many inputs as "
+        "are to be expected; or each by itself (the paper's). See `lnpbrian.pruning.sampling.sample_edges`.",
+        choices=SAMPLINGS,
+        flag="sampling",
+    )
     leak: str = option(
         default="slower",
         help="Leak of the linear network: the slower of membrane and synapse, by which rates relax; or the membrane's, "
@@ -474,10 +481,10 @@ class NoisePruneOptions(Options):
         flag="leak",
     )
     rescale: str = option(
-        default="variance",
+        default="auto",
         help="How kept weights are rescaled: by one factor, so that the spectral radius of the linear response stays; "
         "per target, so that the variance of its input stays; by 1/p (the paper's), with or without a cap; not at all; "
-        "or per target and sign, so that mean inputs stay.",
+        "or per target and sign, so that mean inputs stay. Auto is the first for models and the second elsewhere.",
         choices=RESCALES,
         flag="rescale",
     )
@@ -505,6 +512,7 @@ class NoisePruneOptions(Options):
             edge_strength="lyapunov",
             signed=True,
             diagonal="row-dominant",
+            sampling="independent",
             leak="membrane",
             covariance="exact",
             overlap="exact",
@@ -580,6 +588,7 @@ def noise_prune(
     synaptic_time_constants: object = 0.0,
     sensitivity: object = None,
     groups: object = None,
+    kinds: object = None,
     options: NoisePruneOptions | None = None,
 ) -> NoisePruneResult:
     """Step I of Lyapunov noise pruning: which synapses stay, and with which weights.
@@ -610,6 +619,8 @@ def noise_prune(
         "spectral"; see `lnpbrian.network.response.linear_response`.
     groups : array of int, shape (N,), optional
         Cluster of each neuron, for expected overlaps; see `lnpbrian.pruning.lyapunov_matrix.estimated_lyapunov_matrix`.
+    kinds : array of int, shape (S,), optional
+        Kind of each synapse, by default its sign; even samples are even in each kind.
     options : NoisePruneOptions
 
     Returns
@@ -679,12 +690,20 @@ def noise_prune(
     kept = keep_probability(
         scores, fraction=fraction, count=count, rho=rho, epsilon=epsilon, neurons=n, sigma=chosen.sigma
     )
-    keep = sample_edges(kept.probability, rng=rng)
+    keep = sample_edges(
+        kept.probability,
+        rng=rng,
+        method=chosen.sampling,
+        pre=pre,
+        post=post,
+        neurons=n,
+        groups=w < 0 if kinds is None else kinds,
+    )
     new = rescale(
         w,
         keep,
         kept.probability,
-        method=chosen.rescale,
+        method="variance" if chosen.rescale == "auto" else chosen.rescale,
         cap=chosen.cap if chosen.rescale in ("capped", "homeostatic") else None,
         pre=pre,
         post=post,

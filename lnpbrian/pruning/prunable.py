@@ -30,7 +30,7 @@ from lnpbrian.network.response import LinearResponse, linear_response, slow_resp
 from lnpbrian.network.signals import Drive, SpikeTrain, interval_cv, noise_drive
 from lnpbrian.network.simulate import RATE_RANGE_HZ, observe, simulated_spike_train, spike_train, twin_timing
 from lnpbrian.network.spec import NetworkSpec, mean_input
-from lnpbrian.pruning.edits import add_like, keep_synapses, rehearse, silence
+from lnpbrian.pruning.edits import add_like, keep_synapses, rehearse, rewire, silence
 from lnpbrian.pruning.laws import PLASTICITY_LIMITS
 from lnpbrian.pruning.noise import input_power
 from lnpbrian.pruning.schedule import SETTLE, PruneOptions
@@ -118,12 +118,15 @@ class Prunable(ABC):
         Source and target of the synapses that the network came with.
     notes : tuple of str
         What was done to it before the first measurement.
+    responds : bool
+        Whether its linear response is good to every single neuron, and its bias makes up for mean inputs.
     """
 
     live: LiveNetwork
     signs: np.ndarray
     clusters: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    responds = False
 
     def __init__(self, live: LiveNetwork, options: PruneOptions, streams: Streams) -> None:
         self.live, self.options, self.streams = live, options, streams
@@ -159,6 +162,15 @@ class Prunable(ABC):
     def add_synapses(self, pre: np.ndarray, post: np.ndarray, rng: np.random.Generator) -> int:
         """Add synapses like surviving ones from neurons `pre` to neurons `post`, and return how many it became."""
         return add_like(self.live, pre, post, signs=self.signs, rng=rng)
+
+    def rewire(
+        self, remove: np.ndarray, pre: np.ndarray, post: np.ndarray, like: np.ndarray, rng: np.random.Generator
+    ) -> None:
+        """Put in synapses from `pre` to `post`, each with the values of a present one `like`, and take out others.
+
+        Where `like` is -1, or cannot be between these neurons, the synapse is like one that is drawn.
+        """
+        rewire(self.live, remove, pre, post, like, signs=self.signs, rng=rng)
 
     def power(self) -> np.ndarray:
         """Return the sum of squares of the weights onto each neuron, shape (K, N).
@@ -280,6 +292,7 @@ class PrunableModel(Prunable):
     """
 
     live: RecurrentNetwork
+    responds = True
 
     def __init__(
         self, live: RecurrentNetwork, options: PruneOptions, streams: Streams, drive: Drive | None = None

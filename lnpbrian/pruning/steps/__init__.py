@@ -101,7 +101,7 @@ def paper_steps() -> tuple[NoisePruning, BetweennessPruning, Delocalisation, Tim
     return (
         NoisePruning(**vars(NoisePruning.paper())),
         BetweennessPruning(centrality="exact", excitability="keep"),
-        Delocalisation(edges_per_neuron=None, exclude="original", excitability="keep"),
+        Delocalisation(rule="variance", edges_per_neuron=None, exclude="original", excitability="keep"),
         TimescaleTuning(),
     )
 

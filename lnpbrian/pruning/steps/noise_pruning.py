@@ -87,6 +87,7 @@ class NoisePruning(NoisePruneOptions, Step):
             rates=seen.rates[alive],
             synaptic_time_constants=live.synaptic_time_constants[alive],
             sensitivity=None if seen.response is None else seen.response.sensitivity[0][alive],
+            kinds=2 * live.owners() + (signed < 0),
             groups=None if network.clusters is None else network.clusters[alive],
             # What a step takes from the mean input is made up for in the same way by all of them, and what the
             # iteration takes from the weights at its end.
@@ -100,14 +101,14 @@ class NoisePruning(NoisePruneOptions, Step):
     @property
     def waits(self) -> bool:
         """Whether weights are rescaled at the end of an iteration, for all that its steps have taken."""
-        return self.rescale in ("spectral", "variance")
+        return self.rescale in ("auto", "spectral", "variance")
 
     def finish(self, network: Prunable, now: Iteration) -> str:
         """Rescale the weights that the iteration has left."""
         if not self.waits or now.power is None or network.live.n_synapses == 0:
             return ""
         with network.same_input(now.rates, self.excitability):
-            if self.rescale == "variance":
+            if self.rescale == "variance" or (self.rescale == "auto" and not network.responds):
                 why = network.live.weights_can_be_set()
                 if why:
                     return f"weights are not rescaled: {why}"
