@@ -13,16 +13,21 @@ import numpy as np
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.network.response import LinearResponse
 from lnpbrian.network.spec import NetworkSpec, synaptic_operations
+from lnpbrian.pruning.connect import connect
+from lnpbrian.pruning.sampling import sample_edges
 
 __all__ = [
     "ActivityPruning",
     "ActivityStep",
     "activity_pruning",
+    "at_radius",
     "iterative_magnitude_pruning",
     "magnitude_pruning",
     "random_network",
     "silence",
+    "thinned",
     "uncoupled",
 ]
 
@@ -167,8 +172,123 @@ def random_network(
     return _compensated(made, spec, rates)
 
 
+def thinned(
+    spec: NetworkSpec,
+    *,
+    n_synapses: int,
+    rng: np.random.Generator,
+    sampling: str = "independent",
+    connected: bool = False,
+    rates: np.ndarray | None = None,
+) -> NetworkSpec:
+    """Keep synapses that are drawn whatever their scores, with all neurons.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    n_synapses : int
+        Synapses to keep; with "systematic" sampling only about as many.
+    rng : numpy.random.Generator
+    sampling : {"independent", "systematic", "even"}
+        Any; as many inputs for each neuron; or as many inputs and outputs for each. See
+        `lnpbrian.pruning.sampling.sample_edges`.
+    connected : bool
+        Whether swaps make the network one strong component; see `lnpbrian.pruning.connect.connect`.
+    rates : ndarray, shape (N,), optional
+        As for `random_network`.
+
+    Returns
+    -------
+    NetworkSpec
+
+    Raises
+    ------
+    InvalidInput
+        If there are not as many synapses.
+
+    Notes
+    -----
+    Even and connected, at one input a neuron, it is a cycle: the reservoir of least complexity of Rodan and Tino (2011),
+    doi:10.1109/TNN.2010.2089641.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> full = HRSNN(50, 0.2, check_rate=False).spec
+    >>> cycle = thinned(full, n_synapses=50, rng=np.random.default_rng(0), sampling="even", connected=True)
+    >>> np.unique(np.bincount(cycle.post)), np.unique(np.bincount(cycle.pre))
+    (array([1]), array([1]))
+    """
+    _, n_synapses = _sizes(spec, spec.n_alive, n_synapses, edges=spec.n_synapses)
+    if sampling == "independent":
+        keep = np.isin(np.arange(spec.n_synapses), rng.choice(spec.n_synapses, n_synapses, replace=False))
+    else:
+        keep = sample_edges(
+            np.full(spec.n_synapses, n_synapses / max(spec.n_synapses, 1)),
+            rng=rng,
+            method=sampling,
+            pre=spec.pre,
+            post=spec.post,
+            neurons=spec.n_neurons,
+            count=n_synapses if sampling == "even" else None,
+            groups=spec.weights < 0,
+        )
+    made = spec.of_synapses(np.flatnonzero(keep))
+    if connected:
+        signs = np.where(spec.excitatory, 1, -1)
+        found = connect(made.pre, made.post, spec.n_neurons, candidates=(spec.pre, spec.post), rng=rng, signs=signs)
+        pool = [np.flatnonzero(spec.excitatory[made.pre] == sign) for sign in (False, True)]
+        drawn = np.array([rng.choice(pool[int(sign)]) for sign in spec.excitatory[found.new_pre]], dtype=int)
+        index = np.concatenate([np.flatnonzero(~found.remove), np.where(found.like >= 0, found.like, drawn)])
+        pre, post = (
+            np.concatenate([ends[~found.remove], new])
+            for ends, new in ((made.pre, found.new_pre), (made.post, found.new_post))
+        )
+        made = replace(made.of_synapses(index), pre=pre, post=post)
+    return _compensated(made, spec, rates)
+
+
+def at_radius(spec: NetworkSpec, radius: float, *, response: LinearResponse) -> NetworkSpec:
+    """Scale all weights by one factor, so that the linear response has a given spectral radius; mean inputs stay.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        A pruned network.
+    radius : float
+    response : LinearResponse
+        Of the network before pruning, whose rates and gains the pruned one is to have.
+
+    Returns
+    -------
+    NetworkSpec
+        The network as it is, if it has no cycle.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> from lnpbrian.network.response import slow_response
+    >>> full = HRSNN(50, 0.2, check_rate=False).spec
+    >>> found = slow_response(full)
+    >>> half = full.of_synapses(np.arange(full.n_synapses) % 2 == 0)
+    >>> scaled = at_radius(half, found.spectral_radius, response=found)
+    >>> now = found.of_synapses(scaled.pre, scaled.post, scaled.weights, np.zeros(scaled.n_synapses, int))
+    >>> round(now.spectral_radius / found.spectral_radius, 6)
+    1.0
+    """
+    owner = np.zeros(spec.n_synapses, dtype=int)
+    present = response.of_synapses(spec.pre, spec.post, spec.weights, owner).spectral_radius
+    factor = radius / present if present > 0 else 1.0
+    return _compensated(replace(spec, weights=spec.weights * factor), spec, response.rates)
+
+
 def magnitude_pruning(
-    spec: NetworkSpec, *, n_neurons: int, n_synapses: int, rates: np.ndarray | None = None
+    spec: NetworkSpec,
+    *,
+    n_neurons: int,
+    n_synapses: int,
+    per_sign: bool = False,
+    rates: np.ndarray | None = None,
 ) -> NetworkSpec:
     """Keep the neurons with the largest sums of weights' magnitudes, and then the largest weights among them.
 
@@ -178,6 +298,9 @@ def magnitude_pruning(
         The unpruned network.
     n_neurons, n_synapses : int
         Surviving neurons and synapses.
+    per_sign : bool
+        Whether excitation and inhibition keep the same fraction of their synapses; else the sign of larger weights
+        keeps nearly all that are kept.
     rates : ndarray, shape (N,), optional
         As for `random_network`.
 
@@ -214,8 +337,12 @@ def magnitude_pruning(
             "keep more neurons or fewer synapses"
         )
     # Stable: of equals the first is kept.
-    order = np.argsort(-np.abs(inner.weights), kind="stable")[:n_synapses]
-    return _compensated(inner.of_synapses(np.sort(order)), spec, rates)
+    order = np.argsort(-np.abs(inner.weights), kind="stable")
+    if per_sign:
+        positive = inner.weights[order] > 0
+        n_positive = round(n_synapses * positive.mean()) if order.size else 0
+        order = np.concatenate([order[positive][:n_positive], order[~positive][: n_synapses - n_positive]])
+    return _compensated(inner.of_synapses(np.sort(order[:n_synapses])), spec, rates)
 
 
 @dataclass(frozen=True)

@@ -365,8 +365,8 @@ class _Loop:
         if not np.isfinite(before):
             before, before_error = 0.0, 0.0
         error = np.hypot(standard_error, before_error)
-        # Of a single window there is no error.
-        return bool(largest <= before + bound + (3 * error if np.isfinite(error) else 0.0))
+        # Of a single window there is no error. Twins that approach each other do so in a stable network.
+        return bool(largest <= max(before + bound, 0.0) + (3 * error if np.isfinite(error) else 0.0))
 
     def _bounds(self, rate: float) -> tuple[float, float]:
         """Return the bounds of the mean rate; `rate` is that of the unpruned network if there is no history yet."""

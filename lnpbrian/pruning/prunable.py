@@ -43,8 +43,8 @@ Report = Callable[[str, float], None]
 # Part by which inputs are raised and lowered to measure a linear response of a network of the user's own.
 PROBE = 0.1
 # Logarithm of the rate over what it is to be that is good enough, after at most so many runs, and the largest logarithm
-# of the factors of excitation and inhibition.
-RATE_LEFT, RATE_EVALUATIONS, RATE_FACTORS = 0.05, 8, 1.5
+# of a factor of excitation or inhibition whose variance the other makes up for.
+RATE_LEFT, RATE_EVALUATIONS, RATE_FACTORS = 0.04, 9, 1.5
 
 # Slow networks fluctuate for longer than one observation, and what is kept wrongly at first stays wrong.
 REFERENCE = 5
@@ -190,7 +190,7 @@ class Prunable(ABC):
         where = np.broadcast_to(factors, (len(self.live.connections), self.live.n_neurons))
         self.live.set_weights(self.live.weights() * where[self.live.owners(), self.live.edges()[1]])
 
-    def balance(self, rates: np.ndarray) -> str:
+    def balance(self, rates: np.ndarray, observed: Observation) -> str:
         """Bring the mean rate back to that of `rates`, shape (N,), by excitation and inhibition, and say how.
 
         Where the bias makes up for the mean input there is nothing left to do.
@@ -620,18 +620,36 @@ class PrunableNetwork(Prunable):
             sensitivity[np.ix_(channels == channel, level != 0)] = slope
         return LinearResponse(rates, sensitivity, pre, post, weights, owner, np.zeros(live.n_neurons))
 
-    def balance(self, rates: np.ndarray) -> str:
-        """Bring the mean rate back by less excitation and more inhibition, or the other way round."""
+    def balance(self, rates: np.ndarray, observed: Observation) -> str:
+        """Bring the mean rate back by less excitation and more inhibition, or the other way round.
+
+        One is lowered, and the other raised so that the variance of the inputs stays, each neuron's coupling counting
+        as in the linear response; beyond, both change by the same factor.
+        """
         live = self.live
         wanted = float(rates[live.measured].mean())
-        if not wanted or live.weights_can_be_set():
+        if not wanted or observed.response is None:
             return ""
-        weights, signs = live.weights(), live.effects()
+        weights, signs, pre = live.weights(), live.effects(), live.edges()[0]
+        parts = self.response(observed).couplings ** 2 * rates[pre]
+        excitation, inhibition = (float(parts[signs == sign].sum()) for sign in (1, -1))
+
+        def factors(x: float) -> tuple[float, float]:
+            """Return those of excitation and of inhibition."""
+            lowered, grown = np.exp(-min(abs(x), RATE_FACTORS)), np.exp(max(abs(x) - RATE_FACTORS, 0.0))
+            down, up = (excitation, inhibition) if x > 0 else (inhibition, excitation)
+            raised = np.sqrt(1 + (1 - lowered**2) * down / up) if up else 1.0
+            pair = lowered / grown, raised * grown
+            return pair if x > 0 else pair[::-1]
+
+        def changed(x: float) -> np.ndarray:
+            more, less = factors(x)
+            return weights * np.where(signs > 0, more, np.where(signs < 0, less, 1.0))
 
         def excess(x: float) -> float:
             with Snapshot(live) as before:
                 try:
-                    live.set_weights(weights * np.exp(-x * signs))
+                    live.set_weights(changed(x))
                     observe(live, self.settle)
                     found = observe(live, self.options.observation).rates[live.measured].mean()
                 finally:
@@ -639,10 +657,11 @@ class PrunableNetwork(Prunable):
             return float(np.log(max(found, 1e-3 * wanted) / wanted))
 
         x, left = _root(excess)
-        if x:
-            live.set_weights(weights * np.exp(-x * signs))
-        shown = f"excitation x {np.exp(-x):.2f}, inhibition x {np.exp(x):.2f}, " if x else ""
-        return f"{shown}mean rate {100 * np.expm1(left):+.0f} %"
+        shown = f"mean rate {100 * np.expm1(left):+.0f} %"
+        if not x:
+            return shown
+        live.set_weights(changed(x))
+        return f"excitation x {factors(x)[0]:.2f}, inhibition x {factors(x)[1]:.2f}, {shown}"
 
     def rate_bounds(self, before: float) -> tuple[float, float]:
         """Return bounds relative to the rate before pruning."""
@@ -713,7 +732,7 @@ def _root(excess: Callable[[float], float]) -> tuple[float, float]:
         if above is None or below is None or above > below:  # not enclosed yet, or not falling
             ends = sorted(known)
             x = ends[0] - 2 * max(-ends[0], 0.1) if known[ends[0]] < 0 else ends[-1] + 2 * max(ends[-1], 0.1)
-            if abs(x) > RATE_FACTORS:
+            if abs(x) > 2 * RATE_FACTORS:
                 break
         else:
             share = known[above] / (known[above] - known[below])

@@ -123,5 +123,5 @@ class NoisePruning(NoisePruneOptions, Step):
                 factor = now.spectral_radius / radius
                 network.scale(np.array(factor))
                 said = f"weights scaled by {factor:.3g}"
-        balanced = network.balance(now.rates)
+        balanced = network.balance(now.rates, now.observed)
         return f"{said}; {balanced}" if balanced else said
