@@ -147,6 +147,20 @@ def test_neurons_of_few_synapses_keep_them_all_and_the_others_share_the_rest():
     assert set(into) <= {2, 3}
 
 
+def test_bounds_give_way_where_they_cannot_be_met_and_elsewhere_hold():
+    # 0 and 1 reach 10 and 11 only, by four synapses: two each, where 30 of ten sources would be three each.
+    left, right = np.array([0, 0, 1, 1]), np.array([10, 11, 10, 11])
+    pre, post = random_graph(8, 1, 0)
+    pre, post = np.concatenate([left, pre + 2]), np.concatenate([right, post])
+    for seed in range(5):
+        keep = even(np.full(pre.size, 0.5), pre, post, seed, count=30)
+        assert keep.sum() == 30
+        assert keep[:4].all()
+        out, into = degrees(pre, post, keep, 12)
+        assert np.ptp(out[2:10]) <= 1
+        assert np.ptp(into[:8]) <= 1
+
+
 def test_source_only_and_target_only_populations_do_not_count_on_the_other_side():
     # 10 inputs that get none, 20 neurons, 5 readouts that send none.
     rng = np.random.default_rng(0)
@@ -206,6 +220,15 @@ def test_matching_is_the_best_of_all():
             if all(i != a for i, a in enumerate(perm))
         )
         assert score[keep].sum() == pytest.approx(best)
+
+
+def test_matchings_end_for_all_scores():
+    # With costs that were no whole numbers, SciPy 1.18 went on for ever at seed 16.
+    pre, post = random_graph(400, 0.1, 0)
+    score = np.random.default_rng(1).normal(0, 1, pre.size)
+    p = np.minimum(1, 1200 * np.exp(score) / np.exp(score).sum())
+    for seed in range(40):
+        assert even(p, pre, post, seed, count=1200).sum() == 1200
 
 
 def test_greedy_choice_is_close_to_the_best_matching(monkeypatch):

@@ -247,7 +247,8 @@ def _matchings(
     n = int(left.max()) + 1
     keep = np.zeros(left.size, dtype=bool)
     order = np.lexsort((-score, right, left))
-    cost = score.max() - score + 1  # above 0: a stored 0 is no edge
+    # Above 0, as a stored 0 is no edge; whole, as SciPy's search may never end where sums of costs are rounded.
+    cost = np.rint((score.max() - score) * 2**20) + 1
     kept = 0
     while kept < wanted:
         free = order[~keep[order]]
