@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.pruning import sampling
+from lnpbrian.pruning.noise import keep_probability
 from lnpbrian.pruning.sampling import sample_edges
 
 
@@ -225,8 +226,7 @@ def test_matching_is_the_best_of_all():
 def test_matchings_end_for_all_scores():
     # With costs that were no whole numbers, SciPy 1.18 went on for ever at seed 16.
     pre, post = random_graph(400, 0.1, 0)
-    score = np.random.default_rng(1).normal(0, 1, pre.size)
-    p = np.minimum(1, 1200 * np.exp(score) / np.exp(score).sum())
+    p = keep_probability(np.exp(np.random.default_rng(1).normal(0, 1, pre.size)), count=1200).probability
     for seed in range(40):
         assert even(p, pre, post, seed, count=1200).sum() == 1200
 
