@@ -18,7 +18,15 @@ from lnpbrian.network.signals import Drive
 from lnpbrian.network.simulate import simulated_spike_train
 from lnpbrian.network.spec import NetworkSpec, firing_rates
 
-__all__ = ["LinearResponse", "lif_gain", "lif_rate", "linear_response", "slow_response", "spectral_radius"]
+__all__ = [
+    "LinearResponse",
+    "at_rates",
+    "lif_gain",
+    "lif_rate",
+    "linear_response",
+    "slow_response",
+    "spectral_radius",
+]
 
 # Standard deviation of the input of a neuron that is shown a series: weights uniform in +-0.3 times samples of unit
 # variance.
@@ -104,6 +112,45 @@ def lif_gain(
     for x, weight in zip(xi, density, strict=True):
         gain += x * weight * lif_rate(current + sigma * x, time_constants=tau, refractory_period=refractory_period)
     return gain / sigma
+
+
+def at_rates(spec: NetworkSpec, rates: object, before: object) -> NetworkSpec:
+    """Return a network whose biases make up for what other membrane time constants do to its rates.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        With its new time constants.
+    rates : array of float, shape (N,), Hz
+        Rates that neurons are to keep.
+    before : array of float, shape (N,), s
+        Time constants at which they had these rates.
+
+    Notes
+    -----
+    A neuron fires at rate r at the constant input ``1/(1 - exp(-(1/r - t_ref)/tau_m))``, see `lif_rate`; its bias is
+    raised by the difference between this at the new and at the old time constant. Those that do not fire are left.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import uncoupled
+    >>> slow, rate = uncoupled([40] * ms, bias=2.0), lif_rate([2.0], time_constants=0.02, refractory_period=0.002)
+    >>> adapted = at_rates(slow, rate, [0.02])
+    >>> found = lif_rate(adapted.bias, time_constants=0.04, refractory_period=slow.refractory_period)
+    >>> bool(np.allclose(found, rate))
+    True
+    """
+    r = firing_rates(rates, spec.n_neurons)
+    old = checks.array("before", before, shape=r.shape)
+    fires = (r > 0) & (r * spec.refractory_period < 1)
+    pause = 1 / np.where(fires, r, 1.0) - spec.refractory_period
+
+    def level(tau: np.ndarray) -> np.ndarray:
+        return np.where(fires, -1 / np.expm1(-np.where(fires, pause, 1.0) / tau), 0.0)
+
+    # Delta synapses bring an input that goes with the time constant.
+    recurrent = replace(spec, time_constants=old).mean_input(r) - spec.mean_input(r)
+    return replace(spec, bias=spec.bias + level(spec.time_constants) - level(old) + recurrent)
 
 
 def spectral_radius(matrix: sparse.csr_array) -> float:

@@ -208,8 +208,8 @@ def thinned(
 
     Notes
     -----
-    Even and connected, at one input a neuron, it is a cycle: the reservoir of least complexity of Rodan and Tino (2011),
-    doi:10.1109/TNN.2010.2089641.
+    Even and connected, at one input a neuron, it is a cycle: the reservoir of least complexity of Rodan and Tino
+    (2011), doi:10.1109/TNN.2010.2089641.
 
     Examples
     --------

@@ -72,6 +72,8 @@ class Observation:
         if there is none.
     response : LinearResponse or None
         Of all N neurons; None of a network whose response was not measured.
+    time_constants : ndarray, shape (N,), or None
+        Of a model's membranes.
     """
 
     rates: np.ndarray
@@ -80,6 +82,7 @@ class Observation:
     alive: np.ndarray
     interval_cv: float = np.nan
     response: LinearResponse | None = None
+    time_constants: np.ndarray | None = None
 
     @property
     def network_exponent(self) -> tuple[float, float]:
@@ -264,6 +267,10 @@ class Prunable(ABC):
         """Give the neurons other membrane time constants, shape (N,), in seconds."""
         self.require_model("another time constant", "leave it")
 
+    def set_bias(self, bias: np.ndarray) -> None:
+        """Give the neurons other biases, shape (N,)."""
+        self.require_model("another bias", "leave it")
+
     def set_plasticity(self, spec: NetworkSpec) -> None:
         """Give the synapses the constants of plasticity of `spec`, which has the same synapses."""
         self.require_model("plasticity", "leave it")
@@ -390,7 +397,7 @@ class PrunableModel(Prunable):
             whole = lyapunov_spectrum(
                 inner, duration=options.exponent_duration, inputs=own, rng=streams.rng("vectors"), report=tell
             )
-            return Observation(rates, whole, whole, spec.alive, cv, response)
+            return Observation(rates, whole, whole, spec.alive, cv, response, spec.time_constants)
         if kind == "tangent":
             twins = tangent_twin_exponents(
                 inner,
@@ -402,10 +409,19 @@ class PrunableModel(Prunable):
                 rng=streams.rng("twins"),
                 report=tell,
             )
-            return Observation(rates, twins, twins, spec.alive, cv, response)
+            return Observation(rates, twins, twins, spec.alive, cv, response, spec.time_constants)
         fresh = self._twin_exponents(spec, "fresh", tell, 0.0)
         kept = self._twin_exponents(spec, "kept", tell, 0.5)
-        return Observation(rates, fresh, kept, spec.alive, cv, response)
+        return Observation(rates, fresh, kept, spec.alive, cv, response, spec.time_constants)
+
+    def response(self, observed: Observation) -> LinearResponse:
+        """Return the linear response as it is now; gains are measured anew where time constants are other ones."""
+        spec = self.spec
+        if observed.time_constants is not None and (spec.time_constants != observed.time_constants).any():
+            own = None if self.drive is None else self.drive.of_neurons(spec.alive)
+            again = self._response(spec.compacted(), own, observed.rates[spec.alive]).among(spec.alive)
+            observed = replace(observed, response=again)
+        return super().response(observed)
 
     def reference_rates(self, first: Observation) -> np.ndarray:
         """Return rates that are measured `REFERENCE` times as long as those of an iteration."""
@@ -496,6 +512,10 @@ class PrunableModel(Prunable):
     def set_time_constants(self, time_constants: np.ndarray) -> None:
         """Give the neurons other membrane time constants, shape (N,), in seconds."""
         self.live.set_time_constants(time_constants)
+
+    def set_bias(self, bias: np.ndarray) -> None:
+        """Give the neurons other biases, shape (N,)."""
+        self.live.neurons.variables["I_bias"].get_value()[:] = bias
 
     def set_plasticity(self, spec: NetworkSpec) -> None:
         """Give the synapses the constants of plasticity of `spec`, which has the same synapses."""

@@ -11,9 +11,11 @@ from brian2 import Quantity, ms
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
+from lnpbrian.network.response import at_rates
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.options import Options, option, options
 from lnpbrian.pruning.laws import PLASTICITY_LIMITS, Laws, fit_laws
+from lnpbrian.pruning.noise import EXCITABILITIES
 from lnpbrian.pruning.steps.base import Iteration, Step
 from lnpbrian.pruning.timescales import DISTANCES, Measurement, SearchSpace, tune_time_constants
 
@@ -76,6 +78,12 @@ class TimescaleTuning(Options, Step):
     stdp: tuple[str, ...] = option(
         default=(), help="Constants of plasticity whose laws are tuned too: tau_plus, tau_minus, eta_plus, eta_minus."
     )
+    excitability: str = option(
+        default="auto",
+        help="Whether the bias makes up for what other time constants do to the rates.",
+        choices=EXCITABILITIES,
+        flag="excitability",
+    )
     reference: NetworkSpec | None = option(
         default=None,
         help="The network that was unpruned, if the model has been pruned before; by default the model as it comes.",
@@ -122,12 +130,17 @@ class TimescaleTuning(Options, Step):
         if self.stdp:
             before = replace(fit_laws(network.spec, stdp=self.stdp), time_constants=before.time_constants)
 
+        present = network.spec
+
+        def adapted(spec: NetworkSpec) -> NetworkSpec:
+            return spec if self.excitability == "keep" else at_rates(spec, now.rates, present.time_constants)
+
         def measure(spec: NetworkSpec) -> Measurement:
-            return self.measure(spec, network, now)
+            return self.measure(adapted(spec), network, now)
 
         result = tune_time_constants(
             # Clipped time constants forget their order, so laws always act on those that the network began with.
-            replace(network.spec, time_constants=start.time_constants),
+            replace(present, time_constants=start.time_constants),
             measure=measure,
             target=self._target(network, now),
             space=SearchSpace.around(before, mean=self.mean, shape=self.shape),
@@ -144,6 +157,7 @@ class TimescaleTuning(Options, Step):
         )
         now.memory["laws"] = result.laws.to_dict()
         network.set_time_constants(result.spec.time_constants)
+        network.set_bias(adapted(result.spec).bias)
         if self.stdp:
             network.set_plasticity(result.spec)
         return result.status
