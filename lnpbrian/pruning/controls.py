@@ -31,6 +31,9 @@ __all__ = [
     "uncoupled",
 ]
 
+# Edges that connecting a thinned network may add, over its synapses.
+NEW_EDGES = 0.02
+
 
 def silence(spec: NetworkSpec, neurons: np.ndarray) -> NetworkSpec:
     """Return the network with some neurons silent and without synapses.
@@ -236,7 +239,15 @@ def thinned(
     made = spec.of_synapses(np.flatnonzero(keep))
     if connected:
         signs = np.where(spec.excitatory, 1, -1)
-        found = connect(made.pre, made.post, spec.n_neurons, candidates=(spec.pre, spec.post), rng=rng, signs=signs)
+        found = connect(
+            made.pre,
+            made.post,
+            spec.n_neurons,
+            candidates=(spec.pre, spec.post),
+            rng=rng,
+            max_new=round(NEW_EDGES * n_synapses),
+            signs=signs,
+        )
         pool = [np.flatnonzero(spec.excitatory[made.pre] == sign) for sign in (False, True)]
         drawn = np.array([rng.choice(pool[int(sign)]) for sign in spec.excitatory[found.new_pre]], dtype=int)
         index = np.concatenate([np.flatnonzero(~found.remove), np.where(found.like >= 0, found.like, drawn)])

@@ -78,8 +78,8 @@ class PruneOptions(Options):
         default=20.0,
         help="How far the largest exponent may grow above that of the unpruned network, in 1/s, beside three standard "
         "errors of the difference; None for no bound. If that was not finite, above 0. One below 0 breaks no bound, "
-        "one that is not a number any. Pruning stops after two iterations in a row that break this bound or that of the "
-        "rates.",
+        "one that is not a number any. Pruning stops after two iterations in a row that break this bound or that of "
+        "the rates.",
         at_least=0,
     )
     on_unstable: str = option(

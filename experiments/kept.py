@@ -1,0 +1,377 @@
+"""What pruning keeps of a network whose recurrence matters: benchmarks at equal operations, by the way of pruning.
+
+    lnpbrian sweep kept --scale medium --out runs/kept
+
+All networks are pruned from the same unpruned ones, have the mean input of every neuron from there, and one factor for
+all weights. That factor is chosen for each way of pruning, and for the unpruned networks, by the capacity of networks
+of other seeds: nobody wins by where it works best. No data of a benchmark is used by pruning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from brian2 import second
+from matplotlib.figure import Figure
+
+from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plotting import finish
+from lnpbrian.experiments.common.statistics import claimed, mean_and_error
+from lnpbrian.learning import evaluate_benchmarks
+from lnpbrian.learning.benchmarks import BENCHMARKS
+from lnpbrian.models import HRSNN, LIFParameters
+from lnpbrian.network import NetworkSpec, noise_drive
+from lnpbrian.network.response import LinearResponse, lif_rate, linear_response
+from lnpbrian.network.simulate import simulated_spike_train
+from lnpbrian.network.spec import synaptic_operations
+from lnpbrian.pruning.controls import (
+    activity_pruning,
+    at_radius,
+    magnitude_pruning,
+    random_network,
+    thinned,
+    uncoupled,
+)
+from lnpbrian.pruning.loop import prune
+from lnpbrian.pruning.schedule import PruneOptions
+from lnpbrian.pruning.steps import NoisePruning, Step
+from lnpbrian.streams import Streams
+from lnpbrian.sweep import Result, Task
+
+NAME = "kept"
+LNP: dict[str, tuple[Step | str, ...]] = {
+    "LNP": ("I", "III"),
+    "LNP, neurons too": ("I", "II", "III", "IV"),
+    "LNP, not connected": (NoisePruning(),),
+    "LNP, systematic": (NoisePruning(sampling="systematic"),),
+    "LNP, independent": (NoisePruning(sampling="independent"),),
+    "noise by weight": (NoisePruning(edge_strength="weight", sampling="independent"),),
+}
+THINNED = {
+    "even and connected": {"sampling": "even", "connected": True},
+    "even": {"sampling": "even"},
+    "fixed in-degree": {"sampling": "systematic"},
+    "random": {},
+}
+METHODS = ("unpruned", *LNP, *THINNED, "Erdos-Renyi", "magnitude per sign", "magnitude", "activity", "uncoupled")
+# What is compared with LNP in larger networks, and at other ratios.
+LARGE = (
+    *("unpruned", "LNP", "even and connected", "fixed in-degree", "random"),
+    *("Erdos-Renyi", "magnitude per sign", "noise by weight", "activity", "uncoupled"),
+)
+FEW = ("unpruned", "LNP", "even and connected", "random")
+NAMES = ("memory", "capacity", "narma10", "mackey_glass_30", "mackey_glass_84", "lorenz63_z", "lorenz63_x10")
+# Factors of the spectral radius that are tried, and the first seed of the networks on which they are.
+FACTORS, TUNING, TUNING_SEED = (0.85, 1.0, 1.2), 3, 1000
+NEURON_SPARSITY = 0.3
+# Seeds that are reported begin here: those before were looked at while the method was made.
+FIRST_SEED = 200
+
+
+def ratios(neurons: int) -> tuple[float, ...]:
+    """Return the ratios of operations at which networks of a size are compared."""
+    return (37.0, 20.0, 60.0) if neurons == 400 else (37.0,)
+
+
+def methods(neurons: int, ratio: float) -> tuple[str, ...]:
+    """Return what is compared there."""
+    return LARGE if neurons > 400 else METHODS if ratio == 37 and neurons == 400 else FEW
+
+
+def sizes(plan: Plan) -> tuple[int, ...]:
+    """Return the numbers of neurons."""
+    return (plan.scale.neurons,) if plan.scale.neurons <= 400 else (400, plan.scale.neurons)
+
+
+def tasks(plan: Plan) -> dict[Any, Task]:
+    """Return the evaluations by size, ratio, method and seed."""
+    seeds = max(plan.scale.seeds, 2)
+    made: dict[Any, Task] = {}
+    for neurons in sizes(plan):
+        for ratio in ratios(neurons):
+            for method in methods(neurons, ratio):
+                # What is not pruned is the same at all ratios.
+                told = 1.0 if method in ("unpruned", "uncoupled") else ratio
+                common = {"neurons": neurons, "ratio": told, "method": method}
+                needs: tuple[Task, ...] = ()
+                if method != "uncoupled" and neurons <= 400:
+                    tuning = range(TUNING if neurons == 400 else 1)
+                    needs = tuple(_tried(common, seed, factor) for factor in FACTORS for seed in tuning)
+                elif method != "uncoupled":
+                    needs = made[400, ratio, method, 0].needs
+                for seed in range(seeds):
+                    made[neurons, ratio, method, seed] = Task(
+                        f"{method}, N = {neurons}, ratio {ratio:g}, seed {seed}",
+                        f"{__name__}:evaluated",
+                        {**common, "seed": FIRST_SEED + seed, "samples": _samples(plan)},
+                        needs,
+                        cost=neurons / 100,
+                    )
+    return made
+
+
+def _samples(plan: Plan) -> int:
+    return 1600 if plan.scale.neurons >= 400 else 300
+
+
+def _tried(common: Mapping[str, Any], seed: int, factor: float) -> Task:
+    options = {**common, "seed": TUNING_SEED + seed, "factor": factor}
+    return Task(
+        f"{common['method']}, ratio {common['ratio']:g}, factor {factor:g}, tuning seed {seed}",
+        f"{__name__}:tried",
+        options,
+        cost=1.0,
+    )
+
+
+def tried(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+    """Return the capacity of a network at a spectral radius of `factor` times that of the unpruned one."""
+    spec, _, _ = _made(options, options["factor"], report)
+    score = evaluate_benchmarks(spec, names=["capacity"], seed=options["seed"]).scores["capacity"]
+    return Result({"factor": options["factor"], "capacity": score})
+
+
+def evaluated(options: Mapping[str, Any], *tried: Result, report: Callable[[float, str], None]) -> Result:
+    """Return what a network is worth in the benchmarks, at the factor that was best on other networks."""
+    factor = 1.0
+    if tried:
+        by_factor: dict[float, list[float]] = {}
+        for result in tried:
+            by_factor.setdefault(result.record["factor"], []).append(result.record["capacity"])
+        factor = max(by_factor, key=lambda f: float(np.mean(by_factor[f])))
+    spec, response, largest = _made(options, factor, report)
+    found = evaluate_benchmarks(
+        spec,
+        names=NAMES,
+        seed=options["seed"],
+        samples=options["samples"],
+        report=lambda fraction: report(0.5 + 0.5 * fraction, "benchmarks"),
+    )
+    drive = _drive(spec, options["seed"])
+    now = linear_response(spec.compacted(), drive.of_neurons(spec.alive), transient=1 * second)
+    return Result(
+        {
+            "rows": [
+                {
+                    **{name: options[name] for name in ("neurons", "ratio", "method", "seed")},
+                    "factor": factor,
+                    "survivors": spec.n_alive,
+                    "synapses": spec.n_synapses,
+                    "operations": found.synaptic_operations,
+                    "expected_operations": float(synaptic_operations(response.rates, spec.pre)),
+                    "task_rate_hz": found.mean_rate,
+                    "mean_rate_hz": float(now.rates.mean()),
+                    "spectral_radius": now.spectral_radius,
+                    **largest,
+                    **found.scores,
+                }
+            ]
+        }
+    )
+
+
+def _drive(spec: NetworkSpec, seed: int) -> Any:
+    return noise_drive(spec.n_neurons, duration=1 * second, rng=Streams(seed).child("kept").rng("drive"))
+
+
+def _made(
+    options: Mapping[str, Any], factor: float, report: Callable[[float, str], None]
+) -> tuple[NetworkSpec, LinearResponse, dict[str, Any]]:
+    """Return a pruned network, the response of the unpruned one, and exponents before and after, where LNP pruned."""
+    method, seed, neurons = options["method"], options["seed"], options["neurons"]
+    report(0.0, "building")
+    model = HRSNN(neurons, 0.1, parameters=LIFParameters.recurrent(), check_rate=False, seed=seed)
+    full, drive, rng = model.spec, _drive(model.spec, seed), Streams(seed).child("kept").rng(method)
+    settle, length = 1.0, 5.0
+    rates = simulated_spike_train(full, settle + length, drive=drive).after(settle).rates
+    response = _with_rates(linear_response(full, drive, transient=1 * second), rates)
+    # What an equal number of operations allows.
+    n = round(full.n_synapses / options["ratio"])
+    allowed = synaptic_operations(rates, full.pre) / options["ratio"]
+    exponents: dict[str, Any] = {}
+    if method == "unpruned":
+        spec = full
+    elif method == "uncoupled":
+        # At the drive that was drawn, where the network is centred: its own activity may be elsewhere.
+        centre = HRSNN(neurons, 0.1, parameters=_drawn_drive(), check_rate=False, seed=seed).spec
+        drawn = lif_rate(centre.bias, time_constants=centre.time_constants, refractory_period=centre.refractory_period)
+        return uncoupled(full, rates=drawn), response, exponents
+    elif method in LNP:
+        too = method == "LNP, neurons too"
+        chosen = PruneOptions(
+            1 - 1 / options["ratio"], NEURON_SPARSITY if too else 0.0, rates=(0.0, 1e4), exponent_growth=None
+        )
+        result = prune(
+            model,
+            LNP[method],
+            options=chosen,
+            drive=drive,
+            seed=seed,
+            report=lambda now: report(0.5 * now.fraction, now.step),
+        )
+        spec, first, last = model.spec, result.history[0], result.after
+        exponents = {
+            f"largest_exponent_{when}_per_s": [
+                record.largest_exponent_per_s,
+                record.largest_exponent_standard_error_per_s,
+            ]
+            for when, record in (("before", first), ("after", last))
+        }
+        return _scaled(spec, factor, response), response, exponents
+    elif method in THINNED:
+        spec = thinned(full, n_synapses=n, rng=rng, rates=rates, **THINNED[method])  # type: ignore[arg-type]
+    elif method == "Erdos-Renyi":
+        spec = random_network(full, n_neurons=neurons, n_synapses=n, rng=rng, rates=rates)
+    elif method == "activity":
+        spec = activity_pruning(
+            full,
+            activity=lambda spec: _rates_of(spec, drive),
+            retrain=lambda spec: spec,
+            operations=allowed,
+            compensate=True,
+        ).spec
+    else:
+        per_sign = method == "magnitude per sign"
+        low, high = 1, full.n_synapses
+        while high - low > 1:
+            middle = (low + high) // 2
+            kept = magnitude_pruning(full, n_neurons=neurons, n_synapses=middle, per_sign=per_sign)
+            low, high = (middle, high) if synaptic_operations(rates, kept.pre) <= allowed else (low, middle)
+        spec = magnitude_pruning(full, n_neurons=neurons, n_synapses=low, per_sign=per_sign, rates=rates)
+    return at_radius(spec, factor * response.spectral_radius, response=response), response, exponents
+
+
+def _scaled(spec: NetworkSpec, factor: float, response: LinearResponse) -> NetworkSpec:
+    """Return a network, which LNP has scaled itself, with all weights times a factor, and the same mean inputs."""
+    owner = np.zeros(spec.n_synapses, dtype=int)
+    present = response.of_synapses(spec.pre, spec.post, spec.weights, owner).spectral_radius
+    return at_radius(spec, factor * present, response=response)
+
+
+def _with_rates(response: LinearResponse, rates: np.ndarray) -> LinearResponse:
+    return replace(response, rates=rates)
+
+
+def _drawn_drive() -> LIFParameters:
+    return replace(LIFParameters.recurrent(), centred=False)
+
+
+def _rates_of(spec: NetworkSpec, drive: Any) -> np.ndarray:
+    rates = np.zeros(spec.n_neurons)
+    train = simulated_spike_train(spec.compacted(), 3.0, drive=drive.of_neurons(spec.alive)).after(1.0)
+    rates[spec.alive] = train.rates
+    return rates
+
+
+def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
+    """Return the rows of single networks, means with errors, paired tests, and what became of the claims."""
+    rows = list({id(row): row for result in results.values() for row in result.record["rows"]}.values())
+    table = []
+    for neurons in sizes(plan):
+        for ratio in ratios(neurons):
+            for method in methods(neurons, ratio):
+                mine = _of(rows, neurons, ratio, method)
+                full = _of(rows, neurons, ratio, "unpruned")
+                line: dict[str, Any] = {"neurons": neurons, "ratio": ratio, "method": method}
+                line["factor"] = mine[0]["factor"]
+                line["operation_ratio"] = float(
+                    np.mean([a["operations"] / max(b["operations"], 1) for a, b in zip(full, mine, strict=True)])
+                )
+                for name in (*NAMES, "survivors", "synapses", "mean_rate_hz", "spectral_radius"):
+                    line[name] = mean_and_error([r[name] for r in mine])
+                for name in NAMES:
+                    line[f"{name} against LNP"] = paired(_of(rows, neurons, ratio, "LNP"), mine, name)
+                table.append(line)
+    return {"table": table, "claims": _claims(plan, rows), "rows": rows}
+
+
+def _of(rows: list[dict[str, Any]], neurons: int, ratio: float, method: str) -> list[dict[str, Any]]:
+    mine = {
+        r["seed"]: r for r in rows if (r["neurons"], r["method"]) == (neurons, method) and r["ratio"] in (ratio, 1.0)
+    }
+    return [mine[seed] for seed in sorted(mine)]
+
+
+def paired(mine: list[dict[str, Any]], others: list[dict[str, Any]], name: str) -> list[float]:
+    """Return by how much LNP is better, seed by seed: mean and standard error of the difference."""
+    sign = 1 if BENCHMARKS[name].higher_is_better else -1
+    return list(mean_and_error([sign * (a[name] - b[name]) for a, b in zip(mine, others, strict=True)]))
+
+
+def _claims(plan: Plan, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def parts(name: str, others: tuple[str, ...], errors: float, which: tuple[float, ...]) -> list[tuple[str, bool]]:
+        found = []
+        for neurons in sizes(plan):
+            for ratio in which:
+                for other in others:
+                    if ratio in ratios(neurons) and other in methods(neurons, ratio):
+                        better, error = paired(_of(rows, neurons, ratio, "LNP"), _of(rows, neurons, ratio, other), name)
+                        said = f"{other}, N = {neurons}, ratio {ratio:g}: {better:+.3g} ± {error:.2g}"
+                        found.append((said, bool(better >= errors * error)))
+        return found
+
+    controls = ("activity", "magnitude per sign", "noise by weight", "random", "Erdos-Renyi", "fixed in-degree")
+    kept = [
+        (text, better > -abs(float(text.split("± ")[1]))) for name in NAMES for text, better in _kept(plan, rows, name)
+    ]
+    return [
+        claimed("LNP keeps at least what the unpruned network is worth, to one standard error", kept),
+        *(
+            claimed(f"LNP beats controls by three standard errors in {name}", parts(name, controls, 3.0, (37.0, 60.0)))
+            for name in ("capacity", "mackey_glass_30")
+        ),
+        claimed(
+            "LNP beats random thinning at ratio 20 by two standard errors in capacity",
+            parts("capacity", ("random",), 2.0, (20.0,)),
+        ),
+        claimed(
+            "LNP beats even and connected networks without scores by two standard errors in capacity",
+            parts("capacity", ("even and connected",), 2.0, (20.0, 37.0, 60.0)),
+        ),
+    ]
+
+
+def _kept(plan: Plan, rows: list[dict[str, Any]], name: str) -> list[tuple[str, float]]:
+    found = []
+    for neurons in sizes(plan):
+        better, error = paired(_of(rows, neurons, 37.0, "LNP"), _of(rows, neurons, 37.0, "unpruned"), name)
+        found.append((f"{name}, N = {neurons}: {better:+.3g} ± {error:.2g}", better))
+    return found
+
+
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return a table for every size and ratio, its head first."""
+    made: dict[str, list[list[str]]] = {}
+    for r in content["table"]:
+        head = ["network", "operations: ratio", "factor", "rate (Hz)", "spectral radius", *NAMES]
+        lines = made.setdefault(f"N = {r['neurons']}, ratio {r['ratio']:g}", [head])
+        cells = [r["method"], "-" if r["method"] == "uncoupled" else f"{r['operation_ratio']:.1f}", f"{r['factor']:g}"]
+        cells += [_plus_minus(r["mean_rate_hz"], 1), _plus_minus(r["spectral_radius"], 2)]
+        lines.append([*cells, *(_plus_minus(r[name], 2 if r[name][0] > 1.5 else 3) for name in NAMES)])
+    return made
+
+
+def _plus_minus(value: list[float], digits: int) -> str:
+    return f"{value[0]:.{digits}f} ± {value[1]:.{digits}f}"
+
+
+def draw(content: Mapping[str, Any]) -> Figure:
+    """Draw by how much LNP is better than each other network, in standard deviations of the unpruned ones."""
+    table = [r for r in content["table"] if r["ratio"] == 37]
+    neurons = sorted({r["neurons"] for r in table})
+    figure = Figure(figsize=(10, 4 + 3.2 * len(neurons)), layout="constrained")
+    axes = figure.subplots(len(neurons), 2, squeeze=False)
+    for row, n in zip(axes, neurons, strict=True):
+        mine = [r for r in table if r["neurons"] == n]
+        for axis, name in zip(row, ("capacity", "mackey_glass_30"), strict=True):
+            for k, r in enumerate(reversed(mine)):
+                color = "tab:blue" if r["method"].startswith("LNP") else "black" if r["method"] == "unpruned" else "0.5"
+                axis.errorbar(r[name][0], k, xerr=r[name][1], fmt="o", color=color, capsize=3)
+            axis.set_yticks(range(len(mine)), [r["method"] for r in reversed(mine)])
+            unit = "capacity" if name == "capacity" else "Mackey-Glass, 30 ahead: NRMSE"
+            axis.set(title=f"N = {n}", xlabel=unit)
+            axis.axvline(next(r[name][0] for r in mine if r["method"] == "unpruned"), color="black", linewidth=0.6)
+    return finish(figure)
