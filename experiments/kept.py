@@ -44,7 +44,8 @@ from lnpbrian.sweep import Result, Task
 NAME = "kept"
 LNP: dict[str, tuple[Step | str, ...]] = {
     "LNP": ("I", "III"),
-    "LNP, neurons too": ("I", "II", "III", "IV"),
+    "LNP, 30 % of the neurons": ("I", "II", "III"),
+    "LNP, all four steps": ("I", "II", "III", "IV"),
     "LNP, not connected": (NoisePruning(),),
     "LNP, systematic": (NoisePruning(sampling="systematic"),),
     "LNP, independent": (NoisePruning(sampling="independent"),),
@@ -59,7 +60,7 @@ THINNED = {
 METHODS = ("unpruned", *LNP, *THINNED, "Erdos-Renyi", "magnitude per sign", "magnitude", "activity", "uncoupled")
 # What is compared with LNP in larger networks, and at other ratios.
 LARGE = (
-    *("unpruned", "LNP", "even and connected", "fixed in-degree", "random"),
+    *("unpruned", "LNP", "LNP, all four steps", "even and connected", "fixed in-degree", "random"),
     *("Erdos-Renyi", "magnitude per sign", "noise by weight", "activity", "uncoupled"),
 )
 FEW = ("unpruned", "LNP", "even and connected", "random")
@@ -200,7 +201,7 @@ def _made(
         drawn = lif_rate(centre.bias, time_constants=centre.time_constants, refractory_period=centre.refractory_period)
         return uncoupled(full, rates=drawn), response, exponents
     elif method in LNP:
-        too = method == "LNP, neurons too"
+        too = "II" in LNP[method]
         chosen = PruneOptions(
             1 - 1 / options["ratio"], NEURON_SPARSITY if too else 0.0, rates=(0.0, 1e4), exponent_growth=None
         )

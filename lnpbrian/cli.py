@@ -547,14 +547,14 @@ def _bars(stages: Iterable[str]) -> Iterator[Report]:
 
 
 def _table(result: Study) -> Table:
-    """Return the closing table: before, after, ratio; what is estimated from windows or times with standard errors."""
+    """Return the closing table: before, after, ratio, and the control without synapses; errors are standard errors."""
 
     def standard_error(windows: list[float]) -> float:
         return float(np.std(windows, ddof=1) / np.sqrt(len(windows))) if len(windows) > 1 else math.inf
 
     summary = result.summary()
-    before, after = summary["before"], summary["after"]
-    table = Table("", "before", "after", "ratio")
+    before, after, uncoupled = summary["before"], summary["after"], summary["uncoupled"]
+    table = Table("", "before", "after", "ratio", "uncoupled")
     for column in table.columns[1:]:
         column.justify = "right"
     errors = {
@@ -569,16 +569,18 @@ def _table(result: Study) -> Table:
         ("mean_rate_hz", "mean rate under noise (Hz)", "{:.1f}"),
         ("task_rate_hz", "mean rate in the task (Hz)", "{:.1f}"),
         ("largest_exponent_per_s", "largest exponent (1/s)", "{:.1f}"),
+        ("spectral_radius", "spectral radius of the response", "{:.2f}"),
         ("nrmse", f"NRMSE, mean of {result.task.n_windows} windows", "{:.3f}"),
         ("nrmse_median", "NRMSE, median", "{:.3f}"),
         ("vpt_steps", "VPT (steps), mean", "{:.1f}"),
     ):
         ratio = before[key] / after[key] if after[key] > 0 and before[key] > 0 else None
         error = errors.get(key)
-        numbers = [
-            shown.format(of[key]) + ("" if error is None else f" ± {shown.format(error(of))}") for of in (before, after)
-        ]
-        table.add_row(label, *numbers, "" if ratio is None or "exponent" in key else f"{ratio:.2f}")
+        one, two, none = (
+            "" if key not in of else shown.format(of[key]) + ("" if error is None else f" ± {shown.format(error(of))}")
+            for of in (before, after, uncoupled)
+        )
+        table.add_row(label, one, two, "" if ratio is None or "exponent" in key else f"{ratio:.2f}", none)
     return table
 
 

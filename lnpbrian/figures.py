@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES", "draw_all", "spectra"]
 
-BEFORE, AFTER, TRUTH = "#7a7a7a", "#d1495b", "#1b3a57"
+BEFORE, AFTER, TRUTH, UNCOUPLED = "#7a7a7a", "#d1495b", "#1b3a57", "#d9b44a"
 RASTER_NEURONS = 200
 # Fraction of a spectrum that counts as its leading end.
 LEADING = 0.05
@@ -119,17 +119,21 @@ def degrees(study: Study) -> Figure:
 def forecast(study: Study) -> Figure:
     """Draw forecasts against truth: the window whose error after pruning is the median one."""
     before, after, task = study.forecast_before, study.forecast_after, study.task
+    none = study.forecast_uncoupled
     window = int(np.argsort(after.nrmse, kind="stable")[after.nrmse.size // 2])
     dimensions = task.truth.shape[-1]
     figure, axes = _figure(dimensions, 1, height=1.3 * dimensions + 1, sharex=True)
     steps = np.arange(1, task.horizon + 1)
     for d, axis in enumerate(np.ravel(axes)):
         physical = (
-            task.mean[d] + task.scale[d] * np.stack([task.truth, before.prediction, after.prediction])[:, window, :, d]
+            task.mean[d]
+            + task.scale[d]
+            * np.stack([task.truth, before.prediction, after.prediction, none.prediction])[:, window, :, d]
         )
         low, high = physical[0].min(), physical[0].max()
         margin = 0.35 * (high - low)
         axis.plot(steps, physical[0], color=TRUTH, linewidth=2.2, label="truth")
+        axis.plot(steps, physical[3], color=UNCOUPLED, label=f"no synapses, NRMSE {none.nrmse[window]:.2f}")
         axis.plot(steps, physical[1], color=BEFORE, label=f"unpruned, NRMSE {before.nrmse[window]:.2f}")
         axis.plot(steps, physical[2], color=AFTER, label=f"pruned, NRMSE {after.nrmse[window]:.2f}")
         axis.set(ylabel=task.columns[d] if task.columns else f"dimension {d}", ylim=(low - margin, high + margin))
@@ -137,14 +141,14 @@ def forecast(study: Study) -> Figure:
     top.set_title(
         f"{task.name}: window {window + 1} of {task.n_windows} (median error of the pruned network)", fontsize=10
     )
-    figure.legend(*top.get_legend_handles_labels(), frameon=False, ncols=3, fontsize=8, loc="outside lower center")
+    figure.legend(*top.get_legend_handles_labels(), frameon=False, ncols=4, fontsize=8, loc="outside lower center")
     bottom.set_xlabel("steps forecast in closed loop")
     return figure
 
 
 def history(study: Study) -> Figure:
-    """Draw synapses, neurons, rate and largest exponent over the iterations."""
-    figure, axes = _figure(1, 3, width=10, height=3.2)
+    """Draw synapses, neurons, rate, largest exponent and spectral radius over the iterations."""
+    figure, axes = _figure(1, 4, width=12, height=3.2)
     records = study.pruning.history
     k = [r.iteration for r in records]
     axes[0].semilogy(k, [r.synapses for r in records], "o-", color=AFTER, markersize=4, label="synapses")
@@ -164,6 +168,9 @@ def history(study: Study) -> Figure:
     )
     axes[2].axhline(0, color="black", linewidth=0.6)
     axes[2].set(ylabel="largest exponent (1/s)")
+    known = [(r.iteration, r.spectral_radius) for r in records if r.spectral_radius is not None]
+    axes[3].plot(*zip(*known, strict=True), "o-", color=AFTER, markersize=4)
+    axes[3].set(ylabel="spectral radius of the response", ylim=(0, 1.2 * max(radius for _, radius in known)))
     for axis in axes:
         axis.set_xlabel("iteration")
         axis.xaxis.get_major_locator().set_params(integer=True)
@@ -205,7 +212,7 @@ def spectra(records: Sequence[Mapping[str, Any]], styles: Sequence[Mapping[str, 
     axes[1].set(xlim=(0, reach), title="leading exponents, with standard errors")
     if len(records) <= MOST_LABELS:
         figure.legend(
-            *axes[0].get_legend_handles_labels(), frameon=False, ncols=3, fontsize=8, loc="outside lower center"
+            *axes[0].get_legend_handles_labels(), frameon=False, ncols=4, fontsize=8, loc="outside lower center"
         )
     return figure
 

@@ -1,4 +1,4 @@
-"""The main job: forecast with a network, prune it, forecast again, write down what changed, survive interruptions."""
+"""The main job: forecast with a network, prune it, forecast again, and once without synapses; survive interruptions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -21,7 +21,7 @@ from lnpbrian import files, locks
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning import CurrentEncoder, ForecastTask, PoissonEncoder, ReadoutOptions, forecast, forecast_task
-from lnpbrian.learning.encoding import Encoder
+from lnpbrian.learning.encoding import INPUT_SCALE, Encoder
 from lnpbrian.learning.forecasting import Forecast
 from lnpbrian.learning.tasks import PROTOCOLS, SERIES
 from lnpbrian.locks import lock_folder
@@ -39,6 +39,7 @@ from lnpbrian.pruning.checkpoint import (
     marked,
     remove_marked,
 )
+from lnpbrian.pruning.controls import uncoupled
 from lnpbrian.pruning.history import Progress, PruneResult
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.prunable import prunable
@@ -72,7 +73,11 @@ FORMER = "checkpoint"
 # Called with the stage, the completed fraction of it, and what it is doing.
 Report = Callable[[str, float, str], None]
 
-STAGES = ("forecast before", "prune", "forecast after")
+STAGES = ("forecast before", "prune", "forecast after", "forecast uncoupled")
+# Tasks that a network without synapses does badly, and the scale of the input of networks that are made for them.
+NEED_RECURRENCE = ("lorenz63_x",)
+RECURRENT_INPUT = 0.5
+NETWORKS = ("auto", "recurrent", "forecasting")
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,7 +88,8 @@ class Study:
     ----------
     before, after : NetworkSpec
         The network as it was built, and as it was left, silent neurons included.
-    forecast_before, forecast_after : Forecast
+    forecast_before, forecast_after, forecast_uncoupled : Forecast
+        With all synapses, with those that are left, and with none, at the same mean input.
     raster_before, raster_after : SpikeTrain
         Half a second under the noise drive.
     pruning : PruneResult
@@ -98,6 +104,7 @@ class Study:
     after: NetworkSpec
     forecast_before: Forecast
     forecast_after: Forecast
+    forecast_uncoupled: Forecast
     raster_before: SpikeTrain
     raster_after: SpikeTrain
     pruning: PruneResult
@@ -139,6 +146,12 @@ class Study:
             },
             "before": _state(first, self.forecast_before),
             "after": _state(last, self.forecast_after),
+            "uncoupled": {
+                "neurons": first.neurons,
+                "synapses": 0,
+                "spectral_radius": 0.0,
+                **_forecast_state(self.forecast_uncoupled),
+            },
             "ratios": {
                 "synaptic_operations": self.operation_ratio,
                 "neuron_sparsity": self.pruning.neuron_sparsity,
@@ -264,12 +277,15 @@ def prune_and_forecast(
         forecast_before = background.result()
     after = model.spec
     forecast_after = stage(STAGES[2], lambda: forecast_with(STAGES[2], after))
+    alone_spec = uncoupled(before, rates=result.rates_before)
+    forecast_uncoupled = stage(STAGES[3], lambda: forecast_with(STAGES[3], alone_spec))
     drive = noise_drive(before.n_neurons, duration=500 * ms, rng=streams.rng("raster"))
     return Study(
         before=before,
         after=after,
         forecast_before=forecast_before,
         forecast_after=forecast_after,
+        forecast_uncoupled=forecast_uncoupled,
         raster_before=_raster(before, drive),
         raster_after=_raster(after, drive),
         pruning=result,
@@ -320,10 +336,17 @@ def _state(record: Any, result: Forecast) -> dict[str, Any]:
         "neurons": record.neurons,
         "synapses": record.synapses,
         "mean_rate_hz": record.mean_rate_hz,
-        "task_rate_hz": result.mean_rate,
         "largest_exponent_per_s": record.largest_exponent_per_s,
         "largest_exponent_standard_error_per_s": record.largest_exponent_standard_error_per_s,
         "window_exponent_per_s": record.window_exponent_per_s,
+        "spectral_radius": record.spectral_radius,
+        **_forecast_state(result),
+    }
+
+
+def _forecast_state(result: Forecast) -> dict[str, Any]:
+    return {
+        "task_rate_hz": result.mean_rate,
         "synaptic_operations": result.synaptic_operations,
         "readout_neurons": int(result.readout.size),
         "nrmse": float(np.mean(result.nrmse)),
@@ -352,7 +375,19 @@ class PruneJob(Options):
     connection_probability: float = option(
         default=0.1, help="Connection probability.", flag="connection-probability", above=0, at_most=1
     )
-    task: str = option(default="lorenz63", help="Series to forecast.", choices=SERIES, flag="task")
+    network: str = option(
+        default="auto",
+        help="Constants of the neurons: recurrent, where the network remembers, or forecasting, where each neuron is a "
+        "smooth function of its input and synapses hardly matter. Auto is the first for lorenz63_x.",
+        choices=NETWORKS,
+        flag="network",
+    )
+    task: str = option(
+        default="lorenz63_x",
+        help="Series to forecast; lorenz63_x is the first variable of Lorenz-63 alone.",
+        choices=SERIES,
+        flag="task",
+    )
     data: str | None = option(
         default=None, help="File of stock prices or wind, for --task google or wind.", flag="data"
     )
@@ -360,6 +395,14 @@ class PruneJob(Options):
     windows: int = option(default=20, help="Forecast windows.", flag="windows")
     encoder: str = option(default="current", help="How samples become input.", choices=ENCODERS, flag="encoder")
     readout: ReadoutOptions = field(default_factory=ReadoutOptions)
+    read: float | None = option(
+        default=None,
+        help="Fraction of the surviving neurons that is read, those of highest betweenness. Default: all in a "
+        "recurrent network, a tenth in the other.",
+        above=0,
+        at_most=1,
+        flag="read",
+    )
     pruning: PruneOptions = field(default_factory=PruneOptions)
     steps: str | None = option(
         default=None,
@@ -387,7 +430,8 @@ class PruneJob(Options):
         noise, betweenness, delocalisation, tuning = paper_steps()
         return cls(
             encoder="poisson",
-            readout=ReadoutOptions(kind="mlp", fraction=0.1),
+            readout=ReadoutOptions(kind="mlp"),
+            read=0.1,
             pruning=PruneOptions.fidelity(),
             noise=noise,
             betweenness=betweenness,
@@ -405,6 +449,17 @@ class PruneJob(Options):
             return tuple(known.values())
         return as_steps([known.get(name.strip(), name.strip()) for name in self.steps.split(",")])
 
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether the constants are those of a network that remembers."""
+        return self.network == "recurrent" or (self.network == "auto" and self.task in NEED_RECURRENCE)
+
+    @property
+    def chosen_readout(self) -> ReadoutOptions:
+        """The readout, of the fraction of the neurons that is to be read."""
+        usual = 1.0 if self.is_recurrent else self.readout.fraction
+        return replace(self.readout, fraction=usual if self.read is None else self.read)
+
     def steps_for(self, live: RecurrentNetwork) -> tuple[Step, ...]:
         """Return the steps that are asked for, or those that the model has the means for."""
         if self.steps is not None:
@@ -420,9 +475,8 @@ class PruneJob(Options):
         """Build the network, and refuse targets that it cannot reach, and a device that does not work here."""
         if self.pruning.device != "runtime":
             require_device(self.pruning.device)
-        live = MODELS[self.model](
-            self.neurons, self.connection_probability, parameters=LIFParameters.forecasting(), seed=self.seed
-        )
+        parameters = LIFParameters.recurrent() if self.is_recurrent else LIFParameters.forecasting()
+        live = MODELS[self.model](self.neurons, self.connection_probability, parameters=parameters, seed=self.seed)
         schedule(live.spec.n_neurons, live.spec.n_synapses, self.pruning, self.steps_for(live))
         return live
 
@@ -431,7 +485,8 @@ class PruneJob(Options):
         rng = Streams(self.seed).child("encoder").rng(self.encoder)
         dimensions = self.series.dimensions
         if self.encoder == "current":
-            return CurrentEncoder.draw(self.neurons, dimensions, rng=rng)
+            scale = RECURRENT_INPUT if self.is_recurrent else INPUT_SCALE
+            return CurrentEncoder.draw(self.neurons, dimensions, scale=scale, rng=rng)
         return PoissonEncoder.draw(self.neurons, dimensions, rng=rng)
 
     def run(self, live: RecurrentNetwork, directory: Path, *, jobs: int, report: Report | None = None) -> Study:
@@ -442,7 +497,7 @@ class PruneJob(Options):
             self.series,
             steps=self.steps_for(live),
             pruning=self.pruning,
-            readout=self.readout,
+            readout=self.chosen_readout,
             seed=self.seed,
             jobs=jobs,
             checkpoint=directory / CHECKPOINT,

@@ -19,6 +19,7 @@ __all__ = [
     "google_stock",
     "lorenz63",
     "lorenz63_velocity",
+    "lorenz63_x",
     "lorenz96_velocity",
     "mackey_glass",
     "roessler",
@@ -275,6 +276,43 @@ def lorenz63(
     given = {key: checks.real(key, value) for key, value in {"sigma": sigma, "rho": rho, "beta": beta}.items()}
     exponent = LORENZ63_EXPONENT if given == _LORENZ63 else None
     return _flow("lorenz63", lorenz63_velocity, given, start, step, samples, exponent=exponent, training=11250)
+
+
+def lorenz63_x(samples: int = 4000) -> Series:
+    """Return the first variable of the Lorenz-63 system alone, every 0.05 units of time.
+
+    The other two have to be inferred from what was seen before: a readout of neurons without synapses cannot.
+
+    Parameters
+    ----------
+    samples : int
+        At least 3.
+
+    Returns
+    -------
+    Series
+
+    Notes
+    -----
+    Parameters, start and step of integration (0.01) are those of `lorenz63`. Forecasts from one variable rest on its
+    past (Takens 1981, doi:10.1007/BFb0091924).
+
+    Examples
+    --------
+    >>> lorenz63_x(100)
+    Series(lorenz63_x: 100 samples of 0.05 time units, x)
+    """
+    n, every = checks.count("samples", samples, minimum=3), 5
+    whole = lorenz63(every * n)
+    assert whole.lyapunov_time is not None
+    return Series(
+        "lorenz63_x",
+        whole.values[::every, :1],
+        whole.columns[:1],
+        step="0.05 time units",
+        lyapunov_time=whole.lyapunov_time / every,
+        training_part=min(2250, n),
+    )
 
 
 def roessler(

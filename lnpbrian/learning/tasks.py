@@ -11,12 +11,12 @@ import numpy as np
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning import metrics
-from lnpbrian.learning.series import Series, google_stock, lorenz63, mackey_glass, roessler
+from lnpbrian.learning.series import Series, google_stock, lorenz63, lorenz63_x, mackey_glass, roessler
 from lnpbrian.learning.series_files import WIND_HELP, read_series
 
 __all__ = ["PROTOCOLS", "SERIES", "ForecastTask", "forecast_task", "long_protocol", "named_series", "short_protocol"]
 
-SERIES = ("lorenz63", "roessler", "mackey_glass", "google", "wind")
+SERIES = ("lorenz63_x", "lorenz63", "roessler", "mackey_glass", "google", "wind")
 PROTOCOLS = ("short", "long")
 # What a file must hold.
 _KINDS = {"google": "stock", "wind": "wind"}
@@ -173,8 +173,8 @@ def named_series(name: str, data: str | os.PathLike[str] | None = None) -> Serie
 
     Parameters
     ----------
-    name : {"lorenz63", "roessler", "mackey_glass", "google", "wind"}
-        See `lorenz63`, `roessler`, `mackey_glass`, `google_stock`; "wind" comes from a file.
+    name : {"lorenz63_x", "lorenz63", "roessler", "mackey_glass", "google", "wind"}
+        See `lorenz63_x`, `lorenz63`, `roessler`, `mackey_glass`, `google_stock`; "wind" comes from a file.
     data : path-like, optional
         File of stock prices or of wind, see `read_series`. Without one, "google" is the sample
         that Matplotlib ships.
@@ -201,6 +201,7 @@ def named_series(name: str, data: str | os.PathLike[str] | None = None) -> Serie
     if name == "wind":
         raise InvalidInput(WIND_HELP)
     generated: dict[str, Callable[[], Series]] = {
+        "lorenz63_x": lorenz63_x,
         "lorenz63": lorenz63,
         "roessler": roessler,
         "mackey_glass": mackey_glass,
@@ -220,7 +221,7 @@ def forecast_task(
 
     Parameters
     ----------
-    series : {"lorenz63", "roessler", "mackey_glass", "google", "wind"} or Series
+    series : {"lorenz63_x", "lorenz63", "roessler", "mackey_glass", "google", "wind"} or Series
         Name of a series, see `named_series`, or a series of your own.
     data : path-like, optional
         File of a named series.
@@ -270,7 +271,8 @@ def forecast_task(
             raise InvalidInput(f"n_windows must be at most {most} for mackey_glass, got {n_windows}")
         starts = (37.5 * np.arange(n_windows)).astype(int)
         return short_protocol(series, n_windows=n_windows, train=750, horizon=750, warm_up=45, discard=0, starts=starts)
-    return short_protocol(series, n_windows=n_windows)
+    # As far ahead as 100 samples of 0.01 units of time.
+    return short_protocol(series, n_windows=n_windows, horizon=20 if name == "lorenz63_x" else 100)
 
 
 def short_protocol(

@@ -328,6 +328,8 @@ class _Loop:
                 self._tell(k, f"step {step.name}", begun + fraction * over)
 
             tell(0.0)
+            if step.measures:
+                self._finish(done)
             # What the steps after this one will do to the synapses that it leaves.
             later = np.prod([other.synapse_factor(min(neurons, alive) / alive) for other in self.steps[place + 1 :]])
             iteration = Iteration(
@@ -347,10 +349,12 @@ class _Loop:
             done.append((step, iteration, said))
             if not self.live.alive[self.live.measured].any():
                 raise InvalidInput(f"step {step.name} of iteration {k} has left no neuron; let it keep some")
-        for step, iteration, said in done:
-            more = step.finish(self.subject, iteration)
-            notes.append(f"{step.name}: {said}{f'; {more}' if more else ''}")
-        return tuple(notes)
+        return (*notes, *self._finish(done))
+
+    def _finish(self, done: list[tuple[Step, Iteration, str]]) -> list[str]:
+        """Finish the steps that are done, and return what each has to say."""
+        more = [step.finish(self.subject, iteration) for step, iteration, _ in done]
+        return [f"{step.name}: {said}{f'; {m}' if m else ''}" for (step, _, said), m in zip(done, more, strict=True)]
 
     def _is_stable(self, rate: float, largest: float, standard_error: float) -> bool:
         low, high = self._bounds(rate)

@@ -84,6 +84,8 @@ class Step(ABC):
         How history, progress and the command line call it.
     removes_neurons, removes_synapses : bool
         Whether it takes away what it is told, so that a target of the schedule can be reached.
+    measures : bool
+        Whether it measures the network: the steps before it are finished first.
     minimum_neurons : int
         A step that removes neurons never leaves fewer.
 
@@ -108,6 +110,7 @@ class Step(ABC):
     name: ClassVar[str]
     removes_neurons: ClassVar[bool] = False
     removes_synapses: ClassVar[bool] = False
+    measures: ClassVar[bool] = False
     minimum_neurons: int = 0
 
     def __repr__(self) -> str:
@@ -129,7 +132,10 @@ class Step(ABC):
         return 1.0
 
     def finish(self, network: Prunable, now: Iteration) -> str:
-        """Do what is left once all steps of the iteration are done, and return a sentence for the history, if any."""
+        """Do what is left once all steps of the iteration are done, and return a sentence for the history, if any.
+
+        It may be called more than once in an iteration: before a step that measures, and at the end.
+        """
         return ""
 
     @abstractmethod

@@ -91,6 +91,7 @@ class TimescaleTuning(Options, Step):
     )
 
     name: ClassVar[str] = "IV"
+    measures: ClassVar[bool] = True
 
     def check_together(self) -> None:
         """Refuse a search of nothing."""
