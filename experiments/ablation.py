@@ -125,7 +125,7 @@ def _stepped(spec: NetworkSpec, unpruned: NetworkSpec, options: Mapping[str, Any
     made: dict[str, Step] = {
         "I": NoisePruning(),
         "II": BetweennessPruning(),
-        "III": Delocalisation(options["new_edges"]),
+        "III": Delocalisation(options["new_edges"], rule="variance"),
         "IV": TimescaleTuning(reference=unpruned),
     }
     prune(model, (made[step],), options=chosen, seed=seed)

@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from brian2 import ms
 
-from lnpbrian import files, locks
+from lnpbrian import checks, files, locks
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning import CurrentEncoder, ForecastTask, PoissonEncoder, ReadoutOptions, forecast, forecast_task
@@ -419,6 +419,7 @@ class PruneJob(Options):
     def check_together(self) -> None:
         """Refuse here, before the work begins, what would be refused later."""
         self.chosen_steps, self.series  # noqa: B018
+        checks.steps("sample_time", self.readout.sample_time, float(self.parameters.dt))
 
     @classmethod
     def fidelity(cls) -> Self:
@@ -455,6 +456,11 @@ class PruneJob(Options):
         return self.network == "recurrent" or (self.network == "auto" and self.task in NEED_RECURRENCE)
 
     @property
+    def parameters(self) -> LIFParameters:
+        """Constants of the neurons and of their weights."""
+        return LIFParameters.recurrent() if self.is_recurrent else LIFParameters.forecasting()
+
+    @property
     def chosen_readout(self) -> ReadoutOptions:
         """The readout, of the fraction of the neurons that is to be read."""
         usual = 1.0 if self.is_recurrent else self.readout.fraction
@@ -475,8 +481,7 @@ class PruneJob(Options):
         """Build the network, and refuse targets that it cannot reach, and a device that does not work here."""
         if self.pruning.device != "runtime":
             require_device(self.pruning.device)
-        parameters = LIFParameters.recurrent() if self.is_recurrent else LIFParameters.forecasting()
-        live = MODELS[self.model](self.neurons, self.connection_probability, parameters=parameters, seed=self.seed)
+        live = MODELS[self.model](self.neurons, self.connection_probability, parameters=self.parameters, seed=self.seed)
         schedule(live.spec.n_neurons, live.spec.n_synapses, self.pruning, self.steps_for(live))
         return live
 

@@ -110,7 +110,8 @@ def test_study_rescale_runs(tmp_path, monkeypatch):
 def rescaled(method, seed, kept, rate, largest):
     return {
         **{"network": "plain", "method": method, "seed": seed, "kept": kept},
-        **{"mean_rate_hz": rate, "largest_exponent_per_s": largest},
+        # Twice the rate has half the radius.
+        **{"mean_rate_hz": rate, "largest_exponent_per_s": largest, "spectral_radius": 10 / rate},
     }
 
 
@@ -148,6 +149,11 @@ def test_judge_by_hand(monkeypatch):
     assert numbers("a", 0.1) == pytest.approx([0.75, 4.5, 0.5, 0.5, 1], rel=1e-14)
     assert numbers("b", 0.5) == pytest.approx([1, 0.5, 0, 1, 1], rel=1e-14)
     assert numbers("b", 0.1) == pytest.approx([2, -6, 0, 2, 2], rel=1e-14)
+    # 2/3 and 10/9.
+    assert found["a", 0.5]["spectral_radius_ratio"] == pytest.approx(8 / 9, rel=1e-14)
+    assert found["a", 0.5]["spectral_radius_ratio_extremes"] == pytest.approx([2 / 3, 10 / 9], rel=1e-14)
+    assert found["a", 0.5]["spectral_radius_holds"]
+    assert not found["b", 0.1]["spectral_radius_holds"]
     assert verdict("a", 0.1) == (False, False)
     assert verdict("b", 0.5) == (True, False)
     assert verdict("b", 0.1) == (False, True)

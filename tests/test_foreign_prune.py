@@ -13,6 +13,7 @@ from test_foreign import activity, at_edit, built_anew, each_network, run_on, sa
 
 import lnpbrian.pruning.prunable
 from lnpbrian import LiveNetwork, PruneOptions, PruneResult, prune
+from lnpbrian.pruning import NoisePruning, Step
 
 QUICK: dict[str, Any] = {"iterations": 1, "realisations": 1, "observation": 40 * ms, "exponent_duration": 20 * ms}
 
@@ -50,7 +51,7 @@ def prepared(build: Callable[..., Foreign]) -> Foreign:
     return without_records_of_synapses(at_edit(build))
 
 
-def pruned(foreign: Foreign, steps: tuple[str, ...] | None = None, **options: Any) -> PruneResult:
+def pruned(foreign: Foreign, steps: tuple[Step | str, ...] | None = None, **options: Any) -> PruneResult:
     live = LiveNetwork(foreign.network, **described(foreign))
     return prune(live, steps, options=PruneOptions(**QUICK, **options))
 
@@ -67,7 +68,8 @@ def test_what_is_left_fires_as_if_built_so(build: Callable[..., Foreign], monkey
     time, spikes = foreign.network.t, [m.num_events for m in foreign.spikes]
     # Whatever becomes of the rate: what is looked at is the pruned network.
     unbounded: dict[str, Any] = {"rates": (0, 1e4), "exponent_growth": None}
-    result = pruned(foreign, ("I",), synapse_sparsity=0.6, neuron_sparsity=0.0, **unbounded)
+    steps = (NoisePruning(rescale="none"),)
+    result = pruned(foreign, steps, synapse_sparsity=0.6, neuron_sparsity=0.0, **unbounded)
     assert result.status == "all iterations done"
     assert foreign.network.t == time
     assert [m.num_events for m in foreign.spikes] == spikes

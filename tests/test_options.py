@@ -185,12 +185,14 @@ def test_flags_are_what_the_fields_say():
 
 def test_one_flag_reaches_all_that_have_it():
     job = PruneJob().with_flags({"excitability": "keep", "sample-time": 5.0, "on-unstable": "roll-back"})
-    assert [step.excitability for step in (job.noise, job.betweenness, job.delocalisation)] == ["keep"] * 3
+    steps = (job.noise, job.betweenness, job.delocalisation, job.tuning)
+    assert [step.excitability for step in steps] == ["keep"] * 4
     assert job == PruneJob(
         readout=ReadoutOptions(sample_time=5 * ms),
         noise=NoisePruning(excitability="keep"),
         betweenness=BetweennessPruning(excitability="keep"),
         delocalisation=Delocalisation(excitability="keep"),
+        tuning=TimescaleTuning(excitability="keep"),
     )
 
 

@@ -21,7 +21,9 @@ PROTOCOLS = ("short", "long")
 # What a file must hold.
 _KINDS = {"google": "stock", "wind": "wind"}
 # Training, validation and test samples (arXiv 2403.03409, tables 3 and 4).
-_LONG = {"lorenz63": (11250, 3750, 5000), "roessler": (3000, 1000, 1000)}
+_LONG = {"lorenz63_x": (2250, 750, 1000), "lorenz63": (11250, 3750, 5000), "roessler": (3000, 1000, 1000)}
+# As far ahead as 100 samples of Lorenz-63.
+_HORIZONS = {"lorenz63_x": 20}
 
 
 @dataclass(frozen=True, repr=False)
@@ -263,7 +265,8 @@ def forecast_task(
         if name not in _LONG:
             raise InvalidInput(f"{name} has no long protocol; use short, or one of {', '.join(_LONG)}")
         train, validation, test = _LONG[name]
-        return long_protocol(series, train=train, validation=validation, test=test, n_windows=n_windows)
+        sizes = {"train": train, "validation": validation, "test": test}
+        return long_protocol(series, n_windows=n_windows, horizon=_HORIZONS.get(name, 100), **sizes)
     if name.startswith("mackey_glass"):
         most = int((len(series) - 1500) / 37.5) + 1
         n_windows = checks.count("n_windows", n_windows)
@@ -271,8 +274,7 @@ def forecast_task(
             raise InvalidInput(f"n_windows must be at most {most} for mackey_glass, got {n_windows}")
         starts = (37.5 * np.arange(n_windows)).astype(int)
         return short_protocol(series, n_windows=n_windows, train=750, horizon=750, warm_up=45, discard=0, starts=starts)
-    # As far ahead as 100 samples of 0.01 units of time.
-    return short_protocol(series, n_windows=n_windows, horizon=20 if name == "lorenz63_x" else 100)
+    return short_protocol(series, n_windows=n_windows, horizon=_HORIZONS.get(name, 100))
 
 
 def short_protocol(

@@ -19,19 +19,22 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.brian2_internals import (
     ALIVE,
+    SCALE,
+    Scalable,
     StoredState,
     by_name,
     check_runtime,
     commit,
     is_guarded,
+    is_scalable,
     is_written,
     recorded,
     run_network,
     visible_network,
     whole_group,
+    why_not_scalable,
 )
 from lnpbrian.network.roles import Roles
-from lnpbrian.network.scaling import SCALE, Scalable, is_scalable, why_not_scalable
 from lnpbrian.network.structure import switches
 from lnpbrian.process import Held
 
@@ -370,7 +373,7 @@ class LiveNetwork:
         """Return why new weights could not be given to the synapses, or nothing.
 
         Where the weight is a constant, or one variable for all, each synapse can be given a factor; see
-        `lnpbrian.network.scaling.Scalable`.
+        `lnpbrian.network.brian2_internals.Scalable`.
         """
         for s, w in zip(self.connections, self._weight, strict=True):
             if _is_shared(s, w):
