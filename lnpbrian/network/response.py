@@ -34,8 +34,10 @@ INPUT_SPREAD = 0.3 / np.sqrt(3)
 # By how much the bias is raised and lowered to measure a gain: a few spikes more a second, well within the curve.
 PROBE = 0.1
 MEAN_FIELD_STEPS = 300
-# All eigenvalues of so few neurons are as quick as the largest one.
-ALL_EIGENVALUES = 400
+# All eigenvalues of so few neurons are as quick as the largest one, and those of so few can be waited for.
+ALL_EIGENVALUES, MOST_EIGENVALUES = 400, 1500
+# Vectors and steps by which growth is followed where no eigenvalue is found, and steps before it is counted.
+VECTORS, STEPS, SKIPPED = 8, 400, 100
 
 
 def lif_rate(mean_input: object, *, time_constants: object, refractory_period: float) -> np.ndarray:
@@ -156,6 +158,17 @@ def at_rates(spec: NetworkSpec, rates: object, before: object) -> NetworkSpec:
 def spectral_radius(matrix: sparse.csr_array) -> float:
     """Return the largest magnitude of the eigenvalues of a square matrix.
 
+    Parameters
+    ----------
+    matrix : csr_array, shape (N, N)
+
+    Returns
+    -------
+    float
+        From all eigenvalues up to N = 400; beyond by Arnoldi iteration (ARPACK) to 1e-3. Where that does not converge,
+        as on cycles, all of whose eigenvalues have one magnitude, from all eigenvalues up to N = 1500, and beyond from
+        the mean growth of eight vectors over 300 steps, good to about two per cent.
+
     Examples
     --------
     A cycle of two weights has eigenvalues ``+-sqrt(2 * 8)``:
@@ -170,11 +183,24 @@ def spectral_radius(matrix: sparse.csr_array) -> float:
         # Without a start of its own Arnoldi's iteration would draw one, and equal calls would differ in rounding.
         start = np.random.default_rng(0).standard_normal(n)
         try:
-            found = eigs(matrix, k=1, v0=start, ncv=min(n, 60), maxiter=300, tol=1e-6, return_eigenvectors=False)
+            found = eigs(matrix, k=1, v0=start, ncv=min(n, 60), maxiter=50, tol=1e-3, return_eigenvectors=False)
             return float(np.abs(found).max())
         except (ArpackError, ArpackNoConvergence):
-            pass  # many eigenvalues of one magnitude, as in cycles, or none at all
+            if n > MOST_EIGENVALUES:
+                return _growth(matrix)
     return float(np.abs(np.linalg.eigvals(matrix.toarray())).max())
+
+
+def _growth(matrix: sparse.csr_array) -> float:
+    """Return the factor by which vectors grow a step in the long run."""
+    vectors = np.linalg.qr(np.random.default_rng(0).standard_normal((matrix.shape[0], VECTORS)))[0]
+    total = 0.0
+    for step in range(STEPS):
+        vectors, triangle = np.linalg.qr(matrix @ vectors)
+        if triangle[0, 0] == 0:  # nothing is left: there is no cycle
+            return 0.0
+        total += np.log(abs(triangle[0, 0])) if step >= SKIPPED else 0.0
+    return float(np.exp(total / (STEPS - SKIPPED)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,6 +265,22 @@ class LinearResponse:
             post=number[self.post],
         )
 
+    def of_neurons(self, kept: np.ndarray) -> LinearResponse:
+        """Return the response of some neurons (indices) and the synapses between them."""
+        number = np.full(self.rates.size, -1)
+        number[kept] = np.arange(kept.size)
+        inner = (number[self.pre] >= 0) & (number[self.post] >= 0)
+        return replace(
+            self,
+            rates=self.rates[kept],
+            sensitivity=self.sensitivity[:, kept],
+            time_constants=self.time_constants[kept],
+            pre=number[self.pre[inner]],
+            post=number[self.post[inner]],
+            weights=self.weights[inner],
+            owner=self.owner[inner],
+        )
+
     def of_synapses(self, pre: np.ndarray, post: np.ndarray, weights: np.ndarray, owner: np.ndarray) -> LinearResponse:
         """Return the response of the same neurons with other synapses."""
         return replace(self, pre=pre, post=post, weights=weights, owner=owner)
@@ -257,6 +299,15 @@ class LinearResponse:
         remembers longest; well above 1 the network answers to itself.
         """
         return spectral_radius(self.matrix)
+
+    @cached_property
+    def participation(self) -> np.ndarray:
+        """Inverse participation ratio ``sum_i |v_i|^4`` of each right eigenvector of J, shape (N,).
+
+        From 1/N, spread evenly as in a cycle, to 1, a single neuron.
+        """
+        vectors = np.abs(np.linalg.eig(self.matrix.toarray())[1]) ** 2
+        return (vectors**2).sum(axis=0) / vectors.sum(axis=0) ** 2
 
     @cached_property
     def memory_time(self) -> float:

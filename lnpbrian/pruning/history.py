@@ -45,6 +45,9 @@ class Record:
         Mean growth over one window from fresh directions.
     spectral_radius : float or None
         Of the linear response, see `lnpbrian.network.response.LinearResponse`; None where it was not measured.
+    response_ipr : float or None
+        Median inverse participation ratio of the eigenvectors of the linear response, at the start and the end, of at
+        most 1000 neurons; None elsewhere.
     interval_cv : float or None
         Coefficient of variation of the intervals between spikes, mean over neurons; None if hardly one fired.
     exponent_quartiles_per_s : tuple of float
@@ -74,6 +77,7 @@ class Record:
     window_exponent_per_s: float
     window_exponent_standard_error_per_s: float
     spectral_radius: float | None
+    response_ipr: float | None
     interval_cv: float | None
     exponent_quartiles_per_s: tuple[float, ...]
     laplacian_ipr: float | None

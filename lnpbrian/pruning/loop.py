@@ -44,6 +44,8 @@ FEW_NEURONS = 20
 # The eigenvectors of many neurons take seconds and are looked at now and then, those of more take minutes.
 MANY_NEURONS, EIGENVECTORS_EVERY = 2000, 5
 MOST_NEURONS = 10_000
+# All eigenvectors of so many neurons take three seconds.
+RESPONSE_NEURONS = 1000
 
 
 def prune(
@@ -99,7 +101,9 @@ def prune(
     Notes
     -----
     Algorithm 1 of arXiv 2403.03409. Step I aims at the number of synapses that, after the steps that follow it, leaves
-    the scheduled one. No data of a task is used. A plastic model does not learn meanwhile.
+    the scheduled one. After all steps of an iteration it rescales the weights for what was taken, such that the linear
+    response of the network stays as strong as it was; see `NoisePruning`. No data of a task is used. A plastic model
+    does not learn meanwhile.
 
     Every iteration is judged by the mean rate and the largest exponent that it leaves. Two unstable ones in a row end
     the run. A network that is unstable at the end is by default the one of the last stable iteration again, and
@@ -413,6 +417,7 @@ class _Loop:
                 window_exponent_per_s=window,
                 window_exponent_standard_error_per_s=window_error,
                 spectral_radius=None if now.response is None else now.response.spectral_radius,
+                response_ipr=self._response_ipr(k, now),
                 interval_cv=None if np.isnan(now.interval_cv) else now.interval_cv,
                 exponent_quartiles_per_s=tuple(float(q) for q in np.percentile(each.per_neuron, [25, 50, 75])),
                 laplacian_ipr=None if graph is None else graph.laplacian.maximum,
@@ -439,6 +444,12 @@ class _Loop:
                 self.folder.save_stable(self.stable.iteration, self.stable.moment)
             self.folder.save(Checkpoint(self.subject.spec, state))
             seconds["checkpoint"] = time.perf_counter() - begun
+
+    def _response_ipr(self, k: int, now: Observation) -> float | None:
+        alive = np.flatnonzero(self.live.alive)
+        if now.response is None or alive.size > RESPONSE_NEURONS or 0 < k < self.options.iterations:
+            return None
+        return float(np.median(now.response.of_neurons(alive).participation))
 
     def _localisation(self, k: int) -> DelocalisationReport | None:
         """Return how localised the eigenvectors at the ends of the spectrum are after iteration k.

@@ -696,7 +696,7 @@ class PrunableNetwork(Prunable):
                 rehearse(
                     self.live,
                     neurons=self.options.neuron_sparsity > 0,
-                    edges=any(step.synapse_factor(1.0) > 1 for step in steps),
+                    edges=any(step.adds_synapses or step.synapse_factor(1.0) > 1 for step in steps),
                 )
                 if self._idle.any():
                     self.keep_synapses(~self._idle)

@@ -102,7 +102,7 @@ def paper_steps() -> tuple[NoisePruning, BetweennessPruning, Delocalisation, Tim
         NoisePruning(**vars(NoisePruning.paper())),
         BetweennessPruning(centrality="exact", excitability="keep"),
         Delocalisation(rule="variance", edges_per_neuron=None, exclude="original", excitability="keep"),
-        TimescaleTuning(),
+        TimescaleTuning(excitability="keep"),
     )
 
 

@@ -84,6 +84,8 @@ class Step(ABC):
         How history, progress and the command line call it.
     removes_neurons, removes_synapses : bool
         Whether it takes away what it is told, so that a target of the schedule can be reached.
+    adds_synapses : bool
+        Whether it may put synapses in.
     measures : bool
         Whether it measures the network: the steps before it are finished first.
     minimum_neurons : int
@@ -110,6 +112,7 @@ class Step(ABC):
     name: ClassVar[str]
     removes_neurons: ClassVar[bool] = False
     removes_synapses: ClassVar[bool] = False
+    adds_synapses: ClassVar[bool] = False
     measures: ClassVar[bool] = False
     minimum_neurons: int = 0
 

@@ -66,6 +66,7 @@ class Delocalisation(Options, Step):
     )
 
     name: ClassVar[str] = "III"
+    adds_synapses: ClassVar[bool] = True
 
     def check(self, network: Prunable) -> None:
         """Refuse a bias that cannot make up for anything."""
