@@ -102,7 +102,7 @@ def test_pruning_on_a_compiled_device():
 def test_programs_have_room_for_what_the_steps_add():
     options = replace(OPTIONS, synapse_sparsity=0, neuron_sparsity=0, exponents="twins")
     live = RecurrentNetwork(network())
-    result = prune(live, (Delocalisation(0.15),), options=options)
+    result = prune(live, (Delocalisation(0.15, rule="variance"),), options=options)
     assert live.n_synapses > 1.3 * result.history[0].synapses
 
 

@@ -70,7 +70,7 @@ def test_results_are_shown_as_tables():
     assert f"<th>synapses</th><td>{first.synapses}</td><td>{now.synapses}</td>" in shown
     assert "a &lt;b&gt; end" in shown
     assert "<b>" not in shown
-    assert shown.count("<tr>") == 1 + 4 + 1 + len(result.history)
+    assert shown.count("<tr>") == 1 + 5 + 1 + len(result.history)
 
 
 def test_history_as_a_data_frame(monkeypatch: pytest.MonkeyPatch):

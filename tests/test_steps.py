@@ -94,7 +94,7 @@ def test_any_steps_in_any_order(order):
         synapse_sparsity=0.7 if "I" in order else 0.36 if "II" in order else 0,
         neuron_sparsity=0.2 if "II" in order else 0,
     )
-    known = dict(zip(NAMES, with_options(STEPS, fraction=0.1), strict=True))
+    known = dict(zip(NAMES, with_options(STEPS, fraction=0.1, rule="variance"), strict=True))
     result = prune(live, [known[name] for name in order], options=options)
     after, last = live.spec, result.history[-1]
     said = [note.split(":")[0] for note in last.status if note.split(":")[0] in NAMES]
@@ -216,7 +216,7 @@ def test_new_edges_between_survivors_only():
     subject = subject_of(live)
     BetweennessPruning()(subject, iteration(subject, neurons=40))
     left = len(live.synapses)
-    Delocalisation(0.3)(subject, iteration(subject))
+    Delocalisation(0.3, rule="variance")(subject, iteration(subject))
     after = live.spec
     assert after.n_alive == 40
     assert after.n_synapses == left + round(0.3 * left)
@@ -346,7 +346,7 @@ def test_bad_searches(options, message):
     ("options", "message"),
     [
         ({"fraction": -0.1}, r"fraction must be a number in \[0, inf\), got -0.1"),
-        ({"rule": "best"}, "rule must be one of variance, random; got 'best'"),
+        ({"rule": "best"}, "rule must be one of connect, variance, random; got 'best'"),
         ({"edges_per_neuron": 1.0}, r"edges_per_neuron must be a number in \[2, inf\), got 1.0"),
     ],
 )
@@ -404,7 +404,9 @@ def test_own_networks_are_pruned_by_three_steps():
     weight = dict(zip(np.array(synapses.a).tolist(), np.array(synapses.g).tolist(), strict=True))
     old = set(zip(synapses.i[:].tolist(), synapses.j[:].tolist(), strict=True))
     options = replace(QUICK, synapse_sparsity=0.6)
-    history = prune(live, (NoisePruning(rescale="none"), "II", Delocalisation(0.2)), options=options).history
+    history = prune(
+        live, (NoisePruning(rescale="none"), "II", Delocalisation(0.2, rule="variance")), options=options
+    ).history
     for record in history[1:]:
         assert {"I", "II", "III"} <= set(record.seconds)
         assert "IV" not in record.seconds
@@ -523,7 +525,11 @@ def test_a_step_that_fails_leaves_an_own_network_as_it_came():
     live = own_network()
     before = edges_and_values(live)
     with pytest.raises(ArithmeticError, match="nobody thought of it"):
-        prune(live, ("III", Fails()), options=replace(QUICK, synapse_sparsity=0.5, neuron_sparsity=0))
+        prune(
+            live,
+            (Delocalisation(rule="variance"), Fails()),
+            options=replace(QUICK, synapse_sparsity=0.5, neuron_sparsity=0),
+        )
     for one, other in zip(before, edges_and_values(live), strict=True):
         assert_array_equal(one, other)
 
@@ -536,7 +542,7 @@ def test_a_step_that_fails_leaves_a_model_that_works_and_a_checkpoint_that_goes_
     options = replace(QUICK, synapse_sparsity=0.5, neuron_sparsity=0)
     live = model()
     with pytest.raises(ArithmeticError, match="nobody thought of it"):
-        prune(live, ("III", Fails()), options=options, checkpoint=tmp_path)
+        prune(live, (Delocalisation(rule="variance"), Fails()), options=options, checkpoint=tmp_path)
     # What the step had done when it failed is done.
     assert live.spec.n_alive == 36
     assert 0 < live.n_synapses < model().n_synapses / 2
@@ -544,7 +550,7 @@ def test_a_step_that_fails_leaves_a_model_that_works_and_a_checkpoint_that_goes_
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Fails, "__call__", lambda *_: "nothing")
         other = model()
-        history = prune(other, ("III", Fails()), options=options, checkpoint=tmp_path).history
+        history = prune(other, (Delocalisation(rule="variance"), Fails()), options=options, checkpoint=tmp_path).history
     assert [record.neurons for record in history] == [40, 38, 38]
     assert other.n_synapses == history[-1].synapses > history[1].synapses
 
