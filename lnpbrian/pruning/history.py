@@ -26,6 +26,8 @@ __all__ = ["Progress", "PruneResult", "Record"]
 # A change of the mean rate, or of the variation of intervals, by more than this factor is worth a word, within the
 # bounds or not.
 CHANGE = 1.2
+# Below this variation neurons fire like clocks, pruned or not.
+IRREGULAR = 0.3
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,7 @@ class PruneResult:
         elif before > CHANGE * now:
             said.append(f"mean rate fell {before / now:.1f}-fold" if now else "no neuron fires any more")
         varied, varies = self.history[0].interval_cv, self.after.interval_cv
-        if varied and varies and not 1 / CHANGE <= varies / varied <= CHANGE:
+        if varied and varies and max(varied, varies) > IRREGULAR and not 1 / CHANGE <= varies / varied <= CHANGE:
             said.append(f"variation of intervals went from {varied:.2f} to {varies:.2f}")
         return ", ".join(said)
 
