@@ -363,7 +363,8 @@ def _summary(table: list[dict[str, Any]]) -> list[list[str]]:
         cells = [method]
         for n in neurons:
             mine = [r for r in table if (r["neurons"], r["ratio"], r["method"]) == (n, 37, method)]
-            cells += [_plus_minus(mine[0][name], digits) if mine else "" for name, digits in zip(names, (2, 3), strict=True)]
+            for name, digits in zip(names, (2, 3), strict=True):
+                cells.append(_plus_minus(mine[0][name], digits) if mine else "")
         lines.append(cells)
     return lines
 

@@ -1,6 +1,6 @@
 """Networks of other people's models, pruned: rates and irregularity that are left, by LNP and by random removal.
 
-    lnpbrian sweep own_networks --scale medium --seeds 1 --out experiments/results
+    lnpbrian sweep own_networks --scale medium --neurons 500 --seeds 1 --out experiments/results
 
 Six published networks in words of our own, with the weights of their synapses as constants or variables. Both ways
 remove the same number of synapses in three iterations and make up for them in the same way: per target the variance of
@@ -261,7 +261,7 @@ def _two_kinds(cells: NeuronGroup, up_code: str, down_code: str, p: float, model
 
 def tasks(plan: Plan) -> dict[Any, Task]:
     """Return the runs by seed, network, part that is removed, and way."""
-    neurons = {120: 400, 1000: 4000}.get(plan.scale.neurons, 4000)
+    neurons = 4 * plan.scale.neurons
     return {
         (seed, network, removed, way): Task(
             f"{network}, {removed:.0%} removed by {way}, seed {seed}",

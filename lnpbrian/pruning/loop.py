@@ -276,7 +276,7 @@ class _Loop:
         self.history = history
         self.unstable = saved.state["unstable"]
         self.memory = saved.state["memory"]
-        now = self._observe(last)
+        now = self._observe(last) if last else first
         if rolls_back:
             self.stable = _Stable(stable, network, now if stable == last else None if stable else first)
         return now
