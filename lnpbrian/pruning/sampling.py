@@ -493,11 +493,11 @@ class _FlowValues:
     def __init__(self, flow: sparse.csr_matrix, label: np.ndarray) -> None:
         n = label.size
         self.label, self.n = label, n
-        coo = flow.tocoo()
-        used = coo.data != 0
-        key = coo.row[used].astype(np.int64) * n + coo.col[used]
+        entries = flow.tocoo()
+        used = entries.data != 0
+        key = entries.row[used].astype(np.int64) * n + entries.col[used]
         by = np.argsort(key)
-        self.key, self.value = np.append(key[by], n * n), np.append(coo.data[used][by], 0).astype(np.int64)
+        self.key, self.value = np.append(key[by], n * n), np.append(entries.data[used][by], 0).astype(np.int64)
 
     def __getitem__(self, ends: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         key = self.label[ends[0]] * self.n + self.label[ends[1]]
