@@ -28,7 +28,7 @@ from lnpbrian.pruning.schedule import PruneOptions, schedule
 from lnpbrian.pruning.steps import NoisePruning, TimescaleTuning, as_steps
 from lnpbrian.pruning.timescales import Measurement
 
-ALL_STEPS = as_steps(("I", "II", "III", TimescaleTuning(every=3, evaluations=3, exponents=3, duration=20 * ms)))
+ALL_STEPS = as_steps(("I", "II", "III", TimescaleTuning(every=3, evaluations=5, exponents=3, duration=20 * ms)))
 I_II = ALL_STEPS[:2]
 OPTIONS = PruneOptions(
     synapse_sparsity=0.8,

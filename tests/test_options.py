@@ -184,11 +184,11 @@ def test_flags_are_what_the_fields_say():
 
 
 def test_one_flag_reaches_all_that_have_it():
-    job = PruneJob().with_flags({"excitability": "keep", "sample-time": 5.0, "on-unstable": "roll-back"})
+    job = PruneJob().with_flags({"excitability": "keep", "sample-time": 6.0, "on-unstable": "roll-back"})
     steps = (job.noise, job.betweenness, job.delocalisation, job.tuning)
     assert [step.excitability for step in steps] == ["keep"] * 4
     assert job == PruneJob(
-        readout=ReadoutOptions(sample_time=5 * ms),
+        readout=ReadoutOptions(sample_time=6 * ms),
         noise=NoisePruning(excitability="keep"),
         betweenness=BetweennessPruning(excitability="keep"),
         delocalisation=Delocalisation(excitability="keep"),
