@@ -25,7 +25,7 @@ from lnpbrian.learning.benchmarks import BENCHMARKS
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import NetworkSpec, noise_drive
 from lnpbrian.network.response import LinearResponse, lif_rate, linear_response
-from lnpbrian.network.simulate import simulated_spike_train
+from lnpbrian.network.simulate import mean_rates
 from lnpbrian.network.spec import synaptic_operations
 from lnpbrian.pruning.controls import (
     activity_pruning,
@@ -187,9 +187,8 @@ def _made(
     report(0.0, "building")
     model = HRSNN(neurons, 0.1, parameters=LIFParameters.recurrent(), check_rate=False, seed=seed)
     full, drive, rng = model.spec, _drive(model.spec, seed), Streams(seed).child("kept").rng(method)
-    settle, length = 1.0, 5.0
-    rates = simulated_spike_train(full, settle + length, drive=drive).after(settle).rates
-    response = _with_rates(linear_response(full, drive, transient=1 * second), rates)
+    rates = mean_rates(full, 5.0, settle=1.0, drive=drive)
+    response = replace(linear_response(full, drive, transient=1 * second), rates=rates)
     # What an equal number of operations allows.
     n = round(full.n_synapses / options["ratio"])
     allowed = synaptic_operations(rates, full.pre) / options["ratio"]
@@ -230,7 +229,7 @@ def _made(
     elif method == "activity":
         spec = activity_pruning(
             full,
-            activity=lambda spec: _rates_of(spec, drive),
+            activity=lambda spec: mean_rates(spec, 2.0, settle=1.0, drive=drive),
             retrain=lambda spec: spec,
             operations=allowed,
             compensate=True,
@@ -247,24 +246,12 @@ def _made(
 
 def _scaled(spec: NetworkSpec, factor: float, response: LinearResponse) -> NetworkSpec:
     """Return a network, which LNP has scaled itself, with all weights times a factor, and the same mean inputs."""
-    owner = np.zeros(spec.n_synapses, dtype=int)
-    present = response.of_synapses(spec.pre, spec.post, spec.weights, owner).spectral_radius
+    present = response.of_synapses(spec.pre, spec.post, spec.weights).spectral_radius
     return at_radius(spec, factor * present, response=response)
-
-
-def _with_rates(response: LinearResponse, rates: np.ndarray) -> LinearResponse:
-    return replace(response, rates=rates)
 
 
 def _drawn_drive() -> LIFParameters:
     return replace(LIFParameters.recurrent(), centred=False)
-
-
-def _rates_of(spec: NetworkSpec, drive: Any) -> np.ndarray:
-    rates = np.zeros(spec.n_neurons)
-    train = simulated_spike_train(spec.compacted(), 3.0, drive=drive.of_neurons(spec.alive)).after(1.0)
-    rates[spec.alive] = train.rates
-    return rates
 
 
 def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:

@@ -53,35 +53,25 @@ STEPS: dict[str, tuple[Step, ...]] = {
 
 def current_based(n: int) -> Network:
     """Vogels and Abbott (2005), doi:10.1523/JNEUROSCI.1508-05.2005, as in Brette et al. (2007): synaptic currents."""
-    cells = NeuronGroup(
+    cells = _integrate_and_fire(
         n,
         """dv/dt = (g_e + g_i - 49*mV - v)/(20*ms) : volt (unless refractory)
         dg_e/dt = -g_e/(5*ms) : volt
         dg_i/dt = -g_i/(10*ms) : volt""",
-        threshold="v > -50*mV",
-        reset="v = -60*mV",
-        refractory=5 * ms,
-        method="exact",
-        name="cells",
+        "exact",
     )
-    cells.v = "-60*mV + 10*mV*rand()"
     return _two_kinds(cells, "g_e += 1.62*mV", "g_i -= 9*mV", 80 / n)
 
 
 def conductance_based(n: int) -> Network:
     """The same with conductances."""
-    cells = NeuronGroup(
+    cells = _integrate_and_fire(
         n,
         """dv/dt = (-49*mV - v - g_e*v + g_i*(-80*mV - v))/(20*ms) : volt (unless refractory)
         dg_e/dt = -g_e/(5*ms) : 1
         dg_i/dt = -g_i/(10*ms) : 1""",
-        threshold="v > -50*mV",
-        reset="v = -60*mV",
-        refractory=5 * ms,
-        method="euler",
-        name="cells",
+        "euler",
     )
-    cells.v = "-60*mV + 10*mV*rand()"
     cells.g_e, cells.g_i = "0.4*rand()", "2*rand()"
     return _two_kinds(cells, "g_e += 0.6", "g_i += 6.7", 80 / n)
 
@@ -142,18 +132,13 @@ def sparse_random(n: int) -> Network:
 
 def inhibitory_plasticity(n: int) -> Network:
     """Vogels et al. (2011), doi:10.1126/science.1211095: inhibition learns to balance excitation."""
-    cells = NeuronGroup(
+    cells = _integrate_and_fire(
         n,
         """dv/dt = (10*nS*(-60*mV - v) + g_e*(0*mV - v) + g_i*(-80*mV - v) + 200*pA)/(200*pF) : volt (unless refractory)
         dg_e/dt = -g_e/(5*ms) : siemens
         dg_i/dt = -g_i/(10*ms) : siemens""",
-        threshold="v > -50*mV",
-        reset="v = -60*mV",
-        refractory=5 * ms,
-        method="euler",
-        name="cells",
+        "euler",
     )
-    cells.v = "-60*mV + 10*mV*rand()"
     most = round(0.8 * n)
     up = Synapses(cells[:most], cells, on_pre="g_e += 0.3*nS", name="up")
     down = Synapses(
@@ -248,6 +233,20 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "Vogels et al. 2011": inhibitory_plasticity,
     "Potjans and Diesmann 2014": cortical_column,
 }
+
+
+def _integrate_and_fire(n: int, equations: str, method: str) -> NeuronGroup:
+    cells = NeuronGroup(
+        n,
+        equations,
+        threshold="v > -50*mV",
+        reset="v = -60*mV",
+        refractory=5 * ms,
+        method=method,
+        name="cells",
+    )
+    cells.v = "-60*mV + 10*mV*rand()"
+    return cells
 
 
 def _two_kinds(cells: NeuronGroup, up_code: str, down_code: str, p: float, model: str = "") -> Network:

@@ -7,7 +7,7 @@ without synapses among them cannot do these. All streams of one kind run side by
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
 from typing import Any
@@ -22,7 +22,7 @@ from lnpbrian.learning.encoding import CurrentEncoder
 from lnpbrian.learning.features import ReadNetwork, ShownCopies
 from lnpbrian.learning.readout import FEATURE_LIMIT, ReadoutOptions, moments, readout_neurons
 from lnpbrian.learning.series import lorenz63_velocity, lorenz96_velocity, mackey_glass, runge_kutta
-from lnpbrian.network.simulate import simulated_spike_train
+from lnpbrian.network.simulate import mean_rates
 from lnpbrian.network.spec import NetworkSpec, synaptic_operations
 from lnpbrian.streams import Streams
 
@@ -715,6 +715,7 @@ def uncoupled_control(spec: NetworkSpec, *, rates: object = None) -> NetworkSpec
 
     Examples
     --------
+    >>> from dataclasses import replace
     >>> from lnpbrian.models import uncoupled
     >>> pair = replace(uncoupled([10, 20] * ms), pre=[0], post=[1], weights=[2.0])
     >>> uncoupled_control(pair, rates=[10, 0]).bias.tolist()  # 10 spikes a second, each 2 for 5 ms
@@ -722,9 +723,5 @@ def uncoupled_control(spec: NetworkSpec, *, rates: object = None) -> NetworkSpec
     """
     checks.instance("spec", spec, NetworkSpec, "give the spec of a model of lnpbrian.models")
     if rates is None:
-        settle, length = 1.0, 3.0
-        train = simulated_spike_train(spec.compacted(), settle + length).after(settle)
-        rates = np.zeros(spec.n_neurons)
-        rates[spec.alive] = train.rates
-    bias = np.where(spec.alive, spec.bias + spec.mean_input(rates), spec.bias)
-    return replace(spec.of_synapses(np.zeros(spec.n_synapses, bool)), bias=bias)
+        rates = mean_rates(spec, 3.0, settle=1.0)
+    return spec.uncoupled(rates)

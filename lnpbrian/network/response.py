@@ -281,9 +281,12 @@ class LinearResponse:
             owner=self.owner[inner],
         )
 
-    def of_synapses(self, pre: np.ndarray, post: np.ndarray, weights: np.ndarray, owner: np.ndarray) -> LinearResponse:
-        """Return the response of the same neurons with other synapses."""
-        return replace(self, pre=pre, post=post, weights=weights, owner=owner)
+    def of_synapses(
+        self, pre: np.ndarray, post: np.ndarray, weights: np.ndarray, owner: np.ndarray | None = None
+    ) -> LinearResponse:
+        """Return the response of the same neurons with other synapses, by default all of the first object."""
+        first = np.zeros(weights.size, dtype=int)
+        return replace(self, pre=pre, post=post, weights=weights, owner=first if owner is None else owner)
 
     @cached_property
     def matrix(self) -> sparse.csr_array:

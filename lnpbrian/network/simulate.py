@@ -19,6 +19,7 @@ from lnpbrian.process import Held
 
 __all__ = [
     "exact_spike_train",
+    "mean_rates",
     "observe",
     "precise_timing",
     "require_active",
@@ -356,6 +357,30 @@ def spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = Non
     if spec.spike_timing == "grid" and (spec.delays is None or not spec.delays.any()):
         return exact_spike_train(spec, duration, drive=drive)
     return simulated_spike_train(spec, duration, drive=drive)
+
+
+def mean_rates(spec: NetworkSpec, length: float, *, settle: float, drive: Drive | None = None) -> np.ndarray:
+    """Run a network by Brian2 and return its rates in Hz, shape (N,), 0 of its silent neurons.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        It starts from its initial potentials.
+    length, settle : float
+        Time over which spikes are counted, and time before it, in seconds.
+    drive : Drive, optional
+        Of all N neurons.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import uncoupled
+    >>> mean_rates(uncoupled([20, 20] * ms, bias=[2.0, 0.5]), 0.1, settle=0.02).round(6).tolist()
+    [60.0, 0.0]
+    """
+    rates = np.zeros(spec.n_neurons)
+    own = None if drive is None else drive.of_neurons(spec.alive)
+    rates[spec.alive] = simulated_spike_train(spec.compacted(), settle + length, drive=own).after(settle).rates
+    return rates
 
 
 def spike_counter(neurons: NeuronGroup) -> SpikeMonitor:

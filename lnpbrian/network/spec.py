@@ -443,6 +443,13 @@ class NetworkSpec:
         gain = self.synaptic_time_constant or self.time_constants
         return mean_input(self.pre, self.post, self.weights, rates=firing_rates(rates, self.n_neurons), gain=gain)
 
+    def uncoupled(self, rates: object = None) -> NetworkSpec:
+        """Return the same neurons without synapses; with rates (N,) in Hz, at the mean input that they have there."""
+        bare = self.of_synapses(np.zeros(self.n_synapses, dtype=bool))
+        if rates is None:
+            return bare
+        return replace(bare, bias=self.bias + np.where(self.alive, self.mean_input(rates), 0.0))
+
     def with_timing(self, spike_timing: str) -> NetworkSpec:
         """Return the same network with another `spike_timing`."""
         return replace(self, spike_timing=spike_timing)

@@ -99,7 +99,7 @@ def uncoupled(spec: NetworkSpec, *, rates: np.ndarray | None = None) -> NetworkS
     >>> uncoupled(HRSNN(20, 0.5, check_rate=False).spec)
     NetworkSpec(HRSNN, 20 neurons (0 silent), 0 synapses)
     """
-    return _compensated(spec.of_synapses(np.zeros(spec.n_synapses, dtype=bool)), spec, rates)
+    return spec.uncoupled(rates)
 
 
 def random_network(
@@ -283,12 +283,11 @@ def at_radius(spec: NetworkSpec, radius: float, *, response: LinearResponse) -> 
     >>> found = slow_response(full)
     >>> half = full.of_synapses(np.arange(full.n_synapses) % 2 == 0)
     >>> scaled = at_radius(half, found.spectral_radius, response=found)
-    >>> now = found.of_synapses(scaled.pre, scaled.post, scaled.weights, np.zeros(scaled.n_synapses, int))
+    >>> now = found.of_synapses(scaled.pre, scaled.post, scaled.weights)
     >>> round(now.spectral_radius / found.spectral_radius, 6)
     1.0
     """
-    owner = np.zeros(spec.n_synapses, dtype=int)
-    present = response.of_synapses(spec.pre, spec.post, spec.weights, owner).spectral_radius
+    present = response.of_synapses(spec.pre, spec.post, spec.weights).spectral_radius
     factor = radius / present if present > 0 else 1.0
     return _compensated(replace(spec, weights=spec.weights * factor), spec, response.rates)
 

@@ -28,7 +28,7 @@ from lnpbrian.network.live import LiveNetwork, Snapshot
 from lnpbrian.network.recurrent import RecurrentNetwork, adopt
 from lnpbrian.network.response import LinearResponse, linear_response, slow_response
 from lnpbrian.network.signals import Drive, SpikeTrain, interval_cv, noise_drive
-from lnpbrian.network.simulate import RATE_RANGE_HZ, observe, simulated_spike_train, spike_train, twin_timing
+from lnpbrian.network.simulate import RATE_RANGE_HZ, mean_rates, observe, spike_train, twin_timing
 from lnpbrian.network.spec import NetworkSpec, mean_input
 from lnpbrian.pruning.edits import add_like, keep_synapses, rehearse, rewire, silence
 from lnpbrian.pruning.laws import PLASTICITY_LIMITS
@@ -425,12 +425,8 @@ class PrunableModel(Prunable):
 
     def reference_rates(self, first: Observation) -> np.ndarray:
         """Return rates that are measured `REFERENCE` times as long as those of an iteration."""
-        spec, rates = self._start, np.zeros(self._start.n_neurons)
-        own = None if self.drive is None else self.drive.of_neurons(spec.alive)
-        settle, length = float(self.settle), REFERENCE * float(self.options.observation)
-        spikes = simulated_spike_train(spec.compacted(), settle + length, drive=own).after(settle)
-        rates[spec.alive] = spikes.rates
-        return rates
+        length = REFERENCE * float(self.options.observation)
+        return mean_rates(self._start, length, settle=float(self.settle), drive=self.drive)
 
     def _response(self, inner: NetworkSpec, own: Drive | None, rates: np.ndarray) -> LinearResponse:
         """Return the linear response of the living neurons, in their numbering."""
