@@ -276,3 +276,19 @@ def test_pruning_keeps_rate_and_radius(how):
         found[rescale] = last.spectral_radius / first.spectral_radius
     assert abs(found[how] - 1) < {"spectral": 0.1, "variance": 0.2}[how]
     assert found["none"] < 0.6
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model: slow_response(model), "spec must be a NetworkSpec, got HRSNN; give the spec of a model"),
+        (lambda model: slow_response(model.spec, rates=[1.0]), r"rates must have shape \(20,\), got \(1,\)"),
+        (lambda model: linear_response(model, 3), "drive must be a Drive, got int"),
+        (lambda model: linear_response(model, probe=0), r"probe must be a number in \(0, inf\), got 0"),
+        (lambda model: lif_rate("fast", time_constants=0.02, refractory_period=0.002), "mean_input must be"),
+        (lambda model: at_rates(model.spec, [1.0], model.time_constants), r"rates must have shape \(20,\)"),
+    ],
+)
+def test_responses_refuse_what_they_cannot_use(call, message):
+    with pytest.raises(InvalidInput, match=message):
+        call(HRSNN(20, 0.3, check_rate=False))

@@ -66,7 +66,9 @@ def lif_rate(mean_input: object, *, time_constants: object, refractory_period: f
     >>> lif_rate([0.9, 2.0], time_constants=0.02, refractory_period=0.002).round(2)
     array([ 0.  , 63.04])
     """
-    current, tau = np.broadcast_arrays(np.asarray(mean_input, float), np.asarray(time_constants, float))
+    current, tau = np.broadcast_arrays(
+        checks.array("mean_input", mean_input), checks.array("time_constants", time_constants)
+    )
     rates, fires = np.zeros(current.shape), current > 1
     with np.errstate(divide="ignore"):
         interval = refractory_period - tau[fires] * np.log1p(-1 / current[fires])
@@ -106,7 +108,9 @@ def lif_gain(
     True
     """
     sigma = checks.real("spread", spread, above=0)
-    current, tau = np.broadcast_arrays(np.asarray(mean_input, float), np.asarray(time_constants, float))
+    current, tau = np.broadcast_arrays(
+        checks.array("mean_input", mean_input), checks.array("time_constants", time_constants)
+    )
     xi = np.linspace(-5, 5, 401)
     density = np.exp(-(xi**2) / 2)
     density /= density.sum()
@@ -336,11 +340,17 @@ def slow_response(spec: NetworkSpec, *, rates: object = None, spread: float = IN
     spread : float
         Standard deviation of the input in time, in units of the threshold.
 
+    Raises
+    ------
+    InvalidInput
+        If what is given is no spec, or the rates do not fit or are negative.
+
     Notes
     -----
     It holds where inputs last longer than membranes and intervals, as those that are shown a series do. Under fast
     noise `linear_response` measures.
     """
+    checks.instance("spec", spec, NetworkSpec, "give the spec of a model of lnpbrian.models")
     constants: dict[str, Any] = {
         "time_constants": spec.time_constants,
         "refractory_period": spec.refractory_period,
