@@ -3,7 +3,8 @@
     lnpbrian sweep controls --scale medium --out runs/controls
 
 Networks have the neurons and synapses that LNP leaves (those of `magnitude in turns` all neurons, those that are
-`uncoupled` no synapses); STDP, then a readout for every window of Lorenz-63, as in `table2`.
+`uncoupled` no synapses); STDP, then a readout for every window of Lorenz-63 of which the first variable is seen, as in
+`table2`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import CONTROLS, MODELS, Plan
+from lnpbrian.experiments.common.comparison import CONTROLS, LORENZ, MODELS, Plan
 from lnpbrian.experiments.common.plotting import finish, median_bar, plain_log_axis
 from lnpbrian.experiments.common.statistics import (
     Rows,
@@ -29,7 +30,7 @@ from lnpbrian.sweep import Result, Task
 
 NAME = "controls"
 METHODS = ("unpruned", "LNP", *CONTROLS)
-TRAINING, SERIES = "STDP", "lorenz63"
+TRAINING, SERIES = "STDP", LORENZ
 Key = tuple[str, str, int]
 
 
@@ -37,7 +38,7 @@ def tasks(plan: Plan) -> dict[Key, Task]:
     """Return the forecasts by method, model and seed."""
     return {
         (method, model, seed): plan.forecast(model, method, TRAINING, SERIES, seed)
-        for seed in range(plan.scale.seeds)
+        for seed in plan.seeds
         for model in MODELS
         for method in METHODS
     }
@@ -68,7 +69,7 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
         )
         for method in CONTROLS
     ]
-    return {"table": table, "claims": claims, "rows": rows}
+    return {"seeds": list(plan.seeds), "table": table, "claims": claims, "rows": rows}
 
 
 def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
@@ -81,7 +82,7 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
             line.append(median_and_quartiles(r[name], digits))
             line.append(plus_minus(r[f"{name} of networks"], digits=digits))
         lines.append(line)
-    return {"Lorenz-63 after STDP": lines}
+    return {"Lorenz-63 of which the first variable is seen, after STDP": lines}
 
 
 def draw(content: Mapping[str, Any]) -> Figure:

@@ -2,8 +2,8 @@
 
     lnpbrian sweep fig3 --scale medium --out runs/fig3
 
-(a, b) Neurons and synapses of activity pruning and LNP, with the spread over repeats; (c) error on Lorenz-63 after STDP
-of both, and of random networks of LNP's size.
+(a, b) Neurons and synapses of activity pruning and LNP, with the spread over repeats; (c) error on Lorenz-63 of which
+the first variable is seen, after STDP of both, and of random networks of LNP's size.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.comparison import LORENZ, Plan
 from lnpbrian.experiments.common.plotting import COLORS, finish, median_line
 from lnpbrian.experiments.common.statistics import median_and_quartiles, plus_minus, spread, windows
 from lnpbrian.sweep import Result, Task
@@ -34,13 +34,13 @@ def stops(plan: Plan) -> list[int]:
 def tasks(plan: Plan) -> dict[Key, Task]:
     """Return the paths (iteration None) and forecasts by method, iteration and seed."""
     made: dict[Key, Task] = {}
-    for seed in range(plan.scale.seeds):
+    for seed in plan.seeds:
         for method in ("AP", "LNP"):
             made[method, None, seed] = plan.path(MODEL, method, seed, stops(plan))
         for method in METHODS:
             for k in stops(plan):
                 made[method, k, seed] = plan.forecast_on_path(MODEL, method, seed, k, stops(plan))
-        made["unpruned", 0, seed] = plan.forecast(MODEL, "unpruned", "STDP", "lorenz63", seed)
+        made["unpruned", 0, seed] = plan.forecast(MODEL, "unpruned", "STDP", LORENZ, seed)
     return made
 
 
@@ -77,7 +77,7 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
         for (method, k, seed), result in results.items()
         if k is not None
     ]
-    return {"paths": paths, "errors": errors, "rows": rows}
+    return {"seeds": list(plan.seeds), "paths": paths, "errors": errors, "rows": rows}
 
 
 def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:

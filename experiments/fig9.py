@@ -12,7 +12,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import METHODS, MODELS, Plan
+from lnpbrian.experiments.common.comparison import LORENZ, METHODS, MODELS, Plan
 from lnpbrian.experiments.common.paper import INPUT_NOISE
 from lnpbrian.experiments.common.plotting import COLORS, finish, median_line
 from lnpbrian.experiments.common.statistics import median_and_quartiles, over_windows
@@ -27,8 +27,8 @@ Key = tuple[str, str, int, int]
 def tasks(plan: Plan) -> dict[Key, Task]:
     """Return the forecasts by method, model, signal-to-noise ratio in dB and seed."""
     return {
-        (method, model, level, seed): plan.forecast(model, method, TRAINING, "lorenz63", seed, snr=float(level))
-        for seed in range(plan.scale.seeds)
+        (method, model, level, seed): plan.forecast(model, method, TRAINING, LORENZ, seed, snr=float(level))
+        for seed in plan.seeds
         for model in MODELS
         for method in METHODS
         for level in LEVELS
@@ -51,7 +51,7 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
                 line["vpt"][str(level)] = over_windows(mine, "vpt")
                 line["paper"][str(level)] = INPUT_NOISE.get((method, model), {}).get(level)
             table.append(line)
-    return {"table": table, "rows": rows}
+    return {"seeds": list(plan.seeds), "table": table, "rows": rows}
 
 
 def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import MODELS, Plan
+from lnpbrian.experiments.common.comparison import LORENZ, MODELS, SEEN, Plan
 from lnpbrian.experiments.common.paper import PREDICTION
 from lnpbrian.experiments.common.plotting import COLORS, finish, whiskers
 from lnpbrian.experiments.common.statistics import Rows, median_and_quartiles, over_windows, plus_minus, spread, windows
@@ -21,7 +21,13 @@ from lnpbrian.sweep import Result, Task
 
 NAME = "table6"
 METHODS = ("unpruned", "AP", "LNP")
-TITLES = {"lorenz63": "Lorenz-63", "roessler": "Roessler", "google": "Google stock", "wind": "Wind"}
+TITLES = {
+    LORENZ: "Lorenz-63, x seen",
+    SEEN: "Lorenz-63",
+    "roessler": "Roessler",
+    "google": "Google stock",
+    "wind": "Wind",
+}
 TRAINING = "STDP"
 Key = tuple[str, str, str, int]
 
@@ -35,7 +41,7 @@ def tasks(plan: Plan) -> dict[Key, Task]:
     """Return the forecasts by method, model, series and seed."""
     return {
         (method, model, name, seed): plan.forecast(model, method, TRAINING, name, seed)
-        for seed in range(plan.scale.seeds)
+        for seed in plan.seeds
         for model in MODELS
         for method in METHODS
         for name in series(plan)
@@ -70,7 +76,7 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
                 )
                 line["paper"][name] = PREDICTION.get((method, model, TRAINING), {}).get(f"{name} nrmse")
             table.append(line)
-    return {"series": series(plan), "table": table, "rows": rows}
+    return {"seeds": list(plan.seeds), "series": series(plan), "table": table, "rows": rows}
 
 
 def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:

@@ -17,11 +17,11 @@ import lnpbrian
 from lnpbrian import InvalidInput, LiveNetwork, prune
 from lnpbrian.learning.encoding import CurrentEncoder
 from lnpbrian.learning.stdp import train_stdp
-from lnpbrian.lyapunov.twins import block_twin_exponents, restored_twin_exponents
+from lnpbrian.lyapunov.twins import restored_twin_exponents
 from lnpbrian.models import HRSNN
 from lnpbrian.network.brian2_internals import run_network
 from lnpbrian.network.live import Snapshot
-from lnpbrian.network.simulate import observe, simulated_spike_train
+from lnpbrian.network.simulate import brian2_spike_train, observe
 from lnpbrian.process import Held, Watched
 
 
@@ -73,11 +73,10 @@ def learn():
     [
         lambda: observe(live_pair()[0], 20 * ms),
         lambda: restored_twin_exponents(live_pair()[0], duration=40 * ms, rng=np.random.default_rng(0)),
-        lambda: block_twin_exponents(spec(), duration=40 * ms, transient=20 * ms, rng=np.random.default_rng(0)),
-        lambda: simulated_spike_train(spec(), 0.02),
+        lambda: brian2_spike_train(spec(), 0.02),
         learn,
     ],
-    ids=["rates", "own twins", "blocks of twins", "spike train", "STDP"],
+    ids=["rates", "own twins", "spike train", "STDP"],
 )
 def test_no_measurement_survives_ctrl_c(measure, pressed_in_any_run):
     with pytest.raises(KeyboardInterrupt):

@@ -329,7 +329,7 @@ def test_bad_values_are_named(bad, message):
 
 def test_a_drive_of_another_size_is_refused():
     drive = Drive(np.zeros((4, 3)), 5e-3)
-    with pytest.raises(InvalidInput, match=r"a drive for 3 neurons in 5 copies does not fit 10 neurons"):
+    with pytest.raises(InvalidInput, match=r"a drive for 3 neurons does not fit 2"):
         block_twin_exponents(uncoupled([10 * ms, 25 * ms]), drive=drive, rng=np.random.default_rng(0))
 
 

@@ -51,7 +51,11 @@ __all__ = ["SCALES", "Plan", "Scale"]
 Report = Callable[[float, str], None]
 
 MODELS = {"HRSNN": HRSNN, "CHRSNN": CHRSNN}
-METHODS = ("unpruned", "AP", "LNP", "random")
+METHODS = ("unpruned", "AP", "LNP", "random", "uncoupled")
+# Lorenz-63 of which the first variable is seen, which needs a network, and all three, as in the paper, which does not.
+LORENZ, SEEN = "lorenz63_x", "lorenz63"
+# Networks that were not looked at while the method was made.
+FIRST_SEED = 400
 CONTROLS = ("noise without Lyapunov", "magnitude", "magnitude in turns", "random", "uncoupled")
 TRAININGS = ("BP", "STDP")
 # Without a network.
@@ -60,6 +64,8 @@ FORECASTERS: dict[str, Callable[[ForecastTask], np.ndarray]] = {
     "autoregression, 10 lags": partial(autoregression, lags=10),
     "next-generation reservoir": next_generation_reservoir,
 }
+# Largest weight of the input, per standard deviation of the series.
+INPUT = 0.5
 # Samples on which pruning and training in turns trains in an iteration.
 RETRAINING = 60
 
@@ -99,8 +105,8 @@ class Scale:
     connection_probability: float = 0.1
     neuron_sparsity: float = 0.3
     synapse_sparsity: Mapping[str, float] = None  # type: ignore[assignment]
-    step_ms: float = 2.5
-    sample_ms: float = 60.0
+    step_ms: float = 2.0
+    sample_ms: float = 100.0
     filter_ms: float = 20.0
     order: int = 5
     ridge: float = 0.01
@@ -120,9 +126,7 @@ class Scale:
     @property
     def readout(self) -> ReadoutOptions:
         """The readout."""
-        return ReadoutOptions(
-            sample_time=self.sample_ms * ms, filter_time=self.filter_ms * ms, order=self.order, ridge=self.ridge
-        )
+        return _readout(asdict(self))
 
 
 SCALES = {
@@ -143,7 +147,7 @@ SCALES = {
         training_s=1.0,
         exponents_ms=200.0,
     ),
-    "medium": Scale(neurons=1000, seeds=10, windows=20),
+    "medium": Scale(neurons=1000, seeds=8, windows=20),
     "paper": Scale(neurons=5000, seeds=5, windows=20, iterations=100),
 }
 
@@ -161,6 +165,11 @@ class Plan:
 
     scale: Scale
     data: Mapping[str, str]
+
+    @property
+    def seeds(self) -> range:
+        """Seeds of the networks."""
+        return range(FIRST_SEED, FIRST_SEED + self.scale.seeds)
 
     def network(self, model: str, method: str, seed: int) -> Task:
         """The task of building a network and pruning it without a look at any series."""
@@ -250,7 +259,7 @@ class Plan:
         """The task of pruning in many iterations, whose networks at some `stops` are kept."""
         s = self.scale
         options = {
-            **self._series("lorenz63"),
+            **self._series(LORENZ),
             "method": method,
             "seed": seed,
             "stops": list(stops),
@@ -272,7 +281,7 @@ class Plan:
         """The task of training and forecasting with a network at a stop of `path`."""
         s = self.scale
         options = {
-            **self._series("lorenz63"),
+            **self._series(LORENZ),
             "method": method,
             "stop": stop,
             "seed": seed,
@@ -486,7 +495,7 @@ def without_network(name: str, task: ForecastTask) -> tuple[np.ndarray, np.ndarr
 
 
 def _model(options: Mapping[str, Any]) -> RecurrentNetwork:
-    parameters = replace(LIFParameters.forecasting(), dt=options["step_ms"] * ms)
+    parameters = replace(LIFParameters.recurrent(), dt=options["step_ms"] * ms)
     return MODELS[options["model"]](
         options["neurons"],
         options["connection_probability"],
@@ -604,12 +613,13 @@ def _readout(options: Mapping[str, Any]) -> ReadoutOptions:
         filter_time=options["filter_ms"] * ms,
         order=options["order"],
         ridge=options["ridge"],
+        fraction=1.0,
     )
 
 
 def _encoder(options: Mapping[str, Any], neurons: int) -> CurrentEncoder:
     rng = Streams(options["seed"]).child("encoder").rng("current")
-    return CurrentEncoder.draw(neurons, _task(options).dimensions, rng=rng)
+    return CurrentEncoder.draw(neurons, _task(options).dimensions, scale=INPUT, rng=rng)
 
 
 def _rates(spec: NetworkSpec, encoder: CurrentEncoder, task: ForecastTask, options: Mapping[str, Any]) -> np.ndarray:

@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 __all__ = ["COLORS", "finish", "median_bar", "median_line", "plain_log_axis", "whiskers"]
 
-COLORS = {"unpruned": "black", "AP": "tab:orange", "LNP": "tab:blue", "random": "tab:green"}
+COLORS = {"unpruned": "black", "AP": "tab:orange", "LNP": "tab:blue", "random": "tab:green", "uncoupled": "tab:grey"}
 
 
 def whiskers(values: Sequence[Mapping[str, float]]) -> list[list[float]]:

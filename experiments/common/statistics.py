@@ -112,7 +112,8 @@ def against(found: Rows, other: str, model: str, training: str, series: str) -> 
     a, b = (found.median("nrmse", method, model, training, series) for method in ("LNP", other))
     margin = 1.1 if other == "unpruned" else 1.0
     p = wilcoxon(mine, theirs).pvalue if len(mine) > 1 and (mine != theirs).any() else 1.0
-    operations = "" if other == "unpruned" else f", operations x {_share(found, other, model, training, series):.2f}"
+    alike = other in ("unpruned", "uncoupled")
+    operations = "" if alike else f", operations x {_share(found, other, model, training, series):.2f}"
     return f"{series}, {model}, {training}: {a:.3g} against {b:.3g} (p = {p:.2g}{operations})", bool(a < margin * b)
 
 

@@ -20,6 +20,7 @@ __all__ = ["PruneOptions", "schedule"]
 EXPONENTS = ("auto", "tangent", "twins", "spectrum")
 ON_UNSTABLE = ("roll back", "keep", "raise")
 RUN_DEVICES = ("runtime", *DEVICES)
+SYNAPSE_SPARSITY = 0.95
 # A network settles for this long before anything is measured.
 SETTLE = 100 * ms
 
@@ -47,8 +48,13 @@ class PruneOptions(Options):
     lnpbrian.checks.InvalidInput: synapse_sparsity must be a number in [0, 1), got 1
     """
 
-    synapse_sparsity: float = option(
-        default=0.95, help="Fraction of the synapses to remove.", flag="synapse-sparsity", at_least=0, below=1
+    synapse_sparsity: float | None = option(
+        default=None,
+        help="Fraction of the synapses to remove. By default 0.95, or more where removed neurons take more: half of "
+        "those that would be left go too.",
+        flag="synapse-sparsity",
+        at_least=0,
+        below=1,
     )
     neuron_sparsity: float = option(
         default=0.3, help="Fraction of the neurons to remove.", flag="neuron-sparsity", at_least=0, below=1
@@ -91,9 +97,20 @@ class PruneOptions(Options):
         flag="on-unstable",
     )
 
+    @property
+    def removed_synapses(self) -> float:
+        """Fraction of the synapses to remove, also where it was not given.
+
+        >>> PruneOptions().removed_synapses, round(PruneOptions(neuron_sparsity=0.8).removed_synapses, 6)
+        (0.95, 0.98)
+        """
+        if self.synapse_sparsity is not None:
+            return self.synapse_sparsity
+        return max(SYNAPSE_SPARSITY, 1 - (1 - self.neuron_sparsity) ** 2 / 2)
+
     @classmethod
     def fidelity(
-        cls, synapse_sparsity: float = 0.95, neuron_sparsity: float = 0.3, iterations: int = 100
+        cls, synapse_sparsity: float | None = None, neuron_sparsity: float = 0.3, iterations: int = 100
     ) -> PruneOptions:
         """Return the reading closest to Chakraborty et al. (2024), arXiv 2403.03409, to go with `paper_steps`.
 
@@ -126,13 +143,13 @@ def schedule(neurons: int, synapses: int, options: PruneOptions, steps: Sequence
     >>> schedule(100, 1000, PruneOptions(0.75, 0.36, iterations=2), as_steps(("I", "II")))
     [(80, 500), (64, 250)]
     """
-    removes_neurons = any(step.removes_neurons for step in steps)
-    if options.synapse_sparsity > 0 and not removes_neurons and not any(step.removes_synapses for step in steps):
+    removes_neurons, sparsity = any(step.removes_neurons for step in steps), options.removed_synapses
+    if sparsity > 0 and not removes_neurons and not any(step.removes_synapses for step in steps):
         raise InvalidInput("synapse_sparsity needs step I or II; add one of them, or use synapse_sparsity=0")
     if options.neuron_sparsity > 0 and not removes_neurons:
         raise InvalidInput("neuron_sparsity needs step II; add it, or use neuron_sparsity=0")
     final_neurons = round((1 - options.neuron_sparsity) * neurons)
-    final_synapses = round((1 - options.synapse_sparsity) * synapses)
+    final_synapses = round((1 - sparsity) * synapses)
     fewest = max((step.minimum_neurons for step in steps if step.removes_neurons), default=0)
     if final_neurons < fewest and options.neuron_sparsity > 0:
         highest = 1 - fewest / neurons
@@ -141,22 +158,20 @@ def schedule(neurons: int, synapses: int, options: PruneOptions, steps: Sequence
             f"minimum_neurons = {fewest}; at most {max(highest, 0):.3g} can be removed"
         )
     if final_synapses < 1:
-        raise InvalidInput(
-            f"synapse_sparsity {options.synapse_sparsity:g} would leave none of {synapses} synapses; lower it"
-        )
+        raise InvalidInput(f"synapse_sparsity {sparsity:g} would leave none of {synapses} synapses; lower it")
     # Removed neurons take their synapses along, other steps bring some back.
     added = np.prod([step.synapse_factor(1.0) for step in steps]) ** options.iterations
     left = min(1.0, (final_neurons / neurons) ** 2 * added)
     if final_synapses > 1.02 * left * synapses:
         raise InvalidInput(
-            f"synapse_sparsity {options.synapse_sparsity:g} cannot be kept with neuron_sparsity "
+            f"synapse_sparsity {sparsity:g} cannot be kept with neuron_sparsity "
             f"{options.neuron_sparsity:g}: the removed neurons take about {1 - left:.3g} of the synapses along; "
             f"raise synapse_sparsity to {1 - left:.3g} or lower neuron_sparsity to "
-            f"{1 - np.sqrt(1 - options.synapse_sparsity):.3g}"
+            f"{1 - np.sqrt(1 - sparsity):.3g}"
         )
     if final_synapses > final_neurons * (final_neurons - 1) and synapses <= neurons * (neurons - 1):
         raise InvalidInput(
-            f"synapse_sparsity {options.synapse_sparsity:g} would leave {final_synapses} synapses, more than the "
+            f"synapse_sparsity {sparsity:g} would leave {final_synapses} synapses, more than the "
             f"{final_neurons * (final_neurons - 1)} pairs of {final_neurons} neurons; raise it or lower neuron_sparsity"
         )
     done = np.arange(1, options.iterations + 1) / options.iterations
