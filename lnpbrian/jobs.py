@@ -155,7 +155,7 @@ class Study:
             "ratios": {
                 "synaptic_operations": self.operation_ratio,
                 "neuron_sparsity": self.pruning.neuron_sparsity,
-                "synapse_sparsity": self.pruning.removed_synapses,
+                "synapse_sparsity": self.pruning.synapse_sparsity,
             },
             "status": self.pruning.status,
             "iteration": self.pruning.iteration,

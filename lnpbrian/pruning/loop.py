@@ -39,8 +39,6 @@ from lnpbrian.streams import Streams
 
 __all__ = ["prune"]
 
-# Of fewer neurons none is pruned unless it is asked for.
-FEW_NEURONS = 20
 # The eigenvectors of many neurons take seconds and are looked at now and then, those of more take minutes.
 MANY_NEURONS, EIGENVECTORS_EVERY = 2000, 5
 MOST_NEURONS = 10_000
@@ -72,8 +70,7 @@ def prune(
         default all of these that the network has the means for: IV takes a model of `lnpbrian.models` without delays
         whose time constants differ.
     options : PruneOptions, optional
-        Targets, schedule, measurements, bounds. By default `PruneOptions()`, of fewer than 20 neurons with
-        ``neuron_sparsity=0``.
+        Targets, schedule, measurements, bounds. By default `PruneOptions()`.
     drive : Drive, optional
         Frozen drive under which a model is observed, by default `noise_drive` of one observation. A network of your own
         brings its own input.
@@ -139,8 +136,7 @@ def prune(
         get_logger("lnpbrian").info(f"pruning what the equations say\n{network.describe()}", "describe")
     if network.n_synapses == 0:
         raise InvalidInput(f"{' and '.join(s.name for s in network.connections)} has no synapses to prune")
-    if options is None:
-        options = PruneOptions() if network.n_alive >= FEW_NEURONS else PruneOptions(neuron_sparsity=0)
+    options = options or PruneOptions()
     streams = Streams(seed).child("prune")
     subject = prunable(network, options, streams, drive)
     subject.check()

@@ -57,7 +57,12 @@ class PruneOptions(Options):
         below=1,
     )
     neuron_sparsity: float = option(
-        default=0.3, help="Fraction of the neurons to remove.", flag="neuron-sparsity", at_least=0, below=1
+        default=0.0,
+        help="Fraction of the neurons to remove. What a network can remember goes with its neurons, at equal "
+        "operations too.",
+        flag="neuron-sparsity",
+        at_least=0,
+        below=1,
     )
     iterations: int = option(default=10, help="Pruning iterations.", flag="iterations")
     observation: Quantity = option(default=1 * second, help="Time over which rates are measured in each iteration.")
