@@ -60,6 +60,7 @@ __all__ = [
     "Numbered",
     "Scalable",
     "StoredState",
+    "add_operations",
     "after_restore",
     "as_synapses",
     "by_name",
@@ -1676,7 +1677,7 @@ def made_again(group: Any, *, size: int) -> Any:
         for event, code in group.event_codes.items():
             if event != "spike":
                 new.run_on_event(event, code)
-    _add_operations(group, new)
+    add_operations(group, new)
     _take_over_schedule(group, new)
     return new
 
@@ -1715,7 +1716,7 @@ def synapses_made_again(synapses: Synapses, source: Any, target: Any) -> Synapse
     )
     if is_scalable(synapses):
         _add_factors(new)
-    _add_operations(synapses, new)
+    add_operations(synapses, new)
     _take_over_schedule(synapses, new)
     return new
 
@@ -1782,7 +1783,8 @@ def parts(group: Any) -> dict[str, Any]:
     found = {role: part for role, part in found.items() if part is not None}
     known = {id(part) for part in found.values()}
     for part in group.contained_objects:
-        if isinstance(part, _Rest) or id(part) in known:
+        # Synapses with an operation are also part of their source; they run as what they are.
+        if isinstance(part, (_Rest, Synapses)) or id(part) in known:
             continue
         is_operation = type(part) is CodeRunner and part.template == "stateupdate"
         found[f"operation {len(found) - len(known)}" if is_operation else part.name] = part
@@ -1797,7 +1799,11 @@ def copy_state(old: Any, new: Any, kept: np.ndarray | None = None) -> None:
     old, new : Group
         `new` is made as `old` was.
     kept : array of int, shape (n,), optional
-        The neurons of `old` that those of `new` are; by default all. They are in the order of their numbers.
+        The neurons of `old` that those of `new` are; by default all.
+
+    Notes
+    -----
+    Between two runs nobody has just spiked: Brian2 forgets the spikes of the last step at the end of a run.
 
     Examples
     --------
@@ -1811,25 +1817,9 @@ def copy_state(old: Any, new: Any, kept: np.ndarray | None = None) -> None:
     if isinstance(old, SpikeGeneratorGroup):
         new._restore_from_full_state(old._full_state())
         return
-    own = own_arrays(old)
-    for name, variable in own.items():
+    for name, variable in own_arrays(old).items():
         values = variable.get_value()
-        if variable.scalar or kept is None:
-            new.variables[name].set_value(values)
-        else:
-            new.variables[name].set_value(values[kept])
-    n = len(old) if kept is None else len(kept)
-    for event in getattr(old, "events", {}) if not isinstance(old, Synapses) else ():
-        space = old.variables[f"_{event}space"].get_value()
-        happened = space[: space[-1]]
-        if kept is not None:
-            number = np.full(len(old), -1, dtype=space.dtype)
-            number[kept] = np.arange(n)
-            happened = number[happened]
-            happened = happened[happened >= 0]
-        new_space = np.zeros(n + 1, dtype=space.dtype)
-        new_space[: happened.size], new_space[-1] = happened, happened.size
-        new.variables[f"_{event}space"].set_value(new_space)
+        new.variables[name].set_value(values if variable.scalar or kept is None else values[kept])
 
 
 def copy_synapses(old: Synapses, new: Synapses, pre: np.ndarray, post: np.ndarray) -> None:
@@ -1897,7 +1887,9 @@ def used_names(group: Any) -> set[str]:
     >>> sorted(used_names(cells) - {"second", "v", "a"})
     ['b', 'c', 'd', 'i']
     """
-    texts = [part.abstract_code or "" for role, part in parts(group).items() if role.startswith("operation ")]
+    operating = [group, *(part for part in parts(group).values() if isinstance(part, Subgroup))]
+    operations = [pair for each in operating for pair in parts(each).items()]
+    texts = [part.abstract_code or "" for role, part in operations if role.startswith("operation ")]
     texts += [p.code for p in getattr(group, "_pathways", ())]
     texts += [code for code in getattr(group, "event_codes", {}).values() if isinstance(code, str)]
     if not isinstance(group, Synapses):
@@ -1977,14 +1969,28 @@ def _dtypes(group: Any) -> dict[str, Any]:
     return {name: group.variables[name].dtype for name in names if name in group.variables}
 
 
-def _add_operations(old: Any, new: Any) -> None:
+def add_operations(old: Any, new: Any) -> None:
+    """Give a group, a subgroup or Synapses the operations of others (`run_regularly`).
+
+    Examples
+    --------
+    >>> cells = NeuronGroup(3, "v : 1", name="cells")
+    >>> _ = cells[:2].run_regularly("v += 1")
+    >>> few = NeuronGroup(2, "v : 1", name="few")
+    >>> add_operations(parts(cells)["cells_subgroup"], few)
+    >>> list(parts(few)), parts(few)["operation 0"].abstract_code
+    (['states', 'operation 0'], 'v += 1')
+    """
     for role, part in parts(old).items():
         if role.startswith("operation "):
-            new.run_on_clock(part.abstract_code, part.clock, part.when, part.order, part.name, part.codeobj_class)
+            again = new.run_on_clock(part.abstract_code, part.clock, part.when, part.order, part.name)
+            again.codeobj_class = part.codeobj_class
+            take_over(part, again)
 
 
 def _take_over_schedule(old: Any, new: Any) -> None:
     take_over(old, new)
     made = parts(new)
     for role, part in parts(old).items():
-        take_over(part, made[role])
+        if role in made:
+            take_over(part, made[role])

@@ -47,6 +47,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.network.brian2_internals import (
     ALIVE,
     StoredState,
+    add_operations,
     by_name,
     check_runtime,
     copy_state,
@@ -408,8 +409,10 @@ class _Compaction:
 
     def __post_init__(self) -> None:
         network = self.live.network
-        everything = by_name(network.objects)
-        inside = {id(part) for obj in everything for part in obj.contained_objects}
+        # Synapses with an operation may be in the network as part of their source alone.
+        inner = [part for obj in network.objects for part in obj.contained_objects]
+        everything = by_name({*network.objects, *(part for part in inner if isinstance(part, Synapses))})
+        inside = {id(part) for part in inner if not isinstance(part, Synapses)}
         # Of a script without a Network those that are a variable of it are among the objects.
         self.objects = [obj for obj in everything if id(obj) not in inside and not isinstance(obj, Subgroup)]
         for group in self.of(_GROUPS):
@@ -459,6 +462,9 @@ class _Compaction:
         for group in self.of(_GROUPS):
             copy_state(group, self.new[group.name], self.kept[group.name])
             self.relink(group)
+            for part in group.contained_objects:
+                if isinstance(part, Subgroup):
+                    add_operations(part, self.side(part))
         waiting = self.of(Synapses)
         while waiting:
             # Synapses may connect to synapses.
@@ -575,11 +581,14 @@ class _Obstacles:
                 yield from self.of_side(obj.source, obj.name)
 
     def of_group(self, group: Any) -> Iterator[str]:
-        known = parts(group)
-        for role, part in known.items():
-            if role == part.name:
-                what = "operations of the subgroup" if isinstance(part, Subgroup) else f"a {type(part).__name__},"
-                yield f"'{group.name}' has {what} '{part.name}'"
+        for role, part in parts(group).items():
+            if isinstance(part, Subgroup):
+                yield from self.of_side(part, group.name)
+                yield from self.of_group(part)
+            elif role == part.name:
+                yield f"'{group.name}' has a {type(part).__name__}, '{part.name}'"
+        if isinstance(group, Subgroup):
+            return
         if not isinstance(group, Synapses):
             expected = _expected(group)
             for name in own_arrays(group):
@@ -610,7 +619,7 @@ class _Obstacles:
                 yield f"the code of '{synapses.name}' uses '{name}', and '{whole.name}' becomes smaller"
             gone = np.setdiff1d(np.arange(len(whole)), self.plan.kept[whole.name])
             if len(synapses) and touching(synapses, whole, gone).any():
-                yield f"'{synapses.name}' has synapses at removed neurons of '{whole.name}'; silence_neurons removes them"
+                yield f"'{synapses.name}' has synapses at removed neurons of '{whole.name}'; remove these"
 
     def of_side(self, end: Any, name: str) -> Iterator[str]:
         """Say why a group or subgroup that an object refers to has no counterpart."""
@@ -692,7 +701,7 @@ def _function(group: Any, name: str, namespace: dict[str, Any]) -> Function | No
 
 
 # Of functions in these nothing is looked at: they know no objects of the user's.
-_FOREIGN = frozenset({"brian2", "numpy", "scipy", "matplotlib", "sympy", "lnpbrian", "builtins"}) | sys.stdlib_module_names - {"__main__"}
+_FOREIGN = {"brian2", "numpy", "scipy", "matplotlib", "sympy", "lnpbrian", *sys.stdlib_module_names} - {"__main__"}
 _MOST_LOOKED_AT = 100_000
 
 
