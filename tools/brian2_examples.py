@@ -7,8 +7,8 @@
 FOLDER holds the examples of a release of Brian2. Each script with Synapses runs in a process of its own, without its
 figures, up to its first ``run(...)`` or ``net.run(...)``, before which (``--after``: after which) ``prune()`` or
 ``prune(net)`` is put. Simulated times are cut short. With ``--compact`` the pruned network and its survivors alone are
-run for 50 ms, and their spikes are compared. With ``--time`` 90 % of the synapses and that share of the neurons go, and
-the wall times before, in place and of the survivors alone are measured.
+run for 100 ms, and their spikes are compared. With ``--time`` 90 % of the synapses and that share of the neurons go,
+and the wall times before, in place and of the survivors alone are measured.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ def _compared(result):
     small = _alone(result)
     if small is None: return
     state = StoredState(live.network)
-    live.run(50*_ms)
+    live.run(100*_ms)
     seen = {n: (small.index[n][m.i[:]], np.array(m.t)) for n, m in monitors.items()}
     state.restore()
-    small.run(50*_ms)
+    small.run(100*_ms)
     news = {n: (np.array(small.network[m.name].i), np.array(small.network[m.name].t)) for n, m in monitors.items()}
     # The star import of a script has put NumPy's in the place of some functions.
     same = not [n for n in seen for k in (0, 1) if not np.array_equal(seen[n][k], news[n][k])]

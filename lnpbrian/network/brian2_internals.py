@@ -429,7 +429,7 @@ class _Rest(BrianObject):
     def run(self) -> None:
         muted = ~self._alive.get_value()
         for state, rest in self._pairs:
-            np.copyto(state.get_value(), rest.get_value(), where=muted)
+            np.putmask(state.get_value(), muted, rest.get_value())
 
     def _update_others(self) -> None:
         if self._alive.get_value().all():

@@ -695,7 +695,7 @@ def _function(group: Any, name: str, namespace: dict[str, Any]) -> Function | No
         return None
     try:
         found = group.resolve_all({name}, namespace, user_identifiers=set())[name]
-    except KeyError:  # a variable of the code itself
+    except Exception:  # a variable of the code itself, or what Brian2 will complain of
         return None
     return found if isinstance(found, Function) else None
 
