@@ -70,13 +70,17 @@ def _compared(result):
     counts = [len(np.concatenate([i for i, _ in each.values()])) for each in (seen, news)]
     verdict = "equal spikes" if same else "other random numbers" if small.differs else "OTHER SPIKES"
     _say(f"compact: {verdict} ({counts[0]} in place, {counts[1]} compact)")
-def _timed(result):
-    small = _alone(result)
-    if small is not None: _say(f"compact: {small.speedup(_length, before=_before)}")
 def _measure(live):
-    global _before
-    from lnpbrian.network.compaction import run_time
-    _before = run_time(live, _length)
+    global _came
+    from lnpbrian.network.live import Snapshot
+    _came = Snapshot(live)
+def _timed(result):
+    from lnpbrian.network.compaction import Speedup, run_time
+    small = _alone(result)
+    if small is None: return
+    found = small.speedup(_length)
+    _came.restore()  # so that all are measured within a minute
+    _say(f"compact: {Speedup(found.in_place, found.compact, run_time(result.live, _length))}")
 _after, _length = lambda result: None, 300*_ms
 def _say(text): print("LNP:", text, flush=True)
 def _stop(text):

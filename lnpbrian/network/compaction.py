@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import median
@@ -201,11 +201,10 @@ class _Runnable:
     namespace: dict[str, Any]
 
     @classmethod
-    def of(cls, network: object, namespace: dict[str, Any]) -> _Runnable:
+    def of(cls, network: Any, namespace: dict[str, Any]) -> _Runnable:
         if isinstance(network, LiveNetwork):
             return cls(network.network, network.namespace)
         checks.instance("network", network, Network, "use the brian2.Network that you run, or a LiveNetwork")
-        assert isinstance(network, Network)
         return cls(network, namespace)
 
     def time(self, duration: Quantity) -> tuple[float, float]:
@@ -275,7 +274,15 @@ class CompactNetwork(LiveNetwork):
     (CompactNetwork(2 neurons alive, 2 synapses), {'cells': array([ 0, -1,  1])}, 2)
     """
 
-    def __init__(self, source: LiveNetwork, network: Network, kept: dict[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        source: LiveNetwork,
+        network: Network,
+        index: dict[str, np.ndarray],
+        *,
+        differs: Iterable[str] = (),
+        left_out: Iterable[str] = (),
+    ) -> None:
         # Of the equations nothing is read again: what was said of the network in place holds.
         super().__init__(
             network,
@@ -287,6 +294,7 @@ class CompactNetwork(LiveNetwork):
             input={},
             namespace=source.namespace,
         )
+        kept = {name: np.flatnonzero(numbers >= 0) for name, numbers in index.items()}
         among = np.concatenate([source._begin[g.name] + kept[g.name] for g in source.groups])
         self._factor = [
             factor if isinstance(factor, float) else factor[kept[whole_group(s.source)[0].name]]
@@ -297,9 +305,8 @@ class CompactNetwork(LiveNetwork):
         self.time_constants = source.time_constants[among]
         self.is_protected = source.is_protected[among]
         self.source = source
-        self.index: dict[str, np.ndarray] = {}
-        self.differs: tuple[str, ...] = ()
-        self.left_out: tuple[str, ...] = ()
+        self.index = index
+        self.differs, self.left_out = tuple(differs), tuple(left_out)
 
     def speedup(self, duration: Quantity = 1 * second, *, repeats: int = 3, before: RunTime | None = None) -> Speedup:
         """Measure how much faster the survivors alone run than the network in place.
@@ -362,8 +369,8 @@ def compact(network: LiveNetwork | Network) -> LiveNetwork:
         If something stands in the way, with all that does. Nothing has changed then. These are objects and classes that
         are not known here, equations of smaller groups that use the number of a neuron or how many there are
         (``i``, ``N``), functions of the user's in equations, network operations that refer to old objects, links to
-        removed neurons, synapses that removed neurons still have, groups of which nobody is left, operations of
-        subgroups, a standalone device, and a network without a neuron alive.
+        removed neurons, synapses that removed neurons still have, groups and subgroups of which nobody is left, a
+        standalone device. So is a call during a run.
 
     Notes
     -----
@@ -443,15 +450,30 @@ class _Compaction:
                 "leave its silent neurons where they are"
             )
         try:
-            small = CompactNetwork(self.live, self.network(), self.kept)
+            network = self.network()
         except InvalidInput:
             raise
         except Exception as error:
             reason = " ".join(str(error.__cause__ or error or type(error).__name__).split())
             raise InvalidInput(f"{self.live!r} cannot be made compact: Brian2 refuses a copy ({reason})") from error
-        small.index = {g.name: _new_numbers(self.kept[g.name], len(g)) for g in self.of(_GROUPS)}
-        small.differs, small.left_out = tuple(_Randomness(self).found()), tuple(self.left_out)
-        return small
+        index = {g.name: _new_numbers(self.kept[g.name], len(g)) for g in self.of(_GROUPS)}
+        return CompactNetwork(self.live, network, index, differs=self.drawing(), left_out=self.left_out)
+
+    def drawing(self) -> Iterator[str]:
+        """Say which of the smaller groups draw random numbers, so that other neurons get them."""
+        for obj in self.of(*_GROUPS, PoissonInput):
+            group = target_of_input(obj) if isinstance(obj, PoissonInput) else obj
+            if self.is_smaller(group) and (isinstance(obj, PoissonInput) or self.is_random(obj)):
+                yield f"'{obj.name}' draws random numbers for each neuron of '{whole_group(group)[0].name}'"
+
+    def is_random(self, group: Any) -> bool:
+        names = used_names(group)
+        return any(
+            name in _RANDOM
+            or name.split("_")[0] == "xi"
+            or isinstance(_function(group, name, self.live.namespace), BinomialFunction)
+            for name in names
+        )
 
     # ------------------------------------------------------------------------------------------------------- objects
 
@@ -574,7 +596,7 @@ class _Obstacles:
                 yield from self.of_group(obj)
             elif isinstance(obj, PoissonInput):
                 yield from self.of_side(target_of_input(obj), obj.name)
-                yield from self.of_numbers(target_of_input(obj), obj.name, _names(str(obj.weight)))
+                yield from self.of_numbers(target_of_input(obj), obj.name, set(get_identifiers(str(obj.weight))))
             elif isinstance(obj, NetworkOperation):
                 yield from self.of_function(obj)
             else:
@@ -590,9 +612,9 @@ class _Obstacles:
         if isinstance(group, Subgroup):
             return
         if not isinstance(group, Synapses):
-            expected = _expected(group)
+            expected = {*getattr(group, "equations", ()), "lastspike", "not_refractory", "rates"}
             for name in own_arrays(group):
-                if name not in expected:
+                if name not in expected and not isinstance(group, SpikeGeneratorGroup):
                     yield f"'{group.name}' stores '{name}', which its equations do not define"
             if not self.plan.kept[group.name].size:
                 yield f"no neuron of '{group.name}' is left"
@@ -656,39 +678,6 @@ class _Obstacles:
             yield f"the function of '{operation.name}' refers to {old}"
 
 
-class _Randomness:
-    """Which of the smaller groups draw random numbers, so that other neurons get them."""
-
-    def __init__(self, compaction: _Compaction) -> None:
-        self.plan = compaction
-
-    def found(self) -> Iterator[str]:
-        for obj in self.plan.of(*_GROUPS, PoissonInput):
-            group = target_of_input(obj) if isinstance(obj, PoissonInput) else obj
-            if self.plan.is_smaller(group) and (isinstance(obj, PoissonInput) or self.draws(obj)):
-                yield f"'{obj.name}' draws random numbers for each neuron of '{whole_group(group)[0].name}'"
-
-    def draws(self, group: Any) -> bool:
-        names = used_names(group)
-        functions = [_function(group, name, self.plan.live.namespace) for name in names]
-        return bool(names & _RANDOM) or any(
-            name == "xi" or name.startswith("xi_") or isinstance(function, BinomialFunction)
-            for name, function in zip(names, functions, strict=True)
-        )
-
-
-def _expected(group: Any) -> set[str]:
-    return {*getattr(group, "equations", ()), "lastspike", "not_refractory", "rates"} | (
-        {"period", "spike_number", "neuron_index", "spike_time", "_timebins", "_period_bins", "_lastindex"}
-        if isinstance(group, SpikeGeneratorGroup)
-        else set()
-    )
-
-
-def _names(code: str) -> set[str]:
-    return set(get_identifiers(code))
-
-
 def _function(group: Any, name: str, namespace: dict[str, Any]) -> Function | None:
     """Return the function that a name in the code of a group stands for, if it is none of Brian2's own."""
     if name in DEFAULT_FUNCTIONS:
@@ -708,7 +697,14 @@ _MOST_LOOKED_AT = 100_000
 def _refers_to(function: Callable[..., Any], network: Network, objects: list[Any]) -> str:
     """Return what a function refers to of a network, or nothing: by its closure, globals, defaults and attributes."""
     parts_too = [*objects, *(part for obj in objects for part in obj.contained_objects)]
-    variables = {id(v): v for obj in parts_too for v in getattr(obj, "variables", {}).values()}
+    names = {obj.name for obj in parts_too}
+    # Not those of clocks, which both networks have.
+    variables = {
+        id(v): v
+        for obj in parts_too
+        for v in getattr(obj, "variables", {}).values()
+        if getattr(getattr(v, "owner", None), "name", None) in names
+    }
     stores = {id(obj.variables) for obj in parts_too if hasattr(obj, "variables")}
     known = {id(obj) for obj in parts_too}
     arrays = [v.get_value() for v in variables.values() if isinstance(v, ArrayVariable)]
