@@ -381,10 +381,9 @@ def compact(network: LiveNetwork | Network) -> LiveNetwork:
     the same objects as before.
 
     What a neuron does depends on its own values and on what reaches it, in an order that stays. So do its spikes, bit
-    for bit, where Brian2's code (Stimberg et al. 2019, doi:10.7554/eLife.47314) computes each neuron alike: on the
-    numpy target. A compiler may compute the exponential of the last neurons of a group in another way than of the
-    others. Random numbers are drawn for each neuron, so all are others if a smaller group draws some: `differs` says
-    where.
+    for bit, where Brian2's code (Stimberg et al. 2019, doi:10.7554/eLife.47314) computes each neuron alike. A compiler
+    is free to compute the exponential of the last neurons of a group in another way than of the others. Random numbers
+    are drawn for each neuron, so all are others if a smaller group draws some: `differs` says where.
 
     Examples
     --------
