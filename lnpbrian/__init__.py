@@ -14,6 +14,7 @@ from lnpbrian.network import (
     connectivity,
     noise_drive,
     remove_synapses,
+    run_time,
     silence_neurons,
     simulate,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "prune",
     "remove_synapses",
     "restored_twin_exponents",
+    "run_time",
     "silence_neurons",
     "simulate",
 ]

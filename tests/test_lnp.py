@@ -12,8 +12,9 @@ from scipy.sparse.csgraph import connected_components
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import CHRSNN, HRSNN
 from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.network.compaction import compact
 from lnpbrian.network.live import LiveNetwork
-from lnpbrian.network.recurrent import RecurrentNetwork, compact
+from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.simulate import observe
 from lnpbrian.pruning import loop as lnp

@@ -40,7 +40,7 @@ def test_page_on_structure_runs_from_top_to_bottom():
 
 
 def test_page_on_networks_of_your_own():
-    script, own, trials = blocks(OWN_NETWORK)
+    script, own, trials, alone = blocks(OWN_NETWORK)
     start_scope()
     names: dict[str, Any] = {}
     exec(script, names)
@@ -51,6 +51,8 @@ def test_page_on_networks_of_your_own():
     with pytest.warns(UserWarning, match="has undone the pruning"):
         exec(trials, names)
     assert len(names["up"]) + len(names["down"]) == names["result"].after.synapses
+    exec(alone, names)
+    assert len(names["small"].network["cells"]) == 108
 
 
 def test_page_on_architecture_adds_a_step():

@@ -3,9 +3,10 @@
 Here is what one makes a network of, edits it with and runs it by; what only the other packages need is in the modules.
 """
 
+from lnpbrian.network.compaction import CompactNetwork, RunTime, Speedup, compact, run_time
 from lnpbrian.network.compiled import CompiledNetwork
 from lnpbrian.network.live import LiveNetwork
-from lnpbrian.network.recurrent import RecurrentNetwork, compact
+from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import Drive, noise_drive
 from lnpbrian.network.simulate import observe, simulate
 from lnpbrian.network.spec import NetworkSpec
@@ -19,11 +20,14 @@ from lnpbrian.network.structure import (
 )
 
 __all__ = [
+    "CompactNetwork",
     "CompiledNetwork",
     "Drive",
     "LiveNetwork",
     "NetworkSpec",
     "RecurrentNetwork",
+    "RunTime",
+    "Speedup",
     "add_synapses",
     "compact",
     "connectivity",
@@ -32,6 +36,7 @@ __all__ = [
     "noise_drive",
     "observe",
     "remove_synapses",
+    "run_time",
     "silence_neurons",
     "simulate",
 ]

@@ -21,7 +21,20 @@ from types import MethodType
 from typing import Any, Protocol, Self
 
 import numpy as np
-from brian2 import BrianObject, Network, NeuronGroup, Quantity, StateMonitor, Subgroup, Synapses
+from brian2 import (
+    BrianObject,
+    Equations,
+    Network,
+    NeuronGroup,
+    PoissonGroup,
+    PoissonInput,
+    Quantity,
+    SpikeGeneratorGroup,
+    StateMonitor,
+    Subgroup,
+    Synapses,
+    second,
+)
 from brian2.codegen.codeobject import create_runner_codeobj
 from brian2.codegen.generators.cython_generator import _BUFFER_SIZE
 from brian2.core.base import weakproxy_with_fallback
@@ -29,6 +42,7 @@ from brian2.core.magic import MagicError, collect, magic_network
 from brian2.core.network import _get_all_objects
 from brian2.core.variables import ArrayVariable, DynamicArrayVariable, Variables
 from brian2.devices.device import RuntimeDevice, get_device
+from brian2.equations.equations import DIFFERENTIAL_EQUATION, FLOAT, SUBEXPRESSION, Expression, SingleEquation
 from brian2.groups.group import CodeRunner
 from brian2.parsing.expressions import is_boolean_expression
 from brian2.utils.stringtools import get_identifiers
@@ -46,6 +60,7 @@ __all__ = [
     "Numbered",
     "Scalable",
     "StoredState",
+    "add_operations",
     "after_restore",
     "as_synapses",
     "by_name",
@@ -53,16 +68,26 @@ __all__ = [
     "check_no_links",
     "check_runtime",
     "commit",
+    "conditions",
+    "copy_state",
+    "copy_synapses",
     "disown",
     "editable",
     "forget_failed_runs",
+    "input_made_again",
     "inside_run",
     "is_guarded",
     "is_own",
+    "is_owner",
     "is_scalable",
     "is_written",
+    "link",
+    "linked",
+    "made_again",
     "matching",
     "neuron_indices",
+    "own_arrays",
+    "parts",
     "pathway_delays",
     "per_synapse",
     "recorded",
@@ -75,9 +100,13 @@ __all__ = [
     "side_size",
     "states_of_equations",
     "synapse_pathways",
+    "synapses_made_again",
+    "take_over",
+    "target_of_input",
     "tile_events",
     "touching",
     "unowned",
+    "used_names",
     "visible_network",
     "whole_group",
     "why_not_scalable",
@@ -91,6 +120,8 @@ SCALE = "lnpbrian_scale"
 _REST = "_lnpbrian_rest_"
 # The variable of synapses that holds their numbers, from 1 on, while changes are recorded.
 _NUMBER = "_lnpbrian_number"
+# The flag of subexpressions that Brian2 stores for a time step.
+_HELD = "constant over dt"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -398,7 +429,7 @@ class _Rest(BrianObject):
     def run(self) -> None:
         muted = ~self._alive.get_value()
         for state, rest in self._pairs:
-            np.copyto(state.get_value(), rest.get_value(), where=muted)
+            np.putmask(state.get_value(), muted, rest.get_value())
 
     def _update_others(self) -> None:
         if self._alive.get_value().all():
@@ -477,12 +508,7 @@ class Scalable:
         """Make the factors, if they are not there yet."""
         if not self.new:
             return
-        s = self.synapses
-        s.variables.add_dynamic_array(SCALE, size=len(s), dtype=float)
-        factors = s.variables[SCALE]
-        s.register_variable(factors)
-        factors.get_value()[:] = 1.0
-        s._restore_from_full_state = MethodType(_restore_scalable, weakproxy_with_fallback(s))
+        _add_factors(self.synapses)
         for pathway, _, scaled in self.codes:
             pathway.code = scaled
 
@@ -500,6 +526,14 @@ class Scalable:
                 s.unregister_variable(factors)
             s.variables._variables.pop(SCALE, None)
             s.variables.indices.pop(SCALE, None)
+
+
+def _add_factors(s: Synapses) -> None:
+    s.variables.add_dynamic_array(SCALE, size=len(s), dtype=float)
+    factors = s.variables[SCALE]
+    s.register_variable(factors)
+    factors.get_value()[:] = 1.0
+    s._restore_from_full_state = MethodType(_restore_scalable, weakproxy_with_fallback(s))
 
 
 def is_scalable(synapses: Synapses) -> bool:
@@ -1593,3 +1627,370 @@ def _instances(cls: Any) -> list[Any]:
     objects = [reference() for reference in tuple(cls.__instances__())]
     # An object whose constructor has failed may live on in a traceback; the constructor sets this attribute last.
     return by_name(obj for obj in objects if obj is not None and hasattr(obj, "_group_attribute_access_active"))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Making objects again
+
+
+def made_again(group: Any, *, size: int) -> Any:
+    """Return a new source of spikes or group of neurons that is made as `group` was, of `size` neurons.
+
+    Its values are those of new objects; see `copy_state`. Its name is the same, so both cannot be in one network.
+
+    Parameters
+    ----------
+    group : NeuronGroup, PoissonGroup or SpikeGeneratorGroup
+    size : int
+        For other groups than a NeuronGroup what it has.
+
+    Examples
+    --------
+    >>> cells = NeuronGroup(3, "dv/dt = -v/second : 1", threshold="v > 1", reset="v = 0", name="cells")
+    >>> again = made_again(cells, size=2)
+    >>> len(again), again.name, again.events
+    (2, 'cells', {'spike': 'v > 1'})
+    """
+    common = {"clock": group.clock, "order": group.order, "name": group.name, "codeobj_class": group.codeobj_class}
+    if isinstance(group, SpikeGeneratorGroup):
+        new: Any = SpikeGeneratorGroup(
+            size, group._neuron_index, group._spike_time * second, when=group.when, sorted=True, **common
+        )
+    elif isinstance(group, PoissonGroup):
+        new = PoissonGroup(size, group._rates, when=group.when, namespace=group.namespace, **common)
+    else:
+        events = conditions(group)
+        threshold = events.pop("spike", None)
+        new = NeuronGroup(
+            size,
+            group.user_equations,
+            method=group.method_choice,
+            method_options=group.state_updater.method_options,
+            threshold=threshold,
+            reset=group.event_codes.get("spike"),
+            refractory=group._refractory,
+            events=events,
+            namespace=group.namespace,
+            dtype=_dtypes(group),
+            **common,
+        )
+        for event, code in group.event_codes.items():
+            if event != "spike":
+                new.run_on_event(event, code)
+    add_operations(group, new)
+    _take_over_schedule(group, new)
+    return new
+
+
+def synapses_made_again(synapses: Synapses, source: Any, target: Any) -> Synapses:
+    """Return new Synapses, without a synapse yet, that are made as others were, between other groups.
+
+    Examples
+    --------
+    >>> cells = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> old = Synapses(cells, cells, '''w : 1
+    ...                                 dx/dt = -x/second : 1 (event-driven)''', on_pre="v_post += w*x", name="old")
+    >>> new = synapses_made_again(old, cells[:2], cells)
+    >>> new.name, new.pre.code, len(new), sorted(per_synapse(new)) == sorted(per_synapse(old))
+    ('old', 'v_post += w*x', 0, True)
+    """
+    paths = synapses._pathways
+    updater = synapses.state_updater
+    method = {} if updater is None else {"method": updater.method_choice, "method_options": updater.method_options}
+    new = Synapses(
+        source,
+        target,
+        _synapse_model(synapses),
+        on_pre={p.objname: p.code for p in paths if p.prepost == "pre"},
+        on_post={p.objname: p.code for p in paths if p.prepost == "post"},
+        delay={p.objname: p._delays.get_value().item() * second for p in paths if p._delays.scalar},
+        on_event={p.objname: p.event for p in paths},
+        multisynaptic_index=synapses.multisynaptic_index,
+        namespace=synapses.namespace,
+        dtype=_dtypes(synapses),
+        codeobj_class=synapses.codeobj_class,
+        clock=synapses.clock,
+        order=synapses.order,
+        name=synapses.name,
+        **method,
+    )
+    if is_scalable(synapses):
+        _add_factors(new)
+    add_operations(synapses, new)
+    _take_over_schedule(synapses, new)
+    return new
+
+
+def input_made_again(poisson: PoissonInput, target: Any) -> PoissonInput:
+    """Return a new PoissonInput like another one, to another group.
+
+    Examples
+    --------
+    >>> from brian2 import Hz
+    >>> cells = NeuronGroup(3, "v : 1")
+    >>> new = input_made_again(PoissonInput(cells, "v", 10, 5*Hz, 0.1), cells[:2])
+    >>> new.N, new.rate, new.weight, new.target_var
+    (10, 5. * hertz, 0.1, 'v')
+    """
+    new = PoissonInput(target, poisson.target_var, poisson.N, poisson.rate, poisson.weight)
+    take_over(poisson, new)
+    return new
+
+
+def target_of_input(poisson: PoissonInput) -> Any:
+    """Return the group, or the subgroup, that a PoissonInput acts on."""
+    return poisson._group
+
+
+def take_over(old: Any, new: Any) -> None:
+    """Give an object the name of another one, its place in a time step, and whether it is active."""
+    new._name = old.name
+    new.when, new.order, new._active = old.when, old.order, old._active
+
+
+def conditions(group: NeuronGroup) -> dict[str, str]:
+    """Return the condition of every event of a group, as it was before neurons were muted.
+
+    Examples
+    --------
+    >>> cells = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> commit([Guarded(cells, np.array([1]))])
+    >>> cells.events, conditions(cells)
+    ({'spike': '(v > 1) and lnpbrian_alive'}, {'spike': 'v > 1'})
+    """
+    events = dict(group.events)
+    if is_guarded(group):
+        events = {e: c.removeprefix("(").removesuffix(f") and {ALIVE}") for e, c in events.items()}
+    return events
+
+
+def parts(group: Any) -> dict[str, Any]:
+    """Return what runs as part of a group or of Synapses, by what it does; what is of another kind by its name.
+
+    Examples
+    --------
+    >>> cells = NeuronGroup(3, "dv/dt = -v/second : 1", threshold="v > 1", reset="v = 0", name="cells")
+    >>> _ = cells.run_regularly("v += 1")
+    >>> list(parts(cells))
+    ['threshold of spike', 'code of spike', 'states', 'operation 0']
+    """
+    found = {f"threshold of {event}": part for event, part in getattr(group, "thresholder", {}).items()}
+    found |= {f"code of {event}": part for event, part in getattr(group, "resetter", {}).items()}
+    found |= {f"pathway {p.objname}": p for p in getattr(group, "_pathways", ())}
+    found |= {f"sum of {name}": part for name, part in getattr(group, "summed_updaters", {}).items()}
+    found |= {"states": getattr(group, "state_updater", None)}
+    found |= {"subexpressions": getattr(group, "subexpression_updater", None)}
+    found = {role: part for role, part in found.items() if part is not None}
+    known = {id(part) for part in found.values()}
+    for part in group.contained_objects:
+        # Synapses with an operation are also part of their source; they run as what they are.
+        if isinstance(part, (_Rest, Synapses)) or id(part) in known:
+            continue
+        is_operation = type(part) is CodeRunner and part.template == "stateupdate"
+        found[f"operation {len(found) - len(known)}" if is_operation else part.name] = part
+    return found
+
+
+def copy_state(old: Any, new: Any, kept: np.ndarray | None = None) -> None:
+    """Give a group, or Synapses with as many synapses, the values of another one.
+
+    Parameters
+    ----------
+    old, new : Group
+        `new` is made as `old` was.
+    kept : array of int, shape (n,), optional
+        The neurons of `old` that those of `new` are; by default all.
+
+    Notes
+    -----
+    Between two runs nobody has just spiked: Brian2 forgets the spikes of the last step at the end of a run.
+
+    Examples
+    --------
+    >>> cells = NeuronGroup(3, "v : 1\\nlevel : 1 (shared)")
+    >>> cells.v, cells.level = [1, 2, 3], 7
+    >>> few = made_again(cells, size=2)
+    >>> copy_state(cells, few, np.array([0, 2]))
+    >>> few.v[:].tolist(), few.level[:].item()
+    ([1.0, 3.0], 7.0)
+    """
+    if isinstance(old, SpikeGeneratorGroup):
+        new._restore_from_full_state(old._full_state())
+        return
+    for name, variable in own_arrays(old).items():
+        values = variable.get_value()
+        new.variables[name].set_value(values if variable.scalar or kept is None else values[kept])
+
+
+def copy_synapses(old: Synapses, new: Synapses, pre: np.ndarray, post: np.ndarray) -> None:
+    """Give Synapses, which have none yet, those of others, with their values, delays and spikes in flight.
+
+    Parameters
+    ----------
+    old, new : Synapses
+        `new` is made as `old` was.
+    pre, post : array of int, shapes (S,) and (S,)
+        Which neurons of the source and of the target of `new` they connect.
+
+    Examples
+    --------
+    >>> cells = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
+    >>> old = Synapses(cells, cells, "w : 1", on_pre="v_post += w")
+    >>> old.connect(i=[0, 2], j=[2, 0])
+    >>> old.w = [3, 4]
+    >>> new = synapses_made_again(old, cells, cells)
+    >>> copy_synapses(old, new, np.array([0, 1]), np.array([1, 0]))
+    >>> new.i[:].tolist(), new.w[:].tolist()
+    ([0, 1], [3.0, 4.0])
+    """
+    copy_state(old, new)
+    if not old._connect_called:
+        return
+    to = per_synapse(new)
+    values = [(to[name], variable.get_value()) for name, variable in per_synapse(old).items()]
+    commit([Appended(new, pre, post, values)])
+    for before, after in zip(old._pathways, new._pathways, strict=True):
+        # Else the queue takes the first step that it meets for the one that its spikes are spaced by.
+        after.initialise_queue()
+        after.queue._restore_from_full_state(before.queue._full_state())
+
+
+def own_arrays(group: Any) -> dict[str, Any]:
+    """Return all that a group stores of its own but what is made with it, what muting adds and, of Synapses, what has
+    a value per synapse.
+
+    Examples
+    --------
+    >>> list(own_arrays(NeuronGroup(3, "dv/dt = -v/second : 1 (unless refractory)", refractory="v > 1")))
+    ['v', 'lastspike', 'not_refractory']
+    """
+    made = {"i", "N", "N_incoming", "N_outgoing", ALIVE, *(f"_{event}space" for event in getattr(group, "events", ()))}
+    made |= {group.variables.indices[name] for name in linked(group) if name in group.variables}
+    varying = group._registered_variables if isinstance(group, Synapses) else ()
+    return {
+        name: variable
+        for name, variable in group.variables.items()
+        if isinstance(variable, ArrayVariable)
+        and variable.owner is not None
+        and variable.owner.name == group.name
+        and name == variable.name
+        and not (name in made or name.startswith(_REST) or variable in varying)
+    }
+
+
+def used_names(group: Any) -> set[str]:
+    """Return all names that the equations and the code of a group, or of Synapses, use.
+
+    Examples
+    --------
+    >>> cells = NeuronGroup(3, "dv/dt = (a - v)/second : 1\\na = i*b : 1", threshold="v > c", reset="v = d")
+    >>> sorted(used_names(cells) - {"second", "v", "a"})
+    ['b', 'c', 'd', 'i']
+    """
+    operating = [group, *(part for part in parts(group).values() if isinstance(part, Subgroup))]
+    operations = [pair for each in operating for pair in parts(each).items()]
+    texts = [part.abstract_code or "" for role, part in operations if role.startswith("operation ")]
+    texts += [p.code for p in getattr(group, "_pathways", ())]
+    texts += [code for code in getattr(group, "event_codes", {}).values() if isinstance(code, str)]
+    if not isinstance(group, Synapses):
+        texts += [c for c in (conditions(group) if isinstance(group, NeuronGroup) else group.events).values() if c]
+        texts += [
+            text for text in (getattr(group, n, None) for n in ("_refractory", "_rates")) if isinstance(text, str)
+        ]
+    names: set[str] = set()
+    if isinstance(group, (NeuronGroup, Synapses)):
+        model = _synapse_model(group) if isinstance(group, Synapses) else group.user_equations
+        names |= set(model.identifiers)
+    return names.union(*(get_identifiers(re.sub(r"#.*", "", text)) for text in texts))
+
+
+def linked(group: Any) -> list[str]:
+    """Return the names of the linked variables of a group."""
+    return sorted(getattr(group, "_linked_variables", ()))
+
+
+def link(group: Any, name: str) -> tuple[Any, str, np.ndarray | None] | None:
+    """Return the group and the variable that a variable is linked to, and to which entry each neuron.
+
+    The entries are None where all see the one value of a shared variable. The whole is None where the link cannot be
+    read: it is not set, leads to a subexpression, or goes by a variable of the user's.
+
+    Examples
+    --------
+    >>> from brian2 import linked_var
+    >>> cells = NeuronGroup(3, "v : 1", name="cells")
+    >>> others = NeuronGroup(2, "u : 1 (linked)")
+    >>> others.u = linked_var(cells, "v", index=[2, 0])
+    >>> found = link(others, "u")
+    >>> found[0].name, found[1], found[2].tolist()
+    ('cells', 'v', [2, 0])
+    """
+    variable = group.variables.get(name)
+    if not isinstance(variable, ArrayVariable):
+        return None
+    index = group.variables.indices[name]
+    if index == "0":
+        return variable.owner, variable.name, None
+    if index == "_idx":
+        return variable.owner, variable.name, np.arange(len(group))
+    if index == f"_{name}_indices":
+        return variable.owner, variable.name, group.variables[index].get_value()
+    return None
+
+
+def is_owner(group: Any, owner: Any) -> bool:
+    """Whether the owner of a variable, which may be a proxy, is a group."""
+    return getattr(owner, "variables", None) is group.variables
+
+
+def _synapse_model(synapses: Synapses) -> Equations:
+    """Return the model of Synapses as it was given; Brian2 keeps its parts only, those of one kind in their order."""
+    updater = synapses.subexpression_updater
+    codes = dict(line.split(" = ", 1) for line in updater.abstract_code.splitlines()) if updater else {}
+    equations = {
+        name: SingleEquation(SUBEXPRESSION, name, e.dim, e.var_type, Expression(codes[name]), [*e.flags, _HELD])
+        if name in codes
+        else e
+        for name, e in synapses.equations.items()
+        if name != synapses.multisynaptic_index
+    }
+    traces = [e for e in (synapses.event_driven or {}).values() if e.type == DIFFERENTIAL_EQUATION]
+    sums = [
+        SingleEquation(
+            SUBEXPRESSION, name, synapses.variables[f"_summed_{name}"].dim, FLOAT, part.expression, ["summed"]
+        )
+        for name, part in synapses.summed_updaters.items()
+    ]
+    return Equations([*equations.values(), *traces, *sums])
+
+
+def _dtypes(group: Any) -> dict[str, Any]:
+    names = [*group.equations, *(getattr(group, "event_driven", None) or ())]
+    return {name: group.variables[name].dtype for name in names if name in group.variables}
+
+
+def add_operations(old: Any, new: Any) -> None:
+    """Give a group, a subgroup or Synapses the operations of others (`run_regularly`).
+
+    Examples
+    --------
+    >>> cells = NeuronGroup(3, "v : 1", name="cells")
+    >>> _ = cells[:2].run_regularly("v += 1")
+    >>> few = NeuronGroup(2, "v : 1", name="few")
+    >>> add_operations(parts(cells)["cells_subgroup"], few)
+    >>> list(parts(few)), parts(few)["operation 0"].abstract_code
+    (['states', 'operation 0'], 'v += 1')
+    """
+    for role, part in parts(old).items():
+        if role.startswith("operation "):
+            again = new.run_on_clock(part.abstract_code, part.clock, part.when, part.order, part.name)
+            again.codeobj_class = part.codeobj_class
+            take_over(part, again)
+
+
+def _take_over_schedule(old: Any, new: Any) -> None:
+    take_over(old, new)
+    made = parts(new)
+    for role, part in parts(old).items():
+        if role in made:
+            take_over(part, made[role])

@@ -15,7 +15,7 @@ from lnpbrian.network.live import LiveNetwork
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.network.structure import add_synapses, remove_synapses
 
-__all__ = ["RecurrentNetwork", "adopt", "compact", "copy_block_events"]
+__all__ = ["RecurrentNetwork", "adopt", "copy_block_events"]
 
 
 class RecurrentNetwork(LiveNetwork):
@@ -120,39 +120,6 @@ class RecurrentNetwork(LiveNetwork):
             delays=None if built.delays is None else np.array(synapses.delay_[:]),
             plasticity=plasticity,
         )
-
-
-def compact(model: RecurrentNetwork) -> RecurrentNetwork:
-    """Return the smaller network without the silent neurons of a model.
-
-    Parameters
-    ----------
-    model : RecurrentNetwork
-        A model of `lnpbrian.models`, pruned or not; it is left as it is.
-
-    Returns
-    -------
-    RecurrentNetwork
-        The survivors, renumbered in order, with their synapses, weights and biases as they are now. It starts at t = 0
-        from their initial potentials; traces of plasticity and spikes in flight are not taken over.
-
-    Raises
-    ------
-    InvalidInput
-        If `model` is not such a network, or no neuron is alive.
-
-    Examples
-    --------
-    >>> from lnpbrian.models import HRSNN
-    >>> from lnpbrian.network.structure import silence_neurons
-    >>> model = HRSNN(20, 0.5, check_rate=False)
-    >>> silence_neurons(model.neurons, [0, 3], synapses=model.synapses, alive=False, I_bias=0)
-    >>> len(compact(model).neurons)
-    18
-    """
-    if not isinstance(model, RecurrentNetwork):
-        raise InvalidInput(f"model must be a RecurrentNetwork such as HRSNN(...), got {type(model).__name__}")
-    return RecurrentNetwork(model.spec.compacted(), plastic="eta_plus" in model.synapses.variables)
 
 
 # What makes a network another one.

@@ -212,7 +212,12 @@ def calls() -> list[Call]:
             network.simulate,
             lambda: {"spec": spec, "duration": 20 * ms, "drive": drive, "engine": "exact", "report": None},
         ),
-        Call("compact", network.compact, lambda: {"model": models.HRSNN(20, 0.3, check_rate=False)}),
+        Call("compact", network.compact, lambda: {"network": models.HRSNN(20, 0.3, check_rate=False)}),
+        Call(
+            "run_time",
+            network.run_time,
+            lambda: {"network": models.HRSNN(20, 0.3, check_rate=False), "duration": 5 * ms, "repeats": 1},
+        ),
         Call("remove_synapses", network.remove_synapses, of_network(synapses="synapses", where="i < 3", namespace={})),
         Call(
             "remove_synapses(keep)", network.remove_synapses, of_network(synapses="synapses", keep=np.arange(80) < 40)
