@@ -70,7 +70,7 @@ UNSCORED: dict[str, dict[str, Any]] = {
 }
 METHODS = ("unpruned", *SCORED, *UNSCORED)
 # Of small networks, which are there to see that all works.
-FEW = ("unpruned", "LNP", "response, independent", "even and connected", "random")
+FEW = ("unpruned", "LNP", "even and connected", "random")
 # Of the chain: its clusters, and the probabilities of a synapse inside, and to the next one.
 CLUSTERS, INSIDE, BRIDGES = 10, 0.9, 0.05
 HEAVY_TAIL = 1.5
@@ -104,7 +104,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
                     {"seed": TUNING_SEED + seed, "factor": factor, "samples": samples, "network": network},
                     needs(network, method, TUNING_SEED + seed),
                 )
-                for factor in FACTORS
+                for factor in (FACTORS if neurons == 400 else (1.0,))
                 for seed in range(TUNING if neurons == 400 else 1)
             ]
             for seed in range(max(plan.scale.seeds, 2)):
