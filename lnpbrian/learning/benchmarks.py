@@ -19,7 +19,7 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning import metrics
 from lnpbrian.learning.encoding import CurrentEncoder
-from lnpbrian.learning.features import ReadNetwork, ShownCopies
+from lnpbrian.learning.features import ReadNetwork, shown_copies
 from lnpbrian.learning.readout import FEATURE_LIMIT, ReadoutOptions, moments, readout_neurons
 from lnpbrian.learning.series import lorenz63_velocity, lorenz96_velocity, mackey_glass, runge_kutta
 from lnpbrian.network.simulate import mean_rates
@@ -533,7 +533,7 @@ class _Bed:
         samples, copies, _ = shown.shape
         # Current is not random: the generators only say how many copies there are.
         rngs = [np.random.default_rng(0)] * copies
-        live = ShownCopies(ReadNetwork(self.spec, encoder, options, self.read), rngs, samples)
+        live = shown_copies(ReadNetwork(self.spec, encoder, options, self.read), rngs, samples)
         return live.through(shown, report), live.counts(), samples * copies * float(options.sample_time)
 
     def series(self, streams: dict[str, Stream], report: Callable[[float], None]) -> _Run:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from brian2 import BrianObject, Hz, NetworkOperation, NeuronGroup, SpikeMonitor, Synapses, TimedArray, second
@@ -18,12 +18,13 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.network.simulate import spike_counter
 
 if TYPE_CHECKING:
+    from lnpbrian.network.native import NativeNetwork
     from lnpbrian.network.recurrent import RecurrentNetwork
 
 # Tuned together with `LIFParameters.forecasting`.
 INPUT_SCALE = 0.8
 
-__all__ = ["CurrentEncoder", "Encoder", "Input", "PoissonEncoder", "require_fit", "show_samples"]
+__all__ = ["CurrentEncoder", "Encoder", "Feed", "Input", "PoissonEncoder", "require_fit", "show_samples"]
 
 
 def _project(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -66,6 +67,26 @@ class Encoder(Protocol):
 
     def attach(self, live: RecurrentNetwork, *, rngs: Sequence[np.random.Generator], duration: float) -> Input:
         """Connect to copies side by side, one for each of `rngs`, for a run of `duration` seconds."""
+        ...
+
+    def feed(self, network: NativeNetwork, *, rngs: Sequence[np.random.Generator], duration: float) -> Feed:
+        """Do the same for the copies of the compiled loop."""
+        ...
+
+
+class Feed(Protocol):
+    """An encoder at work on the copies of the compiled loop."""
+
+    def show(self, z: np.ndarray, steps: int) -> None:
+        """Advance the network by a number of steps while samples (copies, D) are shown."""
+        ...
+
+    def stored(self) -> Any:
+        """Return the state of the input, for `restore`."""
+        ...
+
+    def restore(self, stored: Any) -> None:
+        """Go back to what was stored."""
         ...
 
 
@@ -191,6 +212,27 @@ class CurrentEncoder:
 
         return Input((), write)
 
+    def feed(self, network: NativeNetwork, *, rngs: Sequence[np.random.Generator], duration: float) -> Feed:
+        """Write to the external current of each copy."""
+        return _CurrentFeed(network, self.weights)
+
+
+class _CurrentFeed:
+    """External currents of the copies of the compiled loop."""
+
+    def __init__(self, network: NativeNetwork, weights: np.ndarray) -> None:
+        self._network, self._weights = network, weights
+
+    def show(self, z: np.ndarray, steps: int) -> None:
+        self._network.external[:] = _project(z, self._weights)
+        self._network.run(steps)
+
+    def stored(self) -> None:
+        """The network stores its external currents."""
+
+    def restore(self, stored: Any) -> None:
+        """The network restores them."""
+
 
 @dataclass(frozen=True, repr=False)
 class PoissonEncoder:
@@ -311,9 +353,7 @@ class PoissonEncoder:
         """Add the channels and their synapses; every copy has spikes of its own."""
         copies = len(rngs)
         m, n = len(self.fields), len(live.neurons) // copies
-        # A channel that fires more often than twice the base rate on average uses its gaps again.
-        n_gaps = int(2 * self.base_rate * duration) + 100
-        gaps = np.concatenate([rng.standard_exponential((n_gaps, m)) for rng in rngs], axis=1)
+        gaps = self._gaps(rngs, duration)
         channels = NeuronGroup(
             m * copies,
             """dphase/dt = rate : 1
@@ -327,7 +367,7 @@ class PoissonEncoder:
             namespace={
                 "gap": TimedArray(gaps, dt=live.dt * second, name="lnpbrian_gaps"),
                 "step": live.dt * second,
-                "n_gaps": n_gaps,
+                "n_gaps": len(gaps),
             },
             name=f"{live.neurons.name}_channels",
         )
@@ -349,7 +389,63 @@ class PoissonEncoder:
         afferents.w = np.tile(self.weights, copies)
 
         def write(z: np.ndarray) -> None:
-            rates = np.maximum(0, self.base_rate * (1 + _project(z, self.fields)))
-            channels.rate = rates.ravel() * Hz
+            channels.rate = self.rates(z).ravel() * Hz
 
         return Input((channels, afferents), write)
+
+    def feed(self, network: NativeNetwork, *, rngs: Sequence[np.random.Generator], duration: float) -> Feed:
+        """Run the channels beside the network."""
+        return _PoissonFeed(network, self, self._gaps(rngs, duration))
+
+    def rates(self, z: np.ndarray) -> np.ndarray:
+        """Return the rates (copies, M) of the channels in Hz while samples (copies, D) are shown."""
+        return np.maximum(0, self.base_rate * (1 + _project(z, self.fields)))
+
+    def _gaps(self, rngs: Sequence[np.random.Generator], duration: float) -> np.ndarray:
+        """Return gaps between spikes in operational time, one column for each channel of each copy."""
+        # A channel that fires more often than twice the base rate on average uses its gaps again.
+        shape = (int(2 * self.base_rate * duration) + 100, len(self.fields))
+        return np.concatenate([rng.standard_exponential(shape) for rng in rngs], axis=1)
+
+
+class _PoissonFeed:
+    """Channels of Poisson spikes for the copies of the compiled loop."""
+
+    def __init__(self, network: NativeNetwork, encoder: PoissonEncoder, gaps: np.ndarray) -> None:
+        self._network, self._encoder, self._gaps = network, encoder, gaps
+        order = np.argsort(encoder.channel, kind="stable")
+        self._target, self._size = encoder.neuron[order].astype(np.int32), encoder.weights[order]
+        self._fan_out = np.bincount(encoder.channel, minlength=len(encoder.fields))
+        self._first = np.cumsum(self._fan_out) - self._fan_out
+        self._phase, self._next = np.zeros(gaps.shape[1]), gaps[0].copy()
+        self._fired = np.zeros(gaps.shape[1], dtype=int)
+
+    def show(self, z: np.ndarray, steps: int) -> None:
+        moved = self._encoder.rates(z).ravel() * self._network.dt
+        spikes = [self._step(moved) for _ in range(steps)]
+        copies, m = self._network.copies, self._fan_out.size
+        step = np.repeat(np.arange(steps), [k.size for k in spikes])
+        copy, channel = np.divmod(np.concatenate(spikes), m)
+        order = np.argsort(copy * steps + step, kind="stable")
+        place, channel = (copy * steps + step)[order], channel[order]
+        number = self._fan_out[channel]
+        # All synapses of each spike, one after the other.
+        begin = np.repeat(self._first[channel] - np.cumsum(number) + number, number)
+        synapse = begin + np.arange(number.sum())
+        per_place = np.bincount(place, weights=number, minlength=copies * steps).astype(np.int64)
+        first = np.concatenate([[0], np.cumsum(per_place)])
+        self._network.run(steps, impulses=(first, self._target[synapse], self._size[synapse]))
+
+    def _step(self, moved: np.ndarray) -> np.ndarray:
+        """Move the channels on by a step, and return those that fire."""
+        self._phase += moved
+        fires = np.flatnonzero(self._phase >= self._next)
+        self._fired[fires] += 1
+        self._next[fires] += self._gaps[self._fired[fires] % len(self._gaps), fires]
+        return fires
+
+    def stored(self) -> tuple[np.ndarray, ...]:
+        return self._phase.copy(), self._next.copy(), self._fired.copy()
+
+    def restore(self, stored: Any) -> None:
+        self._phase, self._next, self._fired = (values.copy() for values in stored)

@@ -14,7 +14,7 @@ import numpy as np
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning.encoding import Encoder, require_fit
-from lnpbrian.learning.features import ReadNetwork, ShownCopies, stretch_features
+from lnpbrian.learning.features import ReadNetwork, shown_copies, stretch_features
 from lnpbrian.learning.readout import Readout, ReadoutOptions, fit_readout, readout_neurons
 from lnpbrian.learning.tasks import ForecastTask
 from lnpbrian.network.spec import NetworkSpec, synaptic_operations
@@ -269,7 +269,7 @@ def _forecast_windows(
 ) -> _Block:
     """Run all windows of `task` side by side."""
     samples = task.train + task.horizon - 1
-    shown = ShownCopies(network, rngs, samples)
+    shown = shown_copies(network, rngs, samples)
     total, done = samples + task.horizon - 1, 0
 
     def tell() -> None:
@@ -315,9 +315,7 @@ def _forecast_windows(
     if task.horizon > 1:
         shown.restore()
         shown_truth(shown.run(task.truth[:, 0], task.horizon - 1, shown_truth))
-    return _Block(
-        np.stack(prediction, axis=1), np.stack(one_step, axis=1), training, counts, samples * shown.traces.hold
-    )
+    return _Block(np.stack(prediction, axis=1), np.stack(one_step, axis=1), training, counts, samples * shown.hold)
 
 
 def _fit(

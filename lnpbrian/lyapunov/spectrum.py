@@ -22,7 +22,7 @@ from lnpbrian.lyapunov.lif_tangent import LIFTangent
 from lnpbrian.lyapunov.systems import Flow, Function, Map, RateNetwork, TangentSystem
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import Drive
-from lnpbrian.network.simulate import TRAJECTORIES, exact_spike_train, simulated_spike_train
+from lnpbrian.network.simulate import TRAJECTORIES, brian2_spike_train, exact_spike_train
 from lnpbrian.network.spec import NetworkSpec
 
 __all__ = [
@@ -365,7 +365,7 @@ def lyapunov_spectrum(
         if trajectory == "exact":
             spikes = exact_spike_train(inner, length, drive=own, report=lambda fraction: tell(0.2 * fraction))
         else:
-            spikes = simulated_spike_train(inner, length, drive=own)
+            spikes = brian2_spike_train(inner, length, drive=own)
         system = LIFTangent(inner, spikes, own)
         runs.append(
             _follow(system, k, interval, n_transient, n_measured, rng, lambda fraction: tell(0.2 + 0.8 * fraction))

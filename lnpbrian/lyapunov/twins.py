@@ -1,13 +1,14 @@
 """Lyapunov exponents of spiking networks from perturbed twins.
 
 A twin is a copy of a network whose potentials were moved by a tiny random amount and that gets the same input. How fast
-the two part, averaged over many short windows, is the exponent. `block_twin_exponents` runs all twins inside one Brian2
-network; `restored_twin_exponents` runs them one after the other on any network, through ``store`` and ``restore``; the
+the two part, averaged over many short windows, is the exponent. `block_twin_exponents` runs all twins side by side in
+one run; `restored_twin_exponents` runs them one after the other on any network, through ``store`` and ``restore``; the
 twins of `tangent_twin_exponents` are infinitely close, and one run of the network is enough for all.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -20,6 +21,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.exponents import Exponents, flat_spikes
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
 from lnpbrian.network.live import LiveNetwork, Snapshot
+from lnpbrian.network.native import NativeNetwork, native_works
 from lnpbrian.network.recurrent import RecurrentNetwork, copy_block_events
 from lnpbrian.network.signals import Drive, SpikeTrain, drive_operation
 from lnpbrian.network.simulate import spike_counter, spike_train
@@ -308,10 +310,11 @@ def block_twin_exponents(
     rng: np.random.Generator,
     report: Report | None = None,
 ) -> TwinExponents:
-    """Measure Lyapunov exponents with all twins side by side in one Brian2 network.
+    """Measure Lyapunov exponents with all twins side by side.
 
-    The network holds the reference and `realisations` copies as uncoupled blocks with the same drive. At the end of
-    every window the separations are read, and each copy is set back close to the reference.
+    The reference and `realisations` copies are uncoupled blocks with the same drive, which the compiled loop runs, or
+    Brian2 where there is none. At the end of every window the separations are read, and each copy is set back close to
+    the reference.
 
     Parameters
     ----------
@@ -377,15 +380,14 @@ def block_twin_exponents(
     checks.callback("report", report)
     plan = twin_plan(duration, transient, renormalise_every, realisations, spec.dt)
     checks.choice("directions", directions, DIRECTIONS)
-    twins = _BlockTwins(
+    twins = (_NativeTwins if native_works() else _Brian2Twins)(
         spec, plan.realisations, checks.real("perturbation", perturbation, above=0, below=1), directions == "kept", rng
     )
     growth = Growth(plan.window)
     start: np.ndarray | None = None
 
-    def close_window() -> None:
+    def close_window(windows_done: int) -> None:
         nonlocal start
-        windows_done = round((twins.time - plan.transient) / plan.window)
         if windows_done < 0 and directions == "fresh":
             return
         end = None if start is None else twins.separations()
@@ -395,57 +397,60 @@ def block_twin_exponents(
                 report(windows_done / plan.n_windows)
         start = twins.perturb(end)
 
-    # Before the drive of the new step is set: a window ends with the drive it ran under.
-    operation = NetworkOperation(
-        close_window, dt=plan.window * second, when="start", order=-1, name="lnpbrian_twins_renormalise"
-    )
-    # The last window ends at the start of the step after it.
-    length = plan.transient + plan.n_windows * plan.window + spec.dt
-    rates = twins.run(length, operation, drive)
+    rates = twins.run(plan, close_window, drive)
     return twin_exponents(rates, {directions: growth})
 
 
-class _BlockTwins:
-    """A reference and its copies as uncoupled blocks of one Brian2 network."""
+class _BlockTwins(ABC):
+    """A reference and its copies, as uncoupled blocks side by side."""
+
+    # What a renormalised twin takes from its reference, and which of these are no coordinates, and are copied.
+    states: tuple[str, ...]
+    no_coordinates = ("lastspike", "last")
 
     def __init__(
         self, spec: NetworkSpec, realisations: int, perturbation: float, kept: bool, rng: np.random.Generator
     ) -> None:
         self._spec, self._copies = spec, realisations + 1
         self._perturbation, self._kept, self._rng = perturbation, kept, rng
-        self._model = RecurrentNetwork(spec.replicated(self._copies), plastic=False)
-        self._state = {name: self._model.neurons.variables[name] for name in state_names(spec)}
 
-    @property
-    def time(self) -> float:
-        return float(self._model.neurons.variables["t"].get_value().item())
+    @abstractmethod
+    def blocks(self, name: str) -> np.ndarray:
+        """Return a state variable of all, shape (1 + R, N), to be written to."""
+
+    @abstractmethod
+    def compared(self) -> np.ndarray:
+        """Return the potentials, which off the time grid tell held neurons apart; shape (1 + R, N)."""
+
+    @abstractmethod
+    def copy_events(self) -> None:
+        """Give the copies the spikes in flight of the reference."""
+
+    @abstractmethod
+    def run(self, plan: TwinPlan, close_window: Callable[[int], None], drive: Drive | None) -> np.ndarray:
+        """Run all windows, and return the rates of the reference in Hz.
+
+        `close_window` is called at the ends of windows with the number of those that were measured: 0 after the
+        transient.
+        """
 
     @property
     def reference(self) -> np.ndarray:
         """Potentials of the reference, shape (N,)."""
-        return self._blocks("v")[0]
+        return self.blocks("v")[0]
 
     def separations(self) -> np.ndarray:
         """Return how far each neuron of each copy is from the reference, shape (R, N)."""
-        blocks = self._model.state_values().reshape(self._copies, -1)
-        return np.abs(blocks[1:] - blocks[0])
+        found = self.compared()
+        return np.abs(found[1:] - found[0])
 
     def perturb(self, end: np.ndarray | None) -> np.ndarray:
         """Set each copy back close to the reference from separations `end`, and return its separations from there."""
         n, everyone = self._spec.n_neurons, np.ones(self._copies - 1, dtype=bool)
         fresh = everyone if end is None else self._set_back(np.linalg.norm(end, axis=1))
         draws = self._perturbation * self._rng.standard_normal((int(fresh.sum()), n))
-        self._blocks("v")[1:][fresh] += draws
+        self.blocks("v")[1:][fresh] += draws
         return self.separations()
-
-    def run(self, duration: float, operation: NetworkOperation, drive: Drive | None) -> np.ndarray:
-        """Run with `operation`, and return the rates of the reference in Hz."""
-        counter = spike_counter(self._model.neurons)
-        self._model.network.add(operation, counter)
-        if drive is not None:
-            self._model.network.add(drive_operation(self._model.neurons, drive, copies=self._copies))
-        self._model.run(duration * second)
-        return np.array(counter.count[: self._spec.n_neurons]) / duration
 
     def _set_back(self, norms: np.ndarray) -> np.ndarray:
         """Keep the direction of each copy's difference and set back its size; return a mask of those without one."""
@@ -453,17 +458,87 @@ class _BlockTwins:
         # A difference that is gone has no direction to keep.
         fresh = (norms == 0) | ~np.isfinite(norms) | (not self._kept)
         factor = np.where(fresh, 0.0, size / np.where(norms > 0, norms, 1.0))[:, np.newaxis]
-        for name in self._state:
-            block = self._blocks(name)
-            # On the grid the time of the last spike is no coordinate, and is copied.
-            is_coordinate = block.dtype == float and name != "lastspike"
+        for name in self.states:
+            block = self.blocks(name)
+            is_coordinate = block.dtype == float and name not in self.no_coordinates
             block[1:] = block[0] + factor * (block[1:] - block[0]) if is_coordinate else block[0]
         if self._spec.delays is not None:
-            copy_block_events(self._model.synapses, self._copies)
+            self.copy_events()
         return fresh
 
-    def _blocks(self, name: str) -> np.ndarray:
-        return self._state[name].get_value().reshape(self._copies, -1)
+
+class _Brian2Twins(_BlockTwins):
+    """Twins in one Brian2 network."""
+
+    def __init__(
+        self, spec: NetworkSpec, realisations: int, perturbation: float, kept: bool, rng: np.random.Generator
+    ) -> None:
+        super().__init__(spec, realisations, perturbation, kept, rng)
+        self._model = RecurrentNetwork(spec.replicated(self._copies), plastic=False)
+        self.states = state_names(spec)
+
+    def blocks(self, name: str) -> np.ndarray:
+        return self._model.neurons.variables[name].get_value().reshape(self._copies, -1)
+
+    def compared(self) -> np.ndarray:
+        return self._model.state_values().reshape(self._copies, -1)
+
+    def copy_events(self) -> None:
+        copy_block_events(self._model.synapses, self._copies)
+
+    def run(self, plan: TwinPlan, close_window: Callable[[int], None], drive: Drive | None) -> np.ndarray:
+        now = self._model.neurons.variables["t"]
+
+        def close() -> None:
+            close_window(round((float(now.get_value().item()) - plan.transient) / plan.window))
+
+        # Before the drive of the new step is set: a window ends with the drive it ran under.
+        operation = NetworkOperation(
+            close, dt=plan.window * second, when="start", order=-1, name="lnpbrian_twins_renormalise"
+        )
+        counter = spike_counter(self._model.neurons)
+        self._model.network.add(operation, counter)
+        if drive is not None:
+            self._model.network.add(drive_operation(self._model.neurons, drive, copies=self._copies))
+        # The last window ends at the start of the step after it.
+        length = plan.transient + plan.n_windows * plan.window + self._spec.dt
+        self._model.run(length * second)
+        return np.array(counter.count[: self._spec.n_neurons]) / length
+
+
+class _NativeTwins(_BlockTwins):
+    """Twins as copies of the compiled loop."""
+
+    def __init__(
+        self, spec: NetworkSpec, realisations: int, perturbation: float, kept: bool, rng: np.random.Generator
+    ) -> None:
+        super().__init__(spec, realisations, perturbation, kept, rng)
+        self._network = NativeNetwork(spec, copies=self._copies)
+        on_grid, delta = spec.spike_timing == "grid", spec.has_delta_synapses
+        of_spikes = ("last",) if on_grid else ("release", "overshoot", "decayed", "rise", "slope")
+        self.states = ("v", *(() if delta else ("I_syn",)), *of_spikes)
+
+    def blocks(self, name: str) -> np.ndarray:
+        return self._network.state(name)
+
+    def compared(self) -> np.ndarray:
+        return self._network.virtual_potentials()
+
+    def copy_events(self) -> None:
+        self._network.copy_events()
+
+    def run(self, plan: TwinPlan, close_window: Callable[[int], None], drive: Drive | None) -> np.ndarray:
+        network, spec = self._network, self._spec
+        if drive is not None:
+            network.drive(drive)
+        before = round(plan.transient / plan.window)
+        for window in range(before + plan.n_windows):
+            close_window(window - before)
+            network.run(round(plan.window / spec.dt))
+        close_window(plan.n_windows)
+        # As Brian2 does, for whom a window ends with the step after it.
+        network.run(1)
+        return network.counts[0] / network.time
 
 
 # --- twins one after the other, on any network ------------------------------------------------------------------------

@@ -12,12 +12,14 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.exact import DeltaNetwork, ExponentialNetwork
 from lnpbrian.network.live import LiveNetwork
+from lnpbrian.network.native import NativeNetwork, native_works
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import Drive, SpikeTrain, drive_operation
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.process import Held
 
 __all__ = [
+    "brian2_spike_train",
     "exact_spike_train",
     "mean_rates",
     "observe",
@@ -94,7 +96,7 @@ def observe(
 
 
 COMPILED = ("cpp_standalone", "cuda_standalone")
-ENGINES = ("exact", "brian2", *COMPILED)
+ENGINES = ("auto", "native", "brian2", "exact", *COMPILED)
 
 
 def simulate(
@@ -102,7 +104,7 @@ def simulate(
     duration: Quantity,
     *,
     drive: Drive | None = None,
-    engine: str = "brian2",
+    engine: str = "auto",
     report: Callable[[float], None] | None = None,
 ) -> SpikeTrain:
     """Run a network from its initial potentials, and return its spikes.
@@ -115,11 +117,12 @@ def simulate(
         Simulated time.
     drive : Drive, optional
         Of N neurons; past its end it starts over.
-    engine : {"exact", "brian2", "cpp_standalone", "cuda_standalone"}
-        From one threshold crossing to the next, exact to rounding, which takes no delays; or clock-driven by Brian2,
-        with the step and the spike timing of the network: in this process, or as a compiled program on the processor
-        or a GPU. `CompiledNetwork` compiles once for many runs, and `lnpbrian.learning.bptt.spikes` runs a network in
-        JAX; it returns the same type.
+    engine : {"auto", "native", "brian2", "exact", "cpp_standalone", "cuda_standalone"}
+        Clock-driven, with the step and the spike timing of the network: by one compiled loop, by Brian2 in this
+        process, or by Brian2 as a compiled program on the processor or a GPU; "auto" takes the loop where there is a
+        compiler, else Brian2. Or "exact", from one threshold crossing to the next, exact to rounding, without delays.
+        `CompiledNetwork` compiles once for many runs, and `lnpbrian.learning.bptt.spikes` runs a network in JAX; it
+        returns the same type.
     report : callable, optional
         Called with the completed fraction; "exact" only.
 
@@ -158,8 +161,8 @@ def simulate(
     checks.optional("drive", drive, Drive, "use noise_drive(...) or Drive(values, hold)")
     checks.callback("report", report)
     length = checks.seconds("duration", duration)
-    if checks.choice("engine", engine, ENGINES) == "brian2":
-        return simulated_spike_train(spec, length, drive=drive)
+    if checks.choice("engine", engine, ENGINES) in CLOCKED:
+        return CLOCKED[engine](spec, length, drive=drive)
     if engine in COMPILED:
         from lnpbrian.network.compiled import CompiledNetwork  # few runs need a compiler
 
@@ -310,9 +313,10 @@ def exact_spike_train(
 
 
 def simulated_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = None) -> SpikeTrain:
-    """Run a network by Brian2 with its own step and spike timing, and return its spikes.
+    """Run a network with its own step and spike timing, and return its spikes.
 
-    Parameters are those of `exact_spike_train`. A spike on the grid counts at the end of its step, where it acts.
+    Parameters are those of `exact_spike_train`. A spike on the grid counts at the end of its step, where it acts. The
+    compiled loop runs it, or Brian2 where there is none; spikes on the grid are the same.
 
     Returns
     -------
@@ -326,6 +330,34 @@ def simulated_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | 
     >>> spec = uncoupled([20] * ms, bias=2.0)
     >>> [simulated_spike_train(spec.with_timing(t), 0.02).times.round(5).tolist() for t in ("grid", "interpolated")]
     [[0.014], [0.01386]]
+    """
+    return (native_spike_train if native_works() else brian2_spike_train)(spec, duration, drive=drive)
+
+
+def native_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = None) -> SpikeTrain:
+    """Run a network by the compiled loop; see `simulated_spike_train`.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import uncoupled
+    >>> native_spike_train(uncoupled([20] * ms, bias=2.0), 0.02)
+    SpikeTrain(1 spikes of 1 neurons in 0.02 s)
+    """
+    network = NativeNetwork(spec)
+    if drive is not None:
+        network.drive(drive)
+    # Brian2 runs a step that has begun to its end.
+    return replace(network.record(int(np.ceil(duration / spec.dt - 1e-4))), duration=duration)
+
+
+def brian2_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = None) -> SpikeTrain:
+    """Run a network by Brian2; see `simulated_spike_train`.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import uncoupled
+    >>> brian2_spike_train(uncoupled([20] * ms, bias=2.0), 0.02)
+    SpikeTrain(1 spikes of 1 neurons in 0.02 s)
     """
     live = RecurrentNetwork(spec, plastic=False)
     parts = [] if spec.spike_timing == "grid" else ["overshoot", "advance"]
@@ -341,12 +373,15 @@ def simulated_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | 
     return SpikeTrain(np.array(monitor.i[:])[order], times[order], spec.n_neurons, duration)
 
 
+CLOCKED = {"auto": simulated_spike_train, "native": native_spike_train, "brian2": brian2_spike_train}
+
+
 def spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = None) -> SpikeTrain:
     """Run a network as cheaply as its tangent dynamics allow, and return its spikes.
 
     Parameters are those of `exact_spike_train`. A network with spikes on the time grid runs from event to event: slopes
-    at the threshold are needed, and on the grid many are not those of a crossing. Brian2 runs it, with its own
-    step and spike timing, if it has spikes between grid points, or delays.
+    at the threshold are needed, and on the grid many are not those of a crossing. With spikes between grid points, or
+    with delays, it runs with its own step and spike timing.
 
     Examples
     --------
@@ -360,7 +395,7 @@ def spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = Non
 
 
 def mean_rates(spec: NetworkSpec, length: float, *, settle: float, drive: Drive | None = None) -> np.ndarray:
-    """Run a network by Brian2 and return its rates in Hz, shape (N,), 0 of its silent neurons.
+    """Run a network and return its rates in Hz, shape (N,), 0 of its silent neurons.
 
     Parameters
     ----------
