@@ -2,10 +2,10 @@
 
     lnpbrian sweep structured --scale medium --seeds 8 --out runs/structured
 
-Clusters, a chain of clusters, weights with a heavy tail, weights that STDP has trained, and a random network as the
-control. All ways keep as many synapses, the mean input of every neuron, and the spectral radius times the factor that
-suits each of them best on networks of other seeds. On these the best way with scores and the best without are chosen
-too, so that of many comparisons one is asked on the networks that are reported.
+Clusters, chains of clusters with input to the first one, weights with a heavy tail, weights that STDP has trained, and
+a random network as the control. All ways keep as many synapses, the mean input of every neuron, and the spectral radius
+times the factor that suits each of them best on networks of other seeds. On these the best way with scores and the best
+without are chosen too, so that of many comparisons one is asked on the networks that are reported.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ NAME = "structured"
 SCORES = ("memory", "capacity", "mackey_glass_30")
 RATIO = 20.0
 FACTORS, TUNING, TUNING_SEED, FIRST_SEED = (0.85, 1.0, 1.2), 3, 1000, 300
-NETWORKS = ("random", "clusters", "chain", "heavy tail", "STDP")
+NETWORKS = ("random", "clusters", "chain", "chain, strong bridges", "heavy tail", "STDP")
 # Those in which synapses between clusters are counted.
-BRIDGED = ("clusters", "chain")
+BRIDGED = ("clusters", "chain", "chain, strong bridges")
 SCORED: dict[str, tuple[Step | str, ...]] = {
     "LNP": ("I", "III"),
     **{
@@ -71,8 +71,9 @@ UNSCORED: dict[str, dict[str, Any]] = {
 METHODS = ("unpruned", *SCORED, *UNSCORED)
 # Of small networks, which are there to see that all works.
 FEW = ("unpruned", "LNP", "even and connected", "random")
-# Of the chain: its clusters, and the probabilities of a synapse inside, and to the next one.
-CLUSTERS, INSIDE, BRIDGES = 10, 0.9, 0.05
+# Of chains: clusters, the probabilities of a synapse inside and to the next one, and how much stronger the latter are
+# in one of the two, in which two fifths of the capacity are left without them (seeds of tuning).
+CLUSTERS, INSIDE, BRIDGES, STRONGER = 5, 0.45, 0.05, 3.0
 HEAVY_TAIL = 1.5
 # Samples of Mackey-Glass by which STDP trains.
 TRAINING = 300
@@ -122,8 +123,8 @@ def built(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -
     usual, common = LIFParameters.recurrent(), {"check_rate": False, "seed": seed}
     if network == "clusters":
         spec = CHRSNN(neurons, 0.1, parameters=usual, **common).spec
-    elif network == "chain":
-        spec = chain(neurons, seed)
+    elif network.startswith("chain"):
+        spec = chain(neurons, seed, stronger=1.0 if network == "chain" else STRONGER)
     elif network == "STDP":
         spec = _trained(HRSNN(neurons, 0.1, parameters=usual, plastic=True, **common).spec, options, report)
     else:
@@ -132,8 +133,8 @@ def built(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -
     return Result({"synapses": spec.n_synapses}, {**spec.to_arrays(), "rates": bed_response(spec, seed).rates})
 
 
-def chain(neurons: int, seed: int, parameters: LIFParameters | None = None) -> NetworkSpec:
-    """Return clusters in a row, dense inside, with few synapses from each to the next.
+def chain(neurons: int, seed: int, stronger: float = 1.0) -> NetworkSpec:
+    """Return clusters in a row, dense inside, with few synapses from each to the next, so many times stronger.
 
     Examples
     --------
@@ -141,7 +142,7 @@ def chain(neurons: int, seed: int, parameters: LIFParameters | None = None) -> N
     >>> np.unique(spec.cluster[spec.post] - spec.cluster[spec.pre])
     array([0, 1], dtype=int32)
     """
-    chosen, streams = parameters or LIFParameters.recurrent(), Streams(seed).child("chain")
+    chosen, streams = LIFParameters.recurrent(), Streams(seed).child("chain")
     cluster, rng = np.arange(neurons) * CLUSTERS // neurons, streams.rng("connections")
     members = [np.flatnonzero(cluster == c) for c in range(CLUSTERS)]
     pairs = [random_pairs(a, a, INSIDE, rng) for a in members]
@@ -149,7 +150,10 @@ def chain(neurons: int, seed: int, parameters: LIFParameters | None = None) -> N
     pre, post = (np.concatenate(ends) for ends in zip(*pairs, strict=True))
     tau = gamma_time_constants(neurons, shape=3.0, mean=20e-3, dt=float(chosen.dt), rng=streams.rng("time constants"))
     how: dict[str, Any] = {"parameters": chosen, "plastic": False, "check_rate": False, "streams": streams}
-    return DrawnNetwork("chain", time_constants=tau, cluster=cluster, pre=pre, post=post, **how).spec
+    spec = DrawnNetwork("chain", time_constants=tau, cluster=cluster, pre=pre, post=post, **how).spec
+    strong = replace(spec, weights=spec.weights * np.where(cluster[pre] == cluster[post], 1.0, stronger))
+    rates = slow_response(spec).rates
+    return replace(strong, bias=spec.bias + spec.mean_input(rates) - strong.mean_input(rates))
 
 
 def _trained(spec: NetworkSpec, options: Mapping[str, Any], report: Callable[[float, str], None]) -> NetworkSpec:
@@ -208,7 +212,7 @@ def _scaled(built: Result, pruned: Result, factor: float) -> tuple[NetworkSpec, 
 
 def _receives(spec: NetworkSpec, network: str) -> np.ndarray | None:
     """Return which neurons get input: of a chain those of its first cluster."""
-    return spec.cluster == 0 if network == "chain" else None
+    return spec.cluster == 0 if network.startswith("chain") else None
 
 
 def tried(options: Mapping[str, Any], built: Result, pruned: Result, *, report: Callable[[float, str], None]) -> Result:

@@ -178,9 +178,9 @@ def test_networks_that_are_compared():
     plan = Plan(replace(SCALES["medium"], seeds=8), {})
     assert len(evenness.tasks(plan)) == 8 * (9 + 9 + 13 + 12)
     made = structured.tasks(plan)
-    assert len(made) == 8 * 5 * 13
+    assert len(made) == 8 * 6 * 13
     tuning = {need for task in made.values() for need in task.needs if need.function.endswith(":tried")}
-    assert len(tuning) == 5 * 13 * 3 * 3
+    assert len(tuning) == 6 * 13 * 3 * 3
     assert {need.options["seed"] for need in tuning} == {1000, 1001, 1002}
     assert {task.options["seed"] for task in made.values()} == set(range(300, 308))
 
