@@ -209,7 +209,6 @@ def test_evenness_runs(tmp_path, quick):
 
 def test_structured_runs(tmp_path, monkeypatch, quick):
     monkeypatch.setattr(structured, "NETWORKS", ("chain", "STDP"))
-    monkeypatch.setattr(structured, "TRAINING", 5)
     monkeypatch.setattr(structured, "FEW", ("unpruned", "response, independent", "random"))
     content, tables = run(structured, Plan(TINY, {}), tmp_path)
     by = {(r["network"], r["method"]): r for r in content["table"]}
