@@ -17,20 +17,27 @@ import numpy as np
 from brian2 import second
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common.bed import (
+    at_factor,
+    bed_drive,
+    bed_samples,
+    largest_weights,
+    paired,
+    plus_minus,
+    tuned_factor,
+)
 from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.learning import evaluate_benchmarks
-from lnpbrian.learning.benchmarks import BENCHMARKS
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.network import NetworkSpec, noise_drive
+from lnpbrian.network import NetworkSpec
 from lnpbrian.network.response import LinearResponse, lif_rate, linear_response
 from lnpbrian.network.simulate import mean_rates
 from lnpbrian.network.spec import synaptic_operations
 from lnpbrian.pruning.controls import (
     activity_pruning,
     at_radius,
-    magnitude_pruning,
     random_network,
     thinned,
     uncoupled,
@@ -108,15 +115,11 @@ def tasks(plan: Plan) -> dict[Any, Task]:
                     made[neurons, ratio, method, seed] = Task(
                         f"{method}, N = {neurons}, ratio {ratio:g}, seed {seed}",
                         f"{__name__}:evaluated",
-                        {**common, "seed": FIRST_SEED + seed, "samples": _samples(plan)},
+                        {**common, "seed": FIRST_SEED + seed, "samples": bed_samples(plan)},
                         needs,
                         cost=neurons / 100,
                     )
     return made
-
-
-def _samples(plan: Plan) -> int:
-    return 1600 if plan.scale.neurons >= 400 else 300
 
 
 def _tried(common: Mapping[str, Any], seed: int, factor: float) -> Task:
@@ -138,12 +141,7 @@ def tried(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -
 
 def evaluated(options: Mapping[str, Any], *tried: Result, report: Callable[[float, str], None]) -> Result:
     """Return what a network is worth in the benchmarks, at the factor that was best on other networks."""
-    factor = 1.0
-    if tried:
-        by_factor: dict[float, list[float]] = {}
-        for result in tried:
-            by_factor.setdefault(result.record["factor"], []).append(result.record["capacity"])
-        factor = max(by_factor, key=lambda f: float(np.mean(by_factor[f])))
+    factor = tuned_factor([result.record for result in tried])[0] if tried else 1.0
     spec, response, largest = _made(options, factor, report)
     found = evaluate_benchmarks(
         spec,
@@ -152,7 +150,7 @@ def evaluated(options: Mapping[str, Any], *tried: Result, report: Callable[[floa
         samples=options["samples"],
         report=lambda fraction: report(0.5 + 0.5 * fraction, "benchmarks"),
     )
-    drive = _drive(spec, options["seed"])
+    drive = bed_drive(spec, options["seed"])
     now = linear_response(spec.compacted(), drive.of_neurons(spec.alive), transient=1 * second)
     return Result(
         {
@@ -175,10 +173,6 @@ def evaluated(options: Mapping[str, Any], *tried: Result, report: Callable[[floa
     )
 
 
-def _drive(spec: NetworkSpec, seed: int) -> Any:
-    return noise_drive(spec.n_neurons, duration=1 * second, rng=Streams(seed).child("kept").rng("drive"))
-
-
 def _made(
     options: Mapping[str, Any], factor: float, report: Callable[[float, str], None]
 ) -> tuple[NetworkSpec, LinearResponse, dict[str, Any]]:
@@ -186,7 +180,7 @@ def _made(
     method, seed, neurons = options["method"], options["seed"], options["neurons"]
     report(0.0, "building")
     model = HRSNN(neurons, 0.1, parameters=LIFParameters.recurrent(), check_rate=False, seed=seed)
-    full, drive, rng = model.spec, _drive(model.spec, seed), Streams(seed).child("kept").rng(method)
+    full, drive, rng = model.spec, bed_drive(model.spec, seed), Streams(seed).child("kept").rng(method)
     rates = mean_rates(full, 5.0, settle=1.0, drive=drive)
     response = replace(linear_response(full, drive, transient=1 * second), rates=rates)
     # What an equal number of operations allows.
@@ -221,7 +215,7 @@ def _made(
             ]
             for when, record in (("before", first), ("after", last))
         }
-        return _scaled(spec, factor, response), response, exponents
+        return at_factor(spec, factor, response), response, exponents
     elif method in THINNED:
         spec = thinned(full, n_synapses=n, rng=rng, rates=rates, **THINNED[method])  # type: ignore[arg-type]
     elif method == "Erdos-Renyi":
@@ -235,19 +229,8 @@ def _made(
             compensate=True,
         ).spec
     else:
-        low, high = 1, full.n_synapses
-        while high - low > 1:
-            middle = (low + high) // 2
-            kept = magnitude_pruning(full, n_neurons=neurons, n_synapses=middle, per_sign=True)
-            low, high = (middle, high) if synaptic_operations(rates, kept.pre) <= allowed else (low, middle)
-        spec = magnitude_pruning(full, n_neurons=neurons, n_synapses=low, per_sign=True, rates=rates)
+        spec = largest_weights(full, rates, allowed)
     return at_radius(spec, factor * response.spectral_radius, response=response), response, exponents
-
-
-def _scaled(spec: NetworkSpec, factor: float, response: LinearResponse) -> NetworkSpec:
-    """Return a network, which LNP has scaled itself, with all weights times a factor, and the same mean inputs."""
-    present = response.of_synapses(spec.pre, spec.post, spec.weights).spectral_radius
-    return at_radius(spec, factor * present, response=response)
 
 
 def _drawn_drive() -> LIFParameters:
@@ -281,12 +264,6 @@ def _of(rows: list[dict[str, Any]], neurons: int, ratio: float, method: str) -> 
         r["seed"]: r for r in rows if (r["neurons"], r["method"]) == (neurons, method) and r["ratio"] in (ratio, 1.0)
     }
     return [mine[seed] for seed in sorted(mine)]
-
-
-def paired(mine: list[dict[str, Any]], others: list[dict[str, Any]], name: str) -> list[float]:
-    """Return by how much LNP is better, seed by seed: mean and standard error of the difference."""
-    sign = 1 if BENCHMARKS[name].higher_is_better else -1
-    return list(mean_and_error([sign * (a[name] - b[name]) for a, b in zip(mine, others, strict=True)]))
 
 
 def _claims(plan: Plan, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -337,8 +314,8 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
         head = ["network", "operations: ratio", "factor", "rate (Hz)", "spectral radius", *NAMES]
         lines = made.setdefault(f"N = {r['neurons']}, ratio {r['ratio']:g}", [head])
         cells = [r["method"], "-" if r["method"] == "uncoupled" else f"{r['operation_ratio']:.1f}", f"{r['factor']:g}"]
-        cells += [_plus_minus(r["mean_rate_hz"], 1), _plus_minus(r["spectral_radius"], 2)]
-        lines.append([*cells, *(_plus_minus(r[name], 2 if r[name][0] > 1.5 else 3) for name in NAMES)])
+        cells += [plus_minus(r["mean_rate_hz"], 1), plus_minus(r["spectral_radius"], 2)]
+        lines.append([*cells, *(plus_minus(r[name], 2 if r[name][0] > 1.5 else 3) for name in NAMES)])
     return made
 
 
@@ -351,13 +328,9 @@ def _summary(table: list[dict[str, Any]]) -> list[list[str]]:
         for n in neurons:
             mine = [r for r in table if (r["neurons"], r["ratio"], r["method"]) == (n, 37, method)]
             for name, digits in zip(names, (2, 3), strict=True):
-                cells.append(_plus_minus(mine[0][name], digits) if mine else "")
+                cells.append(plus_minus(mine[0][name], digits) if mine else "")
         lines.append(cells)
     return lines
-
-
-def _plus_minus(value: list[float], digits: int) -> str:
-    return f"{value[0]:.{digits}f} ± {value[1]:.{digits}f}"
 
 
 def draw(content: Mapping[str, Any]) -> Figure:

@@ -506,12 +506,14 @@ class _Run:
 
 @dataclass(frozen=True, eq=False)
 class _Bed:
-    """A network without silent neurons, the mask of its neurons among all, and the neurons that are read."""
+    """A network without silent neurons, the mask of its neurons among all, the neurons that are read, and the mask of
+    those among all that get input."""
 
     spec: NetworkSpec
     alive: np.ndarray
     read: np.ndarray
     streams: Streams
+    receives: np.ndarray | None = None
 
     def encoder(self, dimensions: dict[str, int]) -> CurrentEncoder:
         """Return W_in with a block of columns for each stream, drawn for all neurons, silent or not."""
@@ -519,7 +521,10 @@ class _Bed:
             CurrentEncoder.draw(self.alive.size, d, scale=STREAMS[kind], rng=self.streams.child("input").rng(kind))
             for kind, d in dimensions.items()
         ]
-        return CurrentEncoder(np.concatenate([b.weights for b in blocks], axis=1)).of_neurons(self.alive)
+        weights = np.concatenate([b.weights for b in blocks], axis=1)
+        if self.receives is not None:
+            weights[~self.receives] = 0
+        return CurrentEncoder(weights).of_neurons(self.alive)
 
     def run(
         self, shown: np.ndarray, encoder: CurrentEncoder, options: ReadoutOptions, report: Callable[[float], None]
@@ -567,6 +572,7 @@ def evaluate_benchmarks(
     seed: int = 0,
     samples: int = 1600,
     fraction: float = 1.0,
+    receives: object = None,
     report: Callable[[float], None] | None = None,
 ) -> BenchmarkResult:
     """Say what linear readouts of a fixed network are worth in tasks that need one.
@@ -584,6 +590,8 @@ def evaluate_benchmarks(
         test. 15 in 32 times as many digits, up to 1797, are shown; two thirds train.
     fraction : float
         Fraction of the surviving neurons that is read, those of highest betweenness.
+    receives : array of bool, shape (N,), optional
+        Neurons that get input; all by default.
     report : callable, optional
         Called with the completed fraction.
 
@@ -625,7 +633,8 @@ def evaluate_benchmarks(
     checks.steps("a sample of 50 ms", 50 * ms, spec.dt)
     small = spec.compacted()
     read = np.arange(small.n_neurons) if fraction == 1 else readout_neurons(small, fraction)
-    bed = _Bed(small, spec.alive, read, _names(seed))
+    mask = None if receives is None else checks.array("receives", receives, shape=(spec.n_neurons,), dtype=bool)
+    bed = _Bed(small, spec.alive, read, _names(seed), mask)
     kinds = [kind for kind in STREAMS if any(b.stream == kind for b in chosen)]
     shown = {kind: draw_stream(kind, samples, seed=seed) for kind in kinds}
     series = {kind: stream for kind, stream in shown.items() if kind != "digits"}
