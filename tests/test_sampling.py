@@ -361,3 +361,43 @@ def test_millions_of_synapses_take_seconds():
         assert max(np.ptp(out), np.ptp(into)) <= 1
     # 5 s on two cores.
     assert time.perf_counter() - start < 60
+
+
+def _chain(clusters=4, size=50):
+    """A chain of clusters, each of which leads to the next one by a tenth of its synapses."""
+    n, cluster = clusters * size, np.repeat(np.arange(clusters), size)
+    step = cluster - cluster[:, np.newaxis]
+    chance = np.where(step == 0, 0.45, np.where(step == 1, 0.05, 0.0)) * ~np.eye(n, dtype=bool)
+    pre, post = np.nonzero(np.random.default_rng(7).random((n, n)) < chance)
+    return pre, post, cluster
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.2, 0.6, 1.0])
+def test_populations_keep_what_flows_along_a_chain(fraction):
+    pre, post, cluster = _chain()
+    count = round(fraction * pre.size)
+    how = {"method": "even", "pre": pre, "post": post, "neurons": cluster.size, "count": count, "groups": pre % 5 == 0}
+    keep = sample_edges(np.full(pre.size, fraction), rng=np.random.default_rng(1), populations=cluster, **how)
+    assert keep.sum() == count
+    for c in range(4):
+        # The sources of a population give its part, to the rounding of two kinds.
+        assert abs(keep[cluster[pre] == c].sum() - fraction * (cluster[pre] == c).sum()) <= 2
+        given, got = (np.bincount(x[keep], minlength=cluster.size)[cluster == c] for x in (pre, post))
+        # Inputs are within one of their mean, outputs within one in each kind of source.
+        # Where many are kept, some neurons have no more.
+        assert np.ptp(got) <= 2 or fraction > 0.2
+        assert np.ptp(given) <= 2 or fraction > 0.2
+    bridges = cluster[pre] != cluster[post]
+    kept = keep[bridges].sum() / (fraction * bridges.sum())
+    # Throughout even, as many synapses enter the last cluster as leave it: nearly none.
+    assert kept > 0.5
+    alike = sample_edges(np.full(pre.size, fraction), rng=np.random.default_rng(1), **how)
+    if fraction <= 0.2:
+        assert alike[bridges].sum() < 0.5 * keep[bridges].sum()
+
+
+def test_populations_of_other_neurons_are_refused():
+    with pytest.raises(InvalidInput, match=r"populations must have shape \(3,\)"):
+        sample_edges(
+            [0.5, 0.5], rng=np.random.default_rng(0), method="even", pre=[0, 1], post=[1, 2], neurons=3, populations=[0]
+        )

@@ -235,6 +235,7 @@ def thinned(
             neurons=spec.n_neurons,
             count=n_synapses if sampling == "even" else None,
             groups=spec.weights < 0,
+            populations=spec.cluster if sampling == "even" else None,
         )
     made = spec.of_synapses(np.flatnonzero(keep))
     if connected:

@@ -618,7 +618,8 @@ def noise_prune(
         ``tau_syn dr_i/dI_i``, by which a weight becomes a coupling, for the strength "response" and the rescaling
         "spectral"; see `lnpbrian.network.response.linear_response`.
     groups : array of int, shape (N,), optional
-        Cluster of each neuron, for expected overlaps; see `lnpbrian.pruning.lyapunov_matrix.estimated_lyapunov_matrix`.
+        Cluster of each neuron, for even samples, which are even within each, and for expected overlaps; see
+        `sample_edges` and `lnpbrian.pruning.lyapunov_matrix.estimated_lyapunov_matrix`.
     kinds : array of int, shape (S,), optional
         Kind of each synapse, by default its sign; even samples are even in each kind.
     options : NoisePruneOptions
@@ -698,6 +699,7 @@ def noise_prune(
         post=post,
         neurons=n,
         groups=w < 0 if kinds is None else kinds,
+        populations=groups,
     )
     new = rescale(
         w,

@@ -530,12 +530,21 @@ class PrunableModel(Prunable):
         return mean_input(*self.live.edges(), self.live.weights(), rates=rates, gain=gain)
 
 
+def _populations(live: LiveNetwork) -> np.ndarray:
+    """Number the sets of neurons between which the Synapses of a network tell no difference, shape (N,)."""
+    ends = [where for where, _ in live.spiking]
+    ends += [where for synapses in live.connections for where in live.between(synapses)]
+    borders = np.unique([k for where in ends for k in (where.start, where.stop)])
+    return np.unique(np.searchsorted(borders, np.arange(live.n_neurons), side="right"), return_inverse=True)[1]
+
+
 class PrunableNetwork(Prunable):
     """Anybody's Brian2 network: it is run to be measured, and set back to where it was."""
 
     def __init__(self, live: LiveNetwork, options: PruneOptions, streams: Streams) -> None:
         super().__init__(live, options, streams)
         self.signs = live.signs()
+        self.clusters = _populations(live)
         # A dense matrix has zeros where there is no synapse; those that learn may become one.
         self._idle = live.effects() == 0
         self.original_edges = tuple(ends[~self._idle] for ends in self.original_edges)

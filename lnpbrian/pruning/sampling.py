@@ -39,6 +39,7 @@ def sample_edges(
     neurons: int | None = None,
     count: int | None = None,
     groups: object = None,
+    populations: object = None,
 ) -> np.ndarray:
     """Draw the synapses to keep.
 
@@ -66,6 +67,9 @@ def sample_edges(
         The kind of each synapse, such as its sign or its pair of populations. "even" gives each kind its share of
         `count`, in proportion to its sum of p, and keeps each kind even; "systematic" rounds the number of inputs of
         each kind up or down. "independent" does not need it.
+    populations : array of int, shape (N,), optional
+        The population of each neuron. "even" is even within each of them: its neurons get as many inputs, and give as
+        many outputs, as its part of the sum of p. By default all are one population.
 
     Returns
     -------
@@ -95,6 +99,11 @@ def sample_edges(
     Means are over the neurons that have a synapse of p > 0 on that side; a neuron with fewer synapses than the mean
     keeps all, and the others share what it leaves. With equal p, synapses that a symmetry of the graph carries into
     each other are kept equally often: on a complete graph all.
+
+    *Populations.* A neuron that gets as many inputs as it gives outputs passes on what it gets: in a network that is
+    even throughout as many synapses enter any set of neurons as leave it, and the synapses that lead along a chain of
+    populations would go. With inputs and outputs of each population in proportion to what it had, the difference of
+    what enters and leaves it is kept in proportion too.
 
     *Kinds.* Where a kind has 2 or more inputs a target (mean over the targets that have it), its number of synapses is
     its share exactly, and the numbers of inputs and of outputs of this kind differ from their means by less than one.
@@ -138,7 +147,8 @@ def sample_edges(
     keep = np.zeros(p.size, dtype=bool)
     if wanted:
         # Without the impossible ones: they count neither as synapses of their neurons nor as room.
-        keep[possible] = _even(p[possible], source[possible], target[possible], kind[possible], wanted, rng)
+        of_neuron = _populations(populations, neurons, source, target)
+        keep[possible] = _even(p[possible], source[possible], target[possible], kind[possible], of_neuron, wanted, rng)
     return keep
 
 
@@ -171,6 +181,16 @@ def _kinds(groups: object, size: int) -> np.ndarray:
     return np.unique(checks.array("groups", groups, shape=(size,), dtype=int), return_inverse=True)[1]
 
 
+def _populations(populations: object, neurons: int | None, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Populations as 0, 1, ..., one per neuron."""
+    if populations is None:
+        return np.zeros(1 + max(int(source.max()), int(target.max())), dtype=np.int64)
+    n = checks.array("populations", populations, shape=(neurons,), dtype=int)
+    if n.size <= max(source.max(), target.max()):
+        raise InvalidInput(f"populations must have one entry per neuron, got {n.size}")
+    return np.unique(n, return_inverse=True)[1]
+
+
 def _systematic(p: np.ndarray, target: np.ndarray, kind: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     shuffled = rng.permutation(p.size)
     # Every run of consecutive synapses has its expected number within one, so kinds stand together.
@@ -192,12 +212,18 @@ def _systematic(p: np.ndarray, target: np.ndarray, kind: np.ndarray, rng: np.ran
 
 
 def _even(
-    p: np.ndarray, source: np.ndarray, target: np.ndarray, kind: np.ndarray, wanted: int, rng: np.random.Generator
+    p: np.ndarray,
+    source: np.ndarray,
+    target: np.ndarray,
+    kind: np.ndarray,
+    population: np.ndarray,
+    wanted: int,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     with np.errstate(divide="ignore"):
         worth = np.minimum(np.log(-np.log1p(-p)), CERTAIN)
     score = worth + rng.gumbel(size=p.size)
-    flow = _Flow(source, target, *_merge_kinds(target, kind, _shares(p, kind, wanted)))
+    flow = _Flow(p, source, target, population, *_merge_kinds(target, kind, _shares(p, kind, wanted)))
     if flow.square() and p.size <= MATCHING_SYNAPSES and wanted <= MATCHINGS * flow.left_n:
         keep = _matchings(flow.left, flow.target[flow.leaf], score, wanted, rng)
         flow.start(keep)
@@ -213,11 +239,14 @@ def _even(
 def _shares(p: np.ndarray, kind: np.ndarray, wanted: int) -> np.ndarray:
     """How many synapses of each kind: in proportion to the sum of p, at most what there are, `wanted` in all."""
     available = np.bincount(kind)
-    exact = _fill(np.bincount(kind, weights=p), available, wanted)
-    share = np.floor(exact + ROUNDING).astype(np.int64)
-    missing = wanted - int(share.sum())
-    share[np.argsort(-(exact - share), kind="stable")[:missing]] += 1
-    return share
+    return _rounded(_fill(np.bincount(kind, weights=p), available, wanted), wanted)
+
+
+def _rounded(exact: np.ndarray, total: int) -> np.ndarray:
+    """Round to whole numbers whose sum is `total`, that of `exact`, by largest remainders."""
+    whole = np.floor(exact + ROUNDING).astype(np.int64)
+    whole[np.argsort(-(exact - whole), kind="stable")[: total - int(whole.sum())]] += 1
+    return whole
 
 
 def _merge_kinds(target: np.ndarray, kind: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -302,33 +331,45 @@ class _Bounds:
 class _Flow:
     """Degrees as a flow with lower and upper bounds: hub -> pool -> left -> leaf -> target -> hub.
 
-    A *pool* is a kind, whose number of synapses is fixed, *left* a source within a kind, *leaf* a target within a kind.
+    A *pool* is a kind within a population of sources, whose number of synapses is fixed, *left* a source within a kind,
+    *leaf* a target within a kind.
     A synapse is the arc left -> leaf, of capacity 1. A node is (layer, index). Kind 0 has too few inputs to be even at
     each target: its inputs fill up what the other kinds give.
     """
 
-    def __init__(self, source: np.ndarray, target: np.ndarray, kind: np.ndarray, share: np.ndarray) -> None:
-        n = 1 + max(int(source.max()), int(target.max()))
-        self.pool_total = share
-        self.pool_now = np.zeros_like(share)
+    def __init__(
+        self,
+        p: np.ndarray,
+        source: np.ndarray,
+        target: np.ndarray,
+        population: np.ndarray,
+        kind: np.ndarray,
+        share: np.ndarray,
+    ) -> None:
+        n, several = population.size, 1 + int(population.max())
         self.keep = np.zeros(source.size, dtype=bool)
 
-        self.left, at = _number(kind * n + source, share.size * n)
-        self.pool = at // n
+        self.left, _ = _number(kind * n + source, share.size * n)
         self.leaf, at = _number(kind * n + target, share.size * n)
         leaf_kind = at // n
         self.target, targets = _number(at % n, n)
-        self.left_n, self.leaf_n = self.pool.size, self.target.size
+        self.left_n, self.leaf_n = 1 + int(self.left.max()), self.target.size
 
-        self.lefts = _Bounds.even(_mean(share, self.pool), np.bincount(self.left), share, self.pool)
-        mean, room = _mean(share, leaf_kind), np.bincount(self.leaf)
-        self.leaves = _Bounds.even(mean, room, share, leaf_kind)
+        # Parts are kinds within populations: what they get is in proportion to their sum of p.
+        giving, getting = (share.size * population[x] + kind for x in (source, target))
+        left_total, leaf_total = (_of_parts(p, x, share, several) for x in (giving, getting))
+        self.pool, leaf_part = np.zeros(self.left_n, dtype=np.int64), np.zeros(self.leaf_n, dtype=np.int64)
+        self.pool[self.left], leaf_part[self.leaf] = giving, getting
+        self.pool_total = _rounded(left_total, int(share.sum()))
+        self.pool_now = np.zeros_like(self.pool_total)
+        self.lefts = _Bounds.even(_mean(left_total, self.pool), np.bincount(self.left), left_total, self.pool)
+        mean, room = _mean(leaf_total, leaf_part), np.bincount(self.leaf)
+        self.leaves = _Bounds.even(mean, room, leaf_total, leaf_part)
         free = leaf_kind == 0
         self.leaves.low[free], self.leaves.high[free] = 0, room[free]
         target_mean, total = (np.bincount(self.target, weights=x) for x in (mean, room))
-        self.targets = _Bounds.even(
-            target_mean, total, share.sum(keepdims=True), np.zeros(targets.size, dtype=np.int64)
-        )
+        part = population[targets]
+        self.targets = _Bounds.even(target_mean, total, leaf_total.reshape(several, -1).sum(axis=1), part)
 
     def square(self) -> bool:
         return self.pool_total.size == 1 and self.leaf_n == self.left_n
@@ -517,9 +558,21 @@ def _largest_flow(
     return _FlowValues(maximum_flow(graph, int(label[-2]), int(label[-1])).flow, label)
 
 
-def _mean(share: np.ndarray, kind: np.ndarray) -> np.ndarray:
-    """The share of the kind of each node over the number of nodes of that kind."""
-    return (share / np.maximum(np.bincount(kind, minlength=share.size), 1))[kind]
+def _of_parts(p: np.ndarray, part: np.ndarray, share: np.ndarray, populations: int) -> np.ndarray:
+    """How many synapses of each part, entry ``population * kinds + kind``: as the sum of p, at most what there are."""
+    size = populations * share.size
+    expected = np.bincount(part, weights=p, minlength=size).reshape(populations, -1)
+    available = np.bincount(part, minlength=size).reshape(populations, -1)
+    found = np.zeros(expected.shape)
+    for kind in np.flatnonzero(share):
+        there = available[:, kind] > 0
+        found[there, kind] = _fill(expected[there, kind], available[there, kind], share[kind])
+    return found.ravel()
+
+
+def _mean(share: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """The share of the part of each node over the number of nodes of that part."""
+    return (share / np.maximum(np.bincount(part, minlength=share.size), 1))[part]
 
 
 def _number(key: np.ndarray, below: int) -> tuple[np.ndarray, np.ndarray]:
