@@ -62,7 +62,7 @@ def other_values(one):
         return [1.5 * value, value / 4]
     if one.name in OTHERS:
         return [OTHERS[one.name]]
-    return [value + 1] if kind_of(one) == "int" else [0.5 if value is None else value / 2]
+    return [value + 1] if kind_of(one) == "int" else [value / 2 if value else 0.5]
 
 
 def declared():
