@@ -72,7 +72,7 @@ def tasks(plan: Plan, *, kept: float | None = None, points: Sequence[str] | None
         if point != "A":
             options |= {
                 "kept": kept or s.kept[0],
-                "neuron_sparsity": s.neuron_sparsity,
+                "neuron_sparsity": s.neurons_of_figures,
                 "iterations": s.iterations,
                 "new_edges": NEW_EDGES,
             }
