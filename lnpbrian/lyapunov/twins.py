@@ -745,7 +745,9 @@ class _TangentTwins:
         self._vectors = np.zeros((tangent.dimension, plan.realisations + 1))
         self._vectors[: self._n, -1] = rng.standard_normal(self._n)
         if plan.transient > 0:
-            tangent.advance(self._vectors, plan.transient)
+            kept = self._vectors[:, -1:].copy()
+            tangent.advance(kept, plan.transient)
+            self._vectors[:, -1:] = kept
 
     def window(self) -> tuple[Separations, Separations]:
         """See `TwinSystem`; fresh directions, then the kept one."""

@@ -14,7 +14,7 @@ from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, eigs
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.network.signals import Drive
+from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.simulate import simulated_spike_train
 from lnpbrian.network.spec import NetworkSpec, firing_rates
 
@@ -24,6 +24,7 @@ __all__ = [
     "lif_gain",
     "lif_rate",
     "linear_response",
+    "response_and_spikes",
     "slow_response",
     "spectral_radius",
 ]
@@ -418,6 +419,28 @@ def linear_response(
     >>> bool(abs(found / expected.mean() - 1) < 0.05)
     True
     """
+    return response_and_spikes(network, drive, duration=duration, transient=transient, probe=probe)[0]
+
+
+def response_and_spikes(
+    network: NetworkSpec | RecurrentNetwork,
+    drive: Drive | None = None,
+    *,
+    duration: Quantity = 1 * second,
+    transient: Quantity = 100 * ms,
+    probe: float = PROBE,
+) -> tuple[LinearResponse, SpikeTrain]:
+    """Measure the linear response, and return the spikes of the network on the way, from the start of the transient.
+
+    Parameters, errors and method are those of `linear_response`.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import uncoupled
+    >>> response, train = response_and_spikes(uncoupled([20] * ms, bias=2.0), duration=1 * second)
+    >>> train.duration, bool(train.after(0.1).rates == response.rates)
+    (1.1, True)
+    """
     spec = network.spec if isinstance(network, RecurrentNetwork) else network
     checks.instance("network", spec, NetworkSpec, "give a model of lnpbrian.models, or its spec")
     checks.optional("drive", drive, Drive, "use noise_drive(...) or Drive(values, hold)")
@@ -435,9 +458,12 @@ def linear_response(
         plasticity=None,
     )
     tiled = None if drive is None else Drive(np.tile(drive.values, (1, copies)), drive.hold)
-    train = simulated_spike_train(probes, settle + length, drive=tiled).after(settle)
-    rates, more, less = train.rates.reshape(copies, n)
-    return _response(spec, rates, (more - less) / (2 * delta))
+    train = simulated_spike_train(probes, settle + length, drive=tiled)
+    rates, more, less = train.after(settle).rates.reshape(copies, n)
+    own = train.indices < n
+    return _response(spec, rates, (more - less) / (2 * delta)), SpikeTrain(
+        train.indices[own], train.times[own], n, train.duration
+    )
 
 
 def _response(spec: NetworkSpec, rates: np.ndarray, gains: np.ndarray) -> LinearResponse:

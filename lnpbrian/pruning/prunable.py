@@ -26,7 +26,7 @@ from lnpbrian.network.compiled import CompiledNetwork
 from lnpbrian.network.devices import require_device
 from lnpbrian.network.live import LiveNetwork, Snapshot
 from lnpbrian.network.recurrent import RecurrentNetwork, adopt
-from lnpbrian.network.response import LinearResponse, linear_response, slow_response
+from lnpbrian.network.response import LinearResponse, linear_response, response_and_spikes, slow_response
 from lnpbrian.network.signals import Drive, SpikeTrain, interval_cv, noise_drive
 from lnpbrian.network.simulate import RATE_RANGE_HZ, mean_rates, observe, spike_train, twin_timing
 from lnpbrian.network.spec import NetworkSpec, mean_input
@@ -381,13 +381,18 @@ class PrunableModel(Prunable):
             kind = "twins" if inner.delays is not None else "tangent"
         report("rates", 0.0)
         settle = float(self.settle)
-        spikes = self._spikes(spec, inner, own)
+        response: LinearResponse | None = None
+        if options.device == "runtime" and inner.spike_timing != "grid":
+            # The network that its neurons are probed beside spikes as it does by itself.
+            response, spikes = response_and_spikes(inner, own, duration=options.observation, transient=self.settle)
+        else:
+            spikes = self._spikes(spec, inner, own)
         rates = np.zeros(spec.n_neurons)
         counts = np.bincount(spikes.indices[spikes.times > settle], minlength=inner.n_neurons)
         rates[spec.alive] = counts / float(options.observation)
         cv = interval_cv(spikes.after(settle))
         report("linear response", 0.3)
-        response = self._response(inner, own, rates[spec.alive]).among(spec.alive)
+        response = (response or self._response(inner, own, rates[spec.alive])).among(spec.alive)
         report("exponents", 0.4)
 
         def tell(fraction: float) -> None:

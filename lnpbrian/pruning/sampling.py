@@ -437,13 +437,16 @@ class _Flow:
         rest = order[~self.keep[order]]
         best = np.concatenate([np.flatnonzero(self.keep), rest[: 2 * int(self.pool_total.sum())]])
         synapses = best if best.size < order.size else order
+        lack = np.inf
         while not self._within():
             if self._circulate(synapses, order, rng):
                 continue
+            before, lack = lack, self.stuck[0].sum()
             if synapses is not order:
-                synapses = order
-            elif not self._relax():
-                # There is no even network of this size. (With all room open, every synapse can be taken.)
+                synapses, lack = order, np.inf
+            elif lack == before or not self._relax():
+                # There is no even network of this size, and lower bounds do not help. (With all room open, every
+                # synapse can be taken.)
                 for bounds in (self.lefts, self.leaves, self.targets):
                     bounds.widen()
 
