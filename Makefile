@@ -55,7 +55,6 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/bench_spectrum.py
 	$(BIN)/python benchmarks/bench_lnp.py
 	$(BIN)/python benchmarks/bench_structure.py
-	$(BIN)/python benchmarks/bench_native.py
 	$(BIN)/python benchmarks/bench_devices.py
 	$(BIN)/python benchmarks/bench_forecasters.py
 

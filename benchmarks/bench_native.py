@@ -1,6 +1,6 @@
 """Time the compiled loop against Brian2, in the same run.
 
-    make bench
+    python benchmarks/bench_native.py
 
 prints a table and writes ``benchmarks/bench_native.json``. Rows are a simulated second of a network whose recurrence
 matters (rate about 40 Hz), unpruned and with a 40th of the synapses, and of twenty copies of it side by side, as

@@ -1,6 +1,6 @@
 """The time steps of a network as one compiled loop: what Brian2 computes, without what it takes to be general.
 
-The loop is C++ (`native.hpp`), compiled once by what Brian2 compiles its own code with, and kept in Brian2's cache.
+The loop is C++ (`native_source`), compiled once by what Brian2 compiles its own code with, and kept in Brian2's cache.
 Each equation in it is one of `equations`. Brian2 is what it is tested against, and what runs where nothing can be
 compiled.
 """
@@ -8,7 +8,6 @@ compiled.
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from brian2.codegen.cpp_prefs import get_compiler_and_args
 from brian2.codegen.runtime.cython_rt.extension_manager import cython_extension_manager
 
 from lnpbrian.checks import InvalidInput
+from lnpbrian.network.native_source import source
 from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
 
@@ -37,13 +37,10 @@ LONG_AGO = -(2**62)
 @cache
 def _compiled() -> Any:
     """Return the compiled module, or None where it cannot be made."""
-    folder = files("lnpbrian.network")
-    loop = (folder / "native.hpp").read_text("utf-8")
-    code = (folder / "native.pyx").read_text("utf-8").replace("NATIVE_HPP", loop)
     try:
         compiler, _ = get_compiler_and_args()
         return cython_extension_manager.create_extension(
-            code, extra_compile_args=FLAGS["msvc" if compiler == "msvc" else "unix"], owner_name="lnpbrian"
+            source(), extra_compile_args=FLAGS["msvc" if compiler == "msvc" else "unix"], owner_name="lnpbrian"
         )
     except Exception as error:  # whatever a compiler does not like
         logger.info(f"the loop of lnpbrian is not compiled here, Brian2 runs instead: {error}", once=True)
