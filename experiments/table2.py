@@ -280,6 +280,6 @@ def draw(content: Mapping[str, Any]) -> Figure:
 
 
 def _labelled(content: Mapping[str, Any], method: str) -> str:
-    """Return the method with the range of its savings."""
+    """Return the method with the range of its savings in synaptic operations."""
     ratios = [r["operation_ratio"]["median"] for r in content["table"] if r["method"] == method]
-    return method if method in ("unpruned", "uncoupled") else f"{method}\nSOPs / {min(ratios):.0f}..{max(ratios):.0f}"
+    return method if method in ("unpruned", "uncoupled") else f"{method}\n÷ {min(ratios):.0f}..{max(ratios):.0f}"

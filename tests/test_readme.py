@@ -68,9 +68,11 @@ def test_page_on_architecture_adds_a_step():
 
 @pytest.mark.standalone
 def test_page_on_devices():
-    (code,) = blocks(DEVICES)
+    loop, program = blocks(DEVICES)
     names: dict[str, Any] = {}
-    exec(code.replace("1000", "100"), names)
+    exec(loop.replace("1000", "100"), names)  # compares by itself
+    assert names["oracle"].indices.size > 0
+    exec(program.replace("1000", "100"), names)
     assert names["before"].activity.indices.size > 0
 
 
