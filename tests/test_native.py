@@ -187,6 +187,14 @@ def test_a_drive_of_other_neurons_is_refused() -> None:
         native_spike_train(network("grid"), 0.1, drive=noise(3))
 
 
+def test_a_drive_that_must_not_be_written_to_is_read() -> None:
+    spec, drive = network("grid"), noise(60)
+    frozen = drive.values.copy()
+    frozen.flags.writeable = False
+    found = native_spike_train(spec, 0.1, drive=Drive(frozen, drive.hold))
+    assert np.array_equal(found.times, native_spike_train(spec, 0.1, drive=drive).times)
+
+
 def test_ctrl_c_ends_a_long_run_between_two_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     one = NativeNetwork(network("grid"))
     monkeypatch.setattr(one, "_chunk", 10)

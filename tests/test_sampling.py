@@ -401,3 +401,6 @@ def test_populations_of_other_neurons_are_refused():
         sample_edges(
             [0.5, 0.5], rng=np.random.default_rng(0), method="even", pre=[0, 1], post=[1, 2], neurons=3, populations=[0]
         )
+    # Also where no synapse is kept, and where the number of neurons is not given.
+    with pytest.raises(InvalidInput, match="populations must have one entry per neuron, got 1"):
+        sample_edges([0.5], rng=np.random.default_rng(0), method="even", pre=[0], post=[1], populations=[0])

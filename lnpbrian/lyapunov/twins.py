@@ -404,9 +404,8 @@ def block_twin_exponents(
 class _BlockTwins(ABC):
     """A reference and its copies, as uncoupled blocks side by side."""
 
-    # What a renormalised twin takes from its reference, and which of these are no coordinates, and are copied.
+    # What a renormalised twin takes from its reference.
     states: tuple[str, ...]
-    no_coordinates = ("lastspike", "last")
 
     def __init__(
         self, spec: NetworkSpec, realisations: int, perturbation: float, kept: bool, rng: np.random.Generator
@@ -460,7 +459,8 @@ class _BlockTwins(ABC):
         factor = np.where(fresh, 0.0, size / np.where(norms > 0, norms, 1.0))[:, np.newaxis]
         for name in self.states:
             block = self.blocks(name)
-            is_coordinate = block.dtype == float and name not in self.no_coordinates
+            # On the grid the time of the last spike is no coordinate, and is copied.
+            is_coordinate = block.dtype == float and name != "lastspike"
             block[1:] = block[0] + factor * (block[1:] - block[0]) if is_coordinate else block[0]
         if self._spec.delays is not None:
             self.copy_events()

@@ -465,7 +465,7 @@ cdef class Loop:
         self.loop.tap, self.loop.moments = &places[0], &moments[0, 0, 0]
         self.loop.order, self.loop.n_read, self.loop.tau_filter = moments.shape[0], moments.shape[2], tau_filter
 
-    def drive(self, double[:, ::1] values, double hold):
+    def drive(self, const double[:, ::1] values, double hold):
         """Set the external current by rows (rows, n) of `hold` seconds from step 0 on, over and over."""
         self.arrays["drive"] = np.asarray(values)
         self.loop.drive, self.loop.rows, self.loop.hold = &values[0, 0], values.shape[0], hold

@@ -144,10 +144,9 @@ def sample_edges(
             f"count must be at most the number of synapses with a probability above 0 ({possible.size} of {p.size}), "
             f"got {wanted}"
         )
-    keep = np.zeros(p.size, dtype=bool)
+    keep, of_neuron = np.zeros(p.size, dtype=bool), _populations(populations, neurons, source, target)
     if wanted:
         # Without the impossible ones: they count neither as synapses of their neurons nor as room.
-        of_neuron = _populations(populations, neurons, source, target)
         keep[possible] = _even(p[possible], source[possible], target[possible], kind[possible], of_neuron, wanted, rng)
     return keep
 
@@ -183,12 +182,13 @@ def _kinds(groups: object, size: int) -> np.ndarray:
 
 def _populations(populations: object, neurons: int | None, source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Populations as 0, 1, ..., one per neuron."""
+    last = max(int(source.max(initial=-1)), int(target.max(initial=-1)))
     if populations is None:
-        return np.zeros(1 + max(int(source.max()), int(target.max())), dtype=np.int64)
-    n = checks.array("populations", populations, shape=(neurons,), dtype=int)
-    if n.size <= max(source.max(), target.max()):
-        raise InvalidInput(f"populations must have one entry per neuron, got {n.size}")
-    return np.unique(n, return_inverse=True)[1]
+        return np.zeros(1 + last, dtype=np.int64)
+    of_neuron = checks.array("populations", populations, shape=(neurons,), dtype=int)
+    if of_neuron.size <= last:
+        raise InvalidInput(f"populations must have one entry per neuron, got {of_neuron.size}")
+    return np.unique(of_neuron, return_inverse=True)[1]
 
 
 def _systematic(p: np.ndarray, target: np.ndarray, kind: np.ndarray, rng: np.random.Generator) -> np.ndarray:
