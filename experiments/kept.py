@@ -50,9 +50,9 @@ from lnpbrian.sweep import Result, Task
 
 NAME = "kept"
 LNP: dict[str, tuple[Step | str, ...]] = {
-    "LNP": ("I", "III"),
+    "LNP": ("I", "II", "III", "IV"),
+    "LNP, without step IV": ("I", "II", "III"),
     "LNP, 30 % of the neurons": ("I", "II", "III"),
-    "LNP, all four steps": ("I", "II", "III", "IV"),
     "LNP, not connected": (NoisePruning(),),
     "LNP, systematic": (NoisePruning(sampling="systematic"),),
     "LNP, independent": (NoisePruning(sampling="independent"),),
@@ -65,34 +65,37 @@ THINNED = {
     "random": {},
 }
 METHODS = ("unpruned", *LNP, *THINNED, "Erdos-Renyi", "magnitude per sign", "activity", "uncoupled")
-# What is compared with LNP in larger networks, and at other ratios.
-LARGE = (
-    *("unpruned", "LNP", "LNP, all four steps", "even and connected", "fixed in-degree", "random"),
-    *("Erdos-Renyi", "magnitude per sign", "noise by weight", "activity", "uncoupled"),
-)
+# What is compared with LNP at high ratios, at low ones, and in large networks.
+CONTROLS = ("activity", "magnitude per sign", "noise by weight", "random", "Erdos-Renyi", "fixed in-degree")
+MOST = ("unpruned", "LNP", "even and connected", *CONTROLS, "uncoupled")
 FEW = ("unpruned", "LNP", "even and connected", "random")
+RATIOS = {400: (37.0, 60.0, 20.0, 10.0), 1000: (37.0, 60.0), 5000: (37.0,)}
 NAMES = ("memory", "capacity", "narma10", "mackey_glass_30", "mackey_glass_84", "lorenz63_z", "lorenz63_x10")
 # Factors of the spectral radius that are tried, and the first seed of the networks on which they are.
 FACTORS, TUNING, TUNING_SEED = (0.85, 1.0, 1.2), 3, 1000
 NEURON_SPARSITY = 0.3
+# Of large networks fewer are made, at the factors of smaller ones.
+LARGE, LARGE_SEEDS = 5000, 4
 SUMMARY = "At a 37th of the operations"
 # Seeds that are reported begin here: those before were looked at while the method was made.
-FIRST_SEED = 200
+FIRST_SEED = 600
 
 
 def ratios(neurons: int) -> tuple[float, ...]:
     """Return the ratios of operations at which networks of a size are compared."""
-    return (37.0, 20.0) if neurons == 400 else (37.0,)
+    return RATIOS.get(neurons, (37.0,))
 
 
 def methods(neurons: int, ratio: float) -> tuple[str, ...]:
     """Return what is compared there."""
-    return LARGE if neurons > 400 else METHODS if ratio == 37 and neurons == 400 else FEW
+    if neurons >= LARGE or ratio < 37:
+        return FEW
+    return METHODS if ratio == 37 and neurons <= 400 else MOST
 
 
 def sizes(plan: Plan) -> tuple[int, ...]:
     """Return the numbers of neurons."""
-    return (plan.scale.neurons,) if plan.scale.neurons <= 400 else (400, plan.scale.neurons)
+    return (plan.scale.neurons,) if plan.scale.neurons <= 400 else (400, plan.scale.neurons, LARGE)
 
 
 def tasks(plan: Plan) -> dict[Any, Task]:
@@ -105,13 +108,14 @@ def tasks(plan: Plan) -> dict[Any, Task]:
                 # What is not pruned is the same at all ratios.
                 told = 1.0 if method in ("unpruned", "uncoupled") else ratio
                 common = {"neurons": neurons, "ratio": told, "method": method}
-                needs: tuple[Task, ...] = ()
-                if method != "uncoupled" and neurons <= 400:
-                    tuning = range(TUNING if neurons == 400 else 1)
+                if method == "uncoupled":
+                    needs: tuple[Task, ...] = ()
+                elif neurons >= LARGE:
+                    needs = made[plan.scale.neurons, ratio, method, 0].needs
+                else:
+                    tuning = range(TUNING if neurons >= 400 else 1)
                     needs = tuple(_tried(common, seed, factor) for factor in FACTORS for seed in tuning)
-                elif method != "uncoupled":
-                    needs = made[400, ratio, method, 0].needs
-                for seed in range(seeds):
+                for seed in range(seeds if neurons < LARGE else min(seeds, LARGE_SEEDS)):
                     made[neurons, ratio, method, seed] = Task(
                         f"{method}, N = {neurons}, ratio {ratio:g}, seed {seed}",
                         f"{__name__}:evaluated",
@@ -125,10 +129,10 @@ def tasks(plan: Plan) -> dict[Any, Task]:
 def _tried(common: Mapping[str, Any], seed: int, factor: float) -> Task:
     options = {**common, "seed": TUNING_SEED + seed, "factor": factor}
     return Task(
-        f"{common['method']}, ratio {common['ratio']:g}, factor {factor:g}, tuning seed {seed}",
+        f"{common['method']}, N = {common['neurons']}, ratio {common['ratio']:g}, factor {factor:g}, tuning seed {seed}",
         f"{__name__}:tried",
         options,
-        cost=1.0,
+        cost=common["neurons"] / 400,
     )
 
 
@@ -195,10 +199,8 @@ def _made(
         drawn = lif_rate(centre.bias, time_constants=centre.time_constants, refractory_period=centre.refractory_period)
         return uncoupled(full, rates=drawn), response, exponents
     elif method in LNP:
-        too = "II" in LNP[method]
-        chosen = PruneOptions(
-            1 - 1 / options["ratio"], NEURON_SPARSITY if too else 0.0, rates=(0.0, 1e4), exponent_growth=None
-        )
+        removed = NEURON_SPARSITY if method == "LNP, 30 % of the neurons" else 0.0
+        chosen = PruneOptions(1 - 1 / options["ratio"], removed, rates=(0.0, 1e4), exponent_growth=None)
         result = prune(
             model,
             LNP[method],
@@ -278,14 +280,13 @@ def _claims(plan: Plan, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                         found.append((said, bool(better >= errors * error)))
         return found
 
-    controls = ("activity", "magnitude per sign", "noise by weight", "random", "Erdos-Renyi", "fixed in-degree")
     kept = [
         (text, better > -abs(float(text.split("± ")[1]))) for name in NAMES for text, better in _kept(plan, rows, name)
     ]
     return [
         claimed("LNP keeps at least what the unpruned network is worth, to one standard error", kept),
         *(
-            claimed(f"LNP beats controls by three standard errors in {name}", parts(name, controls, 3.0, (37.0,)))
+            claimed(f"LNP beats controls by three standard errors in {name}", parts(name, CONTROLS, 3.0, (37.0, 60.0)))
             for name in ("capacity", "mackey_glass_30")
         ),
         claimed(
@@ -294,9 +295,32 @@ def _claims(plan: Plan, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         ),
         claimed(
             "LNP beats even and connected networks without scores by two standard errors in capacity",
-            parts("capacity", ("even and connected",), 2.0, (20.0, 37.0)),
+            parts("capacity", ("even and connected",), 2.0, (10.0, 20.0, 37.0, 60.0)),
+        ),
+        *(
+            claimed(f"LNP keeps the {what} within 5 %", [_share(plan, rows, n, name) for n in sizes(plan)])
+            for what, name in (("mean rate", "mean_rate_hz"), ("spectral radius times the factor", "spectral_radius"))
+        ),
+        claimed(
+            "the largest exponent does not grow by more than its standard error",
+            [_exponent(rows, n) for n in sizes(plan)],
         ),
     ]
+
+
+def _share(plan: Plan, rows: list[dict[str, Any]], neurons: int, name: str) -> tuple[str, bool]:
+    """Return by how much LNP's networks have more of something than unpruned ones at the same factor."""
+    mine, full = (_of(rows, neurons, 37.0, method) for method in ("LNP", "unpruned"))
+    factor = [a["factor"] / b["factor"] if name == "spectral_radius" else 1.0 for a, b in zip(mine, full, strict=True)]
+    more, error = mean_and_error([a[name] / b[name] / f - 1 for a, b, f in zip(mine, full, factor, strict=True)])
+    return f"N = {neurons}: {100 * more:+.1f} ± {100 * error:.1f} %", abs(more) <= 0.05
+
+
+def _exponent(rows: list[dict[str, Any]], neurons: int) -> tuple[str, bool]:
+    mine = _of(rows, neurons, 37.0, "LNP")
+    before, after = (np.array([r[f"largest_exponent_{when}_per_s"][0] for r in mine]) for when in ("before", "after"))
+    more, error = mean_and_error(after - before)
+    return f"N = {neurons}: {before.mean():.1f} -> {after.mean():.1f}, {more:+.1f} ± {error:.1f} / s", more <= error
 
 
 def _kept(plan: Plan, rows: list[dict[str, Any]], name: str) -> list[tuple[str, float]]:

@@ -100,6 +100,7 @@ def claimed(text: str, parts: Sequence[tuple[str, bool]]) -> dict[str, Any]:
     """Return a claim with its parts, each what was found and whether that bears it out, and the verdict."""
     held = [good for _, good in parts]
     verdict = "held" if all(held) else "not held" if not any(held) else f"held in {sum(held)} of {len(held)}"
+    verdict = verdict if parts else "not tested"
     return {"claim": text, "verdict": verdict, "parts": [{"found": found, "held": good} for found, good in parts]}
 
 
