@@ -129,7 +129,9 @@ def tasks(plan: Plan) -> dict[Any, Task]:
 def _tried(common: Mapping[str, Any], seed: int, factor: float) -> Task:
     options = {**common, "seed": TUNING_SEED + seed, "factor": factor}
     return Task(
-        f"{common['method']}, N = {common['neurons']}, ratio {common['ratio']:g}, factor {factor:g}, tuning seed {seed}",
+        "{method}, N = {neurons}, ratio {ratio:g}, factor {factor:g}, tuning seed {seed}".format(
+            **options | {"seed": seed}
+        ),
         f"{__name__}:tried",
         options,
         cost=common["neurons"] / 400,

@@ -1,8 +1,11 @@
 """Models: what is drawn follows its law, what is built follows its arrays, and the spec rebuilds it exactly."""
 
+import gc
+
 import numpy as np
 import pytest
-from brian2 import SpikeMonitor, ms, mV, second
+from brian2 import SpikeMonitor, ms, mV, prefs, second
+from brian2.utils.logger import catch_logs
 from numpy.testing import assert_array_equal
 
 from lnpbrian.checks import InvalidInput
@@ -251,3 +254,12 @@ def test_delays_off_the_grid_stay_below_the_refractory_period():
     delayed = NetworkSpec(**{**vars(spec), "delays": np.full(spec.n_synapses, 5e-3)})
     with pytest.raises(InvalidInput, match=r"delays below the refractory period \(2 ms\), got 5 ms"):
         delayed.with_timing("precise")
+
+
+def test_a_model_that_brian2_never_ran_is_deleted_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefs.logging, "warn_for_unused_objects", True)
+    with catch_logs() as logs:
+        model = HRSNN(10, 0.3, check_rate=False, seed=1)
+        del model
+        gc.collect()
+    assert not logs

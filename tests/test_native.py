@@ -175,7 +175,7 @@ def test_twins(kind: str, directions: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_without_a_compiler_brian2_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "_compiled", lambda: None)
+    monkeypatch.setattr(native, "compiled", lambda text: None)
     spec = network("grid")
     assert_same(simulated_spike_train(spec, 0.2), brian2_spike_train(spec, 0.2), within=0)
     with pytest.raises(InvalidInput, match=r"engine='native' needs a C\+\+ compiler"):

@@ -184,13 +184,13 @@ CASES = {
 
 # Interval by interval, since products over long times hide an error in small entries. Rounding: 1e-16 times what is
 # added up, some 30 events times entries of order 10, times what cancels (kappa up to 30): 1e-11.
-@pytest.mark.parametrize("group", [1, 5, 96])
+@pytest.mark.parametrize(("engine", "group"), [("native", 0), ("numpy", 1), ("numpy", 5), ("numpy", 96)])
 @pytest.mark.parametrize("with_drive", [True, False])
 @pytest.mark.parametrize("spec", CASES.values(), ids=CASES)
-def test_tangent_map_is_that_of_the_independent_implementation(spec, with_drive, group, monkeypatch):
+def test_tangent_map_is_that_of_the_independent_implementation(spec, with_drive, engine, group, monkeypatch):
     monkeypatch.setattr(spiking_tangent, "_GROUP", group)
     drive = noise(12, 0.05) if with_drive else None
-    system = LIFTangent(spec, exact_spike_train(spec, 0.15, drive=drive), drive)
+    system = LIFTangent(spec, exact_spike_train(spec, 0.15, drive=drive), drive, engine=engine)
     if spec.has_delta_synapses:
         model = reference_delta(spec)
         reference = lambda state, until, **held: delta_jacobians(model, state, until, **held)  # noqa: E731

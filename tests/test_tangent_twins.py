@@ -7,6 +7,7 @@ import pytest
 from brian2 import ms, prefs, second
 
 from lnpbrian.checks import InvalidInput
+from lnpbrian.lyapunov import lif_tangent
 from lnpbrian.lyapunov.exponents import Exponents
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
 from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
@@ -127,6 +128,35 @@ def test_crossings_that_the_simulation_mistook_are_said():
         f"{system.flat} of {spikes.times.size} simulated spikes came when the potential was not rising" in twins.status
     )
     assert "not rising" not in tangent_twin_exponents(spec, duration=100 * ms, rng=rng()).status
+
+
+# The same operations in another order, 1e-16 of the largest entry at each of some thousand events.
+@pytest.mark.parametrize("timing", ["interpolated", "precise"])
+def test_the_compiled_loop_is_numpy(timing):
+    spec = HRSNN(60, 0.2, parameters=LIFParameters(spike_timing=timing), check_rate=False, seed=1).spec
+    drive = noise_drive(60, duration=300 * ms, rng=rng())
+    spikes, found = spike_train(spec, 0.3, drive=drive), []
+    for engine in ("native", "numpy"):
+        system, vectors = LIFTangent(spec, spikes, drive, engine=engine), rng(1).standard_normal((120, 7))
+        log_det = system.advance(vectors, 0.3)
+        found.append((log_det, vectors, system.potentials(vectors), system.flat, system.collapses))
+    (log_det, vectors, potentials, *seen), (log_det_too, vectors_too, potentials_too, *seen_too) = found
+    assert spikes.times.size > 300
+    assert log_det == pytest.approx(log_det_too, rel=1e-12)
+    assert np.abs(vectors - vectors_too).max() < 1e-12 * np.abs(vectors).max()
+    assert np.abs(potentials - potentials_too).max() < 1e-12 * np.abs(potentials).max()
+    assert seen == seen_too
+
+
+def test_engines_that_are_not_there_are_refused(monkeypatch):
+    spec = uncoupled([10.0] * ms)
+    spikes = spike_train(spec, 0.1)
+    with pytest.raises(InvalidInput, match=r"^engine must be one of"):
+        LIFTangent(spec, spikes, engine="fast")
+    monkeypatch.setattr(lif_tangent, "compiled", lambda text: None)
+    with pytest.raises(InvalidInput, match=r"^engine='native' needs a C\+\+ compiler"):
+        LIFTangent(spec, spikes, engine="native")
+    assert LIFTangent(spec, spikes).advance(np.eye(2), 0.1) < 0
 
 
 def test_given_spikes_are_followed(chaotic):

@@ -6,7 +6,8 @@ potential v, or, while the neuron is held at the reset, ``y = -shift/tau_m`` of 
 where synapses are exponential.
 
 Within a segment of time the vectors are kept as amplitudes of the exponentials they decay with, so that nothing
-happens between spikes; spikes are handled in groups, by one triangular solve and two sparse products each.
+happens between spikes. Spikes are handled one by one in a compiled loop (`tangent_source`); where nothing can be
+compiled, in groups, by one triangular solve and two sparse products each.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
+from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
+from lnpbrian.lyapunov.tangent_source import source
+from lnpbrian.network.native import compiled
 from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
 
@@ -37,6 +42,8 @@ class LIFTangent:
         A run of it from its initial potentials.
     drive : Drive, optional
         The drive of that run.
+    engine : {"auto", "native", "numpy"}
+        The compiled loop, or groups of spikes in NumPy; "auto" takes the first where it can be compiled.
 
     Attributes
     ----------
@@ -48,6 +55,11 @@ class LIFTangent:
     flat : int
         Spikes so far at which the potential, by the recorded times, was not rising: errors of the simulation at
         grazing crossings.
+
+    Raises
+    ------
+    InvalidInput
+        If the engine is none of these, or is to be compiled and cannot be.
 
     Notes
     -----
@@ -68,7 +80,13 @@ class LIFTangent:
     -250.0
     """
 
-    def __init__(self, spec: NetworkSpec, spikes: SpikeTrain, drive: Drive | None = None) -> None:
+    def __init__(
+        self, spec: NetworkSpec, spikes: SpikeTrain, drive: Drive | None = None, *, engine: str = "auto"
+    ) -> None:
+        checks.choice("engine", engine, ("auto", "native", "numpy"))
+        self._native = None if engine == "numpy" else compiled(source())
+        if engine == "native" and self._native is None:
+            raise InvalidInput("engine='native' needs a C++ compiler, which Brian2 does not find; use 'numpy'")
         n = spec.n_neurons
         self.spec = spec
         self.spikes = spikes
@@ -82,6 +100,7 @@ class LIFTangent:
         self.dimension = n if self._delta else 2 * n
         # Column k: the weights of the synapses from neuron k.
         self._out = sp.csc_array((spec.weights, (spec.post, spec.pre)), shape=(n, n))
+        self._first, self._target = self._out.indptr.astype(np.int64), self._out.indices.astype(np.int32)
         # The membrane's part of a current e^(-t/tau_syn); -1 makes the jump of a potential the same formula.
         self._kappa = -np.ones(n) if self._delta else self._tau_syn / (self._tau_syn - self._tau)
         # What a shift of the spike of a column adds to the amplitude of the membrane of a row, at the time of 0.
@@ -113,8 +132,7 @@ class LIFTangent:
         if not self._delta:
             x -= np.where(self._held, 0.0, self._kappa)[:, np.newaxis] * z
         log_det = 0.0
-        for events in self._groups(stop):
-            log_det += self._pass_events(x, z, events)
+        log_det += self._pass_events(vectors, stop)
         x *= np.where(self._held, 1.0, np.exp(-span / tau))[:, np.newaxis]
         if not self._delta:
             decay = np.exp(-span / self._tau_syn)
@@ -125,8 +143,27 @@ class LIFTangent:
         self.time = stop
         return log_det - float(np.sum(span / tau[~self._held]))
 
-    def _groups(self, stop: float) -> list[_Events]:
-        """Cut the spikes and releases up to `stop` into groups in which no neuron fires after another event of its."""
+    def _pass_events(self, vectors: np.ndarray, stop: float) -> float:
+        """Carry the amplitudes through the spikes and releases up to `stop`, and return the logarithm of expansion."""
+        which, is_spike, when = self._events(stop)
+        n = self.spec.n_neurons
+        if self._native is None:
+            return sum(self._pass_group(vectors[:n], vectors[n:], g) for g in self._groups(which, is_spike, when))
+        neurons = self.spikes.indices[which]
+        trigger = np.where(is_spike, self.spikes.triggers[which], -1)
+        trigger = np.where(trigger >= 0, self.spikes.indices[trigger], -1)
+        held = self._held.view(np.uint8)
+        expansion, flat = self._native.pass_events(
+            *(vectors, held, self._current, self._tau, self._kappa, self._tau_syn),
+            *(self._first, self._target, self._out.data),
+            *(neurons, when - self.time, is_spike.view(np.uint8), trigger, self._input(neurons, when), self._delta),
+        )
+        self.flat += flat
+        self.collapses += int((trigger >= 0).sum())
+        return float(expansion)
+
+    def _events(self, stop: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the spikes and releases up to `stop` in order: which spike, whether it is one, and when."""
         spikes = np.arange(*np.searchsorted(self.spikes.times, [self.time, stop], side="right"))
         releases = np.arange(*np.searchsorted(self._release_times, [self.time, stop], side="right"))
         which = np.concatenate([spikes, releases])
@@ -134,7 +171,10 @@ class LIFTangent:
         when = np.concatenate([self.spikes.times[spikes], self._release_times[releases]])
         # At equal times the spikes come first: who fires at an instant ignores its jumps.
         order = np.lexsort((which, ~is_spike, when))
-        which, is_spike, when = which[order], is_spike[order], when[order]
+        return which[order], is_spike[order], when[order]
+
+    def _groups(self, which: np.ndarray, is_spike: np.ndarray, when: np.ndarray) -> list[_Events]:
+        """Cut spikes and releases into groups in which no neuron fires after another event of its."""
         neurons = self.spikes.indices[which]
         # For a spike, the place of the event of the same neuron before it.
         before = np.full(which.size, -1)
@@ -165,7 +205,7 @@ class LIFTangent:
             total = total + self.drive.values[step, neurons]
         return total
 
-    def _pass_events(self, x: np.ndarray, z: np.ndarray, events: _Events) -> float:
+    def _pass_group(self, x: np.ndarray, z: np.ndarray, events: _Events) -> float:
         """Carry the amplitudes `x` of the membranes (y where held) and `z` of the currents through one group."""
         fired, released, t, r = events.fired, events.released, events.spike_times, events.release_times
         tau_f, tau_r, tau_s = self._tau[fired], self._tau[released], self._tau_syn

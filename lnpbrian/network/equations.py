@@ -148,6 +148,21 @@ def _dynamics(spec: NetworkSpec) -> _Dynamics:
     return _DYNAMICS["delta" if spec.has_delta_synapses else "exponential", spec.spike_timing]
 
 
+class _Owned:
+    """Objects of a model: that Brian2 never ran them is no mistake, since a compiled loop may run in their place."""
+
+    def __del__(self) -> None:
+        """Do not warn, as Brian2 does, of an object that was in no run."""
+
+
+class LIFNeurons(_Owned, NeuronGroup):
+    """Neurons of a model."""
+
+
+class LIFSynapses(_Owned, Synapses):
+    """Synapses of a model."""
+
+
 def build_objects(spec: NetworkSpec, *, plastic: bool, name: str) -> tuple[NeuronGroup, Synapses]:
     """Return the Brian2 objects of a network on whatever device is set; standalone ones can be run, but not edited.
 
@@ -198,7 +213,7 @@ def neuron_group(spec: NetworkSpec, name: str, *, extra: str = "") -> NeuronGrou
     dynamics = _dynamics(spec)
     on_grid = spec.spike_timing == "grid"
     tau_syn = spec.synaptic_time_constant
-    neurons = NeuronGroup(
+    neurons = LIFNeurons(
         spec.n_neurons,
         dynamics.neurons + extra,
         threshold="v >= 1 and alive",
@@ -285,7 +300,7 @@ def synapse_group(spec: NetworkSpec, neurons: NeuronGroup, name: str, *, plastic
         if spec.spike_timing == "precise":
             raise InvalidInput("plastic synapses need spike_timing 'grid' or 'interpolated'; use plastic=False")
         equations, on_pre, on_post = STDP_EQUATIONS, f"\n{on_pre}{STDP_ON_PRE}", STDP_ON_POST
-    synapses = Synapses(
+    synapses = LIFSynapses(
         neurons,
         neurons,
         equations + extra,

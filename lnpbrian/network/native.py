@@ -20,7 +20,7 @@ from lnpbrian.network.native_source import source
 from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
 
-__all__ = ["NativeNetwork", "native_works"]
+__all__ = ["NativeNetwork", "compiled", "native_works"]
 
 logger = get_logger(__name__)
 
@@ -35,15 +35,21 @@ LONG_AGO = -(2**62)
 
 
 @cache
-def _compiled() -> Any:
-    """Return the compiled module, or None where it cannot be made."""
+def compiled(text: str) -> Any:
+    """Return the module of a Cython text, compiled or from Brian2's cache; None where it cannot be made.
+
+    Examples
+    --------
+    >>> compiled("def double(x): return 2 * x").double(4)
+    8
+    """
     try:
         compiler, _ = get_compiler_and_args()
         return cython_extension_manager.create_extension(
-            source(), extra_compile_args=FLAGS["msvc" if compiler == "msvc" else "unix"], owner_name="lnpbrian"
+            text, extra_compile_args=FLAGS["msvc" if compiler == "msvc" else "unix"], owner_name="lnpbrian"
         )
     except Exception as error:  # whatever a compiler does not like
-        logger.info(f"the loop of lnpbrian is not compiled here, Brian2 runs instead: {error}", once=True)
+        logger.info(f"nothing is compiled for lnpbrian here, Brian2 and NumPy run instead: {error}", once=True)
         return None
 
 
@@ -55,7 +61,7 @@ def native_works() -> bool:
     >>> native_works()
     True
     """
-    return _compiled() is not None
+    return compiled(source()) is not None
 
 
 class NativeNetwork:
@@ -100,8 +106,8 @@ class NativeNetwork:
     """
 
     def __init__(self, spec: NetworkSpec, *, copies: int = 1) -> None:
-        compiled = _compiled()
-        if compiled is None:
+        module = compiled(source())
+        if module is None:
             raise InvalidInput("engine='native' needs a C++ compiler, which Brian2 does not find; use 'brian2'")
         n, on_grid = spec.n_neurons, spec.spike_timing == "grid"
         self.spec, self.copies, self.dt = spec, copies, spec.dt
@@ -125,7 +131,7 @@ class NativeNetwork:
             self._arrays[name] = np.zeros((copies, n))
         if spec.delays is not None:
             self._arrays["delay"] = (spec.delays[order] / spec.dt + 0.5).astype(np.int32)
-        self._loop = compiled.Loop(
+        self._loop = module.Loop(
             self._arrays,
             timing=spec.spike_timing,
             delta=spec.has_delta_synapses,

@@ -1,14 +1,9 @@
 """The source of the compiled loop: the equations of `equations` in C++, and the arrays that it works on in Cython."""
 
 # As one module, since Brian2 compiles one text and knows it by its content.
-__all__ = ["source"]
+__all__ = ["EXPONENTIAL", "source"]
 
-LOOP = r"""
-// Recurrent leaky integrate-and-fire neurons, step by step: the equations of equations.py as one loop.
-//
-// Copies of a network share its synapses and constants and have states of their own. They do not meet, so that each
-// runs through all steps before the next one begins. All arrays of states have shape (copies, n), in C order.
-
+EXPONENTIAL = r"""
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -16,8 +11,6 @@ LOOP = r"""
 #include <vector>
 
 namespace lnpbrian {
-
-enum class Timing { grid, interpolated, precise };
 
 // exp for |x| < 700 within an ulp or two, so that the compiler vectorises it: 2^k times a polynomial, |r| <= ln(2)/2.
 inline double exp_of(double x) {
@@ -36,6 +29,19 @@ inline double exp_of(double x) {
     std::memcpy(&scale, &bits, sizeof scale);
     return p * scale;
 }
+
+}  // namespace lnpbrian
+"""
+
+LOOP = r"""
+// Recurrent leaky integrate-and-fire neurons, step by step: the equations of equations.py as one loop.
+//
+// Copies of a network share its synapses and constants and have states of their own. They do not meet, so that each
+// runs through all steps before the next one begins. All arrays of states have shape (copies, n), in C order.
+
+namespace lnpbrian {
+
+enum class Timing { grid, interpolated, precise };
 
 struct Spikes {
     std::vector<int64_t> index;  // copy*n + neuron
@@ -516,4 +522,4 @@ def source() -> str:
     >>> "cdef class Loop" in source()
     True
     """
-    return MODULE.replace("NATIVE_HPP", LOOP)
+    return MODULE.replace("NATIVE_HPP", EXPONENTIAL + LOOP)
