@@ -256,10 +256,13 @@ def test_delays_off_the_grid_stay_below_the_refractory_period():
         delayed.with_timing("precise")
 
 
-def test_a_model_that_brian2_never_ran_is_deleted_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefs.logging, "warn_for_unused_objects", True)
-    with catch_logs() as logs:
-        model = HRSNN(10, 0.3, check_rate=False, seed=1)
-        del model
-        gc.collect()
+def test_a_model_that_brian2_never_ran_is_deleted_in_silence() -> None:
+    prefs.logging.warn_for_unused_objects = True
+    try:
+        with catch_logs() as logs:
+            model = HRSNN(10, 0.3, check_rate=False, seed=1)
+            del model
+            gc.collect()
+    finally:
+        prefs.logging.warn_for_unused_objects = False
     assert not logs
