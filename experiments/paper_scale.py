@@ -40,20 +40,21 @@ NAME = "paper_scale"
 LNP = {"LNP": (1 - 1 / 37, 0.0), "LNP, 80 % of the neurons": (1 - 1 / 37, 0.8)}
 METHODS = ("unpruned", *LNP, "random", "activity", "uncoupled")
 NAMES = ("memory", "capacity", "narma10", "mackey_glass_30", "mackey_glass_84", "lorenz63_z", "lorenz63_x10")
-# What the networks are, by scale: neurons, iterations and windows.
-SIZES = {"paper": (5000, 100, 20), "medium": (5000, 100, 20), "smoke": (120, 5, 2)}
+# Of the paper; those that try the experiment are smaller.
+NEURONS = 5000
 SEED = 700
 THRESHOLD = 0.3
 
 
 def tasks(plan: Plan) -> dict[Any, Task]:
     """Return the evaluations by method."""
-    neurons, iterations, windows = SIZES["smoke" if plan.scale.neurons < 400 else "medium"]
+    scale = plan.scale
+    neurons = NEURONS if scale.neurons >= 400 else scale.neurons
     made: dict[Any, Task] = {}
     for method in METHODS:
-        options = {"neurons": neurons, "method": method, "windows": windows, "samples": bed_samples(plan)}
+        options = {"neurons": neurons, "method": method, "windows": scale.windows, "samples": bed_samples(plan)}
         if method in LNP:
-            options["iterations"] = iterations
+            options["iterations"] = scale.path_iterations
         needs = (made["LNP"],) if method in ("random", "activity") else ()
         made[method] = Task(f"{method}, N = {neurons}", f"{__name__}:evaluated", options, needs, cost=10)
     return made
