@@ -8,7 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_type_hints
 
@@ -140,8 +140,8 @@ def prune(
             )
         start = PruneJob.fidelity() if fidelity else PruneJob() if config is None else PruneJob.from_record(config)
         job = start.with_flags({name.replace("_", "-"): value for name, value in given.items()})
-        directory = checks.writable_directory("--out", out)
-    with locks.lock_folder("--out" if resume is None else "--resume", directory):
+        directory = out
+    with _without_trace(directory), locks.lock_folder("--out" if resume is None else "--resume", directory):
         _show_notes(job.task, job.series.notes)
         going_on = job.begin(directory, [f"{name}.png" for name in figures.FIGURES])
         try:
@@ -170,6 +170,19 @@ def prune(
     if result.pruning.warning:
         console.print(f"warning: {result.pruning.warning}", soft_wrap=True)
     console.print(f"Wrote run.json, network.npz and {len(drawn)} figures to {directory}", soft_wrap=True)
+
+
+@contextmanager
+def _without_trace(directory: Path) -> Iterator[None]:
+    """Remove the folders that a refused run has made, if nothing is in them."""
+    missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
+    try:
+        yield
+    except InvalidInput:
+        with suppress(OSError):  # there is something
+            for folder in missing:
+                folder.rmdir()
+        raise
 
 
 def _refuse(context: typer.Context, reason: str, *, only: Iterable[str] = (), but: Iterable[str] = ()) -> None:
@@ -213,7 +226,7 @@ def spectrum(
     for spec in specs.values():
         number_of_exponents(spec, options.n_exponents)
     records: list[dict[str, Any]] = []
-    with locks.lock_folder("--out", out) as lock:
+    with _without_trace(out), locks.lock_folder("--out", out) as lock:
         directory = lock.folder
         known = is_record(directory / "spectrum.json", "networks")
         locks.refuse_foreign(directory, ("spectrum.json", "spectrum.png"), accounted=known, evidence="spectrum.json")
@@ -345,7 +358,7 @@ def cuda(
     jobs = checks.count("jobs", jobs, minimum=0) or cores()
     # What is missing shows before anything is written.
     require_tools(build=build or run, run=run)
-    with locks.lock_folder("--out", out) as lock:
+    with _without_trace(out), locks.lock_folder("--out", out) as lock:
         drive = noise_drive(spec.n_neurons, duration=length, rng=rng, standard_deviation=sigma) if sigma else None
         with console.status("writing the project"):
             project = write_cuda_project(

@@ -87,7 +87,7 @@ def exponents(study: Study) -> Figure:
         )
     axis.axvline(0, color="black", linewidth=0.6)
     axis.set(xlabel="exponent of a neuron (1/s)", ylabel="fraction of neurons per bin")
-    axis.legend(frameon=False)
+    figure.legend(frameon=False, ncols=2, fontsize=8, loc="outside lower center")
     return figure
 
 

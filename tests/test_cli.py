@@ -136,7 +136,7 @@ def test_mistakes_are_one_line_and_leave_nothing(tmp_path, capsys, arguments, me
     assert message in error
     assert error.count("\n") == 1
     assert "Traceback" not in error
-    assert not out.exists() or not list(out.iterdir())
+    assert not out.exists()
 
 
 def test_unwritable_out(tmp_path, capsys):
@@ -349,3 +349,14 @@ def test_version_and_short_help(arguments, shown, capsys):
     printed = capsys.readouterr()
     assert shown in printed.out
     assert not printed.err
+
+
+def test_a_refused_run_leaves_no_folder(tmp_path):
+    too_few = ("prune", "--neurons", "50", "--neuron-sparsity", "0.99", "--out", tmp_path / "new" / "run")
+    assert run(*too_few) == 2
+    assert list(tmp_path.iterdir()) == []
+    # What was there stays.
+    (tmp_path / "new").mkdir()
+    assert run(*too_few) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+    assert list((tmp_path / "new").iterdir()) == []
