@@ -1,7 +1,13 @@
-"""What the benchmarks share: timing, rows against a reference, the closing table and the results file."""
+"""What the benchmarks share: timing, rows against a reference, the closing table, the results file and the page.
+
+    python benchmarks/common.py
+
+writes ``docs/benchmarks.md`` from the results files; every benchmark does so at its end.
+"""
 
 from __future__ import annotations
 
+import ast
 import platform
 import time
 from collections.abc import Callable
@@ -13,7 +19,15 @@ from rich.console import Console
 from rich.table import Table
 
 from lnpbrian.parallel import cores
-from lnpbrian.records import versions, write_json
+from lnpbrian.records import read_json, versions, write_json
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "benchmarks.md"
+HEAD = """# Benchmarks
+
+Written by the programs below from what they measured (`make bench` runs most of them). A ratio is how many times longer
+the reference took, in the same run on the same machine. Of forecasters the errors are compared.
+"""
 
 
 def timed(action: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
@@ -56,3 +70,45 @@ def write_results(rows: list[dict[str, Any]], out: Path, **more_versions: str) -
     Console().print(table)
     machine = {"processor": platform.processor() or platform.machine(), "cores": cores()}
     write_json(out, {"versions": versions() | more_versions, "machine": machine, "rows": rows})
+    if out.parent == HERE:
+        PAGE.write_text(page(), encoding="utf-8")
+
+
+def page() -> str:
+    """Return docs/benchmarks.md: a section for each results file."""
+    parts = [HEAD]
+    for path in sorted(HERE.glob("bench_*.json")):
+        content, program = read_json(path), path.with_suffix(".py")
+        title = (ast.get_docstring(ast.parse(program.read_text(encoding="utf-8"))) or "").splitlines()[0]
+        known = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
+        parts += [
+            f"## {title.rstrip('.')}",
+            "",
+            f"`python benchmarks/{program.name}`, {content['machine']['cores']} cores",
+        ]
+        parts += [f"({known})", "", *_table(content["rows"]), ""]
+    return "\n".join(parts)
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    if "forecaster" in rows[0]:
+        lines = ["| forecaster | series | NRMSE, median | VPT (steps), median | seconds |", "|---|---|---:|---:|---:|"]
+        names = ("nrmse_median", "vpt_steps_median", "seconds")
+        cells = [(r["forecaster"], r["series"], *(f"{r[name]:.3g}" for name in names)) for r in rows]
+    else:
+        lines = ["| step | seconds | reference | its seconds | ratio |", "|---|---:|---|---:|---:|"]
+        names = ("reference_seconds", "ratio")
+        cells = [
+            (
+                r["step"],
+                f"{r['seconds']:.3g}",
+                r.get("reference", ""),
+                *(f"{r[x]:.3g}" if x in r else "" for x in names),
+            )
+            for r in rows
+        ]
+    return [*lines, *(f"| {' | '.join(line)} |" for line in cells)]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -148,3 +148,14 @@ def test_floors():
 def test_every_dependency_has_a_floor():
     names = {line.split("==")[0] for line in floors.floors((ROOT / "setup.cfg").read_text(), ["bp", "sweep"])}
     assert {"brian2", "numpy", "scipy", "rich", "jax", "distributed"} <= names
+
+
+def test_the_page_of_benchmarks_is_that_of_their_results():
+    made = subprocess.run(
+        [sys.executable, "-c", "import common; print(common.page(), end='')"],
+        cwd=ROOT / "benchmarks",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert made.stdout == (ROOT / "docs" / "benchmarks.md").read_text()
