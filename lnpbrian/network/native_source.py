@@ -43,6 +43,17 @@ namespace lnpbrian {
 
 enum class Timing { grid, interpolated, precise };
 
+// Synapses of which the weights fill a line of the cache.
+constexpr int64_t LINE = 8;
+
+inline void fetch(const void* address) {
+#if defined(__GNUC__) || defined(__clang__)
+    __builtin_prefetch(address);
+#else
+    (void)address;
+#endif
+}
+
 struct Spikes {
     std::vector<int64_t> index;  // copy*n + neuron
     std::vector<double> time;    // seconds; on the grid the end of the step
@@ -267,8 +278,16 @@ struct Loop {
     void deliver(int64_t c, double t, int64_t step) {
         if (!delay) {
             each_pass(c, t, step, [&](auto&& act) {
-                for (int32_t j : fired)
-                    for (int64_t s = first[j]; s < first[j + 1]; s++) act(j, s);
+                for (size_t f = 0; f < fired.size(); f++) {
+                    const int32_t j = fired[f];
+                    const int64_t end = first[j + 1];
+                    // While the synapses of one neuron are at work, those of the next one are fetched.
+                    int64_t next = f + 1 < fired.size() ? first[fired[f + 1]] : first[n];
+                    for (int64_t s = first[j]; s < end; s += LINE, next += LINE) {
+                        if (next < first[n]) fetch(weight + next), fetch(target + next);
+                        for (int64_t u = s; u < std::min(s + LINE, end); u++) act(j, u);
+                    }
+                }
             });
             return;
         }
