@@ -25,7 +25,7 @@ from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, SIZES, summary
-from lnpbrian.jobs import MODELS, NETWORK, RECORD, STAGES, PruneJob, Report, Study
+from lnpbrian.jobs import MODELS, NETWORK, RECORD, ImageStudy, PruneJob, Report, Study
 from lnpbrian.learning import forecast_task
 from lnpbrian.lyapunov.spectrum import number_of_exponents
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
@@ -120,7 +120,7 @@ def prune(
     ] = None,
     **given: Any,
 ) -> None:
-    """Forecast with a network, prune it, forecast again; write numbers, network and figures.
+    """Forecast or classify with a network, prune it, do it again; write numbers, network and figures.
 
     A run that was interrupted goes on after its last iteration with --resume.
     """
@@ -142,8 +142,9 @@ def prune(
         job = start.with_flags({name.replace("_", "-"): value for name, value in given.items()})
         directory = out
     with _without_trace(directory), locks.lock_folder("--out" if resume is None else "--resume", directory):
-        _show_notes(job.task, job.series.notes)
-        going_on = job.begin(directory, [f"{name}.png" for name in figures.FIGURES])
+        _show_notes(job.task, job.notes)
+        drawn_names = figures.IMAGE_FIGURES if job.is_images else figures.FIGURES
+        going_on = job.begin(directory, [f"{name}.png" for name in drawn_names])
         try:
             with Watched():
                 with console.status("building the network and checking its rate (compiles on first use)"):
@@ -153,7 +154,7 @@ def prune(
                     + f"under noise{f'; going on with the run in {directory}' if going_on else ''}",
                     soft_wrap=True,
                 )
-                with _bars(STAGES) as report:
+                with _bars(job.stages) as report:
                     result = job.run(live, directory, jobs=jobs or cores(), report=report)
         except KeyboardInterrupt:
             _fail(f"interrupted; go on with: lnpbrian prune --resume {directory}", 130)
@@ -559,7 +560,7 @@ def _bars(stages: Iterable[str]) -> Iterator[Report]:
         yield report
 
 
-def _table(result: Study) -> Table:
+def _table(result: Study | ImageStudy) -> Table:
     """Return the closing table: before, after, ratio, and the control without synapses; errors are standard errors."""
 
     def standard_error(windows: list[float]) -> float:
@@ -574,19 +575,34 @@ def _table(result: Study) -> Table:
         "largest_exponent_per_s": lambda of: of["largest_exponent_standard_error_per_s"],
         "nrmse": lambda of: standard_error(of["nrmse_windows"]),
         "vpt_steps": lambda of: standard_error(of["vpt_windows"]),
+        "accuracy": lambda of: of["accuracy_standard_error"],
     }
-    for key, label, shown in (
+    rows = [
         ("neurons", "neurons", "{:d}"),
         ("synapses", "synapses", "{:d}"),
-        ("synaptic_operations", "synaptic operations", "{:.3g}"),
         ("mean_rate_hz", "mean rate under noise (Hz)", "{:.1f}"),
         ("task_rate_hz", "mean rate in the task (Hz)", "{:.1f}"),
         ("largest_exponent_per_s", "largest exponent (1/s)", "{:.1f}"),
         ("spectral_radius", "spectral radius of the response", "{:.2f}"),
-        ("nrmse", f"NRMSE, mean of {result.task.n_windows} windows", "{:.3f}"),
-        ("nrmse_median", "NRMSE, median", "{:.3f}"),
-        ("vpt_steps", "VPT (steps), mean", "{:.1f}"),
-    ):
+    ]
+    if isinstance(result, ImageStudy):
+        rows += [
+            ("synaptic_operations", "synaptic operations an image", "{:.3g}"),
+            ("synaptic_operations_with_readout", "with the readout", "{:.3g}"),
+            ("energy_joules", "energy an image (J)", "{:.2g}"),
+            ("energy_with_readout_joules", "with the readout (J)", "{:.2g}"),
+            ("energy_with_memory_joules", "with memory traffic too (J)", "{:.2g}"),
+            ("readout_neurons", "neurons read", "{:d}"),
+            ("accuracy", f"accuracy on {result.task.y_test.size} images", "{:.3f}"),
+        ]
+    else:
+        rows.insert(2, ("synaptic_operations", "synaptic operations", "{:.3g}"))
+        rows += [
+            ("nrmse", f"NRMSE, mean of {result.task.n_windows} windows", "{:.3f}"),
+            ("nrmse_median", "NRMSE, median", "{:.3f}"),
+            ("vpt_steps", "VPT (steps), mean", "{:.1f}"),
+        ]
+    for key, label, shown in rows:
         ratio = before[key] / after[key] if after[key] > 0 and before[key] > 0 else None
         error = errors.get(key)
         one, two, none = (

@@ -15,21 +15,23 @@ from matplotlib.figure import Figure
 from lnpbrian import files
 
 if TYPE_CHECKING:
-    from lnpbrian.jobs import Study
+    from lnpbrian.jobs import ImageStudy, Study
 
-__all__ = ["FIGURES", "draw_all", "spectra"]
+__all__ = ["FIGURES", "IMAGE_FIGURES", "draw_all", "spectra"]
 
 BEFORE, AFTER, TRUTH, UNCOUPLED = "#7a7a7a", "#d1495b", "#1b3a57", "#d9b44a"
 RASTER_NEURONS = 200
 # Fraction of a spectrum that counts as its leading end.
 LEADING = 0.05
 MOST_LABELS = 24
+EXAMPLES, EXAMPLE_COLUMNS = 32, 8
 
 
-def draw_all(study: Study, directory: str | os.PathLike[str]) -> list[Path]:
+def draw_all(study: Study | ImageStudy, directory: str | os.PathLike[str]) -> list[Path]:
     """Draw every figure of `study` into `directory` and return the paths."""
     paths = []
-    for name, draw in FIGURES.items():
+    drawn: Mapping[str, Callable[[Any], Figure]] = IMAGE_FIGURES if hasattr(study, "images_after") else FIGURES
+    for name, draw in drawn.items():
         path = Path(directory) / f"{name}.png"
         with files.replacing(path) as temporary:
             draw(study).savefig(temporary, dpi=150)
@@ -47,7 +49,7 @@ def _figure(
     return figure, axes
 
 
-def raster(study: Study) -> Figure:
+def raster(study: Study | ImageStudy) -> Figure:
     """Draw the spikes of the same neurons under the same noise, before and after."""
     figure, axes = _figure(1, 2, width=9, sharey=True, sharex=True)
     survivors = np.flatnonzero(study.after.alive)[:RASTER_NEURONS]
@@ -65,7 +67,7 @@ def raster(study: Study) -> Figure:
     return figure
 
 
-def exponents(study: Study) -> Figure:
+def exponents(study: Study | ImageStudy) -> Figure:
     """Draw the distribution of per-neuron Lyapunov exponents."""
     figure, axis = _figure()
     groups = (
@@ -91,7 +93,7 @@ def exponents(study: Study) -> Figure:
     return figure
 
 
-def time_constants(study: Study) -> Figure:
+def time_constants(study: Study | ImageStudy) -> Figure:
     """Draw the distribution of membrane time constants, of all neurons before and of the survivors as they are now."""
     figure, axis = _figure()
     before, after = (1e3 * spec.time_constants[spec.alive] for spec in (study.before, study.after))
@@ -101,7 +103,7 @@ def time_constants(study: Study) -> Figure:
     return figure
 
 
-def degrees(study: Study) -> Figure:
+def degrees(study: Study | ImageStudy) -> Figure:
     """Draw the distributions of in- and out-degree."""
     figure, axes = _figure(1, 2, width=9, sharey=True)
     for axis, side, title in ((axes[0], "post", "in-degree"), (axes[1], "pre", "out-degree")):
@@ -146,7 +148,7 @@ def forecast(study: Study) -> Figure:
     return figure
 
 
-def history(study: Study) -> Figure:
+def history(study: Study | ImageStudy) -> Figure:
     """Draw synapses, neurons, rate, largest exponent and spectral radius over the iterations."""
     figure, axes = _figure(1, 4, width=12, height=3.2)
     records = study.pruning.history
@@ -227,11 +229,65 @@ def _histogram(axis: Axes, groups: list[tuple[np.ndarray, str, str]]) -> None:
         axis.hist(inside, edges, weights=np.full(inside.size, 1 / inside.size), color=color, alpha=0.55, label=label)
 
 
+def confusion(study: ImageStudy) -> Figure:
+    """Draw how many of each hundred images of a class are said to be of each class, before and after."""
+    figure, axes = _figure(1, 2, width=10, height=4.9, sharey=True)
+    task = study.task
+    named = task.n_classes <= MOST_LABELS
+    for axis, found, title in ((axes[0], study.images_before, "before"), (axes[1], study.images_after, "after")):
+        table = found.confusion
+        share = 100 * table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+        axis.imshow(share, cmap="Blues", vmin=0, vmax=100)
+        accuracy, error = 100 * found.accuracy, 100 * found.accuracy_standard_error
+        axis.set(title=f"{title} pruning, {accuracy:.1f} ± {error:.1f} % right", xlabel="said to be")
+        if not named:
+            continue
+        for row, line in enumerate(share):
+            for column, value in enumerate(line):
+                if value >= 0.5:
+                    color = "white" if value > 55 else "black"
+                    axis.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7, color=color)
+        axis.set_xticks(range(task.n_classes), task.classes, rotation=60, ha="right", rotation_mode="anchor")
+        axis.set_yticks(range(task.n_classes), task.classes)
+    axes[0].set_ylabel("class of the image")
+    figure.suptitle(f"{task.name}: of 100 test images of each class", fontsize=10)
+    return figure
+
+
+def examples(study: ImageStudy) -> Figure:
+    """Draw the first test images, with their class and what the network says of them before and after."""
+    task, before, after = study.task, study.images_before, study.images_after
+    number = min(EXAMPLES, task.y_test.size)
+    figure, axes = _figure(-(-number // EXAMPLE_COLUMNS), EXAMPLE_COLUMNS, width=10, height=1.75 * (number // 8) + 1)
+    for axis in np.ravel(axes):
+        axis.set_axis_off()
+    for k, axis in zip(range(number), np.ravel(axes), strict=False):
+        picture = task.intensities(task.x_test[k])
+        axis.imshow(picture[..., 0] if picture.shape[-1] == 1 else picture, cmap="gray_r", vmin=0, vmax=1)
+        said = [task.classes[int(found.predicted[k])] for found in (before, after)]
+        right = bool(after.correct[k])
+        text = f"{task.classes[int(task.y_test[k])]}\n{said[0]} / {said[1]}"
+        axis.set_title(text, fontsize=7, color="black" if right else AFTER)
+    figure.suptitle(
+        f"{task.name}: class, and below it what is said before / after pruning (red where wrong after)", fontsize=10
+    )
+    return figure
+
+
 FIGURES: dict[str, Callable[[Study], Figure]] = {
     "raster": raster,
     "exponents": exponents,
     "time_constants": time_constants,
     "degrees": degrees,
     "forecast": forecast,
+    "history": history,
+}
+IMAGE_FIGURES: dict[str, Callable[[ImageStudy], Figure]] = {
+    "raster": raster,
+    "exponents": exponents,
+    "time_constants": time_constants,
+    "degrees": degrees,
+    "confusion": confusion,
+    "examples": examples,
     "history": history,
 }

@@ -1,4 +1,4 @@
-"""The main job: forecast with a network, prune it, forecast again, and once without synapses; survive interruptions."""
+"""The main job: use a network, prune it, use it again, and once without synapses; survive interruptions."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ from lnpbrian import checks, files, locks
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning import CurrentEncoder, ForecastTask, PoissonEncoder, ReadoutOptions, forecast, forecast_task
+from lnpbrian.learning.classification import Classification, ClassifyOptions, classify
 from lnpbrian.learning.encoding import INPUT_SCALE, Encoder
 from lnpbrian.learning.forecasting import Forecast
+from lnpbrian.learning.image_input import CHANNELS, ImageInput, patch_filters, pixel_channels
+from lnpbrian.learning.images import IMAGES, ImageTask, image_task
 from lnpbrian.learning.tasks import PROTOCOLS, SERIES
 from lnpbrian.locks import lock_folder
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN, LIFParameters
@@ -57,7 +60,18 @@ from lnpbrian.pruning.steps import (
 from lnpbrian.records import from_plain, is_record, plain, versions, write_json
 from lnpbrian.streams import Streams
 
-__all__ = ["ENCODERS", "MODELS", "STAGES", "Model", "PruneJob", "Study", "prune_and_forecast"]
+__all__ = [
+    "ENCODERS",
+    "IMAGE_STAGES",
+    "MODELS",
+    "STAGES",
+    "ImageStudy",
+    "Model",
+    "PruneJob",
+    "Study",
+    "prune_and_classify",
+    "prune_and_forecast",
+]
 
 Model = HRSNN | CHRSNN | MRSNN
 MODELS: dict[str, type[Model]] = {"hrsnn": HRSNN, "chrsnn": CHRSNN, "mrsnn": MRSNN}
@@ -66,7 +80,7 @@ ENCODERS = ("current", "poisson")
 CHECKPOINT = "lnpbrian_checkpoint"
 COMMAND = "command.json"
 # What a run writes to CHECKPOINT, and to the folder of its results; RECORD is the last of these.
-KEPT = (COMMAND, LATEST, STABLE, "forecast_before.npz")
+KEPT = (COMMAND, LATEST, STABLE, "forecast_before.npz", "images_before.npz")
 RECORD, NETWORK = "run.json", "network.npz"
 # Where versions before the first release kept checkpoints, without a marker.
 FORMER = "checkpoint"
@@ -74,84 +88,61 @@ FORMER = "checkpoint"
 Report = Callable[[str, float, str], None]
 
 STAGES = ("forecast before", "prune", "forecast after", "forecast uncoupled")
+IMAGE_STAGES = ("images before", "prune", "images after", "images uncoupled")
 # Tasks that a network without synapses does badly, and the scale of the input of networks that are made for them.
 NEED_RECURRENCE = ("lorenz63_x",)
 RECURRENT_INPUT = 0.5
-NETWORKS = ("auto", "recurrent", "forecasting")
+NETWORKS = ("auto", "recurrent", "forecasting", "images")
+# Scale of the weights from the channels of images; chosen on networks that no result is of, see docs/images.md.
+IMAGE_INPUT = {("current", "pixels"): 3.0, ("current", "patches"): 1.0, ("poisson", "pixels"): 1.0}
+# With a relay so many neurons get input, and the others are read.
+RELAY = 0.5
+# Images that train by default, where there are more.
+MOST_IMAGES = 10_000
 
 
 @dataclass(frozen=True, repr=False)
-class Study:
-    """A network before and after pruning, with its forecasts.
-
-    Attributes
-    ----------
-    before, after : NetworkSpec
-        The network as it was built, and as it was left, silent neurons included.
-    forecast_before, forecast_after, forecast_uncoupled : Forecast
-        With all synapses, with those that are left, and with none, at the same mean input.
-    raster_before, raster_after : SpikeTrain
-        Half a second under the noise drive.
-    pruning : PruneResult
-    task : ForecastTask
-    readout : ReadoutOptions
-    seed : int
-    seconds : dict of str to float
-        Wall-clock time of each stage.
-    """
+class _Studied:
+    """A network before and after pruning, and how it was pruned."""
 
     before: NetworkSpec
     after: NetworkSpec
-    forecast_before: Forecast
-    forecast_after: Forecast
-    forecast_uncoupled: Forecast
     raster_before: SpikeTrain
     raster_after: SpikeTrain
     pruning: PruneResult
-    task: ForecastTask
-    readout: ReadoutOptions
     seed: int
     seconds: dict[str, float]
-
-    def __repr__(self) -> str:
-        return f"Study({self.pruning!r}, {self.forecast_before!r} -> {self.forecast_after!r})"
 
     @property
     def operation_ratio(self) -> float:
         """Synaptic operations of the unpruned over those of the pruned network, on the same task."""
-        return self.forecast_before.synaptic_operations / max(self.forecast_after.synaptic_operations, 1)
+        raise NotImplementedError
+
+    def _of_task(self) -> dict[str, Any]:
+        """Return what decides the task."""
+        raise NotImplementedError
+
+    def _states(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """Return what the network does in the task before and after, and without synapses."""
+        raise NotImplementedError
 
     def summary(self) -> dict[str, Any]:
         """Return the content of ``run.json``: plain numbers, strings, lists and dictionaries."""
         first, last = self.pruning.history[0], self.pruning.after
+        before, after, uncoupled = self._states()
         return {
             "seed": self.seed,
             "versions": versions(),
             "options": {
                 "model": self.before.model,
                 "neurons": self.before.n_neurons,
-                "task": {
-                    "name": self.task.name,
-                    "windows": self.task.n_windows,
-                    "train": self.task.train,
-                    "warm_up": self.task.warm_up,
-                    "horizon": self.task.horizon,
-                    "lyapunov_time_steps": self.task.lyapunov_time,
-                    "columns": list(self.task.columns),
-                    "notes": list(self.task.notes),
-                },
-                "readout": plain(self.readout),
+                **self._of_task(),
                 "pruning": plain(self.pruning.options),
                 "steps": {step.name: plain(step) for step in self.pruning.steps},
             },
-            "before": _state(first, self.forecast_before),
-            "after": _state(last, self.forecast_after),
-            "uncoupled": {
-                "neurons": first.neurons,
-                "synapses": 0,
-                "spectral_radius": 0.0,
-                **_forecast_state(self.forecast_uncoupled),
-            },
+            "before": _network_state(first) | before,
+            "after": _network_state(last) | after,
+            "uncoupled": {"neurons": first.neurons, "synapses": 0, "spectral_radius": 0.0, **uncoupled},
             "ratios": {
                 "synaptic_operations": self.operation_ratio,
                 "neuron_sparsity": self.pruning.neuron_sparsity,
@@ -169,6 +160,124 @@ class Study:
         content = self.summary()
         content["options"] |= plain(extra or {})
         write_json(path, content)
+
+
+@dataclass(frozen=True, repr=False)
+class Study(_Studied):
+    """A network before and after pruning, with its forecasts.
+
+    Attributes
+    ----------
+    before, after : NetworkSpec
+        The network as it was built, and as it was left, silent neurons included.
+    raster_before, raster_after : SpikeTrain
+        Half a second under the noise drive.
+    pruning : PruneResult
+    seed : int
+    seconds : dict of str to float
+        Wall-clock time of each stage.
+    forecast_before, forecast_after, forecast_uncoupled : Forecast
+        With all synapses, with those that are left, and with none, at the same mean input.
+    task : ForecastTask
+    readout : ReadoutOptions
+    """
+
+    forecast_before: Forecast
+    forecast_after: Forecast
+    forecast_uncoupled: Forecast
+    task: ForecastTask
+    readout: ReadoutOptions
+
+    def __repr__(self) -> str:
+        return f"Study({self.pruning!r}, {self.forecast_before!r} -> {self.forecast_after!r})"
+
+    @property
+    def operation_ratio(self) -> float:
+        """Synaptic operations of the unpruned over those of the pruned network, on the same task."""
+        return self.forecast_before.synaptic_operations / max(self.forecast_after.synaptic_operations, 1)
+
+    def _of_task(self) -> dict[str, Any]:
+        return {
+            "task": {
+                "name": self.task.name,
+                "windows": self.task.n_windows,
+                "train": self.task.train,
+                "warm_up": self.task.warm_up,
+                "horizon": self.task.horizon,
+                "lyapunov_time_steps": self.task.lyapunov_time,
+                "columns": list(self.task.columns),
+                "notes": list(self.task.notes),
+            },
+            "readout": plain(self.readout),
+        }
+
+    def _states(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        before, after, uncoupled = self.forecast_before, self.forecast_after, self.forecast_uncoupled
+        return _forecast_state(before), _forecast_state(after), _forecast_state(uncoupled)
+
+
+@dataclass(frozen=True, repr=False)
+class ImageStudy(_Studied):
+    """A network before and after pruning, with what it says of images.
+
+    Attributes
+    ----------
+    before, after, raster_before, raster_after, pruning, seed, seconds
+        As of `Study`.
+    images_before, images_after, images_uncoupled : Classification
+        With all synapses, with those that are left, and with none, at the same mean input.
+    task : ImageTask
+    source : ImageInput
+        Of the unpruned network.
+    readout : ClassifyOptions
+    """
+
+    images_before: Classification
+    images_after: Classification
+    images_uncoupled: Classification
+    task: ImageTask
+    source: ImageInput
+    readout: ClassifyOptions
+
+    def __repr__(self) -> str:
+        return f"ImageStudy({self.pruning!r}, {self.images_before!r} -> {self.images_after!r})"
+
+    @property
+    def operation_ratio(self) -> float:
+        """Synaptic operations an image of the unpruned over those of the pruned network."""
+        before, after = self.images_before.synaptic_operations, self.images_after.synaptic_operations
+        return before / max(after, 1 / self.task.y_test.size)
+
+    def _of_task(self) -> dict[str, Any]:
+        source = self.source
+        return {
+            "task": self.task.record(),
+            "input": {
+                "mode": source.mode,
+                "channels": source.dimensions,
+                "neurons_with_input": int(source.receives.sum()),
+                "neurons_that_may_be_read": int(source.may_be_read().sum()),
+            },
+            "readout": plain(self.readout),
+        }
+
+    def _states(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        before, after, uncoupled = self.images_before, self.images_after, self.images_uncoupled
+        return _image_state(before), _image_state(after), _image_state(uncoupled)
+
+
+@dataclass(frozen=True)
+class _Use[M: Forecast | Classification]:
+    """What is done with a network before and after it is pruned."""
+
+    stages: tuple[str, str, str, str]
+    # Files of the first result in the folder of checkpoints, and how it is made of them.
+    kept: str
+    load: Callable[[Mapping[str, np.ndarray]], M]
+    # Of a network, telling the completed fraction.
+    measure: Callable[[NetworkSpec, Callable[[float], None]], M]
+    # Whether pruning has to wait for the first result.
+    alone: bool
 
 
 def prune_and_forecast(
@@ -218,6 +327,111 @@ def prune_and_forecast(
     """
     pruning, readout = pruning or PruneOptions(), readout or ReadoutOptions()
     streams = Streams(seed).child("study")
+
+    def measure(spec: NetworkSpec, tell: Callable[[float], None]) -> Forecast:
+        return forecast(
+            spec.compacted(),
+            encoder.of_neurons(spec.alive),
+            task,
+            options=readout,
+            # Before and after get the same input spikes, neuron by neuron of the encoder.
+            rng=streams.rng("input"),
+            jobs=jobs,
+            report=tell,
+        )
+
+    # The forecast is simulated by processes of its own, unless it has but one part.
+    use = _Use(STAGES, "forecast_before", Forecast.from_arrays, measure, alone=min(jobs, task.n_windows) == 1)
+    key = fingerprint(model.spec, encoder, task, readout, steps, pruning, seed)
+    (before, after, uncoupled), of_network = _prune_between(
+        model, use, steps=steps, pruning=pruning, seed=seed, key=key, checkpoint=checkpoint, report=report
+    )
+    return Study(
+        **of_network,
+        forecast_before=before,
+        forecast_after=after,
+        forecast_uncoupled=uncoupled,
+        task=task,
+        readout=readout,
+    )
+
+
+def prune_and_classify(
+    model: RecurrentNetwork,
+    source: ImageInput,
+    task: ImageTask,
+    channels: tuple[np.ndarray, np.ndarray],
+    *,
+    steps: Sequence[Step] | None = None,
+    pruning: PruneOptions | None = None,
+    readout: ClassifyOptions | None = None,
+    seed: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
+    report: Report | None = None,
+) -> ImageStudy:
+    """Classify images with `model`, prune it in place, and classify again with what is left.
+
+    Parameters
+    ----------
+    model : RecurrentNetwork
+        A model of `lnpbrian.models`; it is edited in place.
+    source : ImageInput
+        Input of its N neurons; the survivors keep theirs.
+    task : ImageTask
+        Images and labels.
+    channels : (ndarray, ndarray), shapes (M, D)
+        Of the images that train and that test.
+    steps : sequence of Step, optional
+    pruning : PruneOptions, optional
+    readout : ClassifyOptions, optional
+    seed : int
+        Seed of everything random.
+    checkpoint, report
+        As for `prune_and_forecast`, with stages of `IMAGE_STAGES`.
+
+    Returns
+    -------
+    ImageStudy
+
+    Raises
+    ------
+    InvalidInput
+        As `lnpbrian.prune` and `lnpbrian.learning.classify`; if another run uses the folder for checkpoints.
+    """
+    pruning, readout = pruning or PruneOptions(), readout or ClassifyOptions()
+    streams = Streams(seed).child("study").child("images")
+
+    def measure(spec: NetworkSpec, tell: Callable[[float], None]) -> Classification:
+        return classify(spec, source, task, channels, options=readout, streams=streams, report=tell)
+
+    use = _Use(IMAGE_STAGES, "images_before", Classification.from_arrays, measure, alone=True)
+    key = fingerprint(model.spec, source, task, list(channels), readout, steps, pruning, seed)
+    (before, after, uncoupled), of_network = _prune_between(
+        model, use, steps=steps, pruning=pruning, seed=seed, key=key, checkpoint=checkpoint, report=report
+    )
+    return ImageStudy(
+        **of_network,
+        images_before=before,
+        images_after=after,
+        images_uncoupled=uncoupled,
+        task=task,
+        source=source,
+        readout=readout,
+    )
+
+
+def _prune_between[M: Forecast | Classification](
+    model: RecurrentNetwork,
+    use: _Use[M],
+    *,
+    steps: Sequence[Step] | None,
+    pruning: PruneOptions,
+    seed: int,
+    key: str,
+    checkpoint: str | os.PathLike[str] | None,
+    report: Report | None,
+) -> tuple[tuple[M, M, M], dict[str, Any]]:
+    """Use a network, prune it, use what is left, and the same without synapses; return what was found."""
     seconds: dict[str, float] = {}
     stopped = threading.Event()
 
@@ -235,65 +449,49 @@ def prune_and_forecast(
         seconds[name] = time.perf_counter() - start
         return result
 
-    def forecast_with(name: str, spec: NetworkSpec) -> Forecast:
-        return forecast(
-            spec.compacted(),
-            encoder.of_neurons(spec.alive),
-            task,
-            options=readout,
-            # Before and after get the same input spikes, neuron by neuron of the encoder.
-            rng=streams.rng("input"),
-            jobs=jobs,
-            report=lambda fraction: tell(name, fraction, "simulating"),
-        )
+    def used(name: str, spec: NetworkSpec) -> M:
+        return use.measure(spec, lambda fraction: tell(name, fraction, "simulating"))
 
     def progress(now: Progress) -> None:
         tell("prune", now.fraction, f"iteration {now.iteration} of {now.iterations}: {now.step}")
 
     before = model.spec
-    folder = None
-    if checkpoint is not None:
-        folder = CheckpointFolder(checkpoint, fingerprint(before, encoder, task, readout, steps, pruning, seed))
+    folder = None if checkpoint is None else CheckpointFolder(checkpoint, key)
+    first, second, third, fourth = use.stages
 
-    def first_forecast() -> Forecast:
-        saved = None if folder is None else folder.load_arrays("forecast_before")
+    def first_use() -> M:
+        saved = None if folder is None else folder.load_arrays(use.kept)
         if saved is not None:
-            return Forecast.from_arrays(saved)
-        made = forecast_with(STAGES[0], before)
+            return use.load(saved)
+        made = used(first, before)
         if folder is not None:
-            folder.save_arrays("forecast_before", made.to_arrays())
+            folder.save_arrays(use.kept, made.to_arrays())
         return made
 
     def pruned() -> PruneResult:
         return prune(model, steps, options=pruning, seed=seed, checkpoint=held, report=progress)
 
-    # The forecast is simulated by processes of its own, unless it has but one part.
-    alone = min(jobs, task.n_windows) == 1
     with (
         nullcontext() if checkpoint is None else lock_folder("checkpoint", checkpoint) as held,
-        _Background(lambda: stage(STAGES[0], first_forecast), stopped, wait=alone) as background,
+        _Background(lambda: stage(first, first_use), stopped, wait=use.alone) as background,
     ):
-        result = stage(STAGES[1], pruned)
-        forecast_before = background.result()
+        result = stage(second, pruned)
+        made_before = background.result()
     after = model.spec
-    forecast_after = stage(STAGES[2], lambda: forecast_with(STAGES[2], after))
+    made_after = stage(third, lambda: used(third, after))
     alone_spec = uncoupled(before, rates=result.rates_before)
-    forecast_uncoupled = stage(STAGES[3], lambda: forecast_with(STAGES[3], alone_spec))
-    drive = noise_drive(before.n_neurons, duration=500 * ms, rng=streams.rng("raster"))
-    return Study(
-        before=before,
-        after=after,
-        forecast_before=forecast_before,
-        forecast_after=forecast_after,
-        forecast_uncoupled=forecast_uncoupled,
-        raster_before=_raster(before, drive),
-        raster_after=_raster(after, drive),
-        pruning=result,
-        task=task,
-        readout=readout,
-        seed=seed,
-        seconds=seconds,
-    )
+    made_uncoupled = stage(fourth, lambda: used(fourth, alone_spec))
+    rng = Streams(seed).child("study").rng("raster")
+    drive = noise_drive(before.n_neurons, duration=500 * ms, rng=rng)
+    return (made_before, made_after, made_uncoupled), {
+        "before": before,
+        "after": after,
+        "raster_before": _raster(before, drive),
+        "raster_after": _raster(after, drive),
+        "pruning": result,
+        "seed": seed,
+        "seconds": seconds,
+    }
 
 
 class _Stopped(Exception):
@@ -331,16 +529,29 @@ def _raster(spec: NetworkSpec, drive: Drive) -> SpikeTrain:
     return observe(RecurrentNetwork(spec, plastic=False), 500 * ms, drive=drive)
 
 
-def _state(record: Any, result: Forecast) -> dict[str, Any]:
+def _network_state(record: Any) -> dict[str, Any]:
+    names = (
+        *("neurons", "synapses", "mean_rate_hz", "largest_exponent_per_s", "largest_exponent_standard_error_per_s"),
+        *("window_exponent_per_s", "spectral_radius"),
+    )
+    return {name: getattr(record, name) for name in names}
+
+
+def _image_state(result: Classification) -> dict[str, Any]:
     return {
-        "neurons": record.neurons,
-        "synapses": record.synapses,
-        "mean_rate_hz": record.mean_rate_hz,
-        "largest_exponent_per_s": record.largest_exponent_per_s,
-        "largest_exponent_standard_error_per_s": record.largest_exponent_standard_error_per_s,
-        "window_exponent_per_s": record.window_exponent_per_s,
-        "spectral_radius": record.spectral_radius,
-        **_forecast_state(result),
+        "accuracy": result.accuracy,
+        "accuracy_standard_error": result.accuracy_standard_error,
+        "train_accuracy": result.train_accuracy,
+        "task_rate_hz": result.mean_rate,
+        "synaptic_operations": result.synaptic_operations,
+        "readout_operations": result.readout_operations,
+        "synaptic_operations_with_readout": result.synaptic_operations + result.readout_operations,
+        "energy_joules": result.energy(readout=False),
+        "energy_with_readout_joules": result.energy(readout=True),
+        "energy_with_memory_joules": result.energy(readout=True, memory=True),
+        "readout_neurons": int(result.read.size),
+        "penalty": result.penalty,
+        "confusion": result.confusion.tolist(),
     }
 
 
@@ -377,28 +588,48 @@ class PruneJob(Options):
     )
     network: str = option(
         default="auto",
-        help="Constants of the neurons: recurrent, where the network remembers, or forecasting, where each neuron is a "
-        "smooth function of its input and synapses hardly matter. Auto is the first for lorenz63_x.",
+        help="Constants of the neurons: recurrent, where the network remembers, images, the same with a step of 1 ms, "
+        "or forecasting, where each neuron is a smooth function of its input and synapses hardly matter. Auto is the "
+        "first for lorenz63_x, the second for images, the third for other series.",
         choices=NETWORKS,
         flag="network",
     )
     task: str = option(
         default="lorenz63_x",
-        help="Series to forecast; lorenz63_x is the first variable of Lorenz-63 alone.",
-        choices=SERIES,
+        help="Series to forecast, or images to classify; lorenz63_x is the first variable of Lorenz-63 alone.",
+        choices=(*SERIES, *IMAGES),
         flag="task",
     )
     data: str | None = option(
-        default=None, help="File of stock prices or wind, for --task google or wind.", flag="data"
+        default=None,
+        help="File of stock prices or wind, for --task google or wind, or folder of images, for all images but digits.",
+        flag="data",
     )
     protocol: str = option(default="short", help="How the series is cut.", choices=PROTOCOLS, flag="protocol")
     windows: int = option(default=20, help="Forecast windows.", flag="windows")
-    encoder: str = option(default="current", help="How samples become input.", choices=ENCODERS, flag="encoder")
+    encoder: str = option(
+        default="current", help="How samples or images become input.", choices=ENCODERS, flag="encoder"
+    )
+    channels: str = option(
+        default="pixels",
+        help="What is shown of images: pixels, or the answers of filters of patches, learnt without labels.",
+        choices=CHANNELS,
+        flag="channels",
+    )
+    relay: bool = option(
+        default=False,
+        help="Show images to half of the neurons and read the others, so that synapses must carry the image.",
+        flag="relay",
+    )
+    train_images: int | None = option(
+        default=None, help="Images that train the readout. Default: all, at most 10000.", flag="train-images"
+    )
+    test_images: int | None = option(default=None, help="Images that test it. Default: all.", flag="test-images")
     readout: ReadoutOptions = field(default_factory=ReadoutOptions)
     read: float | None = option(
         default=None,
-        help="Fraction of the surviving neurons that is read, those of highest betweenness. Default: all in a "
-        "recurrent network, a tenth in the other.",
+        help="Fraction of the surviving neurons that is read, those of highest betweenness. Default: a tenth in a "
+        "network made for forecasting, all in others.",
         above=0,
         at_most=1,
         flag="read",
@@ -418,7 +649,18 @@ class PruneJob(Options):
 
     def check_together(self) -> None:
         """Refuse here, before the work begins, what would be refused later."""
-        self.chosen_steps, self.series  # noqa: B018
+        self.chosen_steps  # noqa: B018
+        if self.is_images:
+            if self.encoder == "poisson" and self.channels == "patches":
+                raise InvalidInput("patches have answers below zero, which no rate has; use --encoder current")
+            self.images  # noqa: B018
+            return
+        if self.relay or self.channels != "pixels" or self.train_images or self.test_images:
+            raise InvalidInput(
+                f"relay, channels, train-images and test-images are of images, and {self.task} is a series; "
+                f"use --task {', '.join(IMAGES)}"
+            )
+        self.series  # noqa: B018
         checks.steps("sample_time", self.readout.sample_time, float(self.parameters.dt))
 
     @classmethod
@@ -453,18 +695,36 @@ class PruneJob(Options):
     @property
     def is_recurrent(self) -> bool:
         """Whether the constants are those of a network that remembers."""
-        return self.network == "recurrent" or (self.network == "auto" and self.task in NEED_RECURRENCE)
+        return self.parameters.spectral_radius is not None
 
     @property
     def parameters(self) -> LIFParameters:
         """Constants of the neurons and of their weights."""
-        return LIFParameters.recurrent() if self.is_recurrent else LIFParameters.forecasting()
+        usual = "images" if self.is_images else "recurrent" if self.task in NEED_RECURRENCE else "forecasting"
+        made = {
+            "recurrent": LIFParameters.recurrent,
+            "images": LIFParameters.images,
+            "forecasting": LIFParameters.forecasting,
+        }
+        return made[usual if self.network == "auto" else self.network]()
+
+    @property
+    def is_images(self) -> bool:
+        """Whether images are to be classified."""
+        return self.task in IMAGES
 
     @property
     def chosen_readout(self) -> ReadoutOptions:
         """The readout, of the fraction of the neurons that is to be read."""
         usual = 1.0 if self.is_recurrent else self.readout.fraction
         return replace(self.readout, fraction=usual if self.read is None else self.read)
+
+    @property
+    def classifier(self) -> ClassifyOptions:
+        """The readout of images."""
+        return ClassifyOptions(
+            fraction=self.chosen_readout.fraction, kind=self.readout.kind, hidden=self.readout.hidden
+        )
 
     def steps_for(self, live: RecurrentNetwork) -> tuple[Step, ...]:
         """Return the steps that are asked for, or those that the model has the means for."""
@@ -476,6 +736,43 @@ class PruneJob(Options):
     def series(self) -> ForecastTask:
         """The windows to forecast."""
         return forecast_task(self.task, data=self.data, protocol=self.protocol, n_windows=self.windows)
+
+    @cached_property
+    def images(self) -> ImageTask:
+        """The images to classify."""
+        task = image_task(self.task, self.data, train=self.train_images, test=self.test_images, seed=self.seed)
+        if self.train_images is None and len(task.y_train) > MOST_IMAGES:
+            return image_task(self.task, self.data, train=MOST_IMAGES, test=self.test_images, seed=self.seed)
+        return task
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done to the data."""
+        return self.images.notes if self.is_images else self.series.notes
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages of the run."""
+        return IMAGE_STAGES if self.is_images else STAGES
+
+    def image_channels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the channels of the images that train and that test."""
+        task = self.images
+        if self.channels == "pixels":
+            return pixel_channels(task)
+        rng = Streams(self.seed).child("encoder").rng("patches")
+        return patch_filters(task.intensities(task.x_train), rng=rng).of_task(task)
+
+    def image_input(self, dimensions: int) -> ImageInput:
+        """Draw the input of images of so many channels."""
+        return ImageInput.draw(
+            self.neurons,
+            dimensions,
+            mode=self.encoder,
+            scale=IMAGE_INPUT[self.encoder, self.channels],
+            fraction=RELAY if self.relay else 1.0,
+            rng=Streams(self.seed).child("encoder").rng("images"),
+        )
 
     def build(self) -> Model:
         """Build the network, and refuse targets that it cannot reach, and a device that does not work here."""
@@ -494,8 +791,24 @@ class PruneJob(Options):
             return CurrentEncoder.draw(self.neurons, dimensions, scale=scale, rng=rng)
         return PoissonEncoder.draw(self.neurons, dimensions, rng=rng)
 
-    def run(self, live: RecurrentNetwork, directory: Path, *, jobs: int, report: Report | None = None) -> Study:
-        """Forecast, prune and forecast again, keeping in `directory` what an interruption must not lose."""
+    def run(
+        self, live: RecurrentNetwork, directory: Path, *, jobs: int, report: Report | None = None
+    ) -> Study | ImageStudy:
+        """Forecast or classify, prune, and do it again, keeping in `directory` what an interruption must not lose."""
+        if self.is_images:
+            channels = self.image_channels()
+            return prune_and_classify(
+                live,
+                self.image_input(channels[0].shape[1]),
+                self.images,
+                channels,
+                steps=self.steps_for(live),
+                pruning=self.pruning,
+                readout=self.classifier,
+                seed=self.seed,
+                checkpoint=directory / CHECKPOINT,
+                report=report,
+            )
         return prune_and_forecast(
             live,
             self.input(),

@@ -137,6 +137,18 @@ class LIFParameters(Options):
             spike_timing="interpolated",
         )
 
+    @classmethod
+    def images(cls) -> LIFParameters:
+        """Return the constants of `recurrent` on a time grid of 1 ms, as images are shown.
+
+        In networks whose input reaches only half of the neurons, the others tell more of an image than with the
+        constants of `LIFParameters`, see ``docs/images.md``.
+
+        >>> LIFParameters.images().spike_timing
+        'grid'
+        """
+        return replace(cls.recurrent(), dt=1 * ms, spike_timing="grid")
+
     def check_together(self) -> None:
         """Refuse a spike timing that the synapses have not, and levels that no rate goes with."""
         if self.spectral_radius is not None and self.bias[1] <= 1:

@@ -360,3 +360,78 @@ def test_a_refused_run_leaves_no_folder(tmp_path):
     assert run(*too_few) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
     assert list((tmp_path / "new").iterdir()) == []
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Images
+
+
+IMAGES = [
+    *("prune", "--task", "digits", "--neurons", "60", "--connection-probability", "0.2", "--iterations", "2"),
+    *("--synapse-sparsity", "0.8", "--train-images", "200", "--test-images", "100", "--seed", "2"),
+]
+
+
+def test_images_end_like_every_run(tmp_path):
+    assert run(*IMAGES, "--relay", "--out", tmp_path) == 0
+    content = json.loads((tmp_path / "run.json").read_text())
+    for state in ("before", "after", "uncoupled"):
+        one = content[state]
+        p = one["accuracy"]
+        assert one["accuracy_standard_error"] == pytest.approx(np.sqrt(p * (1 - p) / 100))
+        assert np.trace(one["confusion"]) == 100 * p
+        assert np.sum(one["confusion"]) == 100
+        assert one["energy_joules"] == pytest.approx(0.9e-12 * one["synaptic_operations"])
+        assert one["readout_neurons"] == 30
+    # Input to half of the neurons, the others read: without synapses all answers are the same.
+    assert np.count_nonzero(np.sum(content["uncoupled"]["confusion"], axis=0)) == 1
+    assert content["before"]["accuracy"] > 0.3 > content["uncoupled"]["accuracy"]
+    assert content["options"]["task"]["train_images"] == 200
+    ratio = content["before"]["synaptic_operations"] / content["after"]["synaptic_operations"]
+    assert content["ratios"]["synaptic_operations"] == pytest.approx(ratio)
+    for figure in ("confusion", "examples", "raster", "history"):
+        assert (tmp_path / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_images_go_on_where_they_were_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr("lnpbrian.figures.draw_all", lambda *_: [])
+    assert run(*IMAGES, "--out", tmp_path / "whole") == 0
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lnpbrian.jobs.prune", stopped)
+        assert run(*IMAGES, "--out", tmp_path / "part") == 130
+    assert (tmp_path / "part" / "lnpbrian_checkpoint" / "images_before.npz").exists()
+    used = []
+    classify = __import__("lnpbrian.jobs", fromlist=["classify"]).classify
+    monkeypatch.setattr("lnpbrian.jobs.classify", lambda *a, **k: used.append(1) or classify(*a, **k))
+    assert run("prune", "--resume", tmp_path / "part") == 0
+    # After, and without synapses: before is known.
+    assert len(used) == 2
+    whole, part = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("whole", "part"))
+    assert without_times(whole) == without_times(part)
+    assert not (tmp_path / "part" / "lnpbrian_checkpoint").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "nowhere"], "digits are those of scikit-learn and take no data"),
+        (["--task", "fashion"], "fashion comes from files; give the folder"),
+        (["--task", "cifar10", "--data", "nowhere"], "'nowhere' does not exist"),
+        (["--channels", "edges"], "channels must be one of pixels, patches; got 'edges'"),
+        (["--channels", "patches", "--encoder", "poisson"], "patches have answers below zero"),
+        (["--train-images", "0"], "train_images must be a whole number of at least 1"),
+        (["--test-images", "501"], "test must be at most the 500 images"),
+        (["--task", "lorenz63"], "are of images, and lorenz63 is a series"),
+    ],
+)
+def test_mistakes_with_images(tmp_path, capsys, arguments, message):
+    out = tmp_path / "out"
+    assert run(*IMAGES, "--out", out, *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not out.exists() or not list(out.iterdir())

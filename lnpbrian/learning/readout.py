@@ -303,7 +303,7 @@ def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return features.mean(axis=0), np.where(scale > 1e-12, scale, np.inf)
 
 
-def readout_neurons(spec: NetworkSpec, fraction: float = 0.1) -> np.ndarray:
+def readout_neurons(spec: NetworkSpec, fraction: float = 0.1, *, among: np.ndarray | None = None) -> np.ndarray:
     """Return the neurons of highest betweenness.
 
     Of equals at the end, evenly spaced ones are read: neurons next to each other may be of one cluster.
@@ -314,6 +314,8 @@ def readout_neurons(spec: NetworkSpec, fraction: float = 0.1) -> np.ndarray:
         The network.
     fraction : float
         Fraction of its neurons in (0, 1]; at least one is read.
+    among : ndarray of bool, shape (N,), optional
+        Neurons that may be read; the fraction is then of those.
 
     Returns
     -------
@@ -340,7 +342,9 @@ def readout_neurons(spec: NetworkSpec, fraction: float = 0.1) -> np.ndarray:
     """
     fraction = checks.probability("fraction", fraction)
     centrality = betweenness_centrality(spec.pre, spec.post, spec.n_neurons)
-    count = max(1, round(fraction * spec.n_neurons))
+    if among is not None:
+        centrality = np.where(among, centrality, -1.0)
+    count = max(1, round(fraction * (spec.n_neurons if among is None else int(among.sum()))))
     lowest = np.sort(centrality)[-count]
     above, equal = np.flatnonzero(centrality > lowest), np.flatnonzero(centrality == lowest)
     chosen = np.linspace(0, equal.size, count - above.size, endpoint=False).astype(int)
