@@ -1,8 +1,8 @@
 """Spiking residual networks on images, in JAX: architecture, forward pass, batch statistics, operations, files.
 
-A network is frozen numbers and pure functions of them; pruning makes masks, training makes parameters. Layers are called
-``stem``, ``block1.inner``, ``block1``, ``block2.inner`` and so on, in the order of depth; a connection is a convolution
-from one layer to another, and is called ``stem``, ``block1.first``, ``block1.second`` or ``block1.shortcut``.
+A network is frozen numbers and pure functions of them; pruning makes masks, training makes parameters. Layers are
+called ``stem``, ``block1.inner``, ``block1``, ``block2.inner`` and so on, in the order of depth; a connection is a
+convolution from one layer to another, and is called ``stem``, ``block1.first``, ``block1.second`` or ``block1.shortcut``.
 """
 
 from __future__ import annotations
@@ -278,12 +278,12 @@ def spike(u: Any) -> Any:
 
 
 def quantised(x: Any, threshold: Any) -> Any:
-    """Return the activation of networks to be converted: x between 0 and the threshold, in four steps, each step rounded to.
+    """Return x between 0 and the threshold, rounded to four steps: the activation of networks to be converted.
 
     Notes
     -----
-    ``theta clip(floor(4 x/theta + 1/2)/4, 0, 1)``, differentiated as if nothing were rounded. The quantisation clip-floor-shift
-    function of arXiv 2303.04347 (2022), eq. (12).
+    ``theta clip(floor(4 x/theta + 1/2)/4, 0, 1)``, differentiated as if nothing were rounded. The quantisation
+    clip-floor-shift function of arXiv 2303.04347 (2022), eq. (12).
 
     Examples
     --------
@@ -666,9 +666,8 @@ class SpikingResNet:
 
     # ----------------------------------------------------------------------------------------------------- what it does
 
-    def forward(self, arrays: Arrays, images: Any, statistics: Mapping[str, Any] | None = None) -> Pass:
-        """Call `forward` for this network: pure in its arguments."""
-        return forward(self.static, arrays, images, statistics)
+    # Pure: what training differentiates, called with `static` and `arrays`.
+    forward = staticmethod(forward)
 
     def logits(self, images: object) -> np.ndarray:
         """Return the outputs for images.
@@ -748,8 +747,8 @@ class SpikingResNet:
     def meetings(self, images: object) -> dict[str, np.ndarray]:
         """Return how many spikes an image meet each place of a kernel, by connection, shape (size, size, source).
 
-        A weight from channel i at place k of the kernel costs as many additions, to whatever channel it leads: spikes at
-        borders and between strides meet fewer weights.
+        A weight from channel i at place k of the kernel costs as many additions, to whatever channel it leads: spikes
+        at borders and between strides meet fewer weights.
         """
         return self._meetings(self.spike_counts(images))
 
