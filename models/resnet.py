@@ -2,7 +2,8 @@
 
 A network is frozen numbers and pure functions of them; pruning makes masks, training makes parameters. Layers are
 called ``stem``, ``block1.inner``, ``block1``, ``block2.inner`` and so on, in the order of depth; a connection is a
-convolution from one layer to another, and is called ``stem``, ``block1.first``, ``block1.second`` or ``block1.shortcut``.
+convolution from one layer to another, and is called ``stem``, ``block1.first``, ``block1.second`` or
+``block1.shortcut``.
 """
 
 from __future__ import annotations

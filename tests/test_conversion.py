@@ -26,7 +26,10 @@ def network():
         for name, value in net.parameters.items()
         if name.endswith(("/scale", "/offset"))
     }
-    changed |= {f"{layer}/threshold": np.array(t) for layer, t in zip(net.architecture.layers, rng.uniform(1, 3, 7))}
+    changed |= {
+        f"{layer}/threshold": np.array(t)
+        for layer, t in zip(net.architecture.layers, rng.uniform(1, 3, 7), strict=True)
+    }
     net = replace(net, parameters=net.parameters | changed)
     net = net.with_masks({name: rng.random(mask.shape) < 0.8 for name, mask in net.masks.items()})
     return net.calibrate(images())
