@@ -808,8 +808,8 @@ class SpikingResNet:
 
     # --------------------------------------------------------------------------------------------------------- its file
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network as an ``.npz`` file, whole or not at all."""
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the network as arrays by name, which `from_arrays` takes."""
         about = {
             "layout": self.layout,
             "width": self.width,
@@ -821,8 +821,37 @@ class SpikingResNet:
             "folded": self.folded,
         }
         arrays = {f"{kind}:{name}": value for kind in _KINDS for name, value in getattr(self, kind).items()}
+        return {"about": np.array(json.dumps(about)), **arrays}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Return the network that `to_arrays` described.
+
+        Raises
+        ------
+        InvalidInput
+            If it is none.
+        """
+        try:
+            about = json.loads(str(arrays["about"]))
+            parts: dict[str, dict[str, np.ndarray]] = {kind: {} for kind in _KINDS}
+            for key, value in arrays.items():
+                kind, _, name = key.partition(":")
+                if name:
+                    parts[kind][name] = value
+            about["shape"] = tuple(about["shape"])
+            about["shortcuts"] = tuple((a, b) for a, b in about["shortcuts"])
+            network = cls(**about, **parts)  # type: ignore[arg-type]
+            network._check()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidInput(f"these arrays are no spiking ResNet ({error})") from error
+        return network
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network as an ``.npz`` file, whole or not at all."""
+        arrays: dict[str, Any] = self.to_arrays()
         with files.replacing(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, about=np.array(json.dumps(about)), **arrays)
+            np.savez(file, **arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -836,19 +865,9 @@ class SpikingResNet:
             If it holds no such network.
         """
         try:
-            content = files.read_arrays(path)
-            about = json.loads(str(content.pop("about")))
-            parts: dict[str, dict[str, np.ndarray]] = {kind: {} for kind in _KINDS}
-            for key, value in content.items():
-                kind, _, name = key.partition(":")
-                parts[kind][name] = value
-            about["shape"] = tuple(about["shape"])
-            about["shortcuts"] = tuple((a, b) for a, b in about["shortcuts"])
-            network = cls(**about, **parts)  # type: ignore[arg-type]
-            network._check()
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return cls.from_arrays(files.read_arrays(path))
+        except ValueError as error:
             raise InvalidInput(f"{os.fspath(path)!r} holds no spiking ResNet ({error})") from error
-        return network
 
     def _check(self) -> None:
         """Refuse arrays that are not those of the architecture."""

@@ -35,10 +35,21 @@ SMALLEST_THRESHOLD = 1e-3
 class Trainable(Protocol):
     """What can be trained: numbers, masks, and a pure function of them. A frozen dataclass."""
 
-    parameters: dict[str, np.ndarray]
-    masks: dict[str, np.ndarray]
-    classes: int
-    neuron: str
+    @property
+    def parameters(self) -> dict[str, np.ndarray]:
+        """What is trained, by name."""
+
+    @property
+    def masks(self) -> dict[str, np.ndarray]:
+        """Kept entries of some parameters, by their names."""
+
+    @property
+    def classes(self) -> int:
+        """Number of outputs."""
+
+    @property
+    def neuron(self) -> str:
+        """Kind of the neurons; "if" cannot be trained."""
 
     @property
     def static(self) -> Any:
