@@ -226,7 +226,7 @@ def table_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "before_fine_tuning": float(np.mean(before)) if before else None,
                 "operations": float(np.mean([r["synaptic_operations"] for r in mine])),
                 "ratio": float(
-                    np.mean([d["synaptic_operations"] / max(r["synaptic_operations"], 1e-9) for r, d in pairs])
+                    np.mean([d["synaptic_operations"] / max(r["synaptic_operations"], 1.0) for r, d in pairs])
                 ),
                 "stem_macs": mine[0]["stem_macs"],
                 "sparsity": {k: float(np.mean([r["sparsity"][k] for r in mine])) for k in mine[0]["sparsity"]},

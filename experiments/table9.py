@@ -72,7 +72,7 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
     for way in (*WAYS, TRANSFERRED):
         mine, dense = (sorted((r for r in rows if r["way"] == w), key=lambda r: r["seed"]) for w in (way, DENSE))
         operations = [
-            (d["synaptic_operations"], max(r["synaptic_operations"], 1e-9)) for r, d in zip(mine, dense, strict=True)
+            (d["synaptic_operations"], max(r["synaptic_operations"], 1.0)) for r, d in zip(mine, dense, strict=True)
         ]
         table.append(
             {

@@ -261,8 +261,9 @@ def noise_scores(
     network, strength, exponents
         As for `channel_graph`.
     meetings : mapping, optional
-        `SpikingResNet.meetings`: scores are divided by the operations that a weight causes, a hundredth of the mean
-        being added, since weights of silent channels cost nothing and are worth no more.
+        `SpikingResNet.meetings`: scores are divided by the operations that a weight causes, on the mean over the places
+        of its kernel, a tenth of the mean over all being added. A weight that no spike meets costs nothing and is worth
+        nothing: 0.
 
     Returns
     -------
@@ -285,8 +286,11 @@ def noise_scores(
         bracket = level - 2 * np.sign(graph.kernels[one.name]) * C[i, o]
         scores[one.name] = graph.strengths[one.name] * np.maximum(bracket, 0)  # eq. (4)
     if meetings is not None:
-        floor = 0.01 * np.mean(np.concatenate([np.ravel(m) for m in meetings.values()]))
-        scores = {name: s / (meetings[name][..., np.newaxis] + floor) for name, s in scores.items()}
+        each = {name: met.mean((0, 1)) for name, met in meetings.items()}
+        floor = 0.1 * np.mean(np.concatenate(list(each.values())))
+        for name, s in scores.items():
+            met = meetings[name][..., np.newaxis]
+            scores[name] = np.where(met > 0, s / (each[name][:, np.newaxis] + floor), 0.0)
     return scores
 
 
