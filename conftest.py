@@ -18,7 +18,11 @@ if not (ROOT / "lnpbrian" / "models").is_dir():
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT.resolve()]
 
 # Its examples need JAX.
-collect_ignore = [] if find_spec("jax") else ["lnpbrian/learning/bptt.py"]
+NEEDS_JAX = [
+    *("lnpbrian/learning/bptt.py", "lnpbrian/learning/conversion.py", "lnpbrian/learning/resnet_training.py"),
+    *("lnpbrian/lyapunov/depth.py", "lnpbrian/models/resnet.py", "lnpbrian/pruning/channel_steps.py"),
+]
+collect_ignore = [] if find_spec("jax") else NEEDS_JAX
 brian2.prefs.codegen.target = "numpy"
 brian2.prefs.logging.file_log = False
 brian2.prefs.logging.warn_for_unused_objects = False

@@ -18,6 +18,7 @@ from lnpbrian.experiments import EXPERIMENTS, experiment
 from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.learning import forecast_task
 from lnpbrian.records import is_record, read_json, versions, write_json
+from lnpbrian.resnets import IMAGE_FILES
 from lnpbrian.sweep import Result, ResultStore, Stamps, SweepProgress, Task, run_sweep
 
 Tables = dict[str, list[list[str]]]
@@ -108,7 +109,7 @@ def _run(
     start = time.perf_counter()
     tasks = module.tasks(plan)
     results = run_sweep(list(tasks.values()), kept, cluster=cluster, report=report)
-    data = plan.data.items()
+    data = [(series, path) for series, path in plan.data.items() if series not in IMAGE_FILES]
     content = {
         "experiment": name,
         "scale": scale,

@@ -37,6 +37,7 @@ from lnpbrian.options import Options, default_of, flags, kind_of
 from lnpbrian.parallel import cores
 from lnpbrian.process import Watched
 from lnpbrian.records import is_record, plain, versions, write_json
+from lnpbrian.resnets import IMAGE_FILES, ResNetJob, image_arrays
 from lnpbrian.sweep import STALE, SweepProgress
 
 app = typer.Typer(
@@ -379,6 +380,76 @@ def cuda(
             )
 
 
+@app.command()
+@_with_flags(ResNetJob)
+def resnet(
+    task: Annotated[str, typer.Option(help="Name of the images; digits needs no file.")] = "digits",
+    data: Annotated[Path | None, typer.Option(help="An .npz file with x_train, y_train, x_test and y_test.")] = None,
+    size: Annotated[int, typer.Option(help="Larger images are averaged down to this.")] = 32,
+    images: Annotated[int | None, typer.Option(help="Images that are used at most.")] = None,
+    steps: Annotated[str, typer.Option(help="Steps of LNP, such as I,II,III,IV.")] = "I",
+    out: Annotated[Path, typer.Option(help="Folder for run.json, network.npz and checkpoints.")] = Path("runs/resnet"),
+    **given: Any,
+) -> None:
+    """Train a spiking ResNet on images, dense and pruned; write what each scores and costs.
+
+    The same command goes on with a run that was interrupted, after its last epoch.
+    """
+    job = ResNetJob(pruning=tuple(filter(None, steps.split(",")))).with_flags(
+        {name.replace("_", "-"): value for name, value in given.items()}
+    )
+    most = None if images is None else checks.count("images", images, minimum=2)
+    arrays = image_arrays(task, data, size=checks.count("size", size, minimum=4), most=most)
+    names = [RECORD, NETWORK]
+    with locks.lock_folder("--out", checks.writable_directory("--out", out)) as lock:
+        folder = lock.folder
+        locks.refuse_foreign(folder, names, accounted=is_record(folder / RECORD, "resnet"), evidence=RECORD)
+        try:
+            with Watched(), _bars(("dense", "prune", "train")) as report:
+
+                def stage(name: str) -> Callable[[float, str], None]:
+                    report(name, 0.0, "")
+                    return lambda fraction, what: report(name, fraction, what)
+
+                fresh = job.network(arrays)
+                full = job.train(fresh, arrays, checkpoint=folder / "dense.npz", report=stage("dense")).network
+                report("dense", 1.0, "")
+                _, before = job.scored(full, arrays)
+                base = full if job.start == "converted" and job.method != "imp" else fresh
+                bare, told = job.prune(base, arrays, trained=full, folder=folder, report=stage("prune"))
+                report("prune", 1.0, "")
+                made, after = job.finished(bare, arrays, checkpoint=folder / "pruned.npz", report=stage("train"))
+                report("train", 1.0, "")
+        except KeyboardInterrupt:
+            _fail("interrupted; the same command goes on after the last epoch", 130)
+        made.save(folder / NETWORK)
+        record = {"resnet": plain(job), "task": arrays.name, "data": None if data is None else str(data)}
+        record |= {"versions": versions(), "dense": before, "pruned": after, "pruning": told}
+        write_json(folder / RECORD, record)
+    console.print(_resnet_table(before, after))
+    console.print(f"Wrote {RECORD} and {NETWORK} to {out}", soft_wrap=True)
+
+
+def _resnet_table(before: dict[str, Any], after: dict[str, Any]) -> Table:
+    table = Table("", "dense", "pruned", "ratio")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for key, label, shown in (
+        ("weights", "weights between neurons", "{:d}"),
+        ("synaptic_operations", "synaptic operations an image", "{:.4g}"),
+        ("spikes", "spikes an image", "{:.4g}"),
+        ("stem_macs", "multiplications of the first layer", "{:.4g}"),
+        ("head_macs", "multiplications of the readout", "{:.4g}"),
+    ):
+        ratio = f"{before[key] / after[key]:.2f}" if after[key] else ""
+        table.add_row(label, shown.format(before[key]), shown.format(after[key]), ratio)
+    for key in ("channels", "neurons", "weights"):
+        table.add_row(f"{key} removed (%)", *(f"{100 * of['sparsity'][key]:.2f}" for of in (before, after)), "")
+    accuracy = [f"{100 * of['accuracy']:.1f} ± {100 * of['standard_error']:.1f}" for of in (before, after)]
+    table.add_row("test images right (%)", *accuracy, "")
+    return table
+
+
 # A line for each, kept as it is (\b).
 _NAMES = "\b\nExperiments:\n" + "\n".join(f"{name:<20} {summary(name).rstrip('.')}" for name in EXPERIMENTS)
 
@@ -393,7 +464,8 @@ def sweep(
         int | None, typer.Option(help="Neurons of the unpruned networks. Default: of the scale.")
     ] = None,
     data: Annotated[
-        list[str] | None, typer.Option(help="File of a series, as google=FILE or wind=FILE; can be repeated.")
+        list[str] | None,
+        typer.Option(help="File of a series or of images, as google=FILE, wind=FILE or cifar10=FILE; can be repeated."),
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes on this machine. Default: one per core.")] = None,
     scheduler: Annotated[
@@ -484,8 +556,13 @@ def _data_files(given: Iterable[str]) -> dict[str, str]:
     files = {}
     for entry in given:
         name, _, path = entry.partition("=")
+        if name in IMAGE_FILES and path:
+            image_arrays(name, path)
+            files[name] = path
+            continue
         if name not in ("google", "wind") or not path:
-            raise InvalidInput(f"--data must be google=FILE or wind=FILE, got {entry!r}")
+            also = " or ".join(f"{image}=FILE" for image in IMAGE_FILES)
+            raise InvalidInput(f"--data must be google=FILE or wind=FILE, or {also}, got {entry!r}")
         # Read now: what is wrong with it shows before any work.
         _show_notes(name, forecast_task(name, data=path, n_windows=1).notes)
         files[name] = path

@@ -1,0 +1,324 @@
+"""Table 8 of the paper: spiking ResNets on images, random or converted, pruned in several ways.
+
+    lnpbrian sweep table8 --scale medium --seeds 3 --data cifar10=cifar10.npz --out runs/table8
+
+Without a file the images are scikit-learn's digits. "ERK, equal operations" has the densities of layers of random
+Erdos-Renyi graphs and as many weights as cost what "LNP, per operation" costs on noise: the two differ by which weights
+are kept, and by nothing that step I could have been spared for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lnpbrian.experiments.common.comparison import Plan, file_of
+from lnpbrian.experiments.common.plotting import finish
+from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error
+from lnpbrian.learning.resnet_training import ResNetTrainingOptions
+from lnpbrian.models.resnet import SpikingResNet, noise_images
+from lnpbrian.pruning.channels import erk_masks
+from lnpbrian.records import from_plain, plain
+from lnpbrian.resnets import ImageArrays, ResNetJob, image_arrays
+from lnpbrian.streams import Streams
+from lnpbrian.sweep import Result, Task
+
+NAME = "table8"
+Report = Callable[[float, str], None]
+Key = tuple[str, str, str, int]
+
+# What the paper has for CIFAR-10 with ResNet19: accuracy and loss in points, sparsity in %.
+PAPER = {
+    ("random", "LNP"): "93.29 (-2.15) at 94.32 %; 89.96 in its table 9",
+    ("converted", "LNP"): "loss 0.04 at 98.19 %",
+    ("random", "IMP"): "93.22 (-0.04) at 97.54 % (Kim et al. 2022)",
+}
+DENSE, EQUAL = "dense", "ERK, equal operations"
+# By what they are called: the start and the options of a job.
+WAYS: dict[str, dict[str, dict[str, Any]]] = {
+    "random": {
+        DENSE: {},
+        "LNP": {"method": "lnp"},
+        "LNP, per operation": {"method": "lnp", "per": "operation"},
+        "LNP, steps I to IV": {"method": "lnp", "pruning": ["I", "II", "III", "IV"], "channel_sparsity": 0.1},
+        "ERK": {"method": "erk"},
+        EQUAL: {"method": "erk"},
+        "uniform": {"method": "uniform"},
+        "magnitude": {"method": "magnitude"},
+        "IMP": {"method": "imp"},
+    },
+    "converted": {
+        DENSE: {},
+        "LNP": {"method": "lnp"},
+        "LNP, weights only": {"method": "lnp", "strength": "weight"},
+        "LNP, weight-blind": {"method": "lnp", "strength": "lyapunov"},
+        "ERK": {"method": "erk"},
+        "magnitude": {"method": "magnitude"},
+    },
+}
+SPARSITY = {"random": 0.95, "converted": 0.8}
+
+
+@dataclass(frozen=True)
+class Size:
+    """Networks and trainings of a scale: layout, width, side of images, time steps and epochs of each network."""
+
+    networks: tuple[tuple[str, float, int, int, int], ...]
+    images: int | None
+    rounds: int
+    fine_tuning: int
+    batch: int = 64
+
+
+SIZES = {
+    "smoke": Size((("resnet8", 1 / 16, 8, 2, 2),), 256, 2, 1, 32),
+    "medium": Size((("resnet8", 0.25, 16, 4, 15), ("resnet19", 0.125, 32, 4, 8)), None, 5, 3),
+    "paper": Size((("resnet19", 1.0, 32, 5, 300),), None, 15, 30),
+}
+
+
+def task_of(
+    plan: Plan, network: tuple[str, float, int, int, int], start: str, way: str, seed: int, **more: Any
+) -> Task:
+    """Return the task of a network that is pruned in some way and trained; `more` says which classes are shown."""
+    size = SIZES[plan.scale.resnets]
+    layout, width, side, steps, epochs = network
+    job = ResNetJob(
+        layout=layout,
+        width=width,
+        steps=steps,
+        start=start,
+        weight_sparsity=SPARSITY[start],
+        rounds=size.rounds,
+        fine_tuning=size.fine_tuning,
+        seed=seed,
+        training=ResNetTrainingOptions(epochs=epochs, batch=size.batch),
+    )
+    changes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in WAYS[start][way].items()}
+    job = replace(job, **changes)
+    options = {"way": way, "job": plain(job), **file_of(plan, "cifar10"), "side": side, "most": size.images, **more}
+    needs: tuple[Task, ...] = ()
+    if way != DENSE and (start == "converted" or way == "magnitude"):
+        needs = (task_of(plan, network, start, DENSE, seed, **more),)
+    elif way == EQUAL:
+        needs = (task_of(plan, network, start, "LNP, per operation", seed, **more),)
+    classes = "".join(f", {value}" for value in more.values())
+    cost = epochs * (size.rounds + 1 if way == "IMP" else 1) * (8 if layout == "resnet19" else 1)
+    return Task(
+        f"{way}, {start} {layout}{classes}, seed {seed}", f"{__name__}:measured", options, needs, cost=float(cost)
+    )
+
+
+def tasks(plan: Plan) -> dict[Key, Task]:
+    """Return the networks by layout, start, way of pruning and seed."""
+    return {
+        (network[0], start, way, seed): task_of(plan, network, start, way, seed)
+        for seed in range(plan.scale.seeds)
+        for network in SIZES[plan.scale.resnets].networks
+        for start, ways in WAYS.items()
+        for way in ways
+    }
+
+
+def shown(options: Mapping[str, Any], classes: str | None = None) -> ImageArrays:
+    """Return the images of a task: all, or a half of the classes, or those of another file."""
+    name = "digits" if options["data"] is None else "cifar10"
+    images = image_arrays(name, options["data"], size=options["side"])
+    if classes is not None:
+        half = images.classes // 2
+        images = images.of_classes({"first": range(half), "second": range(half, images.classes)}[classes])
+    most = options["most"]
+    return replace(
+        images,
+        x_train=images.x_train[:most],
+        y_train=images.y_train[:most],
+        x_test=images.x_test[:most],
+        y_test=images.y_test[:most],
+    )
+
+
+def measured(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
+    """Prune a network, train it, and say what it scores and costs."""
+    job, way = from_plain(ResNetJob, options["job"]), options["way"]
+    images = shown(options, options.get("classes"))
+    fresh = job.network(images)
+    told: dict[str, Any] = {}
+    if way == DENSE:
+        made = job.train(fresh, images, report=report).network
+        _, record = job.scored(made, images)
+    else:
+        trained = SpikingResNet.from_arrays(needs[0].arrays) if needs and way != EQUAL else None
+        if way == EQUAL:
+            made = at_equal_operations(job, fresh, SpikingResNet.from_arrays(needs[0].arrays))
+        else:
+            base = trained if job.start == "converted" and trained is not None else fresh
+
+            def pruning(fraction: float, what: str) -> None:
+                report(0.8 * fraction, what)
+
+            made, told = job.prune(base, images, trained=trained, report=pruning)
+        made, record = job.finished(made, images, report=report)
+    row = {
+        "layout": job.layout,
+        "width": job.width,
+        "start": job.start,
+        "way": way,
+        "seed": job.seed,
+        "images": images.name,
+        **record,
+        "pruning": told.get("history"),
+        "seen": told.get("seen"),
+    }
+    # What others need: before conversion.
+    return Result({"rows": [row]}, made.to_arrays())
+
+
+def at_equal_operations(job: ResNetJob, network: SpikingResNet, other: SpikingResNet) -> SpikingResNet:
+    """Return a network with ERK densities whose weights meet as many spikes, on noise, as those of another.
+
+    Spikes are counted in the dense network for both, so that their number of weights is all that is chosen.
+    """
+    noise = noise_images(64, network.shape, rng=Streams(job.seed).rng("noise"))
+    met = network.calibrate(noise).meetings(noise)
+
+    def cost(masks: Mapping[str, np.ndarray]) -> float:
+        return sum(float((met[name] * mask.sum(3)).sum()) for name, mask in masks.items())
+
+    goal = cost(other.masks)
+    low, high = 1, network.prunable
+    while high - low > max(1, network.prunable // 2000):
+        middle = (low + high) // 2
+        masks = erk_masks(network, middle, rng=Streams(job.seed).child("masks").rng("equal"))
+        low, high = (middle, high) if cost(masks) < goal else (low, middle)
+    return network.with_masks(erk_masks(network, low, rng=Streams(job.seed).child("masks").rng("equal")))
+
+
+def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
+    """Return rows of single networks, means of the table, and what became of the claims."""
+    rows = all_rows(results)
+    return {"table": table_of(rows), "claims": claims(rows), "rows": rows}
+
+
+def table_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return means and standard errors over seeds, with the loss and the SOP ratio by pairs of equal seeds."""
+    lines = []
+    for layout, start, way in dict.fromkeys((r["layout"], r["start"], r["way"]) for r in rows):
+        mine, dense = (
+            sorted(
+                (r for r in rows if (r["layout"], r["start"], r["way"]) == (layout, start, w)), key=lambda r: r["seed"]
+            )
+            for w in (way, DENSE)
+        )
+        pairs = list(zip(mine, dense, strict=True))
+        before = [r["accuracy_before_fine_tuning"] for r in mine if "accuracy_before_fine_tuning" in r]
+        lines.append(
+            {
+                "layout": layout,
+                "start": start,
+                "way": way,
+                "accuracy": mean_and_error([r["accuracy"] for r in mine]),
+                "error_of_images": float(np.mean([r["standard_error"] for r in mine])),
+                "loss": mean_and_error([d["accuracy"] - r["accuracy"] for r, d in pairs]),
+                "before_fine_tuning": float(np.mean(before)) if before else None,
+                "operations": float(np.mean([r["synaptic_operations"] for r in mine])),
+                "ratio": float(
+                    np.mean([d["synaptic_operations"] / max(r["synaptic_operations"], 1.0) for r, d in pairs])
+                ),
+                "stem_macs": mine[0]["stem_macs"],
+                "sparsity": {k: float(np.mean([r["sparsity"][k] for r in mine])) for k in mine[0]["sparsity"]},
+                "paper": PAPER.get((start, way)),
+            }
+        )
+    return lines
+
+
+def difference(rows: list[dict[str, Any]], layout: str, start: str, one: str, other: str) -> tuple[float, float]:
+    """Return the mean difference of accuracies of two ways, in points, and its standard error over seeds and images."""
+    found = {
+        (r["way"], r["seed"]): np.array([c == "1" for c in r["correct"]], float)
+        for r in rows
+        if (r["layout"], r["start"]) == (layout, start)
+    }
+    each = [found[one, seed] - found[other, seed] for way, seed in found if way == one and (other, seed) in found]
+    means = np.array([d.mean() for d in each])
+    # Images are the same for all seeds: the error of their choice, and that of the seeds.
+    of_images = float(np.mean(each, axis=0).std(ddof=1) / np.sqrt(each[0].size))
+    of_seeds = float(means.std(ddof=1) / np.sqrt(means.size)) if means.size > 1 else 0.0
+    return 100 * float(means.mean()), 100 * float(np.hypot(of_images, of_seeds))
+
+
+def claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Say what was to be found, what was, and whether it is enough: errors are standard errors."""
+    layouts = list(dict.fromkeys(r["layout"] for r in rows))
+
+    def parts(start: str, one: str, other: str, held: Callable[[float, float], bool]) -> list[tuple[str, bool]]:
+        made = []
+        for layout in layouts:
+            d, error = difference(rows, layout, start, one, other)
+            made.append((f"{layout}: {d:+.1f} ± {error:.1f} points", held(d, error)))
+        return made
+
+    return [
+        claimed(
+            "random: LNP step I is as accurate as ERK random, within 1.5 points (two-sided, 1.645 errors)",
+            parts("random", "LNP", "ERK", lambda d, e: abs(d) + 1.645 * e < 1.5),
+        ),
+        claimed(
+            "random: LNP per operation is better than ERK random at equal operations by two errors",
+            parts("random", "LNP, per operation", EQUAL, lambda d, e: d > 2 * e),
+        ),
+        claimed("random: IMP is better than LNP by 1 point", parts("random", "IMP", "LNP", lambda d, e: d >= 1)),
+        claimed(
+            "converted: LNP after fine-tuning is within 2 points of dense",
+            parts("converted", "LNP", DENSE, lambda d, e: d >= -2),
+        ),
+    ]
+
+
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return tables as rows of text, heads first."""
+    made: dict[str, list[list[str]]] = {}
+    for r in content["table"]:
+        title = f"{r['layout']}, {r['start']}"
+        if title not in made:
+            made[title] = [
+                [
+                    *("pruning", "accuracy (%)", "loss (points)", "before training (%)", "SOPs an image", "SOP ratio"),
+                    *("channels gone (%)", "neurons gone (%)", "weights gone (%)", "the paper's, ResNet19"),
+                ]
+            ]
+        (a, error), (loss, of_loss) = r["accuracy"], r["loss"]
+        before, gone = r["before_fine_tuning"], r["sparsity"]
+        made[title].append(
+            [
+                r["way"],
+                f"{100 * a:.1f} ± {100 * max(error, r['error_of_images']):.1f}",
+                "" if r["way"] == DENSE else f"{100 * loss:+.1f} ± {100 * of_loss:.1f}",
+                "" if before is None else f"{100 * before:.1f}",
+                f"{r['operations']:.3g}",
+                f"{r['ratio']:.2f}",
+                *(f"{100 * gone[k]:.1f}" for k in ("channels", "neurons", "weights")),
+                r["paper"] or "",
+            ]
+        )
+    return made
+
+
+def draw(content: Mapping[str, Any]) -> Figure:
+    """Draw accuracy over operations, as figures 11 and 12 of the paper have it."""
+    groups = list(dict.fromkeys((r["layout"], r["start"]) for r in content["table"]))
+    figure = Figure(figsize=(4.5 * len(groups), 4), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, len(groups)))
+    for axis, (layout, start) in zip(axes, groups, strict=True):
+        for k, r in enumerate(r for r in content["table"] if (r["layout"], r["start"]) == (layout, start)):
+            a, error = r["accuracy"]
+            bar = 100 * max(error, r["error_of_images"])
+            axis.errorbar(r["operations"], 100 * a, bar, fmt="o", color=f"C{k}", label=r["way"])
+        axis.set(title=f"{layout}, {start}", xscale="log", xlabel="synaptic operations an image")
+        axis.legend(frameon=False, fontsize=7)
+    axes[0].set_ylabel("test images right (%)")
+    return finish(figure)

@@ -1,0 +1,156 @@
+"""Spiking ResNets from the command line and in experiments: the whole way at a size that takes seconds."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lnpbrian import cli
+from lnpbrian.checks import InvalidInput
+from lnpbrian.experiments import table8, table9
+from lnpbrian.experiments.common.comparison import SCALES, Plan
+from lnpbrian.models.resnet import SpikingResNet
+from lnpbrian.pruning.channels import erk_masks
+from lnpbrian.resnets import ImageArrays, ResNetJob, image_arrays
+from lnpbrian.streams import Streams
+
+pytest.importorskip("jax")
+
+
+def row(way, seed, accuracy, *, start="random", operations=1000.0, n=400):
+    """Return the record of a network that is right about the first images."""
+    correct = np.arange(n) < accuracy * n
+    return {
+        "layout": "resnet8",
+        "start": start,
+        "way": way,
+        "seed": seed,
+        "accuracy": accuracy,
+        "standard_error": 0.02,
+        "correct": "".join("01"[int(c)] for c in correct),
+        "synaptic_operations": operations,
+        "stem_macs": 10.0,
+        "sparsity": {"channels": 0.0, "neurons": 0.0, "weights": 0.95},
+    }
+
+
+def test_command_trains_prunes_and_goes_on(tmp_path, capsys):
+    arguments = ["resnet", "--width", "0.0625", "--images", "64", "--epochs", "1", "--time-steps", "2"]
+    arguments += ["--method", "erk", "--sparsity", "0.9", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit) as done:
+        cli.main(arguments)
+    assert done.value.code == 0
+    shown = capsys.readouterr().out
+    assert "synaptic operations an image" in shown
+    record = json.loads((tmp_path / "run.json").read_text())
+    network = SpikingResNet.load(tmp_path / "network.npz")
+    assert network.kept == record["pruned"]["weights"] == round(0.1 * network.prunable)
+    x = image_arrays(most=64).x_test
+    assert network.operations(x).synaptic == pytest.approx(record["pruned"]["synaptic_operations"], rel=1e-6)
+    # Again: both trainings are read from their checkpoints, and the same comes out.
+    with pytest.raises(SystemExit) as done:
+        cli.main(arguments)
+    assert done.value.code == 0
+    again = json.loads((tmp_path / "run.json").read_text())
+    assert again["pruned"] == record["pruned"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task", "cifar10"], "needs its images, as an .npz file"),
+        (["--steps", "V"], "steps must be one of I, II, III, IV"),
+        (["--start", "converted", "--per", "operation"], "leave out step IV and --per"),
+        (["--method", "lottery"], "method must be one of lnp, imp"),
+    ],
+)
+def test_refusals_are_one_line(arguments, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as done:
+        cli.main(["resnet", *arguments, "--out", str(tmp_path)])
+    assert done.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_images_are_read_and_averaged_down(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    y = np.array([0, 1, 2, 3], np.uint8)
+    np.savez(tmp_path / "four.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    task = image_arrays("four", tmp_path / "four.npz", size=4)
+    np.testing.assert_allclose(task.x_train[1, 2, 3], x[1, 4:6, 6:8].reshape(4, 3).mean(0) / 255, rtol=1e-6)
+    half = task.of_classes(range(2, 4))
+    np.testing.assert_array_equal(half.y_test, [0, 1])
+    np.testing.assert_array_equal(half.x_test, task.x_test[2:])
+    np.savez(tmp_path / "none.npz", x=x)
+    with pytest.raises(InvalidInput, match="holds no x_train"):
+        image_arrays("none", tmp_path / "none.npz")
+
+
+def test_control_at_equal_operations_costs_as_much():
+    job = ResNetJob(width=1 / 8, steps=2, seed=1)
+    images = image_arrays(most=64)
+    fresh = job.network(images)
+    other = fresh.with_masks(erk_masks(fresh, fresh.prunable // 7, rng=Streams(9).rng("other")))
+    made = table8.at_equal_operations(job, fresh, other)
+    # Of the same kind of mask, so that it needs as many weights, too: the spread of a sum over some thousand draws.
+    assert made.kept == pytest.approx(other.kept, rel=0.05)
+
+
+def test_differences_are_of_the_same_images_and_seeds():
+    rows = [row("LNP", s, 0.5) for s in (0, 1)] + [row("ERK", s, a) for s, a in ((0, 0.4), (1, 0.45))]
+    d, error = table8.difference(rows, "resnet8", "random", "LNP", "ERK")
+    assert d == pytest.approx(100 * (0.1 + 0.05) / 2)
+    # Images: 20 of 400 differ in one seed only (1/2), 20 in both (1): variance by hand; seeds: 0.1 and 0.05.
+    x = np.array([1.0] * 20 + [0.5] * 20 + [0.0] * 360)
+    of_seeds = np.std([0.1, 0.05], ddof=1) / np.sqrt(2)
+    assert error == pytest.approx(100 * np.hypot(x.std(ddof=1) / 20, of_seeds))
+
+
+def test_tables_and_claims():
+    ways = [(start, way) for start, each in table8.WAYS.items() for way in each]
+    accuracy = {"dense": 0.5, "LNP": 0.42, "ERK": 0.42, "IMP": 0.48}
+    rows = [
+        row(way, seed, accuracy.get(way, 0.4), start=start, operations=1e6 if way == "dense" else 1e5)
+        for start, way in ways
+        for seed in (0, 1)
+    ]
+    table, claims = table8.table_of(rows), table8.claims(rows)
+    lnp = next(r for r in table if (r["start"], r["way"]) == ("random", "LNP"))
+    assert lnp["ratio"] == pytest.approx(10)
+    assert lnp["loss"][0] == pytest.approx(0.08)
+    assert [c["verdict"] for c in claims] == ["held", "not held", "held", "not held"]
+    shown = table8.tables({"table": table})
+    assert {len(line) for line in shown["resnet8, random"]} == {10}
+    # No line of a method without its ratio of operations.
+    assert all(line[5] for lines in shown.values() for line in lines[1:])
+    table8.draw({"table": table})
+
+
+def test_experiments_share_what_they_can():
+    plan = Plan(replace(SCALES["smoke"], seeds=1), {})
+    source = table9.tasks(plan)["source", 0]
+    carried = table9.tasks(plan)[table9.TRANSFERRED, 0]
+    assert carried.needs == (source,)
+    assert source.options["classes"] == "first" != carried.options["classes"]
+    converted = table8.tasks(plan)["resnet8", "converted", "LNP", 0]
+    assert converted.needs == (table8.tasks(plan)["resnet8", "converted", "dense", 0],)
+
+
+def test_mask_from_a_source_is_trained_on_the_target():
+    plan = Plan(replace(SCALES["smoke"], seeds=1), {})
+    task = table9.tasks(plan)[table9.TRANSFERRED, 0]
+    images = table8.shown(task.options, "second")
+    job = ResNetJob(width=1 / 16, steps=2, weight_sparsity=0.9)
+    fresh = job.network(images)
+    found = fresh.with_masks(erk_masks(fresh, fresh.prunable // 10, rng=np.random.default_rng(0)))
+    result = table9.transferred(
+        task.options, table8.Result({"rows": []}, found.to_arrays()), report=lambda fraction, what: None
+    )
+    made = SpikingResNet.from_arrays(result.arrays)
+    for name, mask in found.masks.items():
+        np.testing.assert_array_equal(made.masks[name], mask)
+        assert not made.parameters[name][~mask].any()
+    assert isinstance(images, ImageArrays)
+    assert images.classes == 5
