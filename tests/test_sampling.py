@@ -404,3 +404,24 @@ def test_populations_of_other_neurons_are_refused():
     # Also where no synapse is kept, and where the number of neurons is not given.
     with pytest.raises(InvalidInput, match="populations must have one entry per neuron, got 1"):
         sample_edges([0.5], rng=np.random.default_rng(0), method="even", pre=[0], post=[1], populations=[0])
+
+
+# Neither wider upper bounds nor lower ones help alone here.
+def test_bounds_that_must_give_way_on_both_sides_do_and_the_draw_ends(monkeypatch):
+    rng = np.random.default_rng(684)
+    n = int(rng.integers(10, 60))
+    mask = rng.random((n, n)) < rng.uniform(0.1, 0.5)
+    np.fill_diagonal(mask, False)
+    pre, post = np.nonzero(mask)
+    kinds = (rng.random(n) < 0.2).astype(int)
+    p = np.minimum(1, rng.uniform(0.6, 0.9) * rng.gamma(20, 0.05, pre.size))
+    tries, circulate = [], sampling._Flow._circulate
+
+    def counted(*arguments):
+        tries.append(1)
+        assert len(tries) < 100
+        return circulate(*arguments)
+
+    monkeypatch.setattr(sampling._Flow, "_circulate", counted)
+    keep = sample_edges(p, rng=rng, method="even", pre=pre, post=post, neurons=n, count=79, groups=kinds[pre])
+    assert keep.sum() == 79

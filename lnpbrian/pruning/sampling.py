@@ -323,9 +323,10 @@ class _Bounds:
     def exactly(cls, number: np.ndarray, now: np.ndarray) -> _Bounds:
         return cls(number, number, number, number, now)
 
-    def widen(self) -> None:
-        """Raise the upper bounds by one, or by a few percent of large ones, up to what there is."""
-        self.high = np.minimum(self.high + np.maximum(1, self.high // 16), self.room)
+    def widen(self) -> bool:
+        """Raise the upper bounds by one, or by a few percent of large ones, up to what there is; False if they are."""
+        before, self.high = self.high, np.minimum(self.high + np.maximum(1, self.high // 16), self.room)
+        return bool((self.high > before).any())
 
 
 class _Flow:
@@ -444,11 +445,12 @@ class _Flow:
             before, lack = lack, self.stuck[0].sum()
             if synapses is not order:
                 synapses, lack = order, np.inf
-            elif lack == before or not self._relax():
-                # There is no even network of this size, and lower bounds do not help. (With all room open, every
-                # synapse can be taken.)
-                for bounds in (self.lefts, self.leaves, self.targets):
-                    bounds.widen()
+            elif lack == before:
+                # There is no even network of this size, and the lower bounds that were lowered did not help.
+                if not self._widen():
+                    self._relax()
+            elif not self._relax():
+                self._widen()
 
     def _within(self) -> bool:
         layers = (self.lefts, self.leaves, self.targets)
@@ -512,6 +514,10 @@ class _Flow:
             position = np.arange(changed.size)
             since = position - np.maximum.accumulate(np.where(first, position, 0))
             self.keep[synapses[changed[since < np.abs(change[changed])]]] = sign > 0
+
+    def _widen(self) -> bool:
+        """Raise the upper bounds; False if there is no more room."""
+        return any([bounds.widen() for bounds in (self.lefts, self.leaves, self.targets)])
 
     def _relax(self) -> bool:
         """Lower the lower bounds that could not be met; False if there is none."""
