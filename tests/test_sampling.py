@@ -409,8 +409,8 @@ def test_populations_of_other_neurons_are_refused():
 # Neither wider upper bounds nor lower ones help alone here.
 def test_bounds_that_must_give_way_on_both_sides_do_and_the_draw_ends(monkeypatch):
     rng = np.random.default_rng(684)
-    n = int(rng.integers(10, 60))
-    mask = rng.random((n, n)) < rng.uniform(0.1, 0.5)
+    n, density = int(rng.integers(10, 60)), rng.uniform(0.1, 0.5)
+    mask = rng.random((n, n)) < density
     np.fill_diagonal(mask, False)
     pre, post = np.nonzero(mask)
     kinds = (rng.random(n) < 0.2).astype(int)
