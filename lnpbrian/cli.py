@@ -26,7 +26,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, SIZES, summary
 from lnpbrian.jobs import MODELS, NETWORK, RECORD, ImageStudy, PruneJob, Report, Study
-from lnpbrian.learning import forecast_task
+from lnpbrian.learning.images import IMAGES
 from lnpbrian.lyapunov.spectrum import number_of_exponents
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
 from lnpbrian.network import NetworkSpec, noise_drive
@@ -380,7 +380,7 @@ def sweep(
         int | None, typer.Option(help="Neurons of the unpruned networks. Default: of the scale.")
     ] = None,
     data: Annotated[
-        list[str] | None, typer.Option(help="File of a series, as google=FILE or wind=FILE; can be repeated.")
+        list[str] | None, typer.Option(help="Data, as google=FILE, wind=FILE, fashion=FOLDER ...; can be repeated.")
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes on this machine. Default: one per core.")] = None,
     scheduler: Annotated[
@@ -468,13 +468,17 @@ def _show_notes(name: str, notes: Iterable[str]) -> None:
 
 
 def _data_files(given: Iterable[str]) -> dict[str, str]:
+    from lnpbrian.experiments.sweeps import data_notes
+
     files = {}
     for entry in given:
         name, _, path = entry.partition("=")
-        if name not in ("google", "wind") or not path:
-            raise InvalidInput(f"--data must be google=FILE or wind=FILE, got {entry!r}")
+        images = [one for one in IMAGES if one != "digits"]
+        if name not in ("google", "wind", *images) or not path:
+            folders = ", ".join(f"{one}=FOLDER" for one in images)
+            raise InvalidInput(f"--data must be google=FILE or wind=FILE, or {folders}, got {entry!r}")
         # Read now: what is wrong with it shows before any work.
-        _show_notes(name, forecast_task(name, data=path, n_windows=1).notes)
+        _show_notes(name, data_notes(name, path))
         files[name] = path
     return files
 
