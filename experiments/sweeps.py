@@ -16,14 +16,14 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, experiment
 from lnpbrian.experiments.common.comparison import Plan
-from lnpbrian.learning import forecast_task
+from lnpbrian.learning import forecast_task, image_task
+from lnpbrian.learning.images import IMAGES
 from lnpbrian.records import is_record, read_json, versions, write_json
-from lnpbrian.resnets import IMAGE_FILES
 from lnpbrian.sweep import Result, ResultStore, Stamps, SweepProgress, Task, run_sweep
 
 Tables = dict[str, list[list[str]]]
 
-__all__ = ["Experiment", "redraw", "refuse_foreign_results", "run_experiment"]
+__all__ = ["Experiment", "data_notes", "redraw", "refuse_foreign_results", "run_experiment"]
 
 
 class Experiment(Protocol):
@@ -109,13 +109,12 @@ def _run(
     start = time.perf_counter()
     tasks = module.tasks(plan)
     results = run_sweep(list(tasks.values()), kept, cluster=cluster, report=report)
-    data = [(series, path) for series, path in plan.data.items() if series not in IMAGE_FILES]
     content = {
         "experiment": name,
         "scale": scale,
         "plan": plan.describe(),
         "seeds": list(range(plan.scale.seeds)),
-        "data_notes": {series: list(forecast_task(series, data=path, n_windows=1).notes) for series, path in data},
+        "data_notes": {name: list(data_notes(name, path)) for name, path in plan.data.items()},
         "versions": versions(),
         **({"results_of_other_code": len(kept.outdated)} if kept.stale == "accept" and kept.outdated else {}),
         "seconds": {
@@ -127,6 +126,13 @@ def _run(
     write_json(out / f"{name}.json", content)
     redraw(out / f"{name}.json")
     return content
+
+
+def data_notes(name: str, path: str) -> tuple[str, ...]:
+    """Return what was done to the data of a series, or where images come from; what is wrong with them is an error."""
+    if name in IMAGES:
+        return image_task(name, path).notes
+    return forecast_task(name, data=path, n_windows=1).notes
 
 
 def _seconds(tasks: Iterable[Task], store: ResultStore) -> float:

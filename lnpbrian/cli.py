@@ -26,7 +26,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, SIZES, summary
 from lnpbrian.jobs import MODELS, NETWORK, RECORD, ImageStudy, PruneJob, Report, Study
-from lnpbrian.learning import forecast_task
+from lnpbrian.learning.images import IMAGES
 from lnpbrian.lyapunov.spectrum import number_of_exponents
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
 from lnpbrian.network import NetworkSpec, noise_drive
@@ -37,7 +37,7 @@ from lnpbrian.options import Options, default_of, flags, kind_of
 from lnpbrian.parallel import cores
 from lnpbrian.process import Watched
 from lnpbrian.records import is_record, plain, versions, write_json
-from lnpbrian.resnets import IMAGE_FILES, ResNetJob, image_arrays
+from lnpbrian.resnets import ResNetJob, image_arrays
 from lnpbrian.sweep import STALE, SweepProgress
 
 app = typer.Typer(
@@ -464,8 +464,7 @@ def sweep(
         int | None, typer.Option(help="Neurons of the unpruned networks. Default: of the scale.")
     ] = None,
     data: Annotated[
-        list[str] | None,
-        typer.Option(help="File of a series or of images, as google=FILE, wind=FILE or cifar10=FILE; can be repeated."),
+        list[str] | None, typer.Option(help="Data, as google=FILE, wind=FILE, fashion=FOLDER ...; can be repeated.")
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes on this machine. Default: one per core.")] = None,
     scheduler: Annotated[
@@ -553,18 +552,17 @@ def _show_notes(name: str, notes: Iterable[str]) -> None:
 
 
 def _data_files(given: Iterable[str]) -> dict[str, str]:
+    from lnpbrian.experiments.sweeps import data_notes
+
     files = {}
     for entry in given:
         name, _, path = entry.partition("=")
-        if name in IMAGE_FILES and path:
-            image_arrays(name, path)
-            files[name] = path
-            continue
-        if name not in ("google", "wind") or not path:
-            also = " or ".join(f"{image}=FILE" for image in IMAGE_FILES)
-            raise InvalidInput(f"--data must be google=FILE or wind=FILE, or {also}, got {entry!r}")
+        images = [one for one in IMAGES if one != "digits"]
+        if name not in ("google", "wind", *images) or not path:
+            folders = ", ".join(f"{one}=FOLDER" for one in images)
+            raise InvalidInput(f"--data must be google=FILE or wind=FILE, or {folders}, got {entry!r}")
         # Read now: what is wrong with it shows before any work.
-        _show_notes(name, forecast_task(name, data=path, n_windows=1).notes)
+        _show_notes(name, data_notes(name, path))
         files[name] = path
     return files
 

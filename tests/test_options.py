@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from lnpbrian import cli
 from lnpbrian.checks import InvalidInput
 from lnpbrian.jobs import PruneJob
+from lnpbrian.learning.images import IMAGES
 from lnpbrian.learning.readout import ReadoutOptions
 from lnpbrian.options import Options, default_of, flags, kind_of, option, options
 from lnpbrian.pruning.noise import NoisePruneOptions
@@ -41,7 +42,11 @@ OTHERS = {
     "shape": 1.25,
     "connection_probability": 0.3,
     "fraction": 0.25,
+    "train_images": 40,
+    "test_images": 30,
 }
+# Options that no series has.
+OF_IMAGES = ("channels", "relay", "train_images", "test_images")
 
 
 def run(*arguments):
@@ -54,8 +59,8 @@ def other_values(one):
     """Values of an option that are not its default, each of which it may have."""
     value = default_of(one)
     if one.metadata["choices"]:
-        # Some series are read from a file.
-        return [c for c in one.metadata["choices"] if c not in (value, "google", "wind")]
+        # Some series and images are read from a file.
+        return [c for c in one.metadata["choices"] if c not in (value, "google", "wind", *IMAGES[1:])]
     if kind_of(one) == "bool":
         return [not value]
     if isinstance(value, Quantity):
@@ -77,7 +82,7 @@ def declared():
 @pytest.mark.parametrize(("kind", "one"), declared())
 def test_every_option_comes_back_from_a_record(kind, one):
     for value in other_values(one):
-        also = {"cap": 2.0} if value == "capped" else {}
+        also = {"cap": 2.0} if value == "capped" else {"task": "digits"} if one.name in OF_IMAGES else {}
         made = kind(**{one.name: value}, **also)
         assert made != kind(**also)
         read = from_plain(kind, json.loads(json.dumps(plain(made), allow_nan=False)))

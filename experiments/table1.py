@@ -1,0 +1,427 @@
+"""Table 1 of the paper on images: accuracy and operations of unpruned, AP-, LNP-pruned and control networks.
+
+    lnpbrian sweep table1 --scale medium --data fashion=FOLDER --out runs/table1
+
+The networks are those of `table2`, pruned without a look at any task, and shown images on a time grid of 1 ms. With
+"all" every neuron gets input; with "relay" a random half, and only the others are read, so that synapses must carry
+the image. Without a data folder, scikit-learn's digits. Beside them what needs no network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lnpbrian.experiments.common.comparison import MODELS, Plan, Report
+from lnpbrian.experiments.common.paper import IMAGES as REPORTED
+from lnpbrian.experiments.common.plotting import COLORS, finish
+from lnpbrian.experiments.common.statistics import claimed, mean_and_error, spread
+from lnpbrian.learning.classification import (
+    ClassifyOptions,
+    accuracy_difference,
+    classify,
+    fit_classifier,
+    read_images,
+    standard_error,
+)
+from lnpbrian.learning.image_input import ImageInput, Presentation, patch_filters, pixel_channels, spike_counts
+from lnpbrian.learning.image_training import ImageBPOptions, train_images_bp, train_images_stdp
+from lnpbrian.learning.images import IMAGES, ImageTask, image_task
+from lnpbrian.network import NetworkSpec
+from lnpbrian.network.spec import synaptic_operations
+from lnpbrian.pruning.controls import activity_pruning
+from lnpbrian.streams import Streams
+from lnpbrian.sweep import Result, Task
+
+NAME = "table1"
+METHODS = ("unpruned", "AP", "LNP", "random", "magnitude", "uncoupled")
+TRAININGS = ("readout", "STDP", "BP")
+PROTOCOLS = {"all": 1.0, "relay": 0.5}
+CONTROLS = ("linear on pixels", "random features", "patches without a network")
+# Standard deviation of a neuron's current where a pixel has variance 1; see docs/images.md.
+SCALE = 3.0
+# Part of the neurons that may be read which BP's perceptron reads, as in the paper.
+READ = 0.1
+Key = tuple[str, str, str, str, str, int]
+
+
+def datasets(plan: Plan) -> tuple[str, ...]:
+    """Return the sets of images that there are files of, or the digits."""
+    return tuple(name for name in plan.data if name in IMAGES) or ("digits",)
+
+
+def amounts(plan: Plan) -> dict[str, int]:
+    """Return how many images train and test at most, train recurrent weights, and how often."""
+    if plan.scale.neurons < 400:
+        return {"train": 300, "test": 150, "stdp": 10, "bp": 300, "epochs": 3, "batch": 50}
+    return {"train": 10_000, "test": 10_000, "stdp": 200, "bp": 2_000, "epochs": 10, "batch": 128}
+
+
+def seeds(plan: Plan) -> range:
+    """Return the seeds of the networks, five at most, one where it is to be quick."""
+    return plan.seeds[: 1 if plan.scale.neurons < 400 else 5]
+
+
+def tasks(plan: Plan) -> dict[Key, Task]:
+    """Return the classifications by images, protocol, method, model, training and seed, and the controls."""
+    made: dict[Key, Task] = {}
+    for name in datasets(plan):
+        common = {**_files(plan, name), **amounts(plan)}
+        for seed in seeds(plan):
+            for protocol in PROTOCOLS:
+                for model in MODELS:
+                    # Where it is to be quick, training is tried where synapses matter, on one model.
+                    quick = plan.scale.neurons < 400 and (protocol, model) != ("relay", "HRSNN")
+                    for method in METHODS:
+                        for training in TRAININGS[:1] if quick else TRAININGS:
+                            made[name, protocol, method, model, training, seed] = _classified(
+                                plan, common, (name, protocol, method, model, training, seed)
+                            )
+            made[name, "all", "controls", "", "", seed] = Task(
+                f"{name} without a network, seed {seed}",
+                f"{__name__}:controlled",
+                {**common, "seed": seed, "features": plan.scale.neurons},
+                (),
+            )
+    return made
+
+
+def _classified(plan: Plan, common: Mapping[str, Any], key: Key) -> Task:
+    name, protocol, method, model, training, seed = key
+    networks = ("unpruned", "LNP") if method == "AP" else (method,)
+    options = {**common, "method": method, "protocol": protocol, "training": training, "seed": seed}
+    if method == "AP":
+        options["prune_rate"] = plan.scale.prune_rate
+    return Task(
+        f"{name}, {protocol}, {training}: {method} {model}, seed {seed}",
+        f"{__name__}:classified",
+        options,
+        tuple(plan.network(model, one, seed) for one in networks),
+        cost={"readout": 1, "STDP": 3, "BP": 4}[training],
+    )
+
+
+def _files(plan: Plan, name: str) -> dict[str, Any]:
+    path = plan.data.get(name)
+    if path is None:
+        return {"images": name, "data": None}
+    # The content decides, wherever it lies.
+    digest = hashlib.sha256()
+    found = Path(path)
+    for one in sorted(found.iterdir()) if found.is_dir() else [found]:
+        if one.is_file():
+            digest.update(one.name.encode() + one.read_bytes())
+    return {"images": name, "data": path, "data_sha256": digest.hexdigest()}
+
+
+# ------------------------------------------------------------------------------------------------------------ the units
+
+
+def classified(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
+    """Train a network on images, fit a readout, and test it."""
+    task = _task(options)
+    channels = pixel_channels(task)
+    spec = _on_grid(NetworkSpec.from_arrays(needs[0].arrays))
+    streams = Streams(options["seed"]).child("images")
+    source = ImageInput.draw(
+        spec.n_neurons,
+        channels[0].shape[1],
+        rng=streams.rng("input"),
+        scale=SCALE,
+        fraction=PROTOCOLS[options["protocol"]],
+    )
+    training = options["training"]
+    if options["method"] == "AP":
+        like = _on_grid(NetworkSpec.from_arrays(needs[1].arrays))
+        spec = _activity_pruned(spec, like, source, channels[0], options)
+    record: dict[str, Any] = {}
+    readout, read = ClassifyOptions(), None
+    if training == "STDP" and spec.n_synapses:
+        learnt = train_images_stdp(
+            spec, source, channels[0][: options["stdp"]], report=lambda fraction: report(0.5 * fraction, "STDP")
+        )
+        spec, record["weight_change"] = learnt.spec, learnt.mean_change
+    if training == "BP":
+        readout = ClassifyOptions(kind="mlp")
+        spec, source = spec.compacted(), source.of_neurons(spec.alive)
+        read = read_images(spec, source, fraction=READ)
+        few = options["bp"]
+        part = replace(task, x_train=task.x_train[:few], y_train=task.y_train[:few])
+        found = train_images_bp(
+            spec,
+            source,
+            part,
+            (channels[0][:few], channels[1]),
+            read=read,
+            options=ImageBPOptions(epochs=options["epochs"], batch=options["batch"]),
+            rng=streams.rng("BP"),
+            report=lambda fraction: report(0.5 * fraction, "BP"),
+        )
+        spec, source = found.spec, found.source
+        record["losses"], record["accuracy_at_5_ms"] = found.losses.tolist(), found.accuracy
+    said = classify(
+        spec,
+        source,
+        task,
+        channels,
+        options=readout,
+        read=read,
+        report=lambda fraction: report(0.5 + 0.5 * fraction, "images"),
+    )
+    record |= {
+        "neurons": spec.n_alive,
+        "synapses": spec.n_synapses,
+        "accuracy": said.accuracy,
+        "accuracy_standard_error": said.accuracy_standard_error,
+        "train_accuracy": said.train_accuracy,
+        "synaptic_operations": said.synaptic_operations,
+        "readout_operations": said.readout_operations,
+        "readout_neurons": int(said.read.size),
+        "task_rate_hz": said.mean_rate,
+        "chance": task.chance,
+    }
+    return Result(record, {"correct": said.correct})
+
+
+def _activity_pruned(
+    spec: NetworkSpec, like: NetworkSpec, source: ImageInput, x: np.ndarray, options: Mapping[str, Any]
+) -> NetworkSpec:
+    """Remove the least active neurons, and train by STDP where that is the training, down to another's operations."""
+    shown, time = x[:100], Presentation().seconds
+
+    def rates(now: NetworkSpec) -> np.ndarray:
+        return spike_counts(now, source, shown).mean(axis=0) / time
+
+    def retrain(now: NetworkSpec) -> NetworkSpec:
+        return train_images_stdp(now, source, x[:5]).spec if options["training"] == "STDP" else now
+
+    goal = synaptic_operations(rates(like), like.pre)
+    return activity_pruning(
+        spec, activity=rates, retrain=retrain, prune_rate=options["prune_rate"], operations=goal, compensate=True
+    ).spec
+
+
+def _on_grid(spec: NetworkSpec) -> NetworkSpec:
+    return replace(spec, dt=1e-3, spike_timing="grid")
+
+
+def _task(options: Mapping[str, Any]) -> ImageTask:
+    whole = image_task(options["images"], options["data"], seed=options["seed"])
+    few, rest = options["train"], options["test"]
+    # Images lie in a random order.
+    return replace(
+        whole,
+        x_train=whole.x_train[:few],
+        y_train=whole.y_train[:few],
+        x_test=whole.x_test[:rest],
+        y_test=whole.y_test[:rest],
+    )
+
+
+def controlled(options: Mapping[str, Any], *, report: Report) -> Result:
+    """Classify without a network, by the same readout: of pixels, of as many random features, of patches."""
+    task = _task(options)
+    rng = Streams(options["seed"]).child("images").rng("controls")
+    pixels = pixel_channels(task)
+    centre = pixels[0].mean(axis=0)
+    random = rng.standard_normal((pixels[0].shape[1], options["features"])) / np.sqrt(pixels[0].shape[1])
+    patches = patch_filters(task.intensities(task.x_train), rng=rng, patches=min(50_000, 100 * len(task.y_train)))
+    features = {
+        CONTROLS[0]: pixels,
+        CONTROLS[1]: tuple(np.maximum((x - centre) @ random, 0) for x in pixels),
+        CONTROLS[2]: patches.of_task(task),
+    }
+    rows = []
+    for k, (name, (train, test)) in enumerate(features.items()):
+        report(k / len(features), name)
+        readout = fit_classifier(train, task.y_train, classes=task.n_classes)
+        accuracy = float((readout(test) == task.y_test).mean())
+        rows.append({"name": name, "features": train.shape[1], "accuracy": accuracy, "test": len(test)})
+    return Result({"rows": rows})
+
+
+# ---------------------------------------------------------------------------------------------------------- the summary
+
+
+def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
+    """Return rows of single networks, rows of the table, controls, and what became of the claims."""
+    rows = [
+        {"images": i, "protocol": p, "method": method, "model": m, "training": t, "seed": s, **result.record}
+        for (i, p, method, m, t, s), result in results.items()
+        if method != "controls"
+    ]
+    named = list(dict.fromkeys((r["images"], r["protocol"], r["method"], r["model"], r["training"]) for r in rows))
+    used = list(seeds(plan))
+    return {
+        "seeds": used,
+        "table": [_line(rows, *key) for key in named],
+        "controls": [
+            {"images": name, **_control([results[name, "all", "controls", "", "", s].record["rows"][k] for s in used])}
+            for name in datasets(plan)
+            for k in range(len(CONTROLS))
+        ],
+        "claims": _claims(plan, results),
+        "rows": rows,
+    }
+
+
+def _line(rows: list[dict[str, Any]], *key: str) -> dict[str, Any]:
+    images, protocol, method, model, training = key
+
+    def of(method: str) -> list[dict[str, Any]]:
+        kept = (images, protocol, method, model, training)
+        return [r for r in rows if (r["images"], r["protocol"], r["method"], r["model"], r["training"]) == kept]
+
+    mine, before = of(method), of("unpruned")
+    operations = [r["synaptic_operations"] for r in mine]
+    reported = REPORTED.get((method, model, training))
+    mean, error = mean_and_error([r["accuracy"] for r in mine])
+    if len(mine) == 1:
+        error = mine[0]["accuracy_standard_error"]
+    return {
+        "images": images,
+        "protocol": protocol,
+        "method": method,
+        "model": model,
+        "training": training,
+        "accuracy": mean,
+        # Over networks; of a single one over images.
+        "accuracy_standard_error": error,
+        "neurons": spread(r["neurons"] for r in mine),
+        "synapses": spread(r["synapses"] for r in mine),
+        "readout_neurons": spread(r["readout_neurons"] for r in mine),
+        "synaptic_operations": spread(operations),
+        "with_readout": spread(r["synaptic_operations"] + r["readout_operations"] for r in mine),
+        "operation_ratio": None
+        if method == "uncoupled"
+        else float(np.mean([b["synaptic_operations"] / max(o, 1) for b, o in zip(before, operations, strict=True)])),
+        "paper": None if reported is None else {"cifar10": reported[0], "operation_ratio": reported[1]},
+    }
+
+
+def _control(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    mean, error = mean_and_error([r["accuracy"] for r in rows])
+    if len(rows) == 1:
+        error = standard_error(mean, rows[0]["test"])
+    return {
+        "name": rows[0]["name"],
+        "features": rows[0]["features"],
+        "accuracy": mean,
+        "accuracy_standard_error": error,
+    }
+
+
+def _claims(plan: Plan, results: Mapping[Key, Result]) -> list[dict[str, Any]]:
+    """State what was aimed at, with our numbers and whether they bear it out."""
+
+    def accuracies(name: str, protocol: str, method: str, model: str) -> np.ndarray:
+        return np.array([results[name, protocol, method, model, "readout", s].record["accuracy"] for s in seeds(plan)])
+
+    close, kept, better, without = [], [], [], []
+    for name in datasets(plan):
+        for model in MODELS:
+            lnp, full = (accuracies(name, "all", method, model).mean() for method in ("LNP", "unpruned"))
+            close.append((f"{name}, {model}: {100 * (lnp - full):+.1f} points", bool(lnp >= full - 0.01)))
+            chance = results[name, "relay", "LNP", model, "readout", seeds(plan)[0]].record["chance"]
+            lnp, full = (accuracies(name, "relay", method, model).mean() - chance for method in ("LNP", "unpruned"))
+            kept.append((f"{name}, {model}: {100 * lnp / full:.0f} %", bool(lnp >= 0.9 * full)))
+            pairs = [
+                accuracy_difference(
+                    *(
+                        results[name, "relay", method, model, "readout", s].arrays["correct"]
+                        for method in ("LNP", "random")
+                    )
+                )
+                for s in seeds(plan)
+            ]
+            gain, error = mean_and_error([pair[0] for pair in pairs])
+            error = error or pairs[0][1]
+            text = f"{name}, {model}: {100 * gain:+.1f} ± {100 * error:.1f} points"
+            better.append((text, bool(gain > 2 * error)))
+            alone, full = (accuracies(name, "all", method, model).mean() for method in ("uncoupled", "unpruned"))
+            without.append((f"{name}, {model}: {100 * (full - alone):+.1f} points", bool(full > alone + 0.01)))
+    return [
+        claimed("Input to all: LNP is within one point of the unpruned network", close),
+        claimed("Relay: LNP keeps at least 90 % of the accuracy above chance", kept),
+        claimed("Relay: LNP is better than random networks of its size by two standard errors", better),
+        claimed("Input to all: synapses bring more than a point over the same neurons without any", without),
+    ]
+
+
+# ------------------------------------------------------------------------------------------------- from the JSON alone
+
+
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return tables as rows of text, heads first: networks by images and protocol, and what needs none."""
+    made: dict[str, list[list[str]]] = {}
+    for r in content["table"]:
+        title = f"{r['images']}, input to {'all' if r['protocol'] == 'all' else 'half, the others read'}"
+        head = ["pruning", "model", "training", "accuracy (%)", "read", "synapses", "SOPs/image (M)", "with readout"]
+        lines = made.setdefault(title, [[*head, "ratio", "paper, CIFAR-10 (%)", "paper's ratio"]])
+        line = [r["method"], r["model"], r["training"]]
+        line.append(f"{100 * r['accuracy']:.1f} ± {100 * r['accuracy_standard_error']:.1f}")
+        line += [f"{r[name]['mean']:.0f}" for name in ("readout_neurons", "synapses")]
+        line += [f"{r[name]['mean'] * 1e-6:.4f}" for name in ("synaptic_operations", "with_readout")]
+        line.append("-" if r["operation_ratio"] is None else f"{r['operation_ratio']:.1f}")
+        paper = r["paper"]
+        line += ["-", "-"] if paper is None else [f"{paper['cifar10']:g}", f"{paper['operation_ratio']:g}"]
+        lines.append(line)
+    made["Without a network"] = [
+        ["images", "readout of", "features", "accuracy (%)"],
+        *(
+            [
+                r["images"],
+                r["name"],
+                str(r["features"]),
+                f"{100 * r['accuracy']:.1f} ± {100 * r['accuracy_standard_error']:.1f}",
+            ]
+            for r in content["controls"]
+        ),
+    ]
+    return made
+
+
+MARKERS = {"readout": "o", "STDP": "s", "BP": "^"}
+
+
+def draw(content: Mapping[str, Any]) -> Figure:
+    """Draw the accuracy by kind of pruning, a column for each protocol, a row for each set of images."""
+    names = list(dict.fromkeys(r["images"] for r in content["table"]))
+    figure = Figure(figsize=(12, 3.8 * len(names) + 0.6), layout="constrained")
+    axes = figure.subplots(len(names), 2, sharey="row", squeeze=False)
+    models = list(MODELS)
+    for row, name in enumerate(names):
+        for axis, protocol in zip(axes[row], PROTOCOLS, strict=True):
+            for r in content["table"]:
+                if (r["images"], r["protocol"]) != (name, protocol):
+                    continue
+                x = METHODS.index(r["method"]) + 0.3 * (models.index(r["model"]) - 0.5)
+                x += 0.08 * (TRAININGS.index(r["training"]) - 1)
+                axis.errorbar(
+                    x,
+                    100 * r["accuracy"],
+                    100 * r["accuracy_standard_error"],
+                    fmt=MARKERS[r["training"]],
+                    color=COLORS.get(r["method"], "tab:purple"),
+                    fillstyle="full" if r["model"] == models[0] else "none",
+                    capsize=2,
+                )
+            for k, control in enumerate(c for c in content["controls"] if c["images"] == name):
+                axis.axhline(100 * control["accuracy"], color="grey", linewidth=0.8, linestyle=("-", "--", ":")[k])
+            axis.set_xticks(range(len(METHODS)), METHODS)
+            axis.set_title(f"{name}, input to {'all' if protocol == 'all' else 'half, the others read'}")
+        axes[row, 0].set_ylabel("accuracy (%)")
+    legend = [axes[0, 0].plot([], [], m, color="grey", label=t)[0] for t, m in MARKERS.items()]
+    legend.append(axes[0, 0].plot([], [], "o", color="grey", fillstyle="none", label=f"hollow: {models[-1]}")[0])
+    legend += [
+        axes[0, 0].plot([], [], color="grey", linestyle=style, linewidth=0.8, label=label)[0]
+        for style, label in zip(("-", "--", ":"), CONTROLS, strict=True)
+    ]
+    figure.legend(handles=legend, frameon=False, ncols=7, loc="outside lower center", fontsize=8)
+    return finish(figure)
