@@ -9,14 +9,16 @@ are kept, and by nothing that step I could have been spared for.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import Plan, file_of
+from lnpbrian.experiments.common.comparison import SCALES, Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error
 from lnpbrian.learning.resnet_training import ResNetTrainingOptions
@@ -85,7 +87,7 @@ def task_of(
     plan: Plan, network: tuple[str, float, int, int, int], start: str, way: str, seed: int, **more: Any
 ) -> Task:
     """Return the task of a network that is pruned in some way and trained; `more` says which classes are shown."""
-    size = SIZES[plan.scale.resnets]
+    size = size_of(plan)
     layout, width, side, steps, epochs = network
     job = ResNetJob(
         layout=layout,
@@ -118,7 +120,7 @@ def tasks(plan: Plan) -> dict[Key, Task]:
     return {
         (network[0], start, way, seed): task_of(plan, network, start, way, seed)
         for seed in range(plan.scale.seeds)
-        for network in SIZES[plan.scale.resnets].networks
+        for network in size_of(plan).networks
         for start, ways in WAYS.items()
         for way in ways
     }
