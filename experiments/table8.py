@@ -83,6 +83,21 @@ SIZES = {
 }
 
 
+def size_of(plan: Plan) -> Size:
+    """Return the size of a plan: that of the largest scale whose recurrent networks are not larger."""
+    fitting = [name for name in SIZES if SCALES[name].neurons <= plan.scale.neurons]
+    return SIZES[fitting[-1] if fitting else "smoke"]
+
+
+def file_of(plan: Plan, name: str) -> dict[str, Any]:
+    """Return the file of images, if there is one, as options of a task."""
+    path = plan.data.get(name)
+    if path is None:
+        return {"data": None}
+    # The content decides, wherever the file lies.
+    return {"data": path, "data_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+
+
 def task_of(
     plan: Plan, network: tuple[str, float, int, int, int], start: str, way: str, seed: int, **more: Any
 ) -> Task:
