@@ -74,7 +74,7 @@ NAMES = ("memory", "capacity", "narma10", "mackey_glass_30", "mackey_glass_84", 
 # Factors of the spectral radius that are tried, and the first seed of the networks on which they are.
 FACTORS, TUNING, TUNING_SEED = (0.85, 1.0, 1.2), 3, 1000
 NEURON_SPARSITY = 0.3
-# Of large networks fewer are made, at the factors of smaller ones.
+# Of large networks fewer are made, for tuning but one.
 LARGE, LARGE_SEEDS = 5000, 4
 SUMMARY = "At a 37th of the operations"
 # Seeds that are reported begin here: those before were looked at while the method was made.
@@ -110,10 +110,8 @@ def tasks(plan: Plan) -> dict[Any, Task]:
                 common = {"neurons": neurons, "ratio": told, "method": method}
                 if method == "uncoupled":
                     needs: tuple[Task, ...] = ()
-                elif neurons >= LARGE:
-                    needs = made[plan.scale.neurons, ratio, method, 0].needs
                 else:
-                    tuning = range(TUNING if neurons >= 400 else 1)
+                    tuning = range(TUNING if 400 <= neurons < LARGE else 1)
                     needs = tuple(_tried(common, seed, factor) for factor in FACTORS for seed in tuning)
                 for seed in range(seeds if neurons < LARGE else min(seeds, LARGE_SEEDS)):
                     made[neurons, ratio, method, seed] = Task(

@@ -9,14 +9,16 @@ are kept, and by nothing that step I could have been spared for.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import Plan, file_of
+from lnpbrian.experiments.common.comparison import SCALES, Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error
 from lnpbrian.learning.resnet_training import ResNetTrainingOptions
@@ -81,11 +83,26 @@ SIZES = {
 }
 
 
+def size_of(plan: Plan) -> Size:
+    """Return the size of a plan: that of the largest scale whose recurrent networks are not larger."""
+    fitting = [name for name in SIZES if SCALES[name].neurons <= plan.scale.neurons]
+    return SIZES[fitting[-1] if fitting else "smoke"]
+
+
+def file_of(plan: Plan, name: str) -> dict[str, Any]:
+    """Return the file of images, if there is one, as options of a task."""
+    path = plan.data.get(name)
+    if path is None:
+        return {"data": None}
+    # The content decides, wherever the file lies.
+    return {"data": path, "data_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+
+
 def task_of(
     plan: Plan, network: tuple[str, float, int, int, int], start: str, way: str, seed: int, **more: Any
 ) -> Task:
     """Return the task of a network that is pruned in some way and trained; `more` says which classes are shown."""
-    size = SIZES[plan.scale.resnets]
+    size = size_of(plan)
     layout, width, side, steps, epochs = network
     job = ResNetJob(
         layout=layout,
@@ -118,7 +135,7 @@ def tasks(plan: Plan) -> dict[Key, Task]:
     return {
         (network[0], start, way, seed): task_of(plan, network, start, way, seed)
         for seed in range(plan.scale.seeds)
-        for network in SIZES[plan.scale.resnets].networks
+        for network in size_of(plan).networks
         for start, ways in WAYS.items()
         for way in ways
     }

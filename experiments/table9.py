@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error
-from lnpbrian.experiments.table8 import DENSE, SIZES, difference, shown, task_of
+from lnpbrian.experiments.table8 import DENSE, difference, shown, size_of, task_of
 from lnpbrian.models.resnet import SpikingResNet
 from lnpbrian.records import from_plain
 from lnpbrian.resnets import ResNetJob
@@ -34,7 +34,7 @@ Report = Callable[[float, str], None]
 
 def tasks(plan: Plan) -> dict[Any, Task]:
     """Return the networks by way of pruning and seed, all scored on the target."""
-    network = SIZES[plan.scale.resnets].networks[0]
+    network = size_of(plan).networks[0]
     made: dict[Any, Task] = {}
     for seed in range(plan.scale.seeds):
         for way in WAYS:

@@ -12,7 +12,7 @@ from lnpbrian.experiments import table8, table9
 from lnpbrian.experiments.common.comparison import SCALES, Plan
 from lnpbrian.models.resnet import SpikingResNet
 from lnpbrian.pruning.channels import erk_masks
-from lnpbrian.resnets import ImageArrays, ResNetJob, image_arrays
+from lnpbrian.resnets import ResNetJob, image_arrays
 from lnpbrian.streams import Streams
 
 pytest.importorskip("jax")
@@ -136,21 +136,3 @@ def test_experiments_share_what_they_can():
     assert source.options["classes"] == "first" != carried.options["classes"]
     converted = table8.tasks(plan)["resnet8", "converted", "LNP", 0]
     assert converted.needs == (table8.tasks(plan)["resnet8", "converted", "dense", 0],)
-
-
-def test_mask_from_a_source_is_trained_on_the_target():
-    plan = Plan(replace(SCALES["smoke"], seeds=1), {})
-    task = table9.tasks(plan)[table9.TRANSFERRED, 0]
-    images = table8.shown(task.options, "second")
-    job = ResNetJob(width=1 / 16, steps=2, weight_sparsity=0.9)
-    fresh = job.network(images)
-    found = fresh.with_masks(erk_masks(fresh, fresh.prunable // 10, rng=np.random.default_rng(0)))
-    result = table9.transferred(
-        task.options, table8.Result({"rows": []}, found.to_arrays()), report=lambda fraction, what: None
-    )
-    made = SpikingResNet.from_arrays(result.arrays)
-    for name, mask in found.masks.items():
-        np.testing.assert_array_equal(made.masks[name], mask)
-        assert not made.parameters[name][~mask].any()
-    assert isinstance(images, ImageArrays)
-    assert images.classes == 5

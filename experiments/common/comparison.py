@@ -46,7 +46,7 @@ from lnpbrian.pruning.steps import NoisePruning
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
 
-__all__ = ["SCALES", "Plan", "Scale", "file_of"]
+__all__ = ["SCALES", "Plan", "Scale"]
 
 Report = Callable[[float, str], None]
 
@@ -98,8 +98,6 @@ class Scale:
         Fractions of the synapses that the ablation leaves, and the sparser one.
     densities, training_s, exponents_ms
         Of the figure of spectra: connection probabilities, time of training in s, time of measuring in ms.
-    resnets
-        Which spiking ResNets: a name of `lnpbrian.experiments.table8.SIZES`.
     """
 
     neurons: int
@@ -123,7 +121,6 @@ class Scale:
     densities: tuple[float, ...] = (0.001, 0.01, 0.1)
     training_s: float = 10.0
     exponents_ms: float = 1000.0
-    resnets: str = "smoke"
 
     def __post_init__(self) -> None:
         if self.synapse_sparsity is None:
@@ -152,8 +149,8 @@ SCALES = {
         training_s=1.0,
         exponents_ms=200.0,
     ),
-    "medium": Scale(neurons=1000, seeds=8, windows=20, resnets="medium"),
-    "paper": Scale(neurons=5000, seeds=5, windows=20, iterations=100, resnets="paper"),
+    "medium": Scale(neurons=1000, seeds=8, windows=20),
+    "paper": Scale(neurons=5000, seeds=5, windows=20, iterations=100),
 }
 
 
@@ -310,20 +307,15 @@ class Plan:
         )
 
     def _series(self, name: str) -> dict[str, Any]:
-        return {"series": name, **file_of(self, name)}
+        path = self.data.get(name)
+        if path is None:
+            return {"series": name, "data": None}
+        # The content decides, wherever the file lies.
+        return {"series": name, "data": path, "data_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
 
     def describe(self) -> dict[str, Any]:
         """Return the scale as JSON types."""
         return asdict(self.scale) | {"synapse_sparsity": dict(self.scale.synapse_sparsity), "data": dict(self.data)}
-
-
-def file_of(plan: Plan, name: str) -> dict[str, Any]:
-    """Return the file of a series or of images, if it has one, as options of a task."""
-    path = plan.data.get(name)
-    if path is None:
-        return {"data": None}
-    # The content decides, wherever the file lies.
-    return {"data": path, "data_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
 
 
 # ------------------------------------------------------------------------------------------------------------ the units
