@@ -12,7 +12,7 @@ __all__ = ["EXPERIMENTS", "SIZES", "experiment", "summary"]
 SIZES = ("smoke", "medium", "paper")
 EXPERIMENTS = (
     *("kept", "table2", "controls", "table6", "fig3", "fig9", "ablation", "ablation_sparser", "forecast_controls"),
-    *("evenness", "structured", "paper_scale", "table1", "table8", "table9"),
+    *("evenness", "structured", "paper_scale", "images_kept", "table1", "table8", "table9"),
     *(
         "own_networks",
         "stdp_drift",

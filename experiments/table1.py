@@ -72,7 +72,7 @@ def tasks(plan: Plan) -> dict[Key, Task]:
     """Return the classifications by images, protocol, method, model, training and seed, and the controls."""
     made: dict[Key, Task] = {}
     for name in datasets(plan):
-        common = {**_files(plan, name), **amounts(plan)}
+        common = {**image_files(plan, name), **amounts(plan)}
         for seed in seeds(plan):
             for protocol in PROTOCOLS:
                 for model in MODELS:
@@ -107,7 +107,8 @@ def _classified(plan: Plan, common: Mapping[str, Any], key: Key) -> Task:
     )
 
 
-def _files(plan: Plan, name: str) -> dict[str, Any]:
+def image_files(plan: Plan, name: str) -> dict[str, Any]:
+    """Return what says which images a task is of."""
     path = plan.data.get(name)
     if path is None:
         return {"images": name, "data": None}
@@ -125,7 +126,7 @@ def _files(plan: Plan, name: str) -> dict[str, Any]:
 
 def classified(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
     """Train a network on images, fit a readout, and test it."""
-    task = _task(options)
+    task = some_images(options)
     channels = pixel_channels(task)
     spec = _on_grid(NetworkSpec.from_arrays(needs[0].arrays))
     streams = Streams(options["seed"]).child("images")
@@ -211,7 +212,8 @@ def _on_grid(spec: NetworkSpec) -> NetworkSpec:
     return replace(spec, dt=1e-3, spike_timing="grid")
 
 
-def _task(options: Mapping[str, Any]) -> ImageTask:
+def some_images(options: Mapping[str, Any]) -> ImageTask:
+    """Return at most as many images as options say."""
     whole = image_task(options["images"], options["data"], seed=options["seed"])
     few, rest = options["train"], options["test"]
     # Images lie in a random order.
@@ -226,7 +228,7 @@ def _task(options: Mapping[str, Any]) -> ImageTask:
 
 def controlled(options: Mapping[str, Any], *, report: Report) -> Result:
     """Classify without a network, by the same readout: of pixels, of as many random features, of patches."""
-    task = _task(options)
+    task = some_images(options)
     rng = Streams(options["seed"]).child("images").rng("controls")
     pixels = pixel_channels(task)
     centre = pixels[0].mean(axis=0)
