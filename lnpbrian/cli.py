@@ -383,8 +383,8 @@ def cuda(
 @app.command()
 @_with_flags(ResNetJob)
 def resnet(
-    task: Annotated[str, typer.Option(help="Name of the images; digits needs no file.")] = "digits",
-    data: Annotated[Path | None, typer.Option(help="An .npz file with x_train, y_train, x_test and y_test.")] = None,
+    task: Annotated[str, _choices("Images; digits need no file", IMAGES)] = "digits",
+    data: Annotated[Path | None, typer.Option(help="Folder of the images, or an .npz file.")] = None,
     size: Annotated[int, typer.Option(help="Larger images are averaged down to this.")] = 32,
     images: Annotated[int | None, typer.Option(help="Images that are used at most.")] = None,
     steps: Annotated[str, typer.Option(help="Steps of LNP, such as I,II,III,IV.")] = "I",

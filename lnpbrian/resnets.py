@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lnpbrian import checks, files
+from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.learning import image_task
 from lnpbrian.learning.conversion import convert
 from lnpbrian.learning.resnet_training import ResNetTraining, ResNetTrainingOptions, evaluate_resnet, train_resnet
 from lnpbrian.models.resnet import LAYOUTS, SpikingResNet, noise_images
@@ -27,12 +28,10 @@ from lnpbrian.pruning.channels import (
 )
 from lnpbrian.streams import Streams
 
-__all__ = ["IMAGE_FILES", "METHODS", "STARTS", "ImageArrays", "ResNetJob", "image_arrays"]
+__all__ = ["METHODS", "STARTS", "ImageArrays", "ResNetJob", "image_arrays"]
 
 METHODS = ("lnp", "imp", "erk", "magnitude", "uniform")
 STARTS = ("random", "converted")
-# Images that sweeps take from files.
-IMAGE_FILES = ("cifar10", "cifar100")
 # Test images on which operations are counted.
 COUNTED = 256
 Report = Callable[[float, str], None]
@@ -77,58 +76,39 @@ def image_arrays(
 
     Parameters
     ----------
-    name : str
-        "digits" (1797 of 8 x 8, of scikit-learn) needs no file. Any other name needs one.
-    data : path-like, optional
-        An ``.npz`` file with ``x_train``, ``y_train`` (or ``y_train_fine``), ``x_test`` and ``y_test``, of CIFAR-10 or
-        CIFAR-100 for example; whole numbers are 0..255.
+    name, data
+        As for `lnpbrian.learning.image_task`.
     size : int
         Images twice, three times, ... as large are averaged down to it.
     most : int, optional
         Training and test images that are used at most.
 
+    Returns
+    -------
+    ImageArrays
+
     Raises
     ------
-    OSError
-        If the file cannot be read.
     InvalidInput
-        If it is missing or holds something else.
+        As `lnpbrian.learning.image_task`.
 
     Examples
     --------
     >>> image_arrays(most=500).x_train.shape
     (500, 8, 8, 1)
     """
-    if data is None:
-        if name != "digits":
-            raise InvalidInput(f"task {name!r} needs its images, as an .npz file; without one there is 'digits'")
-        from sklearn.datasets import load_digits
-
-        x, y = load_digits(return_X_y=True)
-        x = x.reshape(-1, 8, 8, 1) / 16.0
-        order = Streams(0).rng("digits").permutation(len(x))
-        parts = x[order[:1297]], y[order[:1297]], x[order[1297:]], y[order[1297:]]
-    else:
-        try:
-            content = files.read_arrays(data)
-            fine = "_fine" if "y_train_fine" in content else ""
-            names = "x_train", f"y_train{fine}", "x_test", f"y_test{fine}"
-            parts = tuple(content[n] for n in names)  # type: ignore[assignment]
-        except (ValueError, KeyError) as error:
-            raise InvalidInput(f"{os.fspath(data)!r} holds no x_train, y_train, x_test, y_test ({error})") from error
-    x_train, x_test = (_scaled(x, size)[:most] for x in (parts[0], parts[2]))
-    y_train, y_test = (checks.array("labels", y, shape=(None,), dtype=int)[:most] for y in (parts[1], parts[3]))
-    return ImageArrays(name, x_train, y_train, x_test, y_test, mirrored=name not in ("digits", "mnist"))
+    task = image_task(name, data)
+    # They lie in a random order.
+    x_train, x_test = (_smaller(task.intensities(x[:most]), size) for x in (task.x_train, task.x_test))
+    mirrored = name not in ("digits", "mnist")
+    return ImageArrays(name, x_train, task.y_train[:most], x_test, task.y_test[:most], mirrored=mirrored)
 
 
-def _scaled(x: np.ndarray, size: int) -> np.ndarray:
-    values = checks.array("images", x, shape=(None,) * 4 if np.ndim(x) == 4 else (None,) * 3)
-    values = values.reshape(*values.shape[:3], -1) / (255.0 if np.asarray(x).dtype.kind in "iu" else 1.0)
-    factor = max(1, values.shape[1] // size)
-    side = values.shape[1] // factor * factor
-    cut = values[:, :side, :side]
+def _smaller(x: np.ndarray, size: int) -> np.ndarray:
+    factor = max(1, x.shape[1] // size)
+    side = x.shape[1] // factor * factor
     n = side // factor
-    return cut.reshape(len(cut), n, factor, n, factor, -1).mean((2, 4)).astype(np.float32)
+    return x[:, :side, :side].reshape(len(x), n, factor, n, factor, -1).mean((2, 4)).astype(np.float32)
 
 
 @options

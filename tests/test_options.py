@@ -206,16 +206,21 @@ def test_help_tells_every_choice_and_default():
     assert len(names) == len(set(names)) > 25
     said = CliRunner().invoke(cli.app, ["prune", "--help"], env={"COLUMNS": "300"}).output
     said = " ".join(said.split())
-    begins = [said.index(f" --{flag} <") for flag in names]
+    # A flag that takes no value is followed by its help.
+    places = {
+        flag: said.index(f" --{flag} {one.metadata['help'] if kind_of(one) == 'bool' else '<'}")
+        for flag, one in flags(PruneJob)
+    }
+    begins = list(places.values())
     for flag, one in flags(PruneJob):
-        begin = said.index(f" --{flag} <")
+        begin = places[flag]
         text = said[begin : min([b for b in begins if b > begin], default=said.index(" --fidelity "))]
         # Long words are broken at their hyphens.
         text = text.replace("- ", "-")
         for choice in one.metadata["choices"]:
             assert choice in text, flag
         default = default_of(one)
-        if default is not None:
+        if default is not None and kind_of(one) != "bool":
             shown = float(default / ms) if isinstance(default, Quantity) else default
             assert f"[default: {shown}]" in text, flag
         assert ("In ms." in text) == (kind_of(one) == "Quantity")

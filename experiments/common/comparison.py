@@ -314,8 +314,9 @@ class Plan:
         return {"series": name, "data": path, "data_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
 
     def describe(self) -> dict[str, Any]:
-        """Return the scale as JSON types."""
-        return asdict(self.scale) | {"synapse_sparsity": dict(self.scale.synapse_sparsity), "data": dict(self.data)}
+        """Return the scale as JSON types, and the names of files, wherever they lie."""
+        names = {name: Path(path).name for name, path in self.data.items()}
+        return asdict(self.scale) | {"synapse_sparsity": dict(self.scale.synapse_sparsity), "data": names}
 
 
 # ------------------------------------------------------------------------------------------------------------ the units
