@@ -11,14 +11,12 @@ folder, scikit-learn's digits.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from brian2 import second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.bed import bed_drive, plus_minus
+from lnpbrian.experiments.common.bed import bed_measured, plus_minus
 from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
@@ -26,8 +24,6 @@ from lnpbrian.experiments.table1 import PROTOCOLS, SCALE, amounts, datasets, ima
 from lnpbrian.learning.classification import classify
 from lnpbrian.learning.image_input import ImageInput, pixel_channels
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.network.response import linear_response
-from lnpbrian.network.simulate import mean_rates
 from lnpbrian.pruning.controls import at_radius, magnitude_pruning, thinned, uncoupled
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.schedule import PruneOptions
@@ -75,9 +71,9 @@ def evaluated(options: Mapping[str, Any], *, report: Callable[[float, str], None
     method, seed, neurons = options["method"], options["seed"], options["neurons"]
     report(0.0, "building")
     model = HRSNN(neurons, 0.1, parameters=LIFParameters.images(), check_rate=False, seed=seed)
-    full, drive, streams = model.spec, bed_drive(model.spec, seed), Streams(seed).child(NAME)
-    rates = mean_rates(full, 5.0, settle=1.0, drive=drive)
-    response = replace(linear_response(full, drive, transient=1 * second), rates=rates)
+    full, streams = model.spec, Streams(seed).child(NAME)
+    drive, response = bed_measured(full, seed)
+    rates = response.rates
     spec, n = full, round(full.n_synapses / RATIO)
     if method == "LNP":
         chosen = PruneOptions(1 - 1 / RATIO, rates=(0.0, 1e4), exponent_growth=None)

@@ -20,7 +20,9 @@ from matplotlib.figure import Figure
 from lnpbrian.experiments.common.bed import (
     at_factor,
     bed_drive,
+    bed_measured,
     bed_samples,
+    by_activity,
     largest_weights,
     paired,
     plus_minus,
@@ -33,10 +35,8 @@ from lnpbrian.learning import evaluate_benchmarks
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import NetworkSpec
 from lnpbrian.network.response import LinearResponse, lif_rate, linear_response
-from lnpbrian.network.simulate import mean_rates
 from lnpbrian.network.spec import synaptic_operations
 from lnpbrian.pruning.controls import (
-    activity_pruning,
     at_radius,
     random_network,
     thinned,
@@ -184,9 +184,9 @@ def _made(
     method, seed, neurons = options["method"], options["seed"], options["neurons"]
     report(0.0, "building")
     model = HRSNN(neurons, 0.1, parameters=LIFParameters.recurrent(), check_rate=False, seed=seed)
-    full, drive, rng = model.spec, bed_drive(model.spec, seed), Streams(seed).child("kept").rng(method)
-    rates = mean_rates(full, 5.0, settle=1.0, drive=drive)
-    response = replace(linear_response(full, drive, transient=1 * second), rates=rates)
+    full, rng = model.spec, Streams(seed).child("kept").rng(method)
+    drive, response = bed_measured(full, seed)
+    rates = response.rates
     # What an equal number of operations allows.
     n = round(full.n_synapses / options["ratio"])
     allowed = synaptic_operations(rates, full.pre) / options["ratio"]
@@ -223,13 +223,7 @@ def _made(
     elif method == "Erdos-Renyi":
         spec = random_network(full, n_neurons=neurons, n_synapses=n, rng=rng, rates=rates)
     elif method == "activity":
-        spec = activity_pruning(
-            full,
-            activity=lambda spec: mean_rates(spec, 2.0, settle=1.0, drive=drive),
-            retrain=lambda spec: spec,
-            operations=allowed,
-            compensate=True,
-        ).spec
+        spec = by_activity(full, drive, allowed)
     else:
         spec = largest_weights(full, rates, allowed)
     return at_radius(spec, factor * response.spectral_radius, response=response), response, exponents

@@ -10,14 +10,13 @@ of which the first variable is seen, in closed loop; errors of the latter are ov
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from brian2 import ms, second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.bed import bed_drive, bed_samples
+from lnpbrian.experiments.common.bed import bed_drive, bed_measured, bed_samples, by_activity
 from lnpbrian.experiments.common.comparison import LORENZ, Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
@@ -26,9 +25,8 @@ from lnpbrian.learning.benchmarks import BENCHMARKS
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import NetworkSpec
 from lnpbrian.network.response import linear_response
-from lnpbrian.network.simulate import mean_rates
 from lnpbrian.network.spec import synaptic_operations
-from lnpbrian.pruning.controls import activity_pruning, at_radius, random_network, uncoupled
+from lnpbrian.pruning.controls import at_radius, random_network, uncoupled
 from lnpbrian.pruning.history import Record
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.schedule import PruneOptions
@@ -65,9 +63,9 @@ def evaluated(options: Mapping[str, Any], *lnp: Result, report: Callable[[float,
     method, neurons = options["method"], options["neurons"]
     report(0.0, "building")
     model = HRSNN(neurons, 0.1, parameters=LIFParameters.recurrent(), check_rate=False, seed=SEED)
-    full, drive, rng = model.spec, bed_drive(model.spec, SEED), Streams(SEED).child(NAME).rng(method)
-    rates = mean_rates(full, 5.0, settle=1.0, drive=drive)
-    response = replace(linear_response(full, drive, transient=1 * second), rates=rates)
+    full, rng = model.spec, Streams(SEED).child(NAME).rng(method)
+    drive, response = bed_measured(full, SEED)
+    rates = response.rates
     spec, history = full, list[Record]()
     if method in LNP:
         synapses, removed = LNP[method]
@@ -83,14 +81,7 @@ def evaluated(options: Mapping[str, Any], *lnp: Result, report: Callable[[float,
         spec = random_network(full, n_neurons=neurons, n_synapses=like["synapses"], rng=rng, rates=rates)
         spec = at_radius(spec, response.spectral_radius, response=response)
     elif method == "activity":
-        allowed = lnp[0].record["expected_operations"]
-        spec = activity_pruning(
-            full,
-            activity=lambda now: mean_rates(now, 2.0, settle=1.0, drive=drive),
-            retrain=lambda now: now,
-            operations=allowed,
-            compensate=True,
-        ).spec
+        spec = by_activity(full, drive, lnp[0].record["expected_operations"])
         spec = at_radius(spec, response.spectral_radius, response=response)
     elif method == "uncoupled":
         spec = uncoupled(full, rates=rates)

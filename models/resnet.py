@@ -727,17 +727,15 @@ class SpikingResNet:
         """Return the mean number of spikes an image of every neuron, by layer, shape (height, width, channels)."""
         if self.neuron == "qcfs":
             raise InvalidInput("activations of a network that is to be converted are no spikes; convert it first")
-        run, x = _compiled(self.static, "counted"), self._images(images)
-        total: dict[str, Any] = {}
-        with self.precision():
-            for part in _batches(x):
-                found = run(self.arrays, part, self._calibrated)
-                total = {layer: total.get(layer, 0.0) + np.asarray(s, float) for layer, s in found.items()}
-        return {layer: s / len(x) for layer, s in total.items()}
+        return self._means("counted", images)
 
     def potentials(self, images: object) -> dict[str, np.ndarray]:
         """Return the mean of |potential before the reset| over images, steps and positions, by layer (channels,)."""
-        run, x = _compiled(self.static, "potentials"), self._images(images)
+        return self._means("potentials", images)
+
+    def _means(self, what: str, images: object) -> dict[str, np.ndarray]:
+        """Return means over images of what a compiled pass adds up, by layer."""
+        run, x = _compiled(self.static, what), self._images(images)
         total: dict[str, Any] = {}
         with self.precision():
             for part in _batches(x):

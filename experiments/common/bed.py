@@ -13,17 +13,19 @@ from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.statistics import mean_and_error
 from lnpbrian.learning.benchmarks import BENCHMARKS
 from lnpbrian.network import Drive, NetworkSpec, noise_drive
-from lnpbrian.network.response import LinearResponse, slow_response
+from lnpbrian.network.response import LinearResponse, linear_response, slow_response
 from lnpbrian.network.simulate import mean_rates
 from lnpbrian.network.spec import synaptic_operations
-from lnpbrian.pruning.controls import at_radius, magnitude_pruning
+from lnpbrian.pruning.controls import activity_pruning, at_radius, magnitude_pruning
 from lnpbrian.streams import Streams
 
 __all__ = [
     "at_factor",
     "bed_drive",
+    "bed_measured",
     "bed_response",
     "bed_samples",
+    "by_activity",
     "largest_weights",
     "paired",
     "plus_minus",
@@ -45,6 +47,24 @@ def bed_drive(spec: NetworkSpec, seed: int) -> Drive:
 def bed_response(spec: NetworkSpec, seed: int) -> LinearResponse:
     """Return the response to slow input at the rates that a network has under noise."""
     return slow_response(spec, rates=mean_rates(spec, 5.0, settle=1.0, drive=bed_drive(spec, seed)))
+
+
+def bed_measured(spec: NetworkSpec, seed: int) -> tuple[Drive, LinearResponse]:
+    """Return the noise, and the response under it at rates that are measured for longer."""
+    drive = bed_drive(spec, seed)
+    rates = mean_rates(spec, 5.0, settle=1.0, drive=drive)
+    return drive, replace(linear_response(spec, drive, transient=1 * second), rates=rates)
+
+
+def by_activity(spec: NetworkSpec, drive: Drive, operations: float) -> NetworkSpec:
+    """Remove the least active neurons, without training, down to so many operations a second."""
+    return activity_pruning(
+        spec,
+        activity=lambda now: mean_rates(now, 2.0, settle=1.0, drive=drive),
+        retrain=lambda now: now,
+        operations=operations,
+        compensate=True,
+    ).spec
 
 
 def at_factor(spec: NetworkSpec, factor: float, response: LinearResponse) -> NetworkSpec:
