@@ -11,7 +11,7 @@ CUDA := $(VENV)/cuda
 # What the dependencies are used for, for environments other than the usual one: pruning, commands, sweeps, training.
 BROAD := lnpbrian tests/test_cli.py tests/test_lnp.py tests/test_sweeps.py tests/test_bptt.py tests/test_readout.py
 
-.PHONY: prune test test-wheel test-floors test-3.13 test-cuda test-gpu lint bench bench-cuda clean
+.PHONY: prune test test-wheel test-floors test-3.13 test-cuda test-gpu test-readers test-browser docs lint bench bench-cuda clean
 
 prune: $(VENV)/.base
 	$(BIN)/lnpbrian prune --out $(OUT) $(ARGS)
@@ -44,6 +44,18 @@ test-gpu: $(CUDA)/.cuda
 bench-cuda: $(CUDA)/.cuda
 	$(CUDA)/bin/python benchmarks/bench_cuda.py $(ARGS)
 
+# Files in NIR, read and run by other simulators (PyTorch, some gigabytes).
+test-readers: $(VENV)/readers/.test
+	$(call noted,readers) $(VENV)/readers/bin/python -m pytest -m readers tests/test_nir_readers.py $(ARGS)
+
+# Reports in a headless browser; chromium must be on the PATH.
+test-browser: $(VENV)/.browser
+	$(call noted,browser) $(BIN)/python -m pytest -m browser tests/test_report_browser.py $(ARGS)
+
+# The site, its gallery run anew, warnings as errors: docs/_build/html.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html $(ARGS)
+
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -57,6 +69,8 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/bench_structure.py
 	$(BIN)/python benchmarks/bench_devices.py
 	$(BIN)/python benchmarks/bench_forecasters.py
+	$(BIN)/python benchmarks/bench_native.py
+	$(BIN)/python benchmarks/bench_scale.py
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "lnpbrian needs Python 3.12 or newer on the PATH (tried python3.12, python3, python3.13)" >&2; exit 2; }
@@ -81,6 +95,19 @@ $(VENV)/3.13/.test: $(PACKAGING)
 	$(VENV)/3.13/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,bp,sweep]'
 	@touch $@
 
+$(VENV)/readers/.test: $(PACKAGING) | $(BIN)/python
+	$(BIN)/python -m venv --clear $(VENV)/readers
+	$(VENV)/readers/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,readers]'
+	@touch $@
+
+$(VENV)/.browser: $(PACKAGING) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,browser]'
+	@touch $@
+
+$(VENV)/.docs: $(PACKAGING) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs,bp,nir]'
+	@touch $@
+
 $(VENV)/.lint: $(PACKAGING) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lint]'
 	@touch $@
@@ -95,4 +122,4 @@ $(VENV)/.bench: $(PACKAGING) | $(BIN)/python
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/_build docs/auto_gallery docs/api *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""The paper's tables and figures, one module each, run by ``lnpbrian sweep NAME``."""
+"""The paper's tables and figures, and studies beside them, one module each, run by ``lnpbrian sweep NAME``."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-__all__ = ["EXPERIMENTS", "SIZES", "experiment", "summary"]
+__all__ = ["EXPERIMENTS", "PAPER", "SIZES", "STUDIES", "experiment", "summary"]
 
 SIZES = ("smoke", "medium", "paper")
-EXPERIMENTS = (
-    *("kept", "table2", "controls", "table6", "fig3", "fig9", "ablation", "ablation_sparser", "forecast_controls"),
-    *("evenness", "structured", "paper_scale", "images_kept", "table1", "table8", "table9"),
-    *(
-        "own_networks",
-        "stdp_drift",
-        "study_rescale",
-        "covariance_accuracy",
-        "fig_spectra",
-        "twin_perturbation",
-        "twins_and_tangents",
-    ),
+
+# What the paper shows too, and what it does not.
+PAPER = (
+    *("table1", "table2", "table6", "table8", "table9", "fig3", "fig9", "fig_spectra"),
+    *("ablation", "ablation_sparser", "paper_scale"),
 )
+STUDIES = (
+    *("kept", "evenness", "structured", "controls", "forecast_controls", "images_kept", "own_networks", "stdp_drift"),
+    *("study_rescale", "covariance_accuracy", "twin_perturbation", "twins_and_tangents"),
+)
+EXPERIMENTS = (*PAPER, *STUDIES)
 
 
 def experiment(name: str) -> Any:
     """Return the module of an experiment; `lnpbrian.experiments.sweeps.Experiment` says what it offers."""
-    return importlib.import_module(f"{__name__}.{name}")
+    return importlib.import_module(f"{__name__}.{_room(name)}.{name}")
 
 
 def summary(name: str) -> str:
@@ -36,5 +34,10 @@ def summary(name: str) -> str:
     >>> summary("fig9")
     'Figure 9 of the paper: Lorenz-63 forecasts by networks whose input is noisy.'
     """
-    text = ast.get_docstring(ast.parse(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")))
+    path = Path(__file__).with_name(_room(name)) / f"{name}.py"
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     return (text or "").splitlines()[0]
+
+
+def _room(name: str) -> str:
+    return "paper" if name in PAPER else "studies"

@@ -8,9 +8,9 @@ import pytest
 from brian2 import ms
 from experiment_runs import TINY, run
 
-from lnpbrian.experiments import (
-    ablation,
-    ablation_sparser,
+from lnpbrian.experiments.common.comparison import FORECASTERS, Plan
+from lnpbrian.experiments.paper import ablation, ablation_sparser
+from lnpbrian.experiments.studies import (
     covariance_accuracy,
     forecast_controls,
     stdp_drift,
@@ -18,7 +18,6 @@ from lnpbrian.experiments import (
     twin_perturbation,
     twins_and_tangents,
 )
-from lnpbrian.experiments.common.comparison import FORECASTERS, Plan
 from lnpbrian.learning.forecasting import forecast
 from lnpbrian.learning.readout import ReadoutOptions
 from lnpbrian.models import HRSNN

@@ -8,8 +8,8 @@ from brian2 import ms
 from experiment_runs import TINY, run
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.experiments import table1
 from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.paper import table1
 from lnpbrian.learning import bptt
 from lnpbrian.learning.classification import classify, read_images
 from lnpbrian.learning.image_input import ImageInput, Presentation, pixel_channels, spike_counts

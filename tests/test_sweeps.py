@@ -11,11 +11,13 @@ from experiment_runs import TINY, compute, numpy_target, quiet  # noqa: F401
 from lnpbrian import cli
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
-from lnpbrian.experiments import EXPERIMENTS, controls, fig3, fig9, sweeps, table2, table6
+from lnpbrian.experiments import EXPERIMENTS, sweeps
 from lnpbrian.experiments import experiment as load
 from lnpbrian.experiments.common import comparison
 from lnpbrian.experiments.common.comparison import SCALES, Plan
-from lnpbrian.experiments.common.paper import INPUT_NOISE, PREDICTION
+from lnpbrian.experiments.common.reported import INPUT_NOISE, PREDICTION
+from lnpbrian.experiments.paper import fig3, fig9, table2, table6
+from lnpbrian.experiments.studies import controls
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.sweep import Result
 
@@ -265,7 +267,7 @@ def test_command_from_start_to_table_and_on(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["figure7"], "experiment must be one of kept, table2, controls, table6, fig3, fig9"),
+        (["figure7"], "experiment must be one of table1, table2, table6, table8, table9, fig3, fig9"),
         (["table2", "--scale", "huge"], "--scale must be one of smoke, medium, paper"),
         (["table2", "--seeds", "0"], "--seeds must be a whole number of at least 1"),
         (["table2", "--data", "rain=x.csv"], "--data must be google=FILE or wind=FILE"),

@@ -33,6 +33,8 @@ CHECKS = {
     "floors": ("setup.cfg", "Makefile", "tools/floors.py"),
     "3.13": ("setup.cfg", "Makefile"),
     "cuda": ("setup.cfg", "tests/test_cuda.py", *CUDA),
+    "readers": ("setup.cfg", "lnpbrian/network/nir.py", "tests/test_nir_readers.py"),
+    "browser": ("lnpbrian/report.py", "lnpbrian/templates/*", "tests/test_report_browser.py"),
 }
 RECORD = ".ci/checked"
 

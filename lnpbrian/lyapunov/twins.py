@@ -356,8 +356,8 @@ def block_twin_exponents(
     ``lambda_i = mean_windows ln(|delta_i(end)|/|delta_i(start)|)/T_r`` (arXiv 2403.03409, appendix A.1). Use
     ``spec.with_timing("precise")`` and a small perturbation. With spikes on the time grid a neuron that fires on the
     same step in both twins forgets its perturbation at once, and one that does not jumps by a whole step: the result
-    then depends on the size of the perturbation (`lnpbrian.experiments.twin_perturbation` measures it). Networks with
-    delta synapses have no other timing.
+    then depends on the size of the perturbation (`lnpbrian.experiments.studies.twin_perturbation` measures it).
+    Networks with delta synapses have no other timing.
 
     Fresh perturbations of a window of 20 ms measure how fast a random difference grows at first. A network can
     amplify for tens of milliseconds and still forget in the long run; whether it does, kept directions tell.

@@ -468,7 +468,7 @@ def local_covariance(A: Any, sigma: float, *, rng: np.random.Generator) -> Noise
     exact scores is above 0.9998, and keep probabilities move by 0.1 % of their sum at most; the largest error of a
     single score is 0.3 to 2 % in random networks, 0.7 to 3 % in clustered ones and 3 to 7 % with heavy-tailed degrees.
     With ``diagonal="shift"`` a global mode is close to instability and the errors reach 14 to 99 %
-    (`lnpbrian.experiments.covariance_accuracy`).
+    (`lnpbrian.experiments.studies.covariance_accuracy`).
 
     Examples
     --------

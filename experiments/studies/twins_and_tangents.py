@@ -23,7 +23,7 @@ from matplotlib.ticker import NullLocator
 
 from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.twin_perturbation import draw_exponents, exponent_text, twin_record
+from lnpbrian.experiments.studies.twin_perturbation import draw_exponents, exponent_text, twin_record
 from lnpbrian.lyapunov import block_twin_exponents, lyapunov_spectrum
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
 from lnpbrian.models import HRSNN, LIFParameters

@@ -19,8 +19,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common.comparison import MODELS, Plan, Report
-from lnpbrian.experiments.common.paper import IMAGES as REPORTED
 from lnpbrian.experiments.common.plotting import COLORS, finish
+from lnpbrian.experiments.common.reported import IMAGES as REPORTED
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error, spread
 from lnpbrian.learning.classification import (
     ClassifyOptions,

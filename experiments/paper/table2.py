@@ -23,8 +23,8 @@ from lnpbrian.experiments.common.comparison import (
     Plan,
     without_network,
 )
-from lnpbrian.experiments.common.paper import PREDICTION
 from lnpbrian.experiments.common.plotting import COLORS, finish, median_bar, plain_log_axis
+from lnpbrian.experiments.common.reported import PREDICTION
 from lnpbrian.experiments.common.statistics import (
     Rows,
     against,

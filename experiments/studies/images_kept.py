@@ -20,7 +20,7 @@ from lnpbrian.experiments.common.bed import bed_measured, plus_minus
 from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
-from lnpbrian.experiments.table1 import PROTOCOLS, SCALE, amounts, datasets, image_files, some_images
+from lnpbrian.experiments.paper.table1 import PROTOCOLS, SCALE, amounts, datasets, image_files, some_images
 from lnpbrian.learning.classification import classify
 from lnpbrian.learning.image_input import ImageInput, pixel_channels
 from lnpbrian.models import HRSNN, LIFParameters

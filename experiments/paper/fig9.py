@@ -13,8 +13,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common.comparison import LORENZ, METHODS, MODELS, Plan
-from lnpbrian.experiments.common.paper import INPUT_NOISE
 from lnpbrian.experiments.common.plotting import COLORS, finish, median_line
+from lnpbrian.experiments.common.reported import INPUT_NOISE
 from lnpbrian.experiments.common.statistics import median_and_quartiles, over_windows
 from lnpbrian.sweep import Result, Task
 

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error
-from lnpbrian.experiments.table8 import DENSE, difference, shown, size_of, task_of
+from lnpbrian.experiments.paper.table8 import DENSE, difference, shown, size_of, task_of
 from lnpbrian.models.resnet import SpikingResNet
 from lnpbrian.records import from_plain
 from lnpbrian.resnets import ResNetJob
