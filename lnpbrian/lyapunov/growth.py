@@ -63,6 +63,8 @@ class TwinExponents(Exponents):
     --------
     Neurons below threshold forget at the rates 1/tau:
 
+    >>> from brian2 import ms
+    >>> from lnpbrian.lyapunov import block_twin_exponents
     >>> from lnpbrian.models import uncoupled
     >>> twins = block_twin_exponents(uncoupled([10, 25] * ms, bias=0.5), rng=np.random.default_rng(0))
     >>> twins.per_neuron.round(3).tolist(), twins.largest_exponent
@@ -115,6 +117,7 @@ def state_names(spec: NetworkSpec) -> tuple[str, ...]:
 
     Examples
     --------
+    >>> from brian2 import ms
     >>> from lnpbrian.models import uncoupled
     >>> state_names(uncoupled([20] * ms))
     ('I_syn', 'v', 'lastspike', 'not_refractory')
@@ -149,6 +152,7 @@ def twin_plan(
 
     Examples
     --------
+    >>> from brian2 import ms, second
     >>> twin_plan(1 * second, 50 * ms, 20 * ms, 4, 0.0005)
     TwinPlan(transient=0.06, window=0.02, n_windows=50, realisations=4)
     """

@@ -132,6 +132,7 @@ def at_rates(spec: NetworkSpec, rates: object, before: object) -> NetworkSpec:
 
     Examples
     --------
+    >>> from brian2 import ms
     >>> from lnpbrian.models import uncoupled
     >>> slow, rate = uncoupled([40] * ms, bias=2.0), lif_rate([2.0], time_constants=0.02, refractory_period=0.002)
     >>> adapted = at_rates(slow, rate, [0.02])
@@ -369,12 +370,13 @@ def response_of(spec: NetworkSpec, rates: np.ndarray, gains: np.ndarray) -> Line
 
     Examples
     --------
-    Every neuron answers a little more input with 2 Hz more for 10 ms, half of which the other one gets:
+    Two neurons that answer a little more input with 2 and 3 Hz more, and send it to none:
 
-    >>> from lnpbrian.network import NetworkSpec
-    >>> spec = NetworkSpec(pre=[0, 1], post=[1, 0], weights=[25.0, 25.0], time_constants=[20, 20] * ms, bias=2.0)
-    >>> response_of(spec, np.array([40.0, 40.0]), np.array([2.0, 2.0])).spectral_radius
-    1.0
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> found = response_of(uncoupled([20, 20] * ms, bias=2.0), np.array([40.0, 40.0]), np.array([2.0, 3.0]))
+    >>> found.gains.tolist(), found.spectral_radius
+    ([2.0, 3.0], 0.0)
     """
     lasts = np.broadcast_to(spec.synaptic_time_constant or spec.time_constants, rates.shape)
     return LinearResponse(
