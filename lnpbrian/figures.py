@@ -83,6 +83,8 @@ def history(study: Study | ImageStudy) -> Figure:
     figure, axes = plot.panels(1, len(HISTORY), width=12, height=3.2)
     for axis, quantity in zip(axes.flat, HISTORY, strict=True):
         plot.history(study, axis, quantity=quantity)
+        if axis is not axes.flat[0]:  # once is enough for what dotted lines are
+            axis.set_xlabel("iteration")
     return figure
 
 

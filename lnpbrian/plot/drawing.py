@@ -102,23 +102,33 @@ def on(ax: Axes | None) -> Axes:
     return ax
 
 
-def histogram(axis: Axes, groups: Sequence[tuple[np.ndarray, str]], colors: Mapping[str, str]) -> list[str]:
-    """Draw fractions of values per bin, and return how many are not where they are drawn."""
+def histogram(
+    axis: Axes, groups: Sequence[tuple[np.ndarray, str]], colors: Mapping[str, str], *, whole: bool = False
+) -> list[str]:
+    """Draw fractions of values per bin, of whole numbers in bins of such, and return what lies outside of its bin."""
     everything = np.concatenate([values for values, _ in groups]).astype(float)
     if not everything.size:
         raise InvalidInput("there is no neuron to draw; give at least one")
-    # Of few values, none.
+    # The outermost 1 % falls into the end bins, so that one outlier does not squeeze the rest. Of few values, none.
     low, high = np.percentile(everything, 0.5, method="lower"), np.percentile(everything, 99.5, method="higher")
-    edges = np.linspace(low, max(high, low + 1e-9), BINS + 1).tolist()
+    if whole:
+        width = np.ceil((high - low + 1) / BINS)
+        edges = np.arange(low - 0.5, high + width, width)
+    else:
+        edges = np.linspace(low, max(high, low + 1e-9), BINS + 1)
     for values, label in groups:
-        # The outermost 1 % falls into the end bins, so that one outlier does not squeeze the rest.
         inside = np.clip(values, edges[0], edges[-1])
         share = np.full(inside.size, 1 / max(inside.size, 1))
-        axis.hist(inside, edges, weights=share, color=colors[label], alpha=0.55, label=label or None)
+        axis.hist(inside, edges.tolist(), weights=share, color=colors[label], alpha=0.55, label=label or None)
     below, above = everything[everything < edges[0]], everything[everything > edges[-1]]
-    said = [f"{below.size} below, down to {below.min():.3g}"] if below.size else []
-    said += [f"{above.size} above, up to {above.max():.3g}"] if above.size else []
+    said = [f"{below.size} below, down to {written(below.min())}"] if below.size else []
+    said += [f"{above.size} above, up to {written(above.max())}"] if above.size else []
     return ["drawn in the end bins: " + "; ".join(said)] if said else []
+
+
+def written(value: float) -> str:
+    """Return a number as axes have it, with a minus sign."""
+    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
 def fit_axis(axis: Axes, inside: np.ndarray, everything: np.ndarray, what: str) -> list[str]:

@@ -155,7 +155,7 @@ def degrees(networks: Any, ax: Axes | None = None, *, direction: str = "in") -> 
         groups.append((degree, f"{label}{', ' if label else ''}mean {degree.mean():.1f}"))
     axis = on(ax)
     colors = colors_of(named)
-    tails = histogram(axis, groups, dict(zip((name for _, name in groups), colors.values(), strict=True)))
+    tails = histogram(axis, groups, dict(zip((name for _, name in groups), colors.values(), strict=True)), whole=True)
     axis.set_ylabel("fraction of neurons per bin")
     axis_label(axis, f"{direction}-degree (synapses {'onto' if direction == 'in' else 'from'} a neuron)", tails)
     axis.legend(frameon=False)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from lnpbrian import checks
-from lnpbrian.plot.drawing import AFTER, BEFORE, TRUTH, UNCOUPLED, finite, on, plain_log
+from lnpbrian.plot.drawing import AFTER, BEFORE, TRUTH, UNCOUPLED, axis_label, finite, on, plain_log
 from lnpbrian.plot.sources import records_of
 from lnpbrian.pruning.history import Record
 
@@ -101,18 +101,21 @@ def history(result: Any, ax: Axes | None = None, *, quantity: str = "survivors")
         axis.set_ylim(0, 1.1 * axis.dataLim.y1 or 1.0)
     elif quantity.endswith("exponent"):
         axis.axhline(0, color="black", linewidth=0.6)
-    _mark_steps(axis, records, left)
-    axis.set(xlabel="iteration", ylabel=QUANTITIES[quantity])
+    axis_label(axis, "iteration", _mark_steps(axis, records, left))
+    axis.set_ylabel(QUANTITIES[quantity])
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     return axis
 
 
-def _mark_steps(axis: Axes, records: Sequence[Record], left: int) -> None:
+def _mark_steps(axis: Axes, records: Sequence[Record], left: int) -> list[str]:
+    """Mark what was done in some iterations only, and return what the marks are."""
     top = axis.get_xaxis_transform()
-    for record in records:
-        if "IV" in record.seconds:
-            axis.axvline(record.iteration, color=UNCOUPLED, linestyle=":", linewidth=1.2, zorder=0, gid="step IV")
-            axis.text(record.iteration, 1.01, "IV", transform=top, ha="center", fontsize=8, color="#8f7016")
-    if left < records[-1].iteration:
-        axis.axvspan(left + 0.5, records[-1].iteration + 0.5, color=BEFORE, alpha=0.2, linewidth=0, gid="rolled back")
-        axis.text(records[-1].iteration + 0.45, 0.02, "rolled back", transform=top, ha="right", fontsize=8)
+    tuned = [record.iteration for record in records if "IV" in record.seconds]
+    for k in tuned:
+        axis.axvline(k, color=UNCOUPLED, linestyle=":", linewidth=1.2, zorder=0, gid="step IV")
+        axis.text(k, 1.01, "IV", transform=top, ha="center", fontsize=8, color="#8f7016")
+    last = records[-1].iteration
+    if left < last:
+        axis.axvspan(left + 0.5, last + 0.5, color=BEFORE, alpha=0.2, linewidth=0, gid="rolled back")
+        axis.text(last + 0.45, 0.02, "rolled back", transform=top, ha="right", fontsize=8)
+    return ["dotted: step IV has acted"] if tuned else []

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from lnpbrian import checks
 from lnpbrian.lyapunov.exponents import Exponents
 from lnpbrian.lyapunov.spectrum import Spectrum
-from lnpbrian.plot.drawing import axis_label, colors_of, counted, finite, fit_axis, histogram, on, shades
+from lnpbrian.plot.drawing import axis_label, colors_of, counted, finite, fit_axis, histogram, on, shades, written
 from lnpbrian.plot.sources import by_name, spectra_of, unit_of
 from lnpbrian.pruning.history import PruneResult
 
@@ -235,9 +235,11 @@ def spectrum(spectra: Any, ax: Axes | None = None, *, part: str = "whole") -> Ax
         axis.set_ylim(1.05 * lowest, None)
         under = np.concatenate(below)
         under = under[under < axis.get_ylim()[0]]
-        notes = [f"{counted(under.size, 'exponent')} below the axis, down to {under.min():.3g}"] if under.size else []
+        notes = (
+            [f"{counted(under.size, 'exponent')} below the axis, down to {written(under.min())}"] if under.size else []
+        )
     else:
-        axis.set_xlim(0, reach)
+        axis.set_xlim(0, 1.03 * reach)
     notes += [f"{counted(lost, 'direction')} lost"] if lost else []
     axis.set_ylabel(f"Lyapunov exponent ({unit})")
     axis_label(axis, "i/D" if part == "whole" else "i/D, leading end", notes)
