@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from lnpbrian import checks, files
 from lnpbrian.checks import InvalidInput
@@ -114,6 +114,7 @@ def histogram(
     if whole:
         width = np.ceil((high - low + 1) / BINS)
         edges = np.arange(low - 0.5, high + width, width)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     else:
         edges = np.linspace(low, max(high, low + 1e-9), BINS + 1)
     for values, label in groups:

@@ -209,8 +209,9 @@ def eigenvectors(networks: Any, ax: Axes | None = None, *, matrix: str = "laplac
         said = f"{label}{': ' if label else ''}{int((ipr > threshold).sum())} of {ipr.size} localised"
         axis.plot(values, ipr, "o", color=colors[label], markersize=3, alpha=0.6, label=said)
         axis.axhline(threshold, color=colors[label], linestyle=":", linewidth=1)
-    of = "of the linear response, magnitude" if all(responses) else f"of the {matrix}"
-    axis.set(xlabel=f"eigenvalue {of}", ylabel="inverse participation ratio")
+    of = "of the linear response, magnitude" if all(responses) else f"of the {matrix.replace('lap', 'Lap')}"
+    axis.set_ylabel("inverse participation ratio")
+    axis_label(axis, f"eigenvalue {of}", ["dotted: 10/N, above which it is localised"])
     plain_log(axis)
     axis.legend(frameon=False)
     return axis

@@ -118,8 +118,8 @@ def convergence(measured: Any, ax: Axes | None = None, *, number: int = 1) -> Ax
 
     Notes
     -----
-    The band is the last estimate with its standard error: an estimate that has converged stays within about two of
-    them. The axis spans the second half of the measured time; what is beyond is counted below it.
+    The bar behind the end is the standard error: an estimate that has converged stays within about two of them. The
+    axis spans the values of the second half of the measured time; what is beyond is counted below it.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def convergence(measured: Any, ax: Axes | None = None, *, number: int = 1) -> Ax
         checks.instance("measured", one, Exponents, "give a Spectrum, TwinExponents or PruneResult")
     axis = on(ax)
     colors = colors_of(named)
-    late, outside = [], []
+    late, outside, bars = [], [], []
     for label, one in named.items():
         trace = one.trace if one.trace.ndim > 1 else one.trace[:, np.newaxis]
         interval = one.interval if isinstance(one, Spectrum) else one.duration / max(len(trace), 1)
@@ -158,7 +158,10 @@ def convergence(measured: Any, ax: Axes | None = None, *, number: int = 1) -> Ax
             if finite(error) is not None and np.isfinite(values[-1]):
                 reach = values[-1] - error, values[-1] + error
                 late.append(np.array(reach))
-                axis.fill_between(time[[0, -1]], *reach, color=colors[label], alpha=0.15, linewidth=0)
+                bars.append((time[-1], values[-1], error, colors[label]))
+    for k, (end, value, error, color) in enumerate(bars, 1):
+        # Each a little further on, so that none hides another.
+        axis.errorbar(end * (1 + 0.02 * k), value, error, fmt="D", color=color, markersize=4, capsize=3)
     axis.axhline(0, color="black", linewidth=0.6)
     notes = fit_axis(axis, np.concatenate(late), np.concatenate(outside), "estimates")
     kinds = {isinstance(one, Spectrum) or one.largest_exponent is not None for one in named.values()}

@@ -175,12 +175,11 @@ def windows(
     beyond = int((table > 1.05 * top).any(axis=0).sum())
     axis.set_xticks(at, [STATES.get(name, name) for name in named])
     axis.set_xlim(-0.5, len(at) - 0.5)
-    time = f"Lyapunov times of {unit:.3g} samples" if unit != 1.0 else "samples"
+    time = "Lyapunov times" if unit != 1.0 else "samples"
     axis.set_ylabel("NRMSE" if quantity == "nrmse" else f"valid prediction time ({time})")
-    count = counted(table.shape[1], "window")
-    axis_label(
-        axis, f"{count}, median and quartiles", [f"{counted(beyond, 'window')} beyond the axis"] if beyond else []
-    )
+    notes = [f"{counted(beyond, 'window')} beyond the axis"] if beyond else []
+    notes += [f"1 Lyapunov time is {unit:.3g} samples"] if unit != 1.0 else []
+    axis_label(axis, f"{counted(table.shape[1], 'window')}, median and quartiles", notes)
     return axis
 
 
