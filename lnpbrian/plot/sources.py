@@ -48,9 +48,11 @@ def records_of(result: Any) -> tuple[Sequence[Record], int]:
     if isinstance(result, (str, os.PathLike)):
         run = run_record(result)
         try:
-            return [record_from(record) for record in run["history"]], run["iteration"]
+            records, left = [record_from(record) for record in run["history"]], run["iteration"]
+            records[left]
         except (KeyError, TypeError, IndexError) as error:
             raise InvalidInput(f"{os.fspath(result)!r} is no run of lnpbrian prune ({error!r})") from error
+        return records, left
     if isinstance(result, Sequence) and result and all(isinstance(record, Record) for record in result):
         return result, result[-1].iteration
     raise InvalidInput(f"history draws a PruneResult, or the folder of a run, got {type(result).__name__}")
@@ -75,7 +77,7 @@ def networks_of(given: Any, also: tuple[type, ...] = ()) -> dict[str, Any]:
 def _network(one: Any, also: tuple[type, ...]) -> Any:
     if isinstance(one, PruneResult):
         if "live" in one.__dict__:
-            return one.live
+            return _network(one.live, also)
         if one.spec is None:
             raise InvalidInput("this result was pickled without its network, of which there is nothing to draw")
         return one.spec
@@ -106,15 +108,26 @@ def graph_of(network: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if isinstance(network, NetworkSpec):
         return network.pre, network.post, network.alive
     if isinstance(network, LiveNetwork):
-        return *network.edges(), network.alive
+        return *network.edges(), network.alive & network.is_neuron
     raise InvalidInput(f"synapses are drawn of a NetworkSpec, live objects or a file, got {type(network).__name__}")
 
 
 def spectra_of(given: Any) -> tuple[list[Mapping[str, Any]], str]:
     """Return spectra as records of ``spectrum.json``, and the unit of exponents."""
+    keys = {"name", "dimension", "exponents_per_s", "standard_errors_per_s"}
+
+    def are_records(there: Any) -> bool:
+        return (
+            isinstance(there, Sequence)
+            and bool(there)
+            and all(isinstance(r, Mapping) and keys <= set(r) for r in there)
+        )
+
     if isinstance(given, (str, os.PathLike)):
-        given = _json(given, SPECTRUM, "networks", "file of lnpbrian spectrum")["networks"]
-    if isinstance(given, Sequence) and given and all(isinstance(r, Mapping) and "exponents_per_s" in r for r in given):
+        path, given = given, _json(given, SPECTRUM, "networks", "file of lnpbrian spectrum")["networks"]
+        if not are_records(given):
+            raise InvalidInput(f"{os.fspath(path)!r} is no file of lnpbrian spectrum; it holds no spectra")
+    if are_records(given):
         return list(given), "1/s"
     if isinstance(given, Sequence) and not given:
         raise InvalidInput("there is no spectrum to draw; give at least one")
@@ -150,7 +163,7 @@ def spikes_of(spikes: Any) -> SpikeTrain:
         return spikes
     if isinstance(spikes, SpikeMonitor):
         order = np.argsort(spikes.t_, kind="stable")
-        end = float(spikes.clock.t_)
+        end = float(spikes.clock.t / second)
         return SpikeTrain(np.array(spikes.i[:])[order], np.array(spikes.t_[:])[order], len(spikes.source), end)
     if not isinstance(spikes, (tuple, list)) or len(spikes) != 2:
         raise InvalidInput(
