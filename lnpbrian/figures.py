@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from lnpbrian import plot
 from lnpbrian.plot.drawing import AFTER, BEFORE
 from lnpbrian.plot.networks import RASTER_NEURONS
+from lnpbrian.plot.stability import MOST_LABELS
 
 if TYPE_CHECKING:
     from lnpbrian.jobs import ImageStudy, Study
 
 __all__ = ["FIGURES", "IMAGE_FIGURES", "draw_all", "spectra"]
 
-MOST_LABELS = 24
 EXAMPLES, EXAMPLE_COLUMNS = 32, 8
 # What the history of a run shows, of all that `plot.history` can.
 HISTORY = ("survivors", "rate", "exponent", "radius")
@@ -48,7 +48,7 @@ def raster(study: Study | ImageStudy) -> Figure:
 def exponents(study: Study | ImageStudy) -> Figure:
     """Draw the distribution of the neurons' Lyapunov exponents, and the largest of the network, before and after."""
     axis = plot.exponents(study)
-    return _legend_below(axis.get_figure(), axis, 2)
+    return _legend_below(axis.get_figure(), axis, 3)
 
 
 def time_constants(study: Study | ImageStudy) -> Figure:
@@ -130,7 +130,11 @@ def examples(study: ImageStudy) -> Figure:
 
 
 def _legend_below(figure: Any, axis: Any, ncols: int) -> Figure:
+    """Put what axes say of their lines below the figure, once for all."""
     handles = axis.get_legend_handles_labels()
+    for each in figure.axes:
+        if each.get_legend() is not None:
+            each.get_legend().remove()
     figure.legend(*handles, frameon=False, ncols=ncols, fontsize=8, loc="outside lower center")
     return figure
 

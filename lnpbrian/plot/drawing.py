@@ -149,6 +149,12 @@ def axis_label(axis: Axes, text: str, notes: Iterable[str] = ()) -> None:
     axis.set_xlabel("\n".join([text, *notes]))
 
 
+def legend(axis: Axes, **options: Any) -> None:
+    """Say what is what, where there are names."""
+    if axis.get_legend_handles_labels()[1]:
+        axis.legend(frameon=False, fontsize=8, **options)
+
+
 def colors_of(names: Iterable[str]) -> dict[str, str]:
     others = iter(range(10**6))
     return {name: COLORS.get(name) or OTHERS[next(others) % len(OTHERS)] for name in names}

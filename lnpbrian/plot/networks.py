@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.response import LinearResponse
-from lnpbrian.plot.drawing import AFTER, axis_label, colors_of, histogram, on, plain_log
+from lnpbrian.plot.drawing import AFTER, axis_label, colors_of, histogram, legend, on, plain_log
 from lnpbrian.plot.sources import graph_of, networks_of, spikes_of, time_constants_of
 from lnpbrian.pruning.localisation import DelocalisationReport, delocalisation_report
 
@@ -108,8 +108,7 @@ def time_constants(networks: Any, ax: Axes | None = None) -> Axes:
     tails = histogram(axis, groups, colors_of(label for _, label in groups))
     axis.set_ylabel("fraction of neurons per bin")
     axis_label(axis, "membrane time constant (ms)", tails)
-    if any(label for _, label in groups):
-        axis.legend(frameon=False)
+    legend(axis)
     return axis
 
 
@@ -158,7 +157,7 @@ def degrees(networks: Any, ax: Axes | None = None, *, direction: str = "in") -> 
     tails = histogram(axis, groups, dict(zip((name for _, name in groups), colors.values(), strict=True)), whole=True)
     axis.set_ylabel("fraction of neurons per bin")
     axis_label(axis, f"{direction}-degree (synapses {'onto' if direction == 'in' else 'from'} a neuron)", tails)
-    axis.legend(frameon=False)
+    legend(axis)
     return axis
 
 
@@ -213,7 +212,7 @@ def eigenvectors(networks: Any, ax: Axes | None = None, *, matrix: str = "laplac
     axis.set_ylabel("inverse participation ratio")
     axis_label(axis, f"eigenvalue {of}", ["dotted: 10/N, above which it is localised"])
     plain_log(axis)
-    axis.legend(frameon=False)
+    legend(axis)
     return axis
 
 

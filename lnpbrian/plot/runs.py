@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from lnpbrian import checks
-from lnpbrian.plot.drawing import AFTER, BEFORE, TRUTH, UNCOUPLED, axis_label, finite, on, plain_log
+from lnpbrian.plot.drawing import AFTER, BEFORE, TRUTH, UNCOUPLED, axis_label, finite, legend, on, plain_log
 from lnpbrian.plot.sources import records_of
 from lnpbrian.pruning.history import Record
 
@@ -93,8 +93,7 @@ def history(result: Any, ax: Axes | None = None, *, quantity: str = "survivors")
             axis.errorbar(at, values, errors, fmt="none", ecolor=color, elinewidth=1, capsize=3)
     if not shown:
         axis.text(0.5, 0.5, "not measured", transform=axis.transAxes, ha="center", color=BEFORE)
-    if shown > 1:
-        axis.legend(frameon=False)
+    legend(axis)
     if quantity == "survivors":
         plain_log(axis)
     elif quantity in _FROM_ZERO and shown:

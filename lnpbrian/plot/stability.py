@@ -10,7 +10,18 @@ from matplotlib.axes import Axes
 from lnpbrian import checks
 from lnpbrian.lyapunov.exponents import Exponents
 from lnpbrian.lyapunov.spectrum import Spectrum
-from lnpbrian.plot.drawing import axis_label, colors_of, counted, finite, fit_axis, histogram, on, shades, written
+from lnpbrian.plot.drawing import (
+    axis_label,
+    colors_of,
+    counted,
+    finite,
+    fit_axis,
+    histogram,
+    legend,
+    on,
+    shades,
+    written,
+)
 from lnpbrian.plot.sources import by_name, spectra_of, unit_of
 from lnpbrian.pruning.history import PruneResult
 
@@ -18,6 +29,8 @@ __all__ = ["convergence", "exponents", "spectrum"]
 
 # Fraction of a spectrum that counts as its leading end.
 LEADING = 0.05
+# Of more spectra none is named.
+MOST_LABELS = 24
 # Fewer points than these have an error bar each, more of them a band.
 BARS = 25
 
@@ -67,16 +80,16 @@ def exponents(measured: Any, ax: Axes | None = None) -> Axes:
         groups.append((found, label))
     colors = colors_of(named)
     tails = histogram(axis, groups, colors)
-    # Side by side above the bars, where they hide neither these nor each other.
-    places = np.linspace(0.96, 0.86, max(len(largest), 2))
-    for (label, (value, error)), y in zip(largest.items(), places, strict=False):
-        if value is None or not np.isfinite(value):
-            continue
-        said = "largest of the network" + ("" if finite(error) is None else " ± standard error")
+    known = {label: (value, finite(error)) for label, (value, error) in largest.items() if finite(value) is not None}
+    said = "largest of the network" + (
+        " ± standard error" if any(error is not None for _, error in known.values()) else ""
+    )
+    # One below the other above the bars, where they hide neither these nor each other; named once, colours tell them.
+    for k, (label, (value, error)) in enumerate(known.items()):
         axis.errorbar(
             value,
-            y,
-            xerr=finite(error),
+            0.96 - 0.1 * k / max(len(known) - 1, 1),
+            xerr=error,
             fmt="D",
             markersize=4,
             capsize=3,
@@ -84,14 +97,15 @@ def exponents(measured: Any, ax: Axes | None = None) -> Axes:
             markeredgecolor="black",
             markeredgewidth=0.5,
             transform=axis.get_xaxis_transform(),
-            label=said + (f", {label}" if label else ""),
+            label=None if k else said,
         )
-    if largest:
-        axis.set_ylim(0, 1.25 * axis.dataLim.y1)
+    if known:
+        axis.set_ylim(0, 1.4 * axis.dataLim.y1)
     axis.axvline(0, color="black", linewidth=0.6)
     unit = unit_of([one for one in named.values() if isinstance(one, Exponents)])
     axis.set_ylabel("fraction of neurons per bin")
     axis_label(axis, f"exponent of a neuron ({unit})", tails)
+    legend(axis, loc="upper left")
     return axis
 
 
@@ -169,8 +183,7 @@ def convergence(measured: Any, ax: Axes | None = None, *, number: int = 1) -> Ax
     what = what if number == 1 else f"{number} leading exponents"
     axis.set_ylabel(f"running {what} ({unit_of(named.values())})")
     axis_label(axis, f"measured time ({'s' if unit_of(named.values()) == '1/s' else 'units of the system'})", notes)
-    if any(named):
-        axis.legend(frameon=False)
+    legend(axis)
     return axis
 
 
@@ -246,6 +259,8 @@ def spectrum(spectra: Any, ax: Axes | None = None, *, part: str = "whole") -> Ax
     notes += [f"{counted(lost, 'direction')} lost"] if lost else []
     axis.set_ylabel(f"Lyapunov exponent ({unit})")
     axis_label(axis, "i/D" if part == "whole" else "i/D, leading end", notes)
+    if len(records) <= MOST_LABELS:
+        legend(axis)
     return axis
 
 

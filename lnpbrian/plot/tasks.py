@@ -14,7 +14,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.learning.classification import Classification
 from lnpbrian.learning.forecasting import Forecast
 from lnpbrian.learning.tasks import ForecastTask
-from lnpbrian.plot.drawing import AFTER, BEFORE, TRUTH, axis_label, colors_of, counted, on
+from lnpbrian.plot.drawing import AFTER, BEFORE, TRUTH, axis_label, colors_of, counted, legend, on
 from lnpbrian.plot.sources import by_name, run_record
 
 __all__ = ["confusion", "forecast", "image", "windows"]
@@ -96,6 +96,7 @@ def forecast(
     axis.set_xlim(0, time[-1] + time[0])
     per = f"Lyapunov times ahead (1 is {unit:.3g} samples)" if task.lyapunov_time else "samples ahead"
     axis_label(axis, per, notes)
+    legend(axis)
     how = f" (median error{' of the pruned network' if 'after' in named else ''})" if window is None else ""
     axis.set_title(f"{task.name}: window {chosen + 1} of {task.n_windows}{how}", fontsize=10)
     return axis
