@@ -85,9 +85,9 @@ def exponents(measured: Any, ax: Axes | None = None) -> Axes:
         " ± standard error" if any(error is not None for _, error in known.values()) else ""
     )
     # One below the other above the bars, where they hide neither these nor each other; named once, colours tell them.
-    for k, (label, (value, error)) in enumerate(known.items()):
+    for k, (label, (largest_one, error)) in enumerate(known.items()):
         axis.errorbar(
-            value,
+            largest_one,
             0.96 - 0.1 * k / max(len(known) - 1, 1),
             xerr=error,
             fmt="D",
