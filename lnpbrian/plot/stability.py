@@ -80,14 +80,15 @@ def exponents(measured: Any, ax: Axes | None = None) -> Axes:
         groups.append((found, label))
     colors = colors_of(named)
     tails = histogram(axis, groups, colors)
-    known = {label: (value, finite(error)) for label, (value, error) in largest.items() if finite(value) is not None}
-    said = "largest of the network" + (
-        " ± standard error" if any(error is not None for _, error in known.values()) else ""
-    )
+    known: dict[str, tuple[float, float | None]] = {}
+    for label, (value, error) in largest.items():
+        if value is not None and np.isfinite(value):
+            known[label] = value, finite(error)
+    has_errors = any(error is not None for _, error in known.values())
     # One below the other above the bars, where they hide neither these nor each other; named once, colours tell them.
-    for k, (label, (largest_one, error)) in enumerate(known.items()):
+    for k, (label, (at, error)) in enumerate(known.items()):
         axis.errorbar(
-            largest_one,
+            at,
             0.96 - 0.1 * k / max(len(known) - 1, 1),
             xerr=error,
             fmt="D",
@@ -97,7 +98,7 @@ def exponents(measured: Any, ax: Axes | None = None) -> Axes:
             markeredgecolor="black",
             markeredgewidth=0.5,
             transform=axis.get_xaxis_transform(),
-            label=None if k else said,
+            label=None if k else f"largest of the network{' ± standard error' if has_errors else ''}",
         )
     if known:
         axis.set_ylim(0, 1.4 * axis.dataLim.y1)
