@@ -41,11 +41,11 @@ __all__ = [
     "Table",
     "Verdict",
     "command_line",
-    "forecast_or_image_table",
     "refuse_foreign_report",
     "render",
     "resnet_table",
     "run_page",
+    "state_table",
     "sweep_page",
     "write_page",
     "write_report",
@@ -92,12 +92,16 @@ CAPTIONS = {
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text below a head; of a number with an error, such as "6.2 ± 7.4", both parts are aligned."""
+    """Rows of text under a head, and lines of text `below` each row.
+
+    Of numbers with errors, such as "6.2 ± 7.4", both parts are aligned.
+    """
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     title: str = ""
     note: str = ""
+    below: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True)
@@ -276,7 +280,7 @@ def _tone(text: str) -> str:
 
 
 def _with_error(value: float, error: float | None, shown: str) -> str:
-    if error is None or math.isnan(error):
+    if error is None or not math.isfinite(error):
         return shown.format(value)
     return f"{shown.format(value)} ± {shown.format(error)}"
 
@@ -287,10 +291,10 @@ def _with_error(value: float, error: float | None, shown: str) -> str:
 Row = tuple[str, str, str, Callable[[Mapping[str, Any]], float | None] | None]
 
 
-def _of_windows(name: str) -> Callable[[Mapping[str, Any]], float]:
-    def error(state: Mapping[str, Any]) -> float:
+def _of_windows(name: str) -> Callable[[Mapping[str, Any]], float | None]:
+    def error(state: Mapping[str, Any]) -> float | None:
         values = state[name]
-        return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else math.inf
+        return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
 
     return error
 
@@ -303,7 +307,7 @@ def _is_images(content: Mapping[str, Any]) -> bool:
     return "accuracy" in content["before"]
 
 
-def forecast_or_image_table(content: Mapping[str, Any]) -> Table:
+def state_table(content: Mapping[str, Any]) -> Table:
     """Return what a run found before and after, the ratio, and without synapses; errors are standard errors.
 
     Parameters
@@ -352,13 +356,13 @@ def forecast_or_image_table(content: Mapping[str, Any]) -> Table:
             "" if state.get(key) is None else _with_error(state[key], None if error is None else error(state), shown)
             for state in states
         ]
-        made.append([label, *values[:2], "" if "exponent" in key else _ratio(*states[:2], key), values[2]])
+        made.append([label, *values[:2], "" if "exponent" in key else _ratio(states[0], states[1], key), values[2]])
     return Table(["", "before", "after", "ratio", "uncoupled"], made)
 
 
 def _with_readout(state: Mapping[str, Any]) -> dict[str, Any]:
     total = state.get("synaptic_operations"), state.get("readout_operations")
-    return {**state} if None in total else {**state, "with_readout": sum(total)}  # type: ignore[arg-type]
+    return {**state} if None in total else {**state, "with_readout": sum(total)}
 
 
 def _ratio(before: Mapping[str, Any], after: Mapping[str, Any], key: str) -> str:
@@ -471,7 +475,7 @@ def _run_verdict(content: Mapping[str, Any]) -> Verdict:
         )
     else:
         error = _of_windows("nrmse_windows")
-        score = lambda of: _with_error(of["nrmse"], _finite(error(of)), "{:.3f}")  # noqa: E731
+        score = lambda of: _with_error(of["nrmse"], error(of), "{:.3f}")  # noqa: E731
         found = _paired(before["nrmse_windows"], after["nrmse_windows"])
         control = _paired(none["nrmse_windows"], after["nrmse_windows"])
         said = (
@@ -489,21 +493,18 @@ def _run_verdict(content: Mapping[str, Any]) -> Verdict:
     return Verdict(found.word, (said, without, _stability(before, after)))
 
 
-def _finite(error: float) -> float | None:
-    return error if math.isfinite(error) else None
-
-
 def _stability(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """Return a sentence about the largest exponents."""
+    """Return a sentence about the largest exponents, each beside zero."""
 
-    def where(state: Mapping[str, Any]) -> str:
+    def found(state: Mapping[str, Any]) -> tuple[str, str]:
         value, error = state["largest_exponent_per_s"], state["largest_exponent_standard_error_per_s"]
-        side = "zero within two standard errors"
-        if math.isfinite(error) and abs(value) > 2 * error:
-            side = "above zero" if value > 0 else "below zero"
-        return f"{_with_error(value, error, '{:.1f}')} 1/s after pruning ({side})".replace("after", "{}")
+        decided = math.isfinite(error) and abs(value) > 2 * error
+        side = ("above zero" if value > 0 else "below zero") if decided else "zero within two standard errors"
+        return f"{_with_error(value, error, '{:.1f}')} 1/s", side
 
-    return f"The largest Lyapunov exponent is {where(after).format('after')} and was {where(before).format('before')}."
+    (one, was), (two, now) = found(before), found(after)
+    sides = f"both {now}" if was == now else f"{was} before, {now} after"
+    return f"The largest Lyapunov exponent is {two} after pruning and was {one} before ({sides})."
 
 
 def _resnet_verdict(content: Mapping[str, Any]) -> Verdict:
@@ -580,12 +581,15 @@ def _prune_page(folder: Path, content: Mapping[str, Any]) -> Page:
             (removed[0], f"of the synapses removed, {after['synapses']} left"),
             (removed[1], f"of the neurons removed, {after['neurons']} left"),
         ),
-        warnings=(*(f"{task['name']}: {note}" for note in task.get("notes", [])), *warnings),
-        results=(replace(_spoken(forecast_or_image_table(content)), title="Before and after", note=_note(content)),),
+        warnings=tuple(warnings),
+        results=(replace(_spoken(state_table(content)), title="Before and after", note=_note(content)),),
         figures=drawn,
         more=(_history_table(content), *graphs),
         options=_option_tables(options.get("command"), PruneJob()),
-        provenance=_provenance(content, content["seed"]),
+        provenance=(
+            *_provenance(content, content["seed"]),
+            *([("data", "; ".join(task["notes"]))] if task.get("notes") else []),
+        ),
         command=command,
         citation=_cited(content),
     )
@@ -640,21 +644,22 @@ def _history_table(content: Mapping[str, Any]) -> Table:
                 "" if radius is None else f"{radius:.2f}",
                 "yes" if r["stable"] else "no",
                 f"{sum(r.get('seconds', {}).values()):.1f}",
-                "\n".join(r["status"]) or ("as it came" if r["iteration"] == 0 else ""),
             ]
         )
     head = [
         *("iteration", "neurons", "synapses", "mean rate (Hz)", "largest exponent (1/s)", "spectral radius"),
-        *("stable", "took (s)", "what each step said"),
+        *("stable", "took (s)"),
     ]
-    note = "Stable: rate and largest exponent are within the bounds of the options. ± is one standard error."
-    return Table(head, rows, title="Iterations", note=note)
+    note = "Iteration 0 is the network as it came; below each other one stands what each step said. Stable: rate and "
+    note += "largest exponent are within the bounds of the options. ± is one standard error."
+    said = [r["status"] for r in content["history"]]
+    return Table(head, rows, title="Iterations", note=note, below=said)
 
 
 # Name in `graph_statistics`, what it is, and how it is written.
 _GRAPH = (
     ("neurons", "neurons", "{:.0f}"),
-    ("excitatory_neurons", "excitatory neurons", "{:.0f}"),
+    ("excitatory_neurons", "of them excitatory", "{:.0f}"),
     ("synapses", "synapses", "{:.0f}"),
     ("density", "density", "{:.4f}"),
     ("in_degree_mean", "in-degree, mean", "{:.2f}"),
@@ -804,7 +809,6 @@ def sweep_page(
                 else []
             ),
             *([f"{others} stored results are of other code"] if others else []),
-            *(f"{data}: {note}" for data, notes in content.get("data_notes", {}).items() for note in notes),
             *([figure] if isinstance(figure, str) else []),
         ),
         results=(*first, *made.values()),
@@ -813,6 +817,7 @@ def sweep_page(
         provenance=(
             *_provenance({**content, "seconds": {}}, _listed(content.get("seeds", []))),
             *([("took", f"{_duration(seconds)}, all tasks together")] if seconds is not None else []),
+            *((f"data, {name}", "; ".join(notes)) for name, notes in content.get("data_notes", {}).items() if notes),
         ),
         command=command,
         citation=_cited(content),
@@ -889,7 +894,7 @@ def _option_tables(recorded: Any, usual: Options) -> tuple[Table, ...]:
 
 
 def _provenance(content: Mapping[str, Any], seed: object) -> tuple[tuple[str, str], ...]:
-    versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in content.get("versions", {}).items())
     seconds = content.get("seconds") or {}
     took = ", ".join(f"{stage} {_duration(value)}" for stage, value in seconds.items())
     commit = content.get("commit")
@@ -897,7 +902,7 @@ def _provenance(content: Mapping[str, Any], seed: object) -> tuple[tuple[str, st
         commit = f"{commit[:-1]}, with changes that were not committed"
     return (
         ("seed" if isinstance(seed, int) else "seeds", str(seed)),
-        ("versions", versions),
+        ("versions", versions or "not recorded"),
         ("commit", commit or "not known (not run from a checkout, or by an earlier version)"),
         *([("took", took)] if took else []),
     )
@@ -909,7 +914,7 @@ def _duration(seconds: float) -> str:
 
 
 def _cited(content: Mapping[str, Any]) -> str:
-    return CITATION.replace("VERSION", content["versions"]["lnpbrian"])
+    return CITATION.replace("VERSION", content.get("versions", {}).get("lnpbrian", "not recorded"))
 
 
 def _run_command(content: Mapping[str, Any]) -> tuple[str, list[str]]:
