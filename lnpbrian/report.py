@@ -234,24 +234,25 @@ def _template() -> Template:
 
 # ---------------------------------------------------------------------------------------------------------------- cells
 
-_NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?inf|nan"
-_VALUE = re.compile(rf"(?P<value>[/+]? ?({_NUMBER}))( ± (?P<error>{_NUMBER}))?( ?%)?")
+_NUMBER = r"(?:[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?inf|nan)"
+# A number, with an error or with quartiles behind it.
+_VALUE = re.compile(rf"{_NUMBER}(?P<error> ± {_NUMBER}| \[{_NUMBER}, {_NUMBER}\])?|/ {_NUMBER}|{_NUMBER} ?%")
 _EMPTY = ("", "-")
 
 
 def _columns(table: Table) -> list[str]:
     """Return of each column whether it holds text, numbers, or numbers with errors.
 
-    >>> _columns(Table(["", "a", "b"], [["rate", "1", "1 ± 2"], ["none", "-", ""]]))
-    ['text', 'number', 'error']
+    >>> _columns(Table(["", "a", "b", "c"], [["rate", "1", "1 ± 2", "3 [2, 4]"], ["none", "-", "", "3"]]))
+    ['text', 'number', 'error', 'error']
     """
     kinds = []
     for k in range(len(table.head)):
-        cells = [row[k] for row in table.rows if row[k] not in _EMPTY]
-        if not cells or not all(_VALUE.fullmatch(cell) for cell in cells):
+        found = [_VALUE.fullmatch(row[k]) for row in table.rows if row[k] not in _EMPTY]
+        if not found or not all(found):
             kinds.append("text")
         else:
-            kinds.append("error" if any(" ± " in cell for cell in cells) else "number")
+            kinds.append("error" if any(one["error"] for one in found if one) else "number")
     return kinds
 
 
@@ -272,7 +273,7 @@ def _tone(text: str) -> str:
     counted = re.fullmatch(r"(\d+) of (\d+) claims held", text)
     if text in ("held", "improved") or (counted and counted[1] == counted[2]):
         return "good"
-    if text in ("not held", "lost"):
+    if text in ("not held", "lost") or (counted and counted[1] == "0"):
         return "bad"
     if text.startswith("held in ") or counted:
         return "part"
@@ -757,7 +758,7 @@ def _resnet_page(folder: Path, content: Mapping[str, Any]) -> Page:
 
 def _words(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_words(one)}" for key, one in value.items())
+        return ", ".join(f"{key.replace('_', ' ')} {_words(one)}" for key, one in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -789,15 +790,15 @@ def sweep_page(
     """
     name, scale = content["experiment"], content["scale"]
     figure = _figure(picture, about)
-    made = {
-        title: Table(
-            head, [[cell.replace("; ", "\n") for cell in row] for row in body] if title == "Claims" else body, title
-        )
-        for title, (head, *body) in tables.items()
-    }
-    first = [made.pop("Claims")] if "Claims" in made else []
+    made = {title: Table(head, body, title) for title, (head, *body) in tables.items()}
+    first = []
+    if claims := made.pop("Claims", None):
+        # What was found may be long.
+        found = [row[-1].split("; ") for row in claims.rows]
+        first = [Table(claims.head[:-1], [row[:-1] for row in claims.rows], "Claims", _FOUND, found)]
     others = content.get("results_of_other_code")
-    seconds = content.get("seconds", {}).get("of_all_tasks")
+    seconds = content.get("seconds", {})
+    took = [f"{_duration(seconds[key])} {what}" for key, what in _TOOK if seconds.get(key)]
     return Page(
         title=f"{name}, {scale} scale",
         about=about,
@@ -816,12 +817,16 @@ def sweep_page(
         options=(Table(["option", "value"], list(_flat(content.get("plan", {}))), title="Plan"),),
         provenance=(
             *_provenance({**content, "seconds": {}}, _listed(content.get("seeds", []))),
-            *([("took", f"{_duration(seconds)}, all tasks together")] if seconds is not None else []),
+            *([("took", ", ".join(took))] if took else []),
             *((f"data, {name}", "; ".join(notes)) for name, notes in content.get("data_notes", {}).items() if notes),
         ),
         command=command,
         citation=_cited(content),
     )
+
+
+_FOUND = 'Below each claim stands what was found, with "(no)" where that does not bear it out.'
+_TOOK = (("of_this_run", "this run"), ("of_all_tasks", "all tasks together, in this run and before"))
 
 
 def _listed(seeds: Sequence[int]) -> str:
