@@ -19,7 +19,7 @@ from lnpbrian.experiments.common.comparison import SCALES, Plan
 from lnpbrian.learning import forecast_task, image_task
 from lnpbrian.learning.images import IMAGES
 from lnpbrian.records import commit, is_record, read_json, versions, write_json
-from lnpbrian.report import Page, sweep_page, write_page
+from lnpbrian.report import Page, caption_of, sweep_page, write_page
 from lnpbrian.sweep import Result, ResultStore, Stamps, SweepProgress, Task, run_sweep
 
 Tables = dict[str, list[list[str]]]
@@ -161,15 +161,15 @@ def redraw(path: str | os.PathLike[str]) -> Tables:
         module.draw(content).savefig(temporary, dpi=150)
     with files.replacing(source.with_suffix(".md")) as temporary:
         temporary.write_text(markdown(tables))
-    write_page(page(content, tables, source.with_suffix(".png")), source.with_suffix(".html"))
+    write_page(page(module, content, tables, source.with_suffix(".png")), source.with_suffix(".html"))
     return tables
 
 
 def rewrite_page(path: str | os.PathLike[str]) -> Page:
     """Write the page of an experiment again, from its JSON and the figure beside it; return what it says."""
     source = Path(path)
-    _, content, tables = _read(source)
-    made = page(content, tables, source.with_suffix(".png"))
+    module, content, tables = _read(source)
+    made = page(module, content, tables, source.with_suffix(".png"))
     write_page(made, source.with_suffix(".html"))
     return made
 
@@ -198,10 +198,12 @@ def markdown(tables: Tables) -> str:
     return "\n\n".join(f"**{title}**\n\n{text(lines)}" for title, lines in tables.items()) + "\n"
 
 
-def page(content: Mapping[str, Any], tables: Tables, picture: Path) -> Page:
+def page(module: Experiment, content: Mapping[str, Any], tables: Tables, picture: Path) -> Page:
     """Return the same, and the figure, as a page."""
     name = content["experiment"]
-    return sweep_page(content, tables, picture, about=summary(name), command=_command(content))
+    return sweep_page(
+        content, tables, picture, about=summary(name), caption=caption_of(module.draw), command=_command(content)
+    )
 
 
 def _command(content: Mapping[str, Any]) -> str:

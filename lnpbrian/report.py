@@ -40,6 +40,7 @@ __all__ = [
     "Page",
     "Table",
     "Verdict",
+    "caption_of",
     "command_line",
     "refuse_foreign_report",
     "render",
@@ -457,41 +458,51 @@ def _fewer(before: float, after: float) -> str:
     return f"{ratio:.1f} times fewer" if ratio > 1 else f"{1 / ratio:.1f} times more"
 
 
+def _score(state: Mapping[str, Any]) -> str:
+    """Return the accuracy in per cent or the mean NRMSE, with the standard error."""
+    if "accuracy" in state:
+        error = state.get("accuracy_standard_error", state.get("standard_error"))
+        return f"{100 * state['accuracy']:.1f} ± {100 * error:.1f} %"
+    return _with_error(state["nrmse"], _of_windows("nrmse_windows")(state), "{:.3f}")
+
+
+def _compared(before: Mapping[str, Any], after: Mapping[str, Any], task: Mapping[str, Any]) -> tuple[_Difference, str]:
+    """Return what is between two states of a run, and in words."""
+    if "accuracy" not in before:
+        found = _paired(before["nrmse_windows"], after["nrmse_windows"])
+        return found, _interval(found, "{:.3f}")
+    found, paired = _accuracies(before, after, task["test_images"])
+    how = "image by image" if paired else "errors added in quadrature, which of the same images is too much"
+    return found, f"{_interval(found, '{:.1f}', ' percentage points')}; {how}"
+
+
 def _run_verdict(content: Mapping[str, Any]) -> Verdict:
-    before, after, none = (content[name] for name in ("before", "after", "uncoupled"))
-    task = content["options"]["task"]
+    before, after, task = content["before"], content["after"], content["options"]["task"]
     operations = f"{_fewer(before['synaptic_operations'], after['synaptic_operations'])} synaptic operations"
     whole = [_with_readout(state).get("with_readout") for state in (before, after)]
     if None not in whole:
         operations += f" ({_fewer(*whole)} with those of the readout)"  # type: ignore[arg-type]
+    found, difference = _compared(before, after, task)
     if _is_images(content):
-        images = task["test_images"]
-        score = lambda of: f"{100 * of['accuracy']:.1f} ± {100 * of['accuracy_standard_error']:.1f} %"  # noqa: E731
-        found, paired = _accuracies(before, after, images)
-        control, _ = _accuracies(none, after, images)
-        how = "image by image" if paired else "errors added in quadrature, which of the same images is too much"
-        said = (
-            f"Of {images} test images of {task['name']}, {score(after)} are right after pruning, {score(before)} were "
-            f"before ({_interval(found, '{:.1f}', ' percentage points')}; {how}), at {operations}."
-        )
+        said = f"Of {task['test_images']} test images of {task['name']}, {_score(after)} are right after pruning, "
+        said += f"{_score(before)} were before"
     else:
-        error = _of_windows("nrmse_windows")
-        score = lambda of: _with_error(of["nrmse"], error(of), "{:.3f}")  # noqa: E731
-        found = _paired(before["nrmse_windows"], after["nrmse_windows"])
-        control = _paired(none["nrmse_windows"], after["nrmse_windows"])
-        said = (
-            f"The NRMSE of {task['windows']} forecast windows of {task['name']} is {score(after)} after pruning, and "
-            f"was {score(before)} before ({_interval(found, '{:.3f}')}), at {operations}."
-        )
-    without = {
-        "improved": f"Without any synapse it would be {score(none)}: the synapses that are left are worth having.",
-        "lost": f"Without any synapse it would be {score(none)}, which is better: this run does not show what "
-        "synapses are good for.",
-        "kept within errors": f"Without any synapse it would be {score(none)}, the same within errors: this run does "
-        "not show what synapses are good for.",
-        "not decided": f"Without any synapse it is {score(none)}.",
-    }[control.word]
-    return Verdict(found.word, (said, without, _stability(before, after)))
+        said = f"The NRMSE of {task['windows']} forecast windows of {task['name']} is {_score(after)} after pruning, "
+        said += f"and was {_score(before)} before"
+    sentences = [f"{said} ({difference}), at {operations}.", _stability(before, after)]
+    if none := content.get("uncoupled"):
+        control, _ = _compared(none, after, task)
+        sentences.insert(1, f"Without any synapse it would be {_score(none)}{_CONTROL[control.word]}")
+    return Verdict(found.word, tuple(sentences))
+
+
+# What it means where the network after pruning is better than without synapses, worse, or neither.
+_CONTROL = {
+    "improved": ": the synapses that are left are worth having.",
+    "lost": ", which is better: this run does not show what synapses are good for.",
+    "kept within errors": ", the same within errors: this run does not show what synapses are good for.",
+    "not decided": ".",
+}
 
 
 def _stability(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
@@ -511,17 +522,14 @@ def _stability(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
 def _resnet_verdict(content: Mapping[str, Any]) -> Verdict:
     before, after = content["dense"], content["pruned"]
     images = len(before["correct"])
-    found, _ = _accuracies(before, after, images)
-    score = lambda of: f"{100 * of['accuracy']:.1f} ± {100 * of['standard_error']:.1f} %"  # noqa: E731
-    return Verdict(
-        found.word,
-        (
-            f"Of {images} test images of {content['task']}, the pruned network has {score(after)} right, the dense one "
-            f"{score(before)} ({_interval(found, '{:.1f}', ' percentage points')}; image by image), at "
-            f"{_fewer(before['synaptic_operations'], after['synaptic_operations'])} synaptic operations an image and "
-            f"{_fewer(before['weights'], after['weights'])} weights.",
-        ),
+    found, difference = _compared(before, after, {"test_images": images})
+    said = (
+        f"Of {images} test images of {content['task']}, the pruned network has {_score(after)} right, the dense one "
+        f"{_score(before)} ({difference}), at "
+        f"{_fewer(before['synaptic_operations'], after['synaptic_operations'])} synaptic operations an image and "
+        f"{_fewer(before['weights'], after['weights'])} weights."
     )
+    return Verdict(found.word, (said,))
 
 
 def _claims_verdict(claims: Sequence[Mapping[str, Any]]) -> Verdict:
@@ -586,7 +594,7 @@ def _prune_page(folder: Path, content: Mapping[str, Any]) -> Page:
         results=(replace(_spoken(state_table(content)), title="Before and after", note=_note(content)),),
         figures=drawn,
         more=(_history_table(content), *graphs),
-        options=_option_tables(options.get("command"), PruneJob()),
+        options=_option_tables(options.get("command"), _usual_runs()[()]),
         provenance=(
             *_provenance(content, content["seed"]),
             *([("data", "; ".join(task["notes"]))] if task.get("notes") else []),
@@ -771,6 +779,7 @@ def sweep_page(
     picture: Path,
     *,
     about: str,
+    caption: str,
     command: str,
 ) -> Page:
     """Return what the page of an experiment says.
@@ -785,11 +794,13 @@ def sweep_page(
         Its figure.
     about : str
         What it shows.
+    caption : str
+        What the figure shows.
     command : str
         What repeats it.
     """
     name, scale = content["experiment"], content["scale"]
-    figure = _figure(picture, about)
+    figure = _figure(picture, caption)
     made = {title: Table(head, body, title) for title, (head, *body) in tables.items()}
     first = []
     if claims := made.pop("Claims", None):
@@ -846,9 +857,22 @@ def _figures(folder: Path, *, images: bool) -> tuple[tuple[Figure, ...], list[st
     drawn: Mapping[str, Callable[..., Any]] = figures.IMAGE_FIGURES if images else figures.FIGURES
     found = []
     for name, draw in drawn.items():
-        said = (draw.__doc__ or name).strip().splitlines()[0].removeprefix("Draw ")
-        found.append(_figure(folder / f"{name}.png", CAPTIONS.get(name, said[:1].upper() + said[1:])))
+        found.append(_figure(folder / f"{name}.png", CAPTIONS.get(name) or caption_of(draw)))
     return tuple(one for one in found if isinstance(one, Figure)), [one for one in found if isinstance(one, str)]
+
+
+def caption_of(draw: Callable[..., Any]) -> str:
+    """Return what a function that draws says it draws.
+
+    Examples
+    --------
+    >>> def draw():
+    ...     '''Draw accuracy over operations.'''
+    >>> caption_of(draw)
+    'Accuracy over operations.'
+    """
+    said = (draw.__doc__ or "").strip().partition("\n\n")[0].removeprefix("Draw ")
+    return said[:1].upper() + " ".join(said[1:].split())
 
 
 def _figure(path: Path, caption: str) -> Figure | str:
@@ -942,12 +966,18 @@ def _run_command(content: Mapping[str, Any]) -> tuple[str, list[str]]:
     recorded = content["options"].get("command")
     if not recorded:
         return "", ["the command is not known: the run was not started by one"]
-    for start, usual in ((), PruneJob()), (("--fidelity",), PruneJob.fidelity()):
+    for start, usual in _usual_runs().items():
         found = command_line(recorded, usual)
         if found is not None:
             return shlex.join(["lnpbrian", "prune", *start, *found]), []
     # Whatever the options are, the record holds them.
     return shlex.join(["lnpbrian", "prune", "--config", RECORD]), []
+
+
+@cache
+def _usual_runs() -> dict[tuple[str, ...], PruneJob]:
+    """Return the options of a run without any, by the flags that choose them; to check them takes a second."""
+    return {(): PruneJob(), ("--fidelity",): PruneJob.fidelity()}
 
 
 def command_line(recorded: Mapping[str, Any], usual: Options, *, but: Iterable[str] = ()) -> list[str] | None:
