@@ -151,9 +151,8 @@ def test_values_of_a_resnet_are_those_of_the_record(tmp_path):
 
 
 def test_iterations_say_what_each_step_said(tmp_path):
-    write_run(
-        tmp_path, series_run(history=[series_run()["history"][0], *[series_run()["history"][1]] * 2], iteration=1)
-    )
+    first, second = series_run()["history"]
+    write_run(tmp_path, series_run(history=[first, second, second | {"iteration": 2}], iteration=2))
     said = write_report(tmp_path)
     table = read(tmp_path).tables["Iterations"]
     assert [row[0] for row in table[1:] if len(row) > 1] == ["0", "1", "2"]
