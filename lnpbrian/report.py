@@ -296,7 +296,9 @@ Row = tuple[str, str, str, Callable[[Mapping[str, Any]], float | None] | None]
 def _of_windows(name: str) -> Callable[[Mapping[str, Any]], float | None]:
     def error(state: Mapping[str, Any]) -> float | None:
         values = state[name]
-        return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+        if len(values) < 2 or not np.isfinite(values).all():
+            return None
+        return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
     return error
 
@@ -395,34 +397,43 @@ def resnet_table(content: Mapping[str, Any]) -> Table:
 
 @dataclass(frozen=True)
 class _Difference:
-    """After minus before: `value`, its 95 % interval, and whether less is better."""
+    """After minus before with its standard error, whether less is better, and why there is no number."""
 
     value: float
     error: float
     samples: int
     less_is_better: bool
+    why: str = ""
 
     @property
     def reach(self) -> float:
-        """Half the width of the interval, by Student's t."""
+        """Half the width of the 95 % interval, by Student's t."""
         from scipy.stats import t
 
-        return float(t.ppf(0.975, self.samples - 1)) * self.error if self.samples > 1 else math.inf
+        return float(t.ppf(0.975, self.samples - 1)) * self.error
 
     @property
     def word(self) -> str:
-        if self.samples < 2:
+        if math.isnan(self.value) or (self.samples < 2 and math.isfinite(self.value)):
             return "not decided"
-        if abs(self.value) <= self.reach:
+        if math.isfinite(self.value) and abs(self.value) <= self.reach:
             return "kept within errors"
         return "improved" if (self.value < 0) == self.less_is_better else "lost"
 
 
 def _paired(before: Sequence[float], after: Sequence[float]) -> _Difference:
-    """Return the difference of errors of the same windows."""
+    """Return the difference of errors of the same windows; where forecasts diverge, their number decides."""
+    n = len(before)
+    diverged = [int(np.isinf(errors).sum()) for errors in (before, after)]
+    if any(diverged):
+        value = math.nan if diverged[0] == diverged[1] else math.copysign(math.inf, diverged[1] - diverged[0])
+        why = f"forecasts diverged in {diverged[0]} of {n} windows before, in {diverged[1]} after"
+        return _Difference(value, math.nan, n, less_is_better=True, why=why)
+    if n < 2:
+        why = "one window has no error, so whether that is a change cannot be said"
+        return _Difference(after[0] - before[0], math.nan, n, less_is_better=True, why=why)
     d = np.subtract(after, before)
-    error = float(d.std(ddof=1) / np.sqrt(d.size)) if d.size > 1 else math.inf
-    return _Difference(float(d.mean()), error, d.size, less_is_better=True)
+    return _Difference(float(d.mean()), float(d.std(ddof=1) / np.sqrt(n)), n, less_is_better=True)
 
 
 def _accuracies(before: Mapping[str, Any], after: Mapping[str, Any], images: int) -> tuple[_Difference, bool]:
@@ -437,8 +448,8 @@ def _accuracies(before: Mapping[str, Any], after: Mapping[str, Any], images: int
 
 
 def _interval(found: _Difference, shown: str, unit: str = "") -> str:
-    if found.samples < 2:
-        return "one window has no error, so whether that is a change cannot be said"
+    if found.why:
+        return found.why
     low, high = found.value - found.reach, found.value + found.reach
     text = f"difference {shown} ± {shown}, 95 % interval {shown} to {shown}{unit}"
     return text.format(found.value, found.error, low, high)
@@ -613,8 +624,8 @@ def _note(content: Mapping[str, Any]) -> str:
     if _is_images(content):
         return said + "Energy is an estimate from operations, not a measurement."
     return said + (
-        "NRMSE: root mean square error over the standard deviation of the series, below 1 better than its mean; VPT: "
-        f"steps until the error exceeds a tenth; {_steps(content['options']['task'])}"
+        "NRMSE: root mean square error over the standard deviation of the series, at 1 as large as that of its mean; "
+        f"VPT: steps until this error exceeds 0.1; {_steps(content['options']['task'])}"
     )
 
 
@@ -692,9 +703,10 @@ def _graph_table(folder: Path, content: Mapping[str, Any]) -> tuple[list[Table],
     before, after = kept.get("before"), kept.get("after")
     try:
         spec = NetworkSpec.load(folder / NETWORK)
-        after = graph_statistics(spec)
         known = content["after"]["neurons"], content["after"]["synapses"]
-        if (spec.n_alive, spec.n_synapses) != known:
+        if (spec.n_alive, spec.n_synapses) == known:
+            after = graph_statistics(spec)
+        else:
             missing.append(
                 f"{NETWORK} has {spec.n_alive} neurons and {spec.n_synapses} synapses, and the run left {known[0]} and "
                 f"{known[1]}: it is of another run"

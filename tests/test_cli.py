@@ -268,7 +268,7 @@ def test_resumed_run_is_the_uninterrupted_one(whole, unfinished, monkeypatch, ca
     assert "going on with the run" in said.out
     # The same command goes on as well.
     assert run(*LONGER, "--out", unfinished) == 0
-    assert {path.name for path in unfinished.iterdir()} == {"run.json", "network.npz"}
+    assert {path.name for path in unfinished.iterdir()} == {"run.json", "network.npz", "report.html"}
     assert (whole / "network.npz").read_bytes() == (unfinished / "network.npz").read_bytes()
     one, other = (without_times(json.loads((folder / "run.json").read_text())) for folder in (whole, unfinished))
     assert one == other

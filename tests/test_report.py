@@ -234,6 +234,26 @@ def test_one_window_decides_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("before", "after", "word"),
+    [
+        ([0.5, 0.6, 0.7], [0.5, math.inf, 0.7], "lost"),
+        ([math.inf, math.inf, 0.7], [0.5, math.inf, 0.9], "improved"),
+        ([math.inf, 0.6, 0.7], [0.5, math.inf, 0.9], "not decided"),
+        ([math.inf], [0.5], "improved"),
+    ],
+)
+def test_forecasts_that_diverge_are_counted(tmp_path, before, after, word):
+    write_run(tmp_path, series_run(before, after, before), pictures=False)
+    verdict = write_report(tmp_path).verdict
+    assert verdict.word == word
+    counts = [sum(map(math.isinf, errors)) for errors in (before, after)]
+    assert f"diverged in {counts[0]} of {len(before)} windows before, in {counts[1]} after" in verdict.sentences[0]
+    rows = read(tmp_path).rows("Before and after")
+    (label,) = [label for label in rows if label.startswith("NRMSE, mean")]
+    assert rows[label][2] == f"{np.mean(after):.3f}"
+
+
+@pytest.mark.parametrize(
     ("none", "end"),
     [
         ([0.3, 0.3, 0.3], "which is better: this run does not show what synapses are good for."),
@@ -330,7 +350,10 @@ def test_an_old_run_says_what_is_missing(tmp_path, capsys):
 def test_a_network_of_another_run_is_noticed(tmp_path):
     write_run(tmp_path, series_run(), pictures=False)
     network(30, 61).save(tmp_path / "network.npz")
-    assert any("it is of another run" in warning for warning in run_page(tmp_path).warnings)
+    page = run_page(tmp_path)
+    assert any("it is of another run" in warning for warning in page.warnings)
+    # Nor are its numbers those of this run.
+    assert "The graph" not in {table.title for table in page.more}
 
 
 def test_the_same_files_make_the_same_page(tmp_path):
