@@ -229,7 +229,13 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"columns": _columns, "number": _number, "tone": _tone, "lines": str.splitlines}
+    environment.filters |= {
+        "columns": _columns,
+        "number": _number,
+        "tight": _tight,
+        "tone": _tone,
+        "lines": str.splitlines,
+    }
     return environment.get_template(REPORT)
 
 
@@ -267,6 +273,11 @@ def _number(text: str) -> Any:
 
     found = re.fullmatch(r"([-+]?[\d.]+)e\+?(-?)0*(\d+)", text)
     return Markup("{}&middot;10<sup>{}{}</sup>").format(*found.groups()) if found else text
+
+
+def _tight(text: str) -> str:
+    """Return text in which numbers and what belongs to them stay on one line."""
+    return re.sub(r" (± |%|1/s)", lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
 
 def _tone(text: str) -> str:
