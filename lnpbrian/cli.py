@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +24,7 @@ from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, SIZES, summary
-from lnpbrian.jobs import MODELS, NETWORK, RECORD, ImageStudy, PruneJob, Report, Study
+from lnpbrian.jobs import MODELS, NETWORK, RECORD, PruneJob, Report
 from lnpbrian.learning.images import IMAGES
 from lnpbrian.lyapunov.spectrum import number_of_exponents
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
@@ -36,7 +35,9 @@ from lnpbrian.network.devices import DeviceReport, devices
 from lnpbrian.options import Options, default_of, flags, kind_of
 from lnpbrian.parallel import cores
 from lnpbrian.process import Watched
-from lnpbrian.records import is_record, plain, versions, write_json
+from lnpbrian.records import commit, is_record, plain, versions, write_json
+from lnpbrian.report import REPORT, Page, refuse_foreign_report, resnet_table, state_table, write_report
+from lnpbrian.report import Table as Rows
 from lnpbrian.resnets import ResNetJob, image_arrays
 from lnpbrian.sweep import STALE, SweepProgress
 
@@ -144,6 +145,7 @@ def prune(
         directory = out
     with _without_trace(directory), locks.lock_folder("--out" if resume is None else "--resume", directory):
         _show_notes(job.task, job.notes)
+        refuse_foreign_report(directory)
         drawn_names = figures.IMAGE_FIGURES if job.is_images else figures.FIGURES
         going_on = job.begin(directory, [f"{name}.png" for name in drawn_names])
         try:
@@ -165,13 +167,14 @@ def prune(
         result.after.save(directory / NETWORK)
         drawn = figures.draw_all(result, directory)
         result.write_json(directory / RECORD, {"command": plain(job)})
+        write_report(directory)
         job.finish(directory)
-    console.print(_table(result))
+    console.print(_terminal(state_table(result.summary())))
     if not result.pruning.status.startswith("all"):
         console.print(result.pruning.status, soft_wrap=True)
     if result.pruning.warning:
         console.print(f"warning: {result.pruning.warning}", soft_wrap=True)
-    console.print(f"Wrote run.json, network.npz and {len(drawn)} figures to {directory}", soft_wrap=True)
+    console.print(f"Wrote run.json, network.npz, {REPORT} and {len(drawn)} figures to {directory}", soft_wrap=True)
 
 
 @contextmanager
@@ -404,6 +407,8 @@ def resnet(
     with locks.lock_folder("--out", checks.writable_directory("--out", out)) as lock:
         folder = lock.folder
         locks.refuse_foreign(folder, names, accounted=is_record(folder / RECORD, "resnet"), evidence=RECORD)
+        refuse_foreign_report(folder)
+        commit()  # of the code as it is now
         try:
             with Watched(), _bars(("dense", "prune", "train")) as report:
 
@@ -424,30 +429,12 @@ def resnet(
             _fail("interrupted; the same command goes on after the last epoch", 130)
         made.save(folder / NETWORK)
         record = {"resnet": plain(job), "task": arrays.name, "data": None if data is None else str(data)}
+        record |= {"size": size, "images": images, "commit": commit()}
         record |= {"versions": versions(), "dense": before, "pruned": after, "pruning": told}
         write_json(folder / RECORD, record)
-    console.print(_resnet_table(before, after))
-    console.print(f"Wrote {RECORD} and {NETWORK} to {out}", soft_wrap=True)
-
-
-def _resnet_table(before: dict[str, Any], after: dict[str, Any]) -> Table:
-    table = Table("", "dense", "pruned", "ratio")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for key, label, shown in (
-        ("weights", "weights between neurons", "{:d}"),
-        ("synaptic_operations", "synaptic operations an image", "{:.4g}"),
-        ("spikes", "spikes an image", "{:.4g}"),
-        ("stem_macs", "multiplications of the first layer", "{:.4g}"),
-        ("head_macs", "multiplications of the readout", "{:.4g}"),
-    ):
-        ratio = f"{before[key] / after[key]:.2f}" if after[key] else ""
-        table.add_row(label, shown.format(before[key]), shown.format(after[key]), ratio)
-    for key in ("channels", "neurons", "weights"):
-        table.add_row(f"{key} removed (%)", *(f"{100 * of['sparsity'][key]:.2f}" for of in (before, after)), "")
-    accuracy = [f"{100 * of['accuracy']:.1f} ± {100 * of['standard_error']:.1f}" for of in (before, after)]
-    table.add_row("test images right (%)", *accuracy, "")
-    return table
+        write_report(folder)
+    console.print(_terminal(resnet_table(record)))
+    console.print(f"Wrote {RECORD}, {NETWORK} and {REPORT} to {out}", soft_wrap=True)
 
 
 # A line for each, kept as it is (\b).
@@ -545,6 +532,33 @@ def _show_sweep(source: Path) -> None:
             console.print(table)
 
 
+@app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs or of results of sweeps.")],
+) -> None:
+    """Write the pages of finished runs and sweeps again, from the files in their folders."""
+    for folder in folders:
+        for path, page in _pages(folder):
+            for warning in page.warnings:
+                console.print(f"{path}: {warning}", soft_wrap=True)
+            console.print(f"Wrote {path}: {page.title}; {page.verdict.word}", soft_wrap=True)
+
+
+def _pages(folder: Path) -> Iterator[tuple[Path, Page]]:
+    """Write the page of a run, or of every sweep in a folder."""
+    sweeps = sorted(path for path in folder.glob("*.json") if is_record(path, "experiment", "scale"))
+    if not folder.is_dir() or not (sweeps or (folder / RECORD).exists()):
+        raise InvalidInput(f"{str(folder)!r} holds no finished run (no {RECORD}) and no results of a sweep")
+    with locks.lock_folder("report", folder):
+        if (folder / RECORD).exists():
+            yield folder / REPORT, write_report(folder)
+        for path in sweeps:
+            # What experiments stand on takes seconds to load.
+            from lnpbrian.experiments.sweeps import rewrite_page
+
+            yield path.with_suffix(".html"), rewrite_page(path)
+
+
 def _show_notes(name: str, notes: Iterable[str]) -> None:
     """Print what was done to the data of a series."""
     for note in notes:
@@ -635,56 +649,13 @@ def _bars(stages: Iterable[str]) -> Iterator[Report]:
         yield report
 
 
-def _table(result: Study | ImageStudy) -> Table:
-    """Return the closing table: before, after, ratio, and the control without synapses; errors are standard errors."""
-
-    def standard_error(windows: list[float]) -> float:
-        return float(np.std(windows, ddof=1) / np.sqrt(len(windows))) if len(windows) > 1 else math.inf
-
-    summary = result.summary()
-    before, after, uncoupled = summary["before"], summary["after"], summary["uncoupled"]
-    table = Table("", "before", "after", "ratio", "uncoupled")
+def _terminal(shown: Rows) -> Table:
+    """Return a table for the terminal; the first column says what numbers are of."""
+    table = Table(*shown.head)
     for column in table.columns[1:]:
         column.justify = "right"
-    errors = {
-        "largest_exponent_per_s": lambda of: of["largest_exponent_standard_error_per_s"],
-        "nrmse": lambda of: standard_error(of["nrmse_windows"]),
-        "vpt_steps": lambda of: standard_error(of["vpt_windows"]),
-        "accuracy": lambda of: of["accuracy_standard_error"],
-    }
-    rows = [
-        ("neurons", "neurons", "{:d}"),
-        ("synapses", "synapses", "{:d}"),
-        ("mean_rate_hz", "mean rate under noise (Hz)", "{:.1f}"),
-        ("task_rate_hz", "mean rate in the task (Hz)", "{:.1f}"),
-        ("largest_exponent_per_s", "largest exponent (1/s)", "{:.1f}"),
-        ("spectral_radius", "spectral radius of the response", "{:.2f}"),
-    ]
-    if isinstance(result, ImageStudy):
-        rows += [
-            ("synaptic_operations", "synaptic operations an image", "{:.3g}"),
-            ("synaptic_operations_with_readout", "with the readout", "{:.3g}"),
-            ("energy_joules", "energy an image (J)", "{:.2g}"),
-            ("energy_with_readout_joules", "with the readout (J)", "{:.2g}"),
-            ("energy_with_memory_joules", "with memory traffic too (J)", "{:.2g}"),
-            ("readout_neurons", "neurons read", "{:d}"),
-            ("accuracy", f"accuracy on {result.task.y_test.size} images", "{:.3f}"),
-        ]
-    else:
-        rows.insert(2, ("synaptic_operations", "synaptic operations", "{:.3g}"))
-        rows += [
-            ("nrmse", f"NRMSE, mean of {result.task.n_windows} windows", "{:.3f}"),
-            ("nrmse_median", "NRMSE, median", "{:.3f}"),
-            ("vpt_steps", "VPT (steps), mean", "{:.1f}"),
-        ]
-    for key, label, shown in rows:
-        ratio = before[key] / after[key] if after[key] > 0 and before[key] > 0 else None
-        error = errors.get(key)
-        one, two, none = (
-            "" if key not in of else shown.format(of[key]) + ("" if error is None else f" ± {shown.format(error(of))}")
-            for of in (before, after, uncoupled)
-        )
-        table.add_row(label, one, two, "" if ratio is None or "exponent" in key else f"{ratio:.2f}", none)
+    for row in shown.rows:
+        table.add_row(*row)
     return table
 
 

@@ -31,6 +31,7 @@ from lnpbrian.locks import lock_folder
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN, LIFParameters
 from lnpbrian.network import Drive, NetworkSpec, RecurrentNetwork, noise_drive, observe
 from lnpbrian.network.devices import require_device
+from lnpbrian.network.graph import graph_statistics
 from lnpbrian.network.signals import SpikeTrain
 from lnpbrian.options import Options, option, options
 from lnpbrian.pruning.checkpoint import (
@@ -57,7 +58,7 @@ from lnpbrian.pruning.steps import (
     paper_steps,
     possible_steps,
 )
-from lnpbrian.records import from_plain, is_record, plain, versions, write_json
+from lnpbrian.records import commit, from_plain, is_record, plain, versions, write_json
 from lnpbrian.streams import Streams
 
 __all__ = [
@@ -133,6 +134,7 @@ class _Studied:
         return {
             "seed": self.seed,
             "versions": versions(),
+            "commit": commit(),
             "options": {
                 "model": self.before.model,
                 "neurons": self.before.n_neurons,
@@ -148,6 +150,7 @@ class _Studied:
                 "neuron_sparsity": self.pruning.neuron_sparsity,
                 "synapse_sparsity": self.pruning.synapse_sparsity,
             },
+            "graph": {"before": graph_statistics(self.before), "after": graph_statistics(self.after)},
             "status": self.pruning.status,
             "iteration": self.pruning.iteration,
             "warning": self.pruning.warning,
@@ -432,6 +435,7 @@ def _prune_between[M: Forecast | Classification](
     report: Report | None,
 ) -> tuple[tuple[M, M, M], dict[str, Any]]:
     """Use a network, prune it, use what is left, and the same without synapses; return what was found."""
+    commit()  # of the code as it is now, whatever becomes of the checkout until the end
     seconds: dict[str, float] = {}
     stopped = threading.Event()
 
@@ -552,6 +556,7 @@ def _image_state(result: Classification) -> dict[str, Any]:
         "readout_neurons": int(result.read.size),
         "penalty": result.penalty,
         "confusion": result.confusion.tolist(),
+        "correct": "".join("01"[int(right)] for right in result.correct),
     }
 
 

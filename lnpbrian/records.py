@@ -8,10 +8,13 @@ import math
 import os
 import platform
 import re
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module, metadata
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -21,7 +24,18 @@ from lnpbrian import checks, files
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 
-__all__ = ["as_html", "data_frame", "from_plain", "is_record", "plain", "read_json", "same", "versions", "write_json"]
+__all__ = [
+    "as_html",
+    "commit",
+    "data_frame",
+    "from_plain",
+    "is_record",
+    "plain",
+    "read_json",
+    "same",
+    "versions",
+    "write_json",
+]
 
 # JSON has no words for these.
 WORDS = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
@@ -108,6 +122,31 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+@cache
+def commit() -> str | None:
+    """Return the commit of the checkout that this package runs from, as it was at the first call.
+
+    Returns
+    -------
+    str or None
+        Forty digits, and a "+" if files are changed that Git keeps. None of an installed package, or without Git.
+
+    Examples
+    --------
+    >>> found = commit()
+    >>> found is None or len(found.rstrip("+")) == 40
+    True
+    """
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    ask = ("git", "-C", root, "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+")
+    try:
+        return subprocess.run(ask, capture_output=True, text=True, timeout=30, check=True).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def is_record(path: str | os.PathLike[str], *entries: str) -> bool:

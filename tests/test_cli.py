@@ -46,9 +46,21 @@ def results(tmp_path_factory):
 def test_prune_writes_what_it_promises(results):
     names = {path.name for path in (results / "a").iterdir()}
     figures = {"raster.png", "exponents.png", "time_constants.png", "degrees.png", "forecast.png", "history.png"}
-    assert names == {"run.json", "network.npz"} | figures
+    assert names == {"run.json", "network.npz", "report.html"} | figures
     for figure in figures:
         assert (results / "a" / figure).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_writes_its_report(results):
+    content = json.loads((results / "a" / "run.json").read_text())
+    page = (results / "a" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 6
+    for state in ("before", "after"):
+        assert f">{content[state]['nrmse']:.3f}<" in page
+        assert f">{content[state]['synapses']}<" in page
+        assert content["graph"][state]["synapses"] == content[state]["synapses"]
+    # Without figures it says so.
+    assert "raster.png is missing" in (results / "again" / "report.html").read_text()
 
 
 def test_run_json_holds_the_whole_record(results):
@@ -256,7 +268,7 @@ def test_resumed_run_is_the_uninterrupted_one(whole, unfinished, monkeypatch, ca
     assert "going on with the run" in said.out
     # The same command goes on as well.
     assert run(*LONGER, "--out", unfinished) == 0
-    assert {path.name for path in unfinished.iterdir()} == {"run.json", "network.npz"}
+    assert {path.name for path in unfinished.iterdir()} == {"run.json", "network.npz", "report.html"}
     assert (whole / "network.npz").read_bytes() == (unfinished / "network.npz").read_bytes()
     one, other = (without_times(json.loads((folder / "run.json").read_text())) for folder in (whole, unfinished))
     assert one == other
