@@ -6,7 +6,9 @@ a forecast.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from brian2 import ms, second
@@ -55,7 +57,7 @@ def fig1(neurons: int = NEURONS) -> Figure:
     colours = ScalarMappable(LogNorm(4, 100), "viridis")
     for row, kind in zip(axes, (HRSNN, CHRSNN), strict=True):
         # A ring of as few clusters as make one.
-        more = {"clusters": 5} if kind is CHRSNN else {}
+        more: dict[str, Any] = {"clusters": 5} if kind is CHRSNN else {}
         model = kind(neurons, 0.2, parameters=LIFParameters.recurrent(), check_rate=False, seed=2, **more)
         unpruned = model.spec
         places = _places(unpruned)
@@ -72,7 +74,7 @@ def fig1(neurons: int = NEURONS) -> Figure:
         prune(model, (TimescaleTuning(reference=unpruned),), options=_free(0.0), seed=1)
         _time_constants(row[4], before, model.spec)
         row[4].set_title(f"step IV, {_words(TimescaleTuning.__name__)}", fontsize=10)
-    bar = {"location": "bottom", "shrink": 0.4, "aspect": 40, "pad": 0.02}
+    bar: dict[str, Any] = {"location": "bottom", "shrink": 0.4, "aspect": 40, "pad": 0.02}
     figure.colorbar(colours, ax=axes[:, :4], label="membrane time constant of a neuron (ms)", **bar)
     return figure
 
@@ -186,9 +188,14 @@ def _flow(axis: Axes, boxes: Sequence[tuple[str, str]], again: int) -> None:
     for k, (text, color) in enumerate(boxes):
         box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": color, "linewidth": 1.5}
         drawn.append(axis.text(k + 0.5, 0.45, text, ha="center", va="center", fontsize=9, bbox=box))
-    style = {"arrowstyle": "-|>", "mutation_scale": 14, "color": "#555555", "linewidth": 1.2}
-    for k, (one, other) in enumerate(zip(drawn, drawn[1:], strict=False)):
-        between = {"patchA": one.get_bbox_patch(), "patchB": other.get_bbox_patch(), "shrinkA": 3, "shrinkB": 3}
+    style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 14, "color": "#555555", "linewidth": 1.2}
+    for k, (one, other) in enumerate(itertools.pairwise(drawn)):
+        between: dict[str, Any] = {
+            "patchA": one.get_bbox_patch(),
+            "patchB": other.get_bbox_patch(),
+            "shrinkA": 3,
+            "shrinkB": 3,
+        }
         axis.add_patch(FancyArrowPatch((k + 0.5, 0.45), (k + 1.5, 0.45), **between, **style))
     loop = FancyArrowPatch((again + 0.7, 0.8), (again + 0.3, 0.8), connectionstyle="arc3,rad=0.4", **style)
     axis.add_patch(loop)
@@ -280,9 +287,9 @@ def _forecasts(axis: Axes, prediction: np.ndarray, truth: np.ndarray, valid: int
 def _joined(figure: Figure, axes: Sequence[Axes]) -> None:
     """Draw an arrow from every axis to the next, once their places are known."""
     figure.draw_without_rendering()
-    for one, other in zip(axes, axes[1:], strict=False):
+    for one, other in itertools.pairwise(axes):
         left, right = one.get_position(), other.get_position()
-        style = {"arrowstyle": "-|>", "mutation_scale": 16, "color": "#555555"}
+        style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 16, "color": "#555555"}
         y = left.y1 + 0.035
         figure.patches.append(
             FancyArrowPatch((left.x1 - 0.03, y), (right.x0 + 0.03, y), transform=figure.transFigure, **style)

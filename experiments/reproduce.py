@@ -29,7 +29,7 @@ from lnpbrian.experiments.sweeps import Tables, markdown, run_experiment
 from lnpbrian.records import is_record, read_json, versions, write_json
 from lnpbrian.sweep import ResultStore, SweepProgress
 
-__all__ = ["SHOWN", "Reproduction", "Shown", "chosen", "cost", "listing"]
+__all__ = ["SHOWN", "Reproduction", "Shown", "catalogue", "chosen", "cost", "listing"]
 
 INDEX, RECORD = "index.html", "index.json"
 RESULTS = Path(__file__).with_name("results")
@@ -54,7 +54,7 @@ class Shown:
     data : tuple of (str, str)
         Names of data that are not shipped, and what is done without them.
     smoke_seconds : float
-        CPU time at smoke scale, on one core, of all tasks of the experiment, those it shares with others included.
+        Time of its tasks at smoke scale on one core, those it shares with others included.
     """
 
     name: str
@@ -201,9 +201,9 @@ def chosen(names: Iterable[str]) -> list[Shown]:
 
 
 def cost(shown: Shown, scale: str) -> float | None:
-    """Return the CPU time in seconds of a table or figure, None where it is not known.
+    """Return the time in seconds of all tasks of a table or figure on one core, None where it is not known.
 
-    At medium scale that of the results that are kept, which are not part of an installed package.
+    At other scales than smoke that of the results that are kept, which are not part of an installed package.
     """
     if not shown.experiment or scale == "smoke":
         return shown.smoke_seconds or None
@@ -217,12 +217,22 @@ def cost(shown: Shown, scale: str) -> float | None:
 
 def listing() -> list[list[str]]:
     """Return a table of what there is as rows of text, its head first."""
-    lines = [["name", "shows", "sweep", "CPU at smoke", "at medium", "without --data"]]
+    lines = [["name", "shows", "sweep", "smoke, one core", "medium", "without --data"]]
     for shown in SHOWN:
         missing = "; ".join(f"{name}: {without}" for name, without in shown.data)
         times = (duration(cost(shown, scale)) for scale in ("smoke", "medium"))
         lines.append([shown.name, shown.title, shown.experiment or "a diagram", *times, missing])
     return lines
+
+
+def catalogue() -> list[list[str]]:
+    """Return the table of ``docs/paper.md``: what belongs to what, and where ours differs.
+
+    >>> catalogue()[1][:3]
+    ['fig1', 'the models and the four steps', '`lnpbrian reproduce fig1`']
+    """
+    head = ["name", "shows", "alone", "where ours differs"]
+    return [head, *([shown.name, shown.title, f"`{shown.command}`", shown.note] for shown in SHOWN)]
 
 
 def duration(seconds: float | None) -> str:
@@ -401,7 +411,7 @@ def _said(shown: Shown, content: Mapping[str, Any]) -> list[str]:
             "that it runs is shown, not what holds."
         )
     if content["seconds"]:
-        said.append(f"CPU time of all tasks: {duration(content['seconds'])}.")
+        said.append(f"All tasks took {duration(content['seconds'])} on one core.")
     return said
 
 
@@ -440,7 +450,7 @@ def _index_page(found: Sequence[tuple[Shown, Mapping[str, Any]]]) -> str:
         "judged.</p>",
         _table(
             [
-                ["", "shows", "scale", "CPU", "held", "not or in part", "untested"],
+                ["", "shows", "scale", "on one core", "held", "not or in part", "untested"],
                 *([_link(shown), shown.title, *_counted(content)] for shown, content in found),
             ],
             links=True,
