@@ -74,8 +74,8 @@ def fig1(neurons: int = NEURONS) -> Figure:
         prune(model, (TimescaleTuning(reference=unpruned),), options=_free(0.0), seed=1)
         _time_constants(row[4], before, model.spec)
         row[4].set_title(f"step IV, {_words(TimescaleTuning.__name__)}", fontsize=10)
-    bar: dict[str, Any] = {"location": "bottom", "shrink": 0.4, "aspect": 40, "pad": 0.02}
-    figure.colorbar(colours, ax=axes[:, :4], label="membrane time constant of a neuron (ms)", **bar)
+    bar: dict[str, Any] = {"location": "bottom", "shrink": 0.4, "aspect": 40, "pad": 0.0}
+    figure.colorbar(colours, ax=axes[1, :4], label="membrane time constant of a neuron (ms)", **bar)
     return figure
 
 
@@ -128,9 +128,11 @@ def _graph(
     ):
         axis.add_collection(LineCollection(list(lines[chosen]), zorder=1, **style))
     alive = spec.alive
-    axis.scatter(*places[~alive].T, s=18, facecolors="none", edgecolors="#bbbbbb", linewidths=0.7, zorder=2)
+    axis.scatter(
+        places[~alive, 0], places[~alive, 1], s=18, facecolors="none", edgecolors="#bbbbbb", linewidths=0.7, zorder=2
+    )
     shades = colours.to_rgba(1e3 * spec.time_constants[alive])
-    axis.scatter(*places[alive].T, s=22, c=shades, edgecolors="white", linewidths=0.4, zorder=3)
+    axis.scatter(places[alive, 0], places[alive, 1], s=22, c=shades, edgecolors="white", linewidths=0.4, zorder=3)
     axis.set(xlim=(-1.12, 1.12), ylim=(-1.12, 1.12), aspect="equal")
     axis.set_axis_off()
 
@@ -197,7 +199,7 @@ def _flow(axis: Axes, boxes: Sequence[tuple[str, str]], again: int) -> None:
             "shrinkB": 3,
         }
         axis.add_patch(FancyArrowPatch((k + 0.5, 0.45), (k + 1.5, 0.45), **between, **style))
-    loop = FancyArrowPatch((again + 0.7, 0.8), (again + 0.3, 0.8), connectionstyle="arc3,rad=0.4", **style)
+    loop = FancyArrowPatch((again + 0.7, 0.78), (again + 0.3, 0.78), connectionstyle="arc3,rad=0.4", **style)
     axis.add_patch(loop)
 
 
