@@ -15,6 +15,7 @@ SIZES = ("smoke", "medium", "paper")
 PAPER = (
     *("table1", "table2", "table6", "table8", "table9", "fig3", "fig9", "fig_spectra"),
     *("ablation", "ablation_sparser", "paper_scale"),
+    *("fig8", "fig10"),
 )
 STUDIES = (
     *("kept", "evenness", "structured", "controls", "forecast_controls", "images_kept", "own_networks", "stdp_drift"),

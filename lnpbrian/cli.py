@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_type_hints
 
@@ -513,6 +513,68 @@ def sweep(
         _fail("interrupted; the same command goes on with what is missing", 130)
     _show_sweep(directory / f"{name}.json")
     console.print(f"Wrote {name}.json, .png, .md and .html to {directory}", soft_wrap=True)
+
+
+@app.command()
+def reproduce(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Tables and figures, as table2 or fig7. Default: all.", metavar="[NAME]..."),
+    ] = None,
+    scale: Annotated[str, _choices("How large", SIZES)] = "smoke",
+    data: Annotated[
+        list[str] | None, typer.Option(help="Data, as google=FILE, wind=FILE, cifar10=FILE ...; can be repeated.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes on this machine. Default: one per core.")] = None,
+    store: Annotated[Path, typer.Option(help="Folder of the results of single tasks, as of sweep.")] = Path(
+        "runs/store"
+    ),
+    stale: Annotated[str, _choices("What becomes of stored results of other code", STALE)] = STALE[0],
+    out: Annotated[Path, typer.Option(help="Folder for the reports and their index.html.")] = Path("runs/reproduce"),
+    list_: Annotated[
+        bool, typer.Option("--list", help="Say what there is, which sweep shows it, and what it costs.")
+    ] = False,
+) -> None:
+    """Make the tables and figures of the paper, each with the paper's numbers beside ours.
+
+    What was computed before, by a sweep too, is not computed again. What needs data that are not given is said.
+    """
+    # What experiments stand on takes seconds to load.
+    from lnpbrian.experiments.common.comparison import SCALES, Plan
+    from lnpbrian.experiments.reproduce import INDEX, Reproduction, chosen, listing
+    from lnpbrian.sweep import ResultStore
+
+    if list_:
+        _print_wide(listing())
+        return
+    wanted = chosen(names or [])
+    plan = Plan(SCALES[checks.choice("--scale", scale, SCALES)], _data_files(data or []))
+    failed = []
+    try:
+        kept = ResultStore(store, stale=stale)
+        with Reproduction(out, plan, scale, kept, ClusterOptions(workers=workers)) as run:
+            for shown in wanted:
+                console.print(f"{shown.name}: {shown.title}", soft_wrap=True)
+                for sentence in shown.missing(plan.data):
+                    console.print(f"  {sentence}", soft_wrap=True)
+                with _sweep_bars() if shown.experiment else nullcontext() as report:
+                    error = run.show(shown, report)["error"]
+                if error:
+                    failed.append(shown.name)
+                    console.print(f"  not made: {error}", soft_wrap=True)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on with what is missing", 130)
+    console.print(f"Wrote {len(wanted) - len(failed)} reports and {INDEX} to {out}", soft_wrap=True)
+    if failed:
+        _fail(f"{', '.join(failed)} could not be made; the reports say why", 1)
+
+
+def _print_wide(lines: list[list[str]]) -> None:
+    """Print a table, each line of it whole, whatever the width of the terminal."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        console.print(text.rstrip(), soft_wrap=True)
 
 
 def _show_sweep(source: Path) -> None:

@@ -28,6 +28,14 @@ PREDICTION: dict[tuple[str, str, str], dict[str, Reported]] = {
     )
 }
 
+# Table 1, by model and training: what pruning changes of the accuracy on CIFAR-10, in points.
+IMAGE_LOSS: dict[tuple[str, str], tuple[float, float]] = {
+    ("HRSNN", "STDP"): (-0.76, 0.07),
+    ("HRSNN", "BP"): (-0.81, 0.08),
+    ("CHRSNN", "STDP"): (-0.62, 0.07),
+    ("CHRSNN", "BP"): (-0.74, 0.07),
+}
+
 # The table beside figure 9: RMSE on Lorenz-63 by signal-to-noise ratio of the input in dB, by pruning and model.
 INPUT_NOISE: dict[tuple[str, str], dict[int, Reported]] = {
     (method, model): dict(zip((50, 40, 30, 20, 10), values, strict=True))
