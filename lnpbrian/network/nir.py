@@ -117,7 +117,7 @@ def _refuse_what_the_reader_lacks(spec: NetworkSpec, reader: str) -> None:
     if steps > 1:
         raise InvalidInput(
             f"{reader} cannot hold a refractory period of {1e3 * spec.refractory_period:g} ms ({steps} steps) and "
-            "would fire far more; use reader='exact', whose file says it, or a network that is held for at most one step"
+            "would fire far more; use reader='exact', whose file says it, or a network held for at most one step"
         )
 
 
