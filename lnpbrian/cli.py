@@ -33,6 +33,7 @@ from lnpbrian.network import NetworkSpec, noise_drive
 from lnpbrian.network.betweenness import betweenness_centrality
 from lnpbrian.network.cuda import find_gpu, require_tools, write_cuda_project
 from lnpbrian.network.devices import DeviceReport, devices
+from lnpbrian.network.nir import FORMATS, READERS, export_network
 from lnpbrian.options import Options, default_of, flags, kind_of
 from lnpbrian.parallel import cores
 from lnpbrian.process import Watched
@@ -378,6 +379,26 @@ def cuda(
             console.print(
                 f"{activity.indices.size} spikes in {duration:g} ms on {find_gpu().name}, {rate:.1f} Hz per neuron"
             )
+
+
+@app.command()
+def export(
+    network: Annotated[Path, typer.Argument(help="A network.npz, pruned or not.")],
+    to: Annotated[str, _choices("Format: of other simulators, or one sparse matrix with all constants", FORMATS)],
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    reader: Annotated[
+        str, _choices("Who will read a NIR file; exact for whoever steps the equations exactly", READERS)
+    ] = "exact",
+    fixed: Annotated[bool, typer.Option("--fixed", help="Keep the weights of a plastic network as they are.")] = False,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Move spikes between time steps to the ends of their steps.")
+    ] = False,
+) -> None:
+    """Write a network as a file of other simulators; what the format cannot carry is refused."""
+    spec = NetworkSpec.load(network)
+    spec = dataclasses.replace(spec, plasticity=None if fixed else spec.plasticity)
+    path = export_network(spec.with_timing("grid") if grid else spec, out, to=to, reader=reader)
+    console.print(f"Wrote {spec.compacted()!r} to {path}", soft_wrap=True)
 
 
 @app.command()

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,20 @@ from lnpbrian.network.spec import NetworkSpec
 if TYPE_CHECKING:
     import nir
 
-__all__ = ["READERS", "from_nir", "is_csr", "is_nir", "to_csr", "to_nir", "write_csr", "write_nir"]
+__all__ = [
+    "FORMATS",
+    "READERS",
+    "export_network",
+    "from_nir",
+    "is_csr",
+    "is_nir",
+    "to_csr",
+    "to_nir",
+    "write_csr",
+    "write_nir",
+]
 
+FORMATS = ("nir", "csr")
 READERS = ("exact", "norse", "snntorch")
 _FORMAT = 1
 # Neurons whose dense weights take 2 GiB.
@@ -385,7 +398,10 @@ def write_nir(path: str | os.PathLike[str], spec: NetworkSpec, *, reader: str = 
     ...     is_nir(path), from_nir(path)
     (True, NetworkSpec(uncoupled, 2 neurons (0 silent), 0 synapses))
     """
-    graph = to_nir(spec, reader=reader)
+    _write(path, to_nir(spec, reader=reader))
+
+
+def _write(path: str | os.PathLike[str], graph: Any) -> None:
     with files.replacing(path) as temporary:
         _package().write(temporary, graph)
 
@@ -480,3 +496,47 @@ def is_csr(path: str | os.PathLike[str]) -> bool:
     with suppress(OSError, ValueError):
         return str(files.read_arrays(path).get("format", "")).startswith("lnpbrian csr")
     return False
+
+
+def export_network(spec: NetworkSpec, path: str | os.PathLike[str], *, to: str, reader: str = "exact") -> Path:
+    """Write a network to a file in one of `FORMATS`, and return the path of the file.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    path : path-like
+        Folders are made. With ``to="csr"`` a path without the suffix ``.npz`` gets it.
+    to : {"nir", "csr"}
+        See `to_nir` and `to_csr`.
+    reader : str
+        See `to_nir`; of NIR only.
+
+    Raises
+    ------
+    InvalidInput
+        If the format cannot carry the network, or a file is there that no earlier export wrote.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     export_network(uncoupled([10, 20] * ms), f"{folder}/pair", to="csr").name
+    'pair.npz'
+    """
+    checks.choice("to", to, FORMATS)
+    if to == "csr" and checks.choice("reader", reader, READERS) != "exact":
+        raise InvalidInput(f"reader={reader!r} is of NIR files; leave it out with to='csr'")
+    target = Path(path)
+    if to == "csr" and target.suffix != ".npz":
+        target = Path(f"{target}.npz")
+    graph = to_nir(spec, reader=reader) if to == "nir" else None
+    if os.path.lexists(target) and not (is_nir if to == "nir" else is_csr)(target):
+        raise InvalidInput(f"{os.fspath(target)!r} may be yours (lnpbrian did not export it); choose another --out")
+    checks.writable_directory("--out", target.parent)
+    if graph is None:
+        write_csr(target, spec)
+    else:
+        _write(target, graph)
+    return target
