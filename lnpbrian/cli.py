@@ -32,6 +32,7 @@ from lnpbrian.network import NetworkSpec, noise_drive
 from lnpbrian.network.betweenness import betweenness_centrality
 from lnpbrian.network.cuda import find_gpu, require_tools, write_cuda_project
 from lnpbrian.network.devices import DeviceReport, devices
+from lnpbrian.network.nir import FORMATS, READERS, export_network
 from lnpbrian.options import Options, default_of, flags, kind_of
 from lnpbrian.parallel import cores
 from lnpbrian.process import Watched
@@ -106,6 +107,14 @@ def _with_flags(kind: type[Options]) -> Callable[[Callable[..., None]], Callable
 @_with_flags(PruneJob)
 def prune(
     context: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Prune the network of this file, such as the network.npz of a run, in place of a new model; --network "
+            "then only says how it is shown its input and read.",
+        ),
+    ] = None,
     fidelity: Annotated[
         bool, typer.Option("--fidelity", help="Read steps, input and readout as the paper has them.")
     ] = False,
@@ -142,16 +151,24 @@ def prune(
             )
         start = PruneJob.fidelity() if fidelity else PruneJob() if config is None else PruneJob.from_record(config)
         job = start.with_flags({name.replace("_", "-"): value for name, value in given.items()})
+        if file is not None:
+            _refuse(context, "FILE brings its own network", only=("model", "neurons", "connection_probability"))
+            job = job.of_file(file)
+        elif job.file is not None:
+            raise InvalidInput(
+                f"the run of --config {str(config)!r} pruned the network of {job.file!r}; give it too: lnpbrian prune "
+                f"{job.file} --config {config}"
+            )
         directory = out
     with _without_trace(directory), locks.lock_folder("--out" if resume is None else "--resume", directory):
         _show_notes(job.task, job.notes)
         refuse_foreign_report(directory)
         drawn_names = figures.IMAGE_FIGURES if job.is_images else figures.FIGURES
-        going_on = job.begin(directory, [f"{name}.png" for name in drawn_names])
+        going_on = job.begin(directory, [f"{name}.png" for name in drawn_names], network=file)
         try:
             with Watched():
                 with console.status("building the network and checking its rate (compiles on first use)"):
-                    live = job.build()
+                    live = job.build(directory)
                 console.print(
                     f"{live.spec.model}: {job.neurons} neurons, {len(live.synapses)} synapses, {live.mean_rate:.1f} Hz "
                     + f"under noise{f'; going on with the run in {directory}' if going_on else ''}",
@@ -166,7 +183,7 @@ def prune(
             raise
         result.after.save(directory / NETWORK)
         drawn = figures.draw_all(result, directory)
-        result.write_json(directory / RECORD, {"command": plain(job)})
+        result.write_json(directory / RECORD, {"command": job.record()})
         write_report(directory)
         job.finish(directory)
     console.print(_terminal(state_table(result.summary())))
@@ -195,7 +212,8 @@ def _refuse(context: typer.Context, reason: str, *, only: Iterable[str] = (), bu
     names = tuple(only) or [name for name in context.params if name not in tuple(but)]
     given = [name for name in names if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
     if given:
-        raise InvalidInput(f"{reason}; leave out --{given[0].replace('_', '-')}")
+        (parameter,) = (one for one in context.command.params if one.name == given[0])
+        raise InvalidInput(f"{reason}; leave out {parameter.opts[0] if given[0] != 'file' else 'FILE'}")
 
 
 @app.command()
@@ -381,6 +399,26 @@ def cuda(
             console.print(
                 f"{activity.indices.size} spikes in {duration:g} ms on {find_gpu().name}, {rate:.1f} Hz per neuron"
             )
+
+
+@app.command()
+def export(
+    network: Annotated[Path, typer.Argument(help="A network.npz, pruned or not.")],
+    to: Annotated[str, _choices("Format: of other simulators, or one sparse matrix with all constants", FORMATS)],
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    reader: Annotated[
+        str, _choices("Who will read a NIR file; exact for whoever steps the equations exactly", READERS)
+    ] = "exact",
+    fixed: Annotated[bool, typer.Option("--fixed", help="Keep the weights of a plastic network as they are.")] = False,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Move spikes between time steps to the ends of their steps.")
+    ] = False,
+) -> None:
+    """Write a network as a file of other simulators; what the format cannot carry is refused."""
+    spec = NetworkSpec.load(network)
+    spec = dataclasses.replace(spec, plasticity=None if fixed else spec.plasticity)
+    path = export_network(spec.with_timing("grid") if grid else spec, out, to=to, reader=reader)
+    console.print(f"Wrote {spec.compacted()!r} to {path}", soft_wrap=True)
 
 
 @app.command()

@@ -12,8 +12,8 @@ from lnpbrian.experiments.sweeps import redraw
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-STRUCTURE, OWN_NETWORK, DEVICES, ARCHITECTURE = (
-    (ROOT / "docs" / f"{name}.md").read_text() for name in ("structure", "own_network", "devices", "architecture")
+STRUCTURE, OWN_NETWORK, DEVICES, ARCHITECTURE, NIR = (
+    (ROOT / "docs" / f"{name}.md").read_text() for name in ("structure", "own_network", "devices", "architecture", "nir")
 )
 
 
@@ -74,6 +74,15 @@ def test_page_on_devices():
     assert names["oracle"].indices.size > 0
     exec(program.replace("1000", "100"), names)
     assert names["before"].activity.indices.size > 0
+
+
+def test_page_on_nir(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for code in blocks(NIR):
+        exec(code.replace("1000", "100"), names)
+    assert names["again"].n_synapses == names["spec"].n_synapses == names["weights"].nnz
+    assert (names["jumps"] != 0).sum() == (names["spec"].pre == 0).sum()
 
 
 def test_there_are_examples():
