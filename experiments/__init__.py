@@ -13,8 +13,8 @@ SIZES = ("smoke", "medium", "paper")
 
 # What the paper shows too, and what it does not.
 PAPER = (
-    *("table1", "table2", "table6", "table8", "table9", "fig3", "fig9", "fig_spectra"),
-    *("ablation", "ablation_sparser", "paper_scale"),
+    *("table1", "table2", "table5", "table6", "table8", "table9", "fig3", "fig9", "fig11", "fig12", "fig13"),
+    *("fig_spectra", "ablation", "ablation_sparser", "paper_scale"),
 )
 STUDIES = (
     *("kept", "evenness", "structured", "controls", "forecast_controls", "images_kept", "own_networks", "stdp_drift"),

@@ -136,7 +136,7 @@ def test_paths_keep_the_networks_at_their_stops(done):
         assert sizes[0] == 60
         assert sizes == sorted(sizes, reverse=True)
         for k in set(stops):
-            assert comparison._network_at(path, k).n_alive == sizes[k]
+            assert comparison.network_at(path, k).n_alive == sizes[k]
     random = compute(plan.forecast_on_path("HRSNN", "random", 0, stops[-1], stops), done)
     assert random.record["synapses"] == lnp.record["path"][-1]["synapses"]
 
@@ -148,7 +148,7 @@ def test_paths_that_end_early_stay_where_they_end(done):
     ap = compute(plan.path("HRSNN", "AP", 0, stops), done)
     sizes = [step["neurons"] for step in ap.record["path"]]
     assert sizes == [max(20 - k, 10) for k in range(15)]
-    assert comparison._network_at(ap, 14).n_alive == 10
+    assert comparison.network_at(ap, 14).n_alive == 10
 
 
 def test_table_of_made_up_results():
