@@ -72,7 +72,7 @@ def few_seeds(plan: Plan) -> range:
 def stops(plan: Plan) -> list[int]:
     """Return the iterations whose networks are kept."""
     whole = small_plan(plan).scale.path_iterations
-    return sorted({round(k) for k in np.linspace(0, whole, POINTS + 1)[1:]})
+    return sorted({round(k) for k in np.linspace(0, whole, min(POINTS, whole) + 1)[1:]})
 
 
 def network(plan: Plan, method: str, seed: int, stop: int) -> Task:

@@ -150,11 +150,18 @@ def _title(r: Mapping[str, Any]) -> str:
     return f"{r['images']}, input to {where}, {'a readout only' if r['training'] == 'readout' else 'after STDP'}"
 
 
+# Where names of points are, in points: those of equal operations on different sides.
+PLACES = {
+    **{"A": (6, 4), "B": (0, 7), "C": (0, 7), "D": (-7, -9), "E": (7, -9), "D'": (-7, 4), "E'": (7, 4)},
+    **{"E''": (7, -9), "E'''": (-7, 4), "random": (-7, -4)},
+}
+
+
 def draw(content: Mapping[str, Any]) -> Figure:
     """Draw accuracy over operations, a step of the method as a line; solid where it is the method's own path."""
     kinds = list(dict.fromkeys(_title(r) for r in content["table"]))
-    columns = len(PROTOCOLS) * len(TRAININGS)
-    figure = Figure(figsize=(4.2 * columns, 4.0 * len(kinds) / columns + 0.5), layout="constrained")
+    columns = len(TRAININGS)
+    figure = Figure(figsize=(5.5 * columns, 4.0 * len(kinds) / columns + 0.5), layout="constrained")
     axes = figure.subplots(len(kinds) // columns, columns, squeeze=False)
     for axis, title in zip(axes.flat, kinds, strict=True):
         found = {r["point"]: r for r in content["table"] if _title(r) == title}
@@ -167,14 +174,13 @@ def draw(content: Mapping[str, Any]) -> Figure:
                 axis.plot(*zip(place[origin], place[point], strict=True), style, color=color, linewidth=1.4, zorder=0)
             marker = "x" if point == "random" else "o"
             axis.errorbar(*place[point], 100 * r["accuracy"][1], fmt=marker, color=color, markersize=5, capsize=2)
-            # Names of points of equal operations are on both sides.
-            left = point in ("D", "E", "D'", "random")
+            x, y = PLACES[point]
             axis.annotate(
                 point,
                 place[point],
-                xytext=(-6, 4) if left else (6, 4),
+                xytext=(x, y),
                 textcoords="offset points",
-                ha="right" if left else "left",
+                ha="left" if x > 0 else "right" if x < 0 else "center",
                 fontsize=9,
             )
         axis.set(title=title.replace(", ", ",\n", 1), xscale="log", xlabel="synaptic operations an image")
