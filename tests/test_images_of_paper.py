@@ -64,8 +64,8 @@ def test_controls_have_the_size_the_mean_input_and_the_radius(done):
     large = NetworkSpec.from_arrays(compute(by_operations.network(PLAN, "magnitude", seed, 2), done).arrays)
     # Both signs lose the same fraction.
     assert np.sign(large.weights).mean() == pytest.approx(signs, abs=2 / large.n_synapses)
+    made = [compute(by_operations.network(PLAN, "LNP", seed, k), done) for k in (2, 0)]
     with pytest.raises(InvalidInput, match="unknown way 'lottery'"):
-        made = [compute(by_operations.network(PLAN, "LNP", seed, k), done) for k in (2, 0)]
         by_operations.control({"method": "lottery", "seed": seed}, *made, report=quiet)
 
 

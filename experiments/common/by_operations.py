@@ -232,13 +232,13 @@ def lines(entries: Sequence[Mapping[str, Any]], value: str, label: str, *, unit:
     return made
 
 
-STYLES = {
+STYLES: dict[str, dict[str, Any]] = {
     "LNP": {"color": COLORS["LNP"], "marker": "o", "linewidth": 2.0},
-    "even and connected": {"color": "tab:cyan", "marker": "s"},
-    "random": {"color": COLORS["random"], "marker": "^"},
-    "magnitude": {"color": "tab:purple", "marker": "v"},
-    "AP": {"color": COLORS["AP"], "marker": "D"},
-    AP: {"color": "tab:red", "marker": "d"},
+    "even and connected": {"color": "tab:cyan", "marker": "s", "linewidth": 1.0},
+    "random": {"color": COLORS["random"], "marker": "^", "linewidth": 1.0},
+    "magnitude": {"color": "tab:purple", "marker": "v", "linewidth": 1.0},
+    "AP": {"color": COLORS["AP"], "marker": "D", "linewidth": 1.0},
+    AP: {"color": "tab:red", "marker": "d", "linewidth": 1.0},
 }
 
 
@@ -256,6 +256,5 @@ def curve(axis: Axes, entries: Sequence[Mapping[str, Any]], value: str, *, unit:
         mine = sorted((r for r in entries if r["method"] == method), key=lambda r: r["synaptic_operations"])
         x = [r["synaptic_operations"] for r in mine]
         mean, error = ([unit * r[value][k] for r in mine] for k in range(2))
-        style: Mapping[str, Any] = {"linewidth": 1.0} | STYLES[method]
-        axis.errorbar(x, mean, error, capsize=2, markersize=5, label=method, **style)
+        axis.errorbar(x, mean, error, capsize=2, markersize=5, label=method, **STYLES[method])
     axis.set_xscale("log")

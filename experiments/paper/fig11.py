@@ -56,7 +56,7 @@ def tasks(plan: Plan) -> dict[Key, Task]:
 def _classification(plan: Plan, name: str, method: str, k: int, seed: int) -> Task:
     options = {**image_files(plan, name), **amounts(plan), "method": method, "protocol": PROTOCOL}
     options |= {"training": "readout", "seed": seed}
-    needs = (network(plan, method, seed, k),)
+    needs: tuple[Task, ...] = (network(plan, method, seed, k),)
     if method == "AP":
         options["prune_rate"] = plan.scale.prune_rate
         # Down to the operations of LNP's network.
@@ -137,16 +137,17 @@ def draw(content: Mapping[str, Any]) -> Figure:
         recurrent = "HRSNN" in r["network"]
         color = "tab:blue" if r["network"].startswith("LNP") else "0.5"
         paper.plot(ratio, accuracy, "o" if recurrent else "s", color=color)
-        # Of two points close to each other one is named on the left.
+        # Of two points close to each other one is named on the left, or below.
         left = r["network"].startswith(("GradR, 6 conv 2 fc (", "LNP, CHRSNN, STDP"))
+        below = r["network"].startswith(("IMP", "STDS"))
         paper.annotate(
             r["network"].split(" (")[0],
             (ratio, accuracy),
-            xytext=(-5, 4) if left else (5, 4),
+            xytext=(-5 if left else 5, -10 if below else 4),
             textcoords="offset points",
             ha="right" if left else "left",
             fontsize=6.5,
         )
     paper.set(title="CIFAR-10, as the paper reports", xscale="log", xlim=(1.7, 150), ylabel="accuracy (%)")
-    paper.set_xlabel("operations of the unpruned over those of the pruned network")
+    paper.set_xlabel("ratio of operations, unpruned over pruned")
     return finish(figure, axes[0], 4)

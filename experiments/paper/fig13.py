@@ -185,6 +185,7 @@ def draw(content: Mapping[str, Any]) -> Figure:
             )
         axis.set(title=title.replace(", ", ",\n", 1), xscale="log", xlabel="synaptic operations an image")
         axis.set_ylabel("accuracy (%)")
+        axis.margins(x=0.15)
     for step, color in COLORS.items():
         axes[0, 0].plot([], [], color=color, label=f"step {step}")
     axes[0, 0].plot([], [], ":", color="grey", label="dotted: other paths")

@@ -123,7 +123,7 @@ def measures(before: Mapping[str, Any], after: Mapping[str, Any], *, readout: bo
     return found
 
 
-def _line(rows: list[dict[str, Any]], kind: tuple[str, str, str, str]) -> dict[str, Any]:
+def _line(rows: list[dict[str, Any]], kind: tuple) -> dict[str, Any]:
     before, after = (
         sorted(
             (r for r in rows if (r["task"], r["protocol"], r["readout"], r["model"], r["method"]) == (*kind, method)),
