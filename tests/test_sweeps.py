@@ -137,7 +137,7 @@ def test_paths_keep_the_networks_at_their_stops(done):
         assert sizes[0] == 60
         assert sizes == sorted(sizes, reverse=True)
         for k in set(stops):
-            assert comparison._network_at(path, k).n_alive == sizes[k]
+            assert comparison.network_at(path, k).n_alive == sizes[k]
     random = compute(plan.forecast_on_path("HRSNN", "random", 0, stops[-1], stops), done)
     assert random.record["synapses"] == lnp.record["path"][-1]["synapses"]
 
@@ -149,7 +149,7 @@ def test_paths_that_end_early_stay_where_they_end(done):
     ap = compute(plan.path("HRSNN", "AP", 0, stops), done)
     sizes = [step["neurons"] for step in ap.record["path"]]
     assert sizes == [max(20 - k, 10) for k in range(15)]
-    assert comparison._network_at(ap, 14).n_alive == 10
+    assert comparison.network_at(ap, 14).n_alive == 10
 
 
 def test_table_of_made_up_results():
@@ -270,7 +270,7 @@ def test_command_from_start_to_table_and_on(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["figure7"], "experiment must be one of table1, table2, table6, table8, table9, fig3, fig9"),
+        (["figure7"], "experiment must be one of table1, table2, table5, table6, table8, table9, fig3, fig9"),
         (["table2", "--scale", "huge"], "--scale must be one of smoke, medium, paper"),
         (["table2", "--seeds", "0"], "--seeds must be a whole number of at least 1"),
         (["table2", "--data", "rain=x.csv"], "--data must be google=FILE or wind=FILE"),
