@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from lnpbrian.models import HRSNN, uncoupled
 from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.network.signals import noise_drive
-from lnpbrian.network.simulate import observe, spike_counter
+from lnpbrian.network.signals import noise_drive, spike_counter
+from lnpbrian.network.simulate import observe
 from lnpbrian.network.spec import synaptic_operations
 from lnpbrian.pruning.controls import silence
 

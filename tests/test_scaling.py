@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from lnpbrian import InvalidInput, LiveNetwork, PruneOptions, prune
 from lnpbrian.models import HRSNN, LIFParameters, uncoupled
 from lnpbrian.network.brian2_internals import SCALE, Scalable, StoredState, commit
-from lnpbrian.network.response import at_rates, lif_gain, lif_rate, linear_response, slow_response
+from lnpbrian.network.probing import linear_response
+from lnpbrian.network.response import at_rates, lif_gain, lif_rate, slow_response
 from lnpbrian.network.signals import Drive
 from lnpbrian.network.simulate import simulated_spike_train
 from lnpbrian.network.structure import remove_synapses

@@ -13,7 +13,8 @@ from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.statistics import mean_and_error
 from lnpbrian.learning.benchmarks import BENCHMARKS
 from lnpbrian.network import Drive, NetworkSpec, noise_drive
-from lnpbrian.network.response import LinearResponse, linear_response, slow_response
+from lnpbrian.network.probing import linear_response
+from lnpbrian.network.response import LinearResponse, slow_response
 from lnpbrian.network.simulate import mean_rates
 from lnpbrian.network.spec import synaptic_operations
 from lnpbrian.pruning.controls import activity_pruning, at_radius, magnitude_pruning

@@ -24,7 +24,7 @@ from lnpbrian.learning import CurrentEncoder, ReadoutOptions, evaluate_benchmark
 from lnpbrian.learning.benchmarks import BENCHMARKS
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import NetworkSpec
-from lnpbrian.network.response import linear_response
+from lnpbrian.network.probing import linear_response
 from lnpbrian.network.spec import synaptic_operations
 from lnpbrian.pruning.controls import at_radius, random_network, uncoupled
 from lnpbrian.pruning.history import Record

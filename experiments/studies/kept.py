@@ -34,7 +34,8 @@ from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.learning import evaluate_benchmarks
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import NetworkSpec
-from lnpbrian.network.response import LinearResponse, lif_rate, linear_response
+from lnpbrian.network.probing import linear_response
+from lnpbrian.network.response import LinearResponse, lif_rate
 from lnpbrian.network.spec import synaptic_operations
 from lnpbrian.pruning.controls import (
     at_radius,

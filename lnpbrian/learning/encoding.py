@@ -15,7 +15,7 @@ from brian2 import BrianObject, Hz, NetworkOperation, NeuronGroup, SpikeMonitor,
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.simulate import spike_counter
+from lnpbrian.network.signals import spike_counter
 
 if TYPE_CHECKING:
     from lnpbrian.network.native import NativeNetwork

@@ -14,7 +14,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.learning.images import ImageTask
 from lnpbrian.network.native import NativeNetwork, native_works
 from lnpbrian.network.recurrent import RecurrentNetwork
-from lnpbrian.network.simulate import spike_counter
+from lnpbrian.network.signals import spike_counter
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.options import Options, option, options
 from lnpbrian.streams import Streams

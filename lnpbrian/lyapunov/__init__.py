@@ -2,6 +2,7 @@
 
 from lnpbrian.lyapunov.device_twins import CompiledTwins
 from lnpbrian.lyapunov.exponents import Exponents
+from lnpbrian.lyapunov.growth import TwinExponents
 from lnpbrian.lyapunov.spectrum import (
     Spectrum,
     entropy_rate,
@@ -12,12 +13,7 @@ from lnpbrian.lyapunov.spectrum import (
     map_spectrum,
     rate_network_spectrum,
 )
-from lnpbrian.lyapunov.twins import (
-    TwinExponents,
-    block_twin_exponents,
-    restored_twin_exponents,
-    tangent_twin_exponents,
-)
+from lnpbrian.lyapunov.twins import block_twin_exponents, restored_twin_exponents, tangent_twin_exponents
 
 __all__ = [
     "CompiledTwins",

@@ -14,7 +14,7 @@ from brian2 import Clock, NeuronGroup, Quantity, StateMonitor, Synapses, linked_
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov.twins import DIRECTIONS, Growth, TwinExponents, state_names, twin_exponents, twin_plan
+from lnpbrian.lyapunov.growth import DIRECTIONS, Growth, TwinExponents, state_names, twin_exponents, twin_plan
 from lnpbrian.network.devices import build_for
 from lnpbrian.network.signals import Drive
 from lnpbrian.network.spec import NetworkSpec

@@ -7,50 +7,21 @@ compiled.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
-from brian2 import get_logger
-from brian2.codegen.cpp_prefs import get_compiler_and_args
-from brian2.codegen.runtime.cython_rt.extension_manager import cython_extension_manager
 
 from lnpbrian.checks import InvalidInput
+from lnpbrian.network.extension import compiled
 from lnpbrian.network.native_source import source
 from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
 
-__all__ = ["NativeNetwork", "compiled", "native_works"]
+__all__ = ["NativeNetwork", "native_works"]
 
-logger = get_logger(__name__)
-
-# Without contraction and reordering, so that results do not depend on the processor.
-FLAGS = {
-    "unix": ["-O3", "-march=native", "-std=c++17", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"],
-    "msvc": ["/O2", "/std:c++17", "/fp:precise"],
-}
 # Updates of a neuron between two looks at Ctrl-C: some tenths of a second.
 UPDATES = 10**8
 LONG_AGO = -(2**62)
-
-
-@cache
-def compiled(text: str) -> Any:
-    """Return the module of a Cython text, compiled or from Brian2's cache; None where it cannot be made.
-
-    Examples
-    --------
-    >>> compiled("def double(x): return 2 * x").double(4)
-    8
-    """
-    try:
-        compiler, _ = get_compiler_and_args()
-        return cython_extension_manager.create_extension(
-            text, extra_compile_args=FLAGS["msvc" if compiler == "msvc" else "unix"], owner_name="lnpbrian"
-        )
-    except Exception as error:  # whatever a compiler does not like
-        logger.info(f"nothing is compiled for lnpbrian here, Brian2 and NumPy run instead: {error}", once=True)
-        return None
 
 
 def native_works() -> bool:

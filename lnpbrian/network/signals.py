@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from brian2 import NetworkOperation, NeuronGroup, Quantity, ms, second
+from brian2 import NetworkOperation, NeuronGroup, Quantity, SpikeMonitor, ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 
-__all__ = ["Drive", "SpikeTrain", "drive_operation", "interval_cv", "noise_drive"]
+__all__ = ["Drive", "SpikeTrain", "drive_operation", "interval_cv", "noise_drive", "spike_counter"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -228,3 +228,20 @@ def interval_cv(train: SpikeTrain) -> float:
     return (
         float((np.sqrt(np.maximum(square - mean**2, 0))[known] / mean[known]).mean()) if known.any() else float("nan")
     )
+
+
+def spike_counter(neurons: NeuronGroup) -> SpikeMonitor:
+    """Return a monitor that counts spikes; one name for all, so that Brian2 compiles its code once.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import uncoupled
+    >>> from lnpbrian.network import RecurrentNetwork
+    >>> live = RecurrentNetwork(uncoupled([20] * ms, bias=2.0))
+    >>> counter = spike_counter(live.neurons)
+    >>> live.network.add(counter)
+    >>> live.run(100 * ms)
+    >>> counter.count[:].tolist()
+    [6]
+    """
+    return SpikeMonitor(neurons, record=False, name=f"{neurons.name}_counter")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from brian2 import NeuronGroup, Quantity, SpikeMonitor, ms, second
+from brian2 import Quantity, SpikeMonitor, ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
@@ -416,19 +416,3 @@ def mean_rates(spec: NetworkSpec, length: float, *, settle: float, drive: Drive 
     own = None if drive is None else drive.of_neurons(spec.alive)
     rates[spec.alive] = simulated_spike_train(spec.compacted(), settle + length, drive=own).after(settle).rates
     return rates
-
-
-def spike_counter(neurons: NeuronGroup) -> SpikeMonitor:
-    """Return a monitor that counts spikes; one name for all, so that Brian2 compiles its code once.
-
-    Examples
-    --------
-    >>> from lnpbrian.models import uncoupled
-    >>> live = RecurrentNetwork(uncoupled([20] * ms, bias=2.0))
-    >>> counter = spike_counter(live.neurons)
-    >>> live.network.add(counter)
-    >>> live.run(100 * ms)
-    >>> counter.count[:].tolist()
-    [6]
-    """
-    return SpikeMonitor(neurons, record=False, name=f"{neurons.name}_counter")

@@ -15,6 +15,7 @@ from scipy.linalg import solve_continuous_lyapunov
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.network.loops import row_products
 from lnpbrian.pruning.lyapunov_matrix import DENSE_NEURONS, entries
 
 __all__ = [
@@ -53,8 +54,6 @@ MEANINGLESS = 1e-3
 MAXIMUM_LOCAL_STEPS = 20_000
 # Sampled connections integrated at a time, and dimensions of their Krylov spaces: arrays of N x COLUMNS x dimension.
 COLUMNS = 16
-# Connections whose rows are multiplied at a time.
-BLOCK = 4096
 MAXIMUM_DIMENSION = 80
 # Relative change of a sampled bracket in two successive dimensions at which it counts as found.
 SETTLED = 1e-5
@@ -536,14 +535,9 @@ def local_covariance(A: Any, sigma: float, *, rng: np.random.Generator) -> Noise
 
 def _left_out(S: sparse.csr_array, C: sparse.csr_array, d: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """Magnitude of what third neurons would add to C_ij, to first order, for pairs (i, j)."""
-    found = np.empty(i.size)
     direct = S @ sparse.diags_array(C.diagonal())
-    for low in range(0, i.size, BLOCK):
-        at = slice(low, low + BLOCK)
-        a, b = i[at], j[at]
-        through = (S[a] * C[b]).sum(axis=1) + (S[b] * C[a]).sum(axis=1)
-        found[at] = np.abs(through - entries(direct, a, b) - entries(direct, b, a)) / (d[a] + d[b])
-    return found
+    through = row_products(S, C, i, j) + row_products(S, C, j, i)
+    return np.abs(through - entries(direct, i, j) - entries(direct, j, i)) / (d[i] + d[j])
 
 
 def _unit_brackets(A: sparse.csr_array, i: np.ndarray, j: np.ndarray, s: np.ndarray) -> np.ndarray:

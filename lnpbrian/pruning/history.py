@@ -13,8 +13,8 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.records import as_html, same
 
 if TYPE_CHECKING:
+    from lnpbrian.lyapunov.growth import TwinExponents
     from lnpbrian.lyapunov.spectrum import Spectrum
-    from lnpbrian.lyapunov.twins import TwinExponents
     from lnpbrian.network.live import LiveNetwork
     from lnpbrian.network.spec import NetworkSpec
     from lnpbrian.pruning.changes import Changes

@@ -7,26 +7,26 @@ Synapses are given as three aligned arrays: synapse `e` goes from neuron ``pre[e
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.network.loops import graph_loops
 
 __all__ = ["LyapunovEstimate", "estimated_lyapunov_matrix", "lyapunov_matrix"]
 
 NEIGHBOURS = ("both", "in", "out")
 
-# Up to this size N x N matrices are worked on as dense ones (0.4 GB of float32).
+# Up to this size N x N matrices are worked on as dense ones, of bits (12 MB) or, where nothing is compiled, of float64.
 DENSE_NEURONS = 10_000
-# Up to this size the dense products are done in float64: less than a second.
-DOUBLE_NEURONS = 1000
 # Entries of rows of B that may be traversed one by one: 20 to 30 s.
 AFFORDABLE_ENTRIES = 1e9
-# A traversed entry of a row costs about as much as 3000 multiply-adds of the two dense products (two cores, OpenBLAS:
-# 23 ns against 7 ps, half of each product being left out); only the speed depends on it.
-SPARSE_COST = 3000
+# Where nothing is compiled, a traversed entry of a row costs about as much as 1500 multiply-adds of the two dense
+# products (two cores, OpenBLAS: 23 ns against 14 ps, half of each being left out); only the speed depends on it.
+SPARSE_COST = 1500
 # Classes of neurons in an estimate, and synapses on which its error is measured.
 CLASSES = 64
 SAMPLES = 1000
@@ -70,7 +70,6 @@ def lyapunov_matrix(
     -------
     array of float, shape (S,), 1/s
         L of each synapse. Between the smallest and the largest magnitude met, or of any size and sign if `signed`.
-        With more than 1000 neurons and not `signed`, dense products are in float32: relative error below 1e-6.
 
     Raises
     ------
@@ -82,7 +81,7 @@ def lyapunov_matrix(
     Equation (1) of Chakraborty et al. (2024), arXiv 2403.03409; its printed form is not recoverable beyond "harmonic
     mean" over "all neighbours" of both ends. The union is never built: with B the boolean neighbour matrix and
     x = 1 / max(|lambda|, resolution), the sum over it is (B x)_i + (B x)_j - (B diag(x) B^T)_ij. Exact overlaps take
-    seconds at N = 5000 and 2.5 M synapses; for larger dense networks see `estimated_lyapunov_matrix`.
+    a second at N = 5000 and 2.5 M synapses; for larger dense networks see `estimated_lyapunov_matrix`.
 
     Examples
     --------
@@ -94,9 +93,7 @@ def lyapunov_matrix(
     array([10.        , 13.33333333])
     """
     pre, post, B, values = _neighbourhoods(pre, post, exponents, resolution, neighbours, signed)
-    # Terms of one sign stand float32, whole numbers below 2**24 are exact in it; terms that cancel need more.
-    single = B.shape[0] > DOUBLE_NEURONS and not signed
-    shared = _shared(B, post, pre, values, np.float32 if single else np.float64)
+    shared = _shared(B, post, pre, values)
     return _harmonic_means(pre, post, *_union_sums(B, post, pre, values, shared))
 
 
@@ -266,11 +263,12 @@ def _harmonic_means(pre: np.ndarray, post: np.ndarray, size: np.ndarray, *sums: 
     return size / total  # eq. (1)
 
 
-def _shared(
-    B: sparse.csr_array, i: np.ndarray, j: np.ndarray, values: list[np.ndarray], kind: type
-) -> list[np.ndarray]:
-    """(B diag(x) B^T)[i, j] for each x in `values`: by dense products in the type `kind`, or row by row of B."""
+def _shared(B: sparse.csr_array, i: np.ndarray, j: np.ndarray, values: list[np.ndarray]) -> list[np.ndarray]:
+    """(B diag(x) B^T)[i, j] for each x in `values`: by a compiled loop, dense products, or row by row of B."""
     n = B.shape[0]
+    loops = graph_loops()
+    if loops is not None and n <= DENSE_NEURONS:
+        return _shared_compiled(loops, B, i, j, values)
     traversed = float((np.diff(B.indptr).astype(float)[i] + np.diff(B.indptr)[j]).sum())
     if traversed * SPARSE_COST <= float(n) ** 3:
         return _shared_sparse(B, i, j, values)
@@ -278,9 +276,9 @@ def _shared(
     row, column = np.maximum(i, j), np.minimum(i, j)
     at = np.arange(i.size, dtype=np.int32)
     by_row = sparse.csr_array((np.ones(i.size, dtype=np.int8), (row.astype(np.int32), at)), shape=(n, i.size))
-    shared: list[np.ndarray] = [np.empty(i.size, dtype=kind) for _ in values]
-    full = B.toarray().astype(kind, copy=False)
-    scales: list[np.ndarray | None] = [None if (x == 1).all() else x.astype(kind) for x in values]
+    shared: list[np.ndarray] = [np.empty(i.size) for _ in values]
+    full = B.toarray().astype(float)
+    scales: list[np.ndarray | None] = [None if (x == 1).all() else x for x in values]
     height = max(1, BLOCK // n)
     for low in range(0, n, height):
         high = min(low + height, n)
@@ -290,6 +288,18 @@ def _shared(
             block = full[low:high] if scale is None else full[low:high] * scale
             out[edges] = (block @ full[:high].T)[r, c]
     return shared
+
+
+def _shared_compiled(
+    loops: Any, B: sparse.csr_array, i: np.ndarray, j: np.ndarray, values: list[np.ndarray]
+) -> list[np.ndarray]:
+    """(B diag(x) B^T)[i, j] for each x in `values`, of which the first is 1, from the common bits of rows i and j."""
+    arrays = B.indptr.astype(np.int64), *(x.astype(np.int32) for x in (B.indices, i, j))
+    count, shared = np.empty(i.size, dtype=np.int64), []
+    for x in values[1:]:
+        shared.append(np.empty(i.size))
+        loops.common_sums(*arrays, x, count, shared[-1])
+    return [count, *shared]
 
 
 def _shared_sparse(B: sparse.csr_array, i: np.ndarray, j: np.ndarray, values: list[np.ndarray]) -> list[np.ndarray]:

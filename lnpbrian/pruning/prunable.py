@@ -13,20 +13,16 @@ from brian2 import ms, second
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.device_twins import CompiledTwins
+from lnpbrian.lyapunov.growth import TwinExponents, twin_window
 from lnpbrian.lyapunov.spectrum import Spectrum, lyapunov_spectrum, number_of_exponents
-from lnpbrian.lyapunov.twins import (
-    TwinExponents,
-    block_twin_exponents,
-    restored_twin_exponents,
-    tangent_twin_exponents,
-    twin_window,
-)
+from lnpbrian.lyapunov.twins import block_twin_exponents, restored_twin_exponents, tangent_twin_exponents
 from lnpbrian.network.brian2_internals import disown, unowned
 from lnpbrian.network.compiled import CompiledNetwork
 from lnpbrian.network.devices import require_device
 from lnpbrian.network.live import LiveNetwork, Snapshot
+from lnpbrian.network.probing import linear_response, response_and_spikes
 from lnpbrian.network.recurrent import RecurrentNetwork, adopt
-from lnpbrian.network.response import LinearResponse, linear_response, response_and_spikes, slow_response
+from lnpbrian.network.response import LinearResponse, slow_response
 from lnpbrian.network.signals import Drive, SpikeTrain, interval_cv, noise_drive
 from lnpbrian.network.simulate import RATE_RANGE_HZ, mean_rates, observe, spike_train, twin_timing
 from lnpbrian.network.spec import NetworkSpec, mean_input

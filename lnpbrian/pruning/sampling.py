@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import maximum_flow, min_weight_full_bipartite_matchin
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.network.loops import take_in_order
 
 __all__ = ["SAMPLINGS", "sample_edges"]
 
@@ -405,31 +406,9 @@ class _Flow:
             self._greedy(order, *caps)
 
     def _greedy(self, order: np.ndarray, left_cap: np.ndarray, leaf_cap: np.ndarray, target_cap: np.ndarray) -> None:
-        left_room, leaf_room = left_cap - self.lefts.now, leaf_cap - self.leaves.now
-        target_room, pool_room = target_cap - self.targets.now, self.pool_total - self.pool_now
-        chosen: list[int] = []
-        for start in range(0, order.size, 1 << 15):
-            e = order[start : start + (1 << 15)]
-            u, r = self.left[e], self.leaf[e]
-            free = (left_room[u] > 0) & (leaf_room[r] > 0) & (target_room[self.target[r]] > 0)
-            free &= (pool_room[self.pool[u]] > 0) & ~self.keep[e]
-            e, u, r = e[free], u[free], r[free]
-            if not e.size:
-                continue
-            rooms = [room.tolist() for room in (left_room, leaf_room, target_room, pool_room)]
-            lefts, leaves, targets, pools = rooms
-            ends = zip(e.tolist(), u.tolist(), r.tolist(), self.target[r].tolist(), self.pool[u].tolist(), strict=True)
-            for edge, i, j, t, g in ends:
-                if lefts[i] > 0 and leaves[j] > 0 and targets[t] > 0 and pools[g] > 0:
-                    lefts[i] -= 1
-                    leaves[j] -= 1
-                    targets[t] -= 1
-                    pools[g] -= 1
-                    chosen.append(edge)
-            left_room, leaf_room, target_room, pool_room = (np.array(room) for room in rooms)
-            if not (pool_room > 0).any() or not (left_room > 0).any() or not (target_room > 0).any():
-                break
-        self.keep[chosen] = True
+        rooms = [left_cap - self.lefts.now, leaf_cap - self.leaves.now]
+        rooms += [target_cap - self.targets.now, self.pool_total - self.pool_now]
+        take_in_order(order, self.keep, (self.left, self.leaf, self.target, self.pool), rooms)
         self.start(self.keep)
 
     def repair(self, order: np.ndarray, rng: np.random.Generator) -> None:

@@ -1,0 +1,39 @@
+"""C++ loops, compiled once by what Brian2 compiles its own code with, and kept in Brian2's cache."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from brian2 import get_logger
+from brian2.codegen.cpp_prefs import get_compiler_and_args
+from brian2.codegen.runtime.cython_rt.extension_manager import cython_extension_manager
+
+__all__ = ["compiled"]
+
+logger = get_logger(__name__)
+
+# Without contraction and reordering, so that results do not depend on the processor.
+FLAGS = {
+    "unix": ["-O3", "-march=native", "-std=c++17", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"],
+    "msvc": ["/O2", "/std:c++17", "/fp:precise"],
+}
+
+
+@cache
+def compiled(text: str) -> Any:
+    """Return the module of a Cython text, compiled or from Brian2's cache; None where it cannot be made.
+
+    Examples
+    --------
+    >>> compiled("def double(x): return 2 * x").double(4)
+    8
+    """
+    try:
+        compiler, _ = get_compiler_and_args()
+        return cython_extension_manager.create_extension(
+            text, extra_compile_args=FLAGS["msvc" if compiler == "msvc" else "unix"], owner_name="lnpbrian"
+        )
+    except Exception as error:  # whatever a compiler does not like
+        logger.info(f"nothing is compiled for lnpbrian here, Brian2 and NumPy run instead: {error}", once=True)
+        return None

@@ -1,0 +1,384 @@
+"""Compiled loops over the edges of graphs, for what NumPy and BLAS do in many times the operations."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from lnpbrian.network.extension import compiled
+
+__all__ = ["graph_loops", "row_products", "source", "take_in_order"]
+
+# Rows that SciPy multiplies at a time where nothing is compiled.
+BLOCK = 4096
+
+LOOPS = r"""
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+namespace lnpbrian {
+
+// Brandes' accumulation for one source after another (betweenness.py). Each step of the search goes along the edges
+// that leave the last level, or along those that enter what is not yet reached, whichever are fewer; so do the steps
+// back. Loops without branches where many edges meet few neurons, as nearly every neuron is found in them.
+struct Brandes {
+    int64_t n;
+    const int64_t *out_first, *in_first;
+    const int32_t *out, *in;
+    bool connected;  // then the search is over when all are reached
+    std::vector<int64_t> depth;
+    std::vector<int32_t> order, unreached;
+    std::vector<int64_t> level;  // where each level starts in `order`
+    std::vector<double> sigma, delta, x, sum;
+    static constexpr int64_t FAR = int64_t(1) << 62;
+
+    int64_t out_degree(int32_t v) const { return out_first[v + 1] - out_first[v]; }
+    int64_t in_degree(int32_t v) const { return in_first[v + 1] - in_first[v]; }
+
+    void prepare() {
+        depth.assign(n, FAR);
+        sigma.assign(n, 0);
+        delta.assign(n, 0);
+        x.assign(n, 0);
+        sum.assign(n, 0);
+        order.reserve(n);
+        unreached.reserve(n);
+    }
+
+    // Add the dependencies of a source to `total`; false if a number of paths is not finite.
+    bool add(int32_t source, double* total) {
+        search(source);
+        for (int32_t v : order)
+            if (!std::isfinite(sigma[v])) return false;
+        for (size_t d = level.size() - 2; d >= 2; --d) back(d);
+        for (size_t k = 1; k < order.size(); ++k) total[order[k]] += delta[order[k]];
+        for (int32_t v : order) depth[v] = FAR, sigma[v] = delta[v] = 0;
+        return true;
+    }
+
+    void search(int32_t source) {
+        order.assign(1, source);
+        level.assign(1, 0);
+        unreached.clear();
+        int64_t entering = 0;  // edges into what is not yet reached
+        for (int32_t v = 0; v < n; ++v)
+            if (v != source) unreached.push_back(v), entering += in_degree(v);
+        depth[source] = 0;
+        sigma[source] = 1;
+        for (int64_t d = 1; int64_t(order.size()) > level.back(); ++d) {
+            const int64_t begin = level.back(), end = order.size();
+            level.push_back(end);
+            if (connected && end == n) break;
+            int64_t leaving = 0;
+            for (int64_t k = begin; k < end; ++k) leaving += out_degree(order[k]);
+            if (entering < leaving) pull(d);
+            else if (leaving > n) scatter(d, begin, end);
+            else push(d, begin, end);
+            for (int64_t k = end; k < int64_t(order.size()); ++k) entering -= in_degree(order[k]);
+        }
+        if (level.back() != int64_t(order.size())) level.push_back(order.size());
+    }
+
+    void reach(int32_t v, int64_t d, double paths) {
+        depth[v] = d;
+        sigma[v] = paths;
+        order.push_back(v);
+    }
+
+    void pull(int64_t d) {
+        size_t left = 0;
+        for (int32_t v : unreached) {
+            if (depth[v] < d) continue;
+            double paths = 0;
+            for (int64_t e = in_first[v]; e < in_first[v + 1]; ++e) paths += depth[in[e]] == d - 1 ? sigma[in[e]] : 0;
+            if (paths > 0) reach(v, d, paths);
+            else unreached[left++] = v;
+        }
+        unreached.resize(left);
+    }
+
+    void scatter(int64_t d, int64_t begin, int64_t end) {
+        for (int64_t k = begin; k < end; ++k) {
+            const double paths = sigma[order[k]];
+            for (int64_t e = out_first[order[k]]; e < out_first[order[k] + 1]; ++e) sum[out[e]] += paths;
+        }
+        size_t left = 0;
+        for (int32_t v : unreached) {
+            if (depth[v] < d) continue;
+            if (sum[v] > 0) reach(v, d, sum[v]);
+            else unreached[left++] = v;
+        }
+        unreached.resize(left);
+        sum.assign(n, 0);
+    }
+
+    void push(int64_t d, int64_t begin, int64_t end) {
+        for (int64_t k = begin; k < end; ++k) {
+            const int32_t u = order[k];
+            for (int64_t e = out_first[u]; e < out_first[u + 1]; ++e) {
+                if (depth[out[e]] == FAR) reach(out[e], d, sigma[u]);
+                else if (depth[out[e]] == d) sigma[out[e]] += sigma[u];
+            }
+        }
+    }
+
+    // From level d to the one above.
+    void back(size_t d) {
+        const int64_t above = level[d - 1], begin = level[d], end = level[d + 1];
+        int64_t entering = n, leaving = 0;
+        for (int64_t k = begin; k < end; ++k) {
+            const int32_t v = order[k];
+            x[v] = (1 + delta[v]) / sigma[v];
+            entering += in_degree(v);
+        }
+        for (int64_t k = above; k < begin; ++k) leaving += out_degree(order[k]);
+        if (entering < leaving) {
+            for (int64_t k = begin; k < end; ++k)
+                for (int64_t e = in_first[order[k]]; e < in_first[order[k] + 1]; ++e) sum[in[e]] += x[order[k]];
+            for (int64_t k = above; k < begin; ++k) delta[order[k]] = sigma[order[k]] * sum[order[k]];
+            sum.assign(n, 0);
+        } else {
+            for (int64_t k = above; k < begin; ++k) {
+                const int32_t u = order[k];
+                double received = 0;
+                for (int64_t e = out_first[u]; e < out_first[u + 1]; ++e) received += x[out[e]];
+                delta[u] = sigma[u] * received;
+            }
+        }
+        for (int64_t k = begin; k < end; ++k) x[order[k]] = 0;
+    }
+};
+
+// Sums of values over the common members of two sets, by bits: 64 members a word.
+struct Common {
+    int64_t words;
+    std::vector<uint64_t> bits;
+
+    void fill(int64_t n, const int64_t* first, const int32_t* member) {
+        words = (n + 63) / 64;
+        bits.assign(n * words, 0);
+        for (int64_t i = 0; i < n; ++i)
+            for (int64_t e = first[i]; e < first[i + 1]; ++e)
+                bits[i * words + member[e] / 64] |= uint64_t(1) << (member[e] % 64);
+    }
+
+    // How many are common, and the sum of `value` over them.
+    void sums(int64_t edges, const int32_t* i, const int32_t* j, const double* value, int64_t* count, double* sum) {
+        for (int64_t e = 0; e < edges; ++e) {
+            const uint64_t *a = &bits[i[e] * words], *b = &bits[j[e] * words];
+            int64_t number = 0;
+            double total = 0;
+            for (int64_t w = 0; w < words; ++w) {
+                const double* x = value + w * 64;
+                uint64_t both = a[w] & b[w];
+                number += __builtin_popcountll(both);
+                for (; both; both &= both - 1) total += x[__builtin_ctzll(both)];
+            }
+            count[e] = number;
+            sum[e] = total;
+        }
+    }
+};
+
+}  // namespace lnpbrian
+"""
+
+MODULE = r'''
+"""Loops over the edges of graphs. Indices are not checked."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libcpp cimport bool as cbool
+from libcpp.vector cimport vector
+
+cdef extern from *:
+    """
+    GRAPH_HPP
+    """
+    cdef cppclass Brandes "lnpbrian::Brandes":
+        int64_t n
+        const int64_t* out_first
+        const int64_t* in_first
+        const int32_t* out
+        const int32_t* in_ "in"
+        cbool connected
+        void prepare() nogil
+        cbool add(int32_t source, double* total) nogil
+
+    cdef cppclass Common "lnpbrian::Common":
+        void fill(int64_t n, const int64_t* first, const int32_t* member) nogil
+        void sums(
+            int64_t edges, const int32_t* i, const int32_t* j, const double* value, int64_t* count, double* total
+        ) nogil
+
+
+def dependencies(
+    const int64_t[::1] out_first, const int32_t[::1] out, const int64_t[::1] in_first, const int32_t[::1] in_,
+    bint connected, int64_t low, int64_t high, double[::1] total,
+):
+    """Add the dependencies of the sources low..high-1 to `total`; False if a number of paths is not finite."""
+    cdef Brandes search
+    cdef cbool finite = True
+    cdef int64_t source
+    if not out.shape[0]:
+        return True
+    search.n = out_first.shape[0] - 1
+    search.out_first, search.out, search.in_first, search.in_ = &out_first[0], &out[0], &in_first[0], &in_[0]
+    search.connected = connected
+    with nogil:
+        search.prepare()
+        for source in range(low, high):
+            finite = search.add(source, &total[0])
+            if not finite:
+                break
+    return finite
+
+
+def common_sums(
+    const int64_t[::1] first, const int32_t[::1] member, const int32_t[::1] i, const int32_t[::1] j,
+    const double[::1] value, int64_t[::1] count, double[::1] total,
+):
+    """Write to count[e] how many k are members of both i[e] and j[e], to total[e] the sum of value[k] over these."""
+    cdef Common common
+    if not i.shape[0] or not member.shape[0]:
+        count[...], total[...] = 0, 0
+        return
+    with nogil:
+        common.fill(first.shape[0] - 1, &first[0], &member[0])
+        common.sums(i.shape[0], &i[0], &j[0], &value[0], &count[0], &total[0])
+
+
+def row_products(
+    const int64_t[::1] first, const int32_t[::1] column, const double[::1] value,
+    const int64_t[::1] other_first, const int32_t[::1] other_column, const double[::1] other_value,
+    const int64_t[::1] i, const int64_t[::1] j, int64_t columns, double[::1] out,
+):
+    """Write to out[e] the product of row i[e] of a matrix and row j[e] of another."""
+    cdef int64_t e, k
+    cdef double total
+    cdef vector[double] row
+    with nogil:
+        row.resize(columns)
+        for e in range(i.shape[0]):
+            for k in range(first[i[e]], first[i[e] + 1]):
+                row[column[k]] = value[k]
+            total = 0
+            for k in range(other_first[j[e]], other_first[j[e] + 1]):
+                total += row[other_column[k]] * other_value[k]
+            for k in range(first[i[e]], first[i[e] + 1]):
+                row[column[k]] = 0
+            out[e] = total
+
+
+def take_in_order(
+    const int64_t[::1] order, const int64_t[::1] left, const int64_t[::1] leaf, const int64_t[::1] target_of,
+    const int64_t[::1] pool_of, int64_t[::1] lefts, int64_t[::1] leaves, int64_t[::1] targets, int64_t[::1] pools,
+    uint8_t[::1] keep,
+):
+    """Keep edges in order while there is room at their left, leaf, target and pool."""
+    cdef int64_t k, e, i, j, t, g
+    with nogil:
+        for k in range(order.shape[0]):
+            e = order[k]
+            i, j = left[e], leaf[e]
+            t, g = target_of[j], pool_of[i]
+            if keep[e] or lefts[i] <= 0 or leaves[j] <= 0 or targets[t] <= 0 or pools[g] <= 0:
+                continue
+            lefts[i] -= 1
+            leaves[j] -= 1
+            targets[t] -= 1
+            pools[g] -= 1
+            keep[e] = 1
+'''
+
+
+def source() -> str:
+    """Return the text of the Cython module.
+
+    Examples
+    --------
+    >>> "def common_sums" in source()
+    True
+    """
+    return MODULE.replace("GRAPH_HPP", LOOPS)
+
+
+def row_products(S: Any, C: Any, i: Any, j: Any) -> Any:
+    """Sum over k of S[i, k] C[j, k] for aligned index arrays, without the rows being built.
+
+    Parameters
+    ----------
+    S, C : csr_array of float, shape (N, N)
+    i, j : array of int, shape (E,)
+
+    Returns
+    -------
+    array of float, shape (E,)
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> S, C = csr_array([[1.0, 2.0], [0.0, 3.0]]), csr_array([[5.0, 0.0], [7.0, 1.0]])
+    >>> row_products(S, C, np.array([0, 1]), np.array([1, 0]))
+    array([9., 0.])
+    """
+    loops = graph_loops()
+    if loops is None:
+        blocks = [slice(low, low + BLOCK) for low in range(0, i.size, BLOCK)]
+        return np.concatenate([np.zeros(0), *((S[i[at]] * C[j[at]]).sum(axis=1) for at in blocks)])
+    found = np.empty(i.size)
+    rows = []
+    for M in (S, C):
+        rows += [M.indptr.astype(np.int64), M.indices.astype(np.int32), M.data]
+    loops.row_products(*rows, i.astype(np.int64), j.astype(np.int64), C.shape[1], found)
+    return found
+
+
+def take_in_order(order: Any, keep: Any, ends: Any, rooms: Any) -> None:
+    """Keep edges in order while there is room at all their ends.
+
+    Parameters
+    ----------
+    order : array of int64
+        Edges, the best first.
+    keep : array of bool, shape (S,)
+        What is kept; changed.
+    ends : sequence of four arrays of int64
+        Left and leaf of each edge, target of each leaf, pool of each left.
+    rooms : sequence of four arrays of int64
+        How many more edges each left, leaf, target and pool takes; changed.
+
+    Examples
+    --------
+    Three edges onto one target that takes two, from one pool:
+
+    >>> one, keep, rooms = np.zeros(1, int), np.zeros(3, bool), [np.array([9, 9, 9]), *np.array([[9], [2], [9]])]
+    >>> take_in_order(np.array([2, 0, 1]), keep, (np.arange(3), np.zeros(3, int), one, np.zeros(3, int)), rooms)
+    >>> keep, int(rooms[2][0])
+    (array([ True, False,  True]), 0)
+    """
+    loops = graph_loops()
+    if loops is not None:
+        loops.take_in_order(order, *ends, *rooms, keep.view(np.uint8))
+        return
+    left, leaf, target, pool = ends
+    for e in order.tolist():
+        at = (left[e], leaf[e], target[leaf[e]], pool[left[e]])
+        if not keep[e] and all(room[k] > 0 for room, k in zip(rooms, at, strict=True)):
+            keep[e] = True
+            for room, k in zip(rooms, at, strict=True):
+                room[k] -= 1
+
+
+@cache
+def graph_loops() -> Any:
+    """Return the compiled loops, or None where nothing can be compiled.
+
+    Examples
+    --------
+    >>> graph_loops().__doc__.splitlines()[0]
+    'Loops over the edges of graphs. Indices are not checked.'
+    """
+    return compiled(source())
