@@ -13,7 +13,8 @@ from lnpbrian.experiments.sweeps import redraw
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 STRUCTURE, OWN_NETWORK, DEVICES, ARCHITECTURE, NIR = (
-    (ROOT / "docs" / f"{name}.md").read_text() for name in ("structure", "own_network", "devices", "architecture", "nir")
+    (ROOT / "docs" / f"{name}.md").read_text()
+    for name in ("structure", "own_network", "devices", "architecture", "nir")
 )
 
 
