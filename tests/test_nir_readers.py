@@ -63,20 +63,24 @@ def stepped(module, state, zero):
     return np.array(spikes)
 
 
-def by_norse(path):
-    """Run a file in norse, in single precision as it reads it."""
+def by_norse(path, monkeypatch, dtype=torch.float64):
+    """Run a file in norse, in double precision unless another is asked for; by itself it reads in single."""
     norse = pytest.importorskip("norse.torch")
     from nirtorch.graph_executor import GraphExecutorState
     from norse.torch.functional.leaky_integrator_box import LIBoxState
     from norse.torch.functional.lif_box import LIFBoxFeedForwardState
+    from norse.torch.utils import import_nir
 
+    def read(values):
+        return torch.as_tensor(values).to(dtype)
+
+    monkeypatch.setattr(import_nir, "_to_tensor", read)
     graph = nir.read(path)
     lif = graph.nodes["lif"]
-    current, potential = (torch.as_tensor(x).float() for x in (lif.v_leak, lif.metadata["initial_potential"]))
     # By itself it would start from v_leak.
-    start = (LIBoxState(current), LIFBoxFeedForwardState(potential))
+    start = (LIBoxState(read(lif.v_leak)), LIFBoxFeedForwardState(read(lif.metadata["initial_potential"])))
     module = norse.from_nir(graph, dt=float(lif.metadata["dt"]))
-    return stepped(module, GraphExecutorState(state={"lif": (start,)}), torch.zeros(lif.r.size))
+    return stepped(module, GraphExecutorState(state={"lif": (start,)}), torch.zeros(lif.r.size, dtype=dtype))
 
 
 def by_snntorch(path, monkeypatch, dtype=torch.float64):
@@ -97,49 +101,52 @@ def by_snntorch(path, monkeypatch, dtype=torch.float64):
         torch.set_default_dtype(torch.float32)
 
 
+READERS = {"norse": by_norse, "snntorch": by_snntorch}
+
+
+@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_norse_fires_every_spike(name, tmp_path):
+def test_every_spike_is_fired(name, reader, tmp_path, monkeypatch):
     spec = NETWORKS[name]()
-    write_nir(tmp_path / "network.nir", spec, reader="norse")
-    assert_array_equal(by_norse(tmp_path / "network.nir"), raster(spec))
+    write_nir(tmp_path / "network.nir", spec, reader=reader)
+    assert_array_equal(READERS[reader](tmp_path / "network.nir", monkeypatch), raster(spec))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_snntorch_fires_every_spike(name, tmp_path, monkeypatch):
-    spec = NETWORKS[name]()
-    write_nir(tmp_path / "network.nir", spec, reader="snntorch")
-    assert_array_equal(by_snntorch(tmp_path / "network.nir", monkeypatch), raster(spec))
-
-
-def test_snntorch_in_single_precision_keeps_the_rates(tmp_path, monkeypatch):
-    spec = drawn()
-    write_nir(tmp_path / "network.nir", spec, reader="snntorch")
-    single, exact = by_snntorch(tmp_path / "network.nir", monkeypatch, torch.float32), raster(spec)
-    # Spikes move, 64 a neuron: counts of a chaotic network differ by a few per cent of their square root.
-    assert (single != exact).any()
+@pytest.mark.parametrize("reader", READERS)
+def test_single_precision_keeps_the_rates(reader, tmp_path, monkeypatch):
+    # It decides by chance which spike near the threshold moves first, and what follows is another run of the same
+    # network: norse moves one in this network, snnTorch in that.
+    spec = drawn(seed={"norse": 8, "snntorch": 1}[reader])
+    write_nir(tmp_path / "network.nir", spec, reader=reader)
+    single, exact = READERS[reader](tmp_path / "network.nir", monkeypatch, torch.float32), raster(spec)
     assert abs(single.sum() - exact.sum()) < 0.02 * exact.sum()
+    assert_array_equal(single[:50], exact[:50])
 
 
-@pytest.mark.parametrize("run", [by_norse, by_snntorch])
-def test_what_holds_no_refractory_period_would_fire_three_times_as_much(run, tmp_path, monkeypatch):
+@pytest.mark.parametrize("reader", READERS)
+def test_what_holds_no_refractory_period_would_fire_three_times_as_much(reader, tmp_path, monkeypatch):
     spec = drawn(bias=(2.0, 4.0), refractory_period=15 * ms)
-    reader = run.__name__.removeprefix("by_")
     path = tmp_path / "network.nir"
     with pytest.raises(InvalidInput, match=f"{reader} cannot hold a refractory period"):
         write_nir(path, spec, reader=reader)
     assert not path.exists()
     write_nir(path, replace(spec, refractory_period=0.0), reader=reader)
-    free = run(path) if run is by_norse else run(path, monkeypatch)
-    assert free.sum() > 3 * raster(spec).sum()
+    assert READERS[reader](path, monkeypatch).sum() > 3 * raster(spec).sum()
 
 
-@pytest.mark.parametrize(("run", "reader"), [(by_norse, "norse"), (by_snntorch, "snntorch")])
-def test_constants_of_the_equations_are_not_stepped_right(run, reader, tmp_path, monkeypatch):
+def test_constants_of_the_equations_are_not_stepped_right(tmp_path, monkeypatch):
     # Why a file is made for a reader: norse counts v_leak twice, snnTorch refuses it.
     spec = drawn()
     write_nir(tmp_path / "network.nir", spec)
-    if reader == "snntorch":
-        with pytest.raises(AssertionError, match="v_leak not supported"):
-            run(tmp_path / "network.nir", monkeypatch)
-    else:
-        assert run(tmp_path / "network.nir").sum() > 1.5 * raster(spec).sum()
+    assert by_norse(tmp_path / "network.nir", monkeypatch).sum() > 1.5 * raster(spec).sum()
+    with pytest.raises(AssertionError, match="v_leak not supported"):
+        by_snntorch(tmp_path / "network.nir", monkeypatch)
+
+
+def test_snntorch_holds_nothing_where_a_period_of_two_steps_would(tmp_path, monkeypatch):
+    # It used to reset one step late, which a network held for two steps could use; now it resets at once.
+    spec = drawn(refractory_period=1 * ms)
+    write_nir(tmp_path / "network.nir", replace(spec, refractory_period=0.0), reader="snntorch")
+    fired = by_snntorch(tmp_path / "network.nir", monkeypatch)
+    assert (fired != raster(spec)).any()
+    assert_array_equal(fired, raster(replace(spec, refractory_period=0.0)))
