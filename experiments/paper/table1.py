@@ -4,7 +4,8 @@
 
 The networks are those of `table2`, pruned without a look at any task, and shown images on a time grid of 1 ms. With
 "all" every neuron gets input; with "relay" a random half, and only the others are read, so that synapses must carry
-the image. Controls and what activity pruning leaves have the spectral radius of the unpruned network, as LNP's have.
+the image. Controls and what activity pruning leaves have the spectral radius of the unpruned network, as LNP means its
+networks to have.
 Without a data folder, scikit-learn's digits. Beside them what needs no network.
 """
 
