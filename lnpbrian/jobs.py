@@ -26,6 +26,7 @@ from lnpbrian.learning.classification import Classification, ClassifyOptions, cl
 from lnpbrian.learning.encoding import INPUT_SCALE, Encoder
 from lnpbrian.learning.forecasting import Forecast
 from lnpbrian.learning.image_input import CHANNELS, ImageInput, patch_filters, pixel_channels
+from lnpbrian.learning.image_training import TRAININGS, train_images
 from lnpbrian.learning.images import IMAGES, ImageTask, image_task
 from lnpbrian.learning.tasks import PROTOCOLS, SERIES
 from lnpbrian.locks import lock_folder
@@ -237,6 +238,9 @@ class ImageStudy(_Studied):
     source : ImageInput
         Of the unpruned network.
     readout : ClassifyOptions
+    training : str
+        What was trained each time, see `lnpbrian.learning.image_training.train_images`. `before` and `after` are as
+        they were before that.
     """
 
     images_before: Classification
@@ -245,6 +249,7 @@ class ImageStudy(_Studied):
     task: ImageTask
     source: ImageInput
     readout: ClassifyOptions
+    training: str = "readout"
 
     def __repr__(self) -> str:
         return f"ImageStudy({self.pruning!r}, {self.images_before!r} -> {self.images_after!r})"
@@ -265,6 +270,7 @@ class ImageStudy(_Studied):
                 "neurons_with_input": int(source.receives.sum()),
                 "neurons_that_may_be_read": int(source.may_be_read().sum()),
             },
+            "training": self.training,
             "readout": plain(self.readout),
         }
 
@@ -372,6 +378,7 @@ def prune_and_classify(
     steps: Sequence[Step] | None = None,
     pruning: PruneOptions | None = None,
     readout: ClassifyOptions | None = None,
+    training: str = "readout",
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
     report: Report | None = None,
@@ -391,6 +398,9 @@ def prune_and_classify(
     steps : sequence of Step, optional
     pruning : PruneOptions, optional
     readout : ClassifyOptions, optional
+    training : {"readout", "stdp", "bp"}
+        What is trained each time, from the weights that pruning has left; see
+        `lnpbrian.learning.image_training.train_images`.
     seed : int
         Seed of everything random.
     checkpoint, report
@@ -409,10 +419,29 @@ def prune_and_classify(
     streams = Streams(seed).child("study").child("images")
 
     def measure(spec: NetworkSpec, tell: Callable[[float], None]) -> Classification:
-        return classify(spec, source, task, channels, options=readout, streams=streams, report=tell)
+        share = 0.0 if training == "readout" else 0.5
+        learnt, input_ = train_images(
+            spec,
+            source,
+            task,
+            channels,
+            training=training,
+            fraction=readout.fraction,
+            rng=streams.rng("training"),
+            report=lambda fraction: tell(share * fraction),
+        )
+        return classify(
+            learnt,
+            input_,
+            task,
+            channels,
+            options=readout,
+            streams=streams,
+            report=lambda fraction: tell(share + (1 - share) * fraction),
+        )
 
     use = _Use(IMAGE_STAGES, "images_before", Classification.from_arrays, measure, alone=True)
-    key = fingerprint(model.spec, source, task, list(channels), readout, steps, pruning, seed)
+    key = fingerprint(model.spec, source, task, list(channels), readout, training, steps, pruning, seed)
     (before, after, uncoupled), of_network = _prune_between(
         model, use, steps=steps, pruning=pruning, seed=seed, key=key, checkpoint=checkpoint, report=report
     )
@@ -424,6 +453,7 @@ def prune_and_classify(
         task=task,
         source=source,
         readout=readout,
+        training=training,
     )
 
 
@@ -648,6 +678,13 @@ class PruneJob(Options):
         default=None, help="Images that train the readout. Default: all, at most 10000.", flag="train-images"
     )
     test_images: int | None = option(default=None, help="Images that test it. Default: all.", flag="test-images")
+    training: str = option(
+        default="readout",
+        help="What is trained on images, before pruning and again after it: a readout only, recurrent weights by STDP "
+        "on 200 images, or input and recurrent weights by backpropagation (extra bp).",
+        choices=TRAININGS,
+        flag="training",
+    )
     readout: ReadoutOptions = field(default_factory=ReadoutOptions)
     read: float | None = option(
         default=None,
@@ -676,11 +713,19 @@ class PruneJob(Options):
         if self.is_images:
             if self.encoder == "poisson" and self.channels == "patches":
                 raise InvalidInput("patches have answers below zero, which no rate has; use --encoder current")
+            if self.encoder == "poisson" and self.training != "readout":
+                raise InvalidInput(f"training by {self.training} shows images as currents; use --encoder current")
             self.images  # noqa: B018
             return
-        if self.relay or self.channels != "pixels" or self.train_images or self.test_images:
+        if (
+            self.training != "readout"
+            or self.relay
+            or self.channels != "pixels"
+            or self.train_images
+            or self.test_images
+        ):
             raise InvalidInput(
-                f"relay, channels, train-images and test-images are of images, and {self.task} is a series; "
+                f"relay, channels, training, train-images and test-images are of images, and {self.task} is a series; "
                 f"use --task {', '.join(IMAGES)}"
             )
         self.series  # noqa: B018
@@ -841,9 +886,15 @@ class PruneJob(Options):
         if self.file is not None:
             rng = Streams(self.seed).child("network").rng("rate check")
             live = _SavedNetwork(self._start(Path(directory or ".") / CHECKPOINT / START), rng)
+            if self.training == "stdp" and live.spec.plasticity is None:
+                raise InvalidInput(f"{self.file} has no plastic synapses, which training by stdp needs")
         else:
             live = MODELS[self.model](
-                self.neurons, self.connection_probability, parameters=self.parameters, seed=self.seed
+                self.neurons,
+                self.connection_probability,
+                parameters=self.parameters,
+                plastic=self.training == "stdp",
+                seed=self.seed,
             )
         schedule(live.spec.n_neurons, live.spec.n_synapses, self.pruning, self.steps_for(live))
         return live
@@ -883,6 +934,7 @@ class PruneJob(Options):
                 steps=self.steps_for(live),
                 pruning=self.pruning,
                 readout=self.classifier,
+                training=self.training,
                 seed=self.seed,
                 checkpoint=directory / CHECKPOINT,
                 report=report,

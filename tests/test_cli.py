@@ -407,6 +407,26 @@ def test_images_end_like_every_run(tmp_path):
         assert (tmp_path / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_images_are_said_by_networks_that_have_learnt(tmp_path, monkeypatch):
+    monkeypatch.setattr("lnpbrian.figures.draw_all", lambda *_: [])
+    found = {}
+    for training in ("readout", "stdp", "bp"):
+        out = tmp_path / training
+        assert run(*IMAGES, "--relay", "--read", "0.5", "--training", training, "--out", out) == 0
+        found[training] = json.loads((out / "run.json").read_text())
+        assert found[training]["options"]["training"] == training
+        # Relays without synapses learn nothing: one answer for all.
+        assert np.count_nonzero(np.sum(found[training]["uncoupled"]["confusion"], axis=0)) == 1
+        assert found[training]["before"]["accuracy"] > 0.3
+    for state in ("before", "after"):
+        # Weights have changed, and with them rates.
+        assert len({found[training][state]["synaptic_operations"] for training in found}) == 3
+    # What is written is the network as pruning left it, whatever it learnt afterwards.
+    left = [np.load(tmp_path / training / "network.npz")["weights"] for training in ("readout", "bp")]
+    np.testing.assert_array_equal(*left)
+    assert run("prune", "--training", "bp", "--out", tmp_path / "series") == 2
+
+
 def test_images_go_on_where_they_were_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr("lnpbrian.figures.draw_all", lambda *_: [])
     assert run(*IMAGES, "--out", tmp_path / "whole") == 0

@@ -48,7 +48,7 @@ OTHERS = {
     "test_images": 30,
 }
 # Options that no series has.
-OF_IMAGES = ("channels", "relay", "train_images", "test_images")
+OF_IMAGES = ("channels", "relay", "training", "train_images", "test_images")
 
 
 def run(*arguments):

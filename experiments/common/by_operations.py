@@ -1,8 +1,8 @@
 """What networks are worth at equal operations: figures 11 and 12, whose networks are the same.
 
 LNP prunes in a few iterations, and its networks at several of them are kept. Of the size of each there are networks
-made in other ways, and activity pruning goes down to the operations of the last. All have the neurons' mean input and
-the spectral radius of the unpruned network.
+made in other ways, and activity pruning goes down to the operations of the last. These have the spectral radius of the
+unpruned network and, but for activity pruning, its neurons' mean inputs; LNP's are as LNP leaves them.
 """
 
 from __future__ import annotations

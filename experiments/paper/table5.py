@@ -182,7 +182,7 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
         accuracy = [plus_minus([100 * x for x in a], 2) for a in r.get("accuracy", ())] or ["-", "-"]
         second.append([*name, *(f"{n:.0f}" for n in r["neurons_read"]), *accuracy])
     paper = [["model", *("relative change, head lost" for _ in range(4))]]
-    paper += [[model, *(f"{x:g}" for x in values)] for model, values in content["paper"].items()]
+    paper += [[model, *(f"{x:.2f}" for x in values)] for model, values in content["paper"].items()]
     return {"Without the readout and with it": first, "What is read, and how well": second, "The paper's": paper}
 
 

@@ -20,7 +20,7 @@ from lnpbrian.experiments.common.bed import bed_measured, plus_minus
 from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
-from lnpbrian.experiments.paper.table1 import PROTOCOLS, SCALE, amounts, datasets, image_files, some_images
+from lnpbrian.experiments.paper.table1 import PROTOCOLS, SCALE, datasets, image_files, some_images
 from lnpbrian.learning.classification import classify
 from lnpbrian.learning.image_input import ImageInput, pixel_channels
 from lnpbrian.models import HRSNN, LIFParameters
@@ -46,7 +46,7 @@ FIRST_SEED, SEEDS = 800, 5
 def tasks(plan: Plan) -> dict[Any, Task]:
     """Return the classifications by images, method and seed."""
     seeds = min(max(plan.scale.seeds, 2), SEEDS)
-    few = {name: value for name, value in amounts(plan).items() if name in ("train", "test")}
+    few = {"train": 300, "test": 150} if plan.scale.neurons < 400 else {"train": 10_000, "test": 10_000}
     return {
         (name, method, seed): Task(
             f"{name}: {method}, seed {seed}",

@@ -14,7 +14,7 @@ from brian2 import Quantity, ms
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning import bptt
-from lnpbrian.learning.classification import standard_error
+from lnpbrian.learning.classification import read_images, standard_error
 from lnpbrian.learning.encoding import CurrentEncoder
 from lnpbrian.learning.image_input import ImageInput, Presentation
 from lnpbrian.learning.images import ImageTask
@@ -22,9 +22,81 @@ from lnpbrian.learning.stdp import STDPResult, train_stdp
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.options import Options, option, options
 
-__all__ = ["ImageBPOptions", "ImageBPResult", "train_images_bp", "train_images_stdp"]
+__all__ = ["TRAININGS", "ImageBPOptions", "ImageBPResult", "train_images", "train_images_bp", "train_images_stdp"]
 
+TRAININGS = ("readout", "stdp", "bp")
+# Images of a stream for STDP, at most.
+STDP_IMAGES = 200
 TRAINED = ("readout", "recurrent", "input", "all")
+
+
+def train_images(
+    spec: NetworkSpec,
+    source: ImageInput,
+    task: ImageTask,
+    channels: tuple[np.ndarray, np.ndarray],
+    *,
+    training: str,
+    fraction: float = 1.0,
+    options: ImageBPOptions | None = None,
+    rng: np.random.Generator,
+    report: Callable[[float], None] | None = None,
+) -> tuple[NetworkSpec, ImageInput]:
+    """Return a network and its input after what comes before the readout is fitted.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        N neurons, silent ones among them; for "stdp" with constants of plasticity.
+    source : ImageInput
+        Input of its N neurons, a current.
+    task : ImageTask
+        For the labels, which "bp" sees.
+    channels : (ndarray, ndarray), shapes (M, D)
+        Of the images that train and that test.
+    training : {"readout", "stdp", "bp"}
+        Nothing; `train_images_stdp` on the first 200 images, where there are synapses; `train_images_bp`.
+    fraction : float
+        Of the neurons that may be read: those that the readout of "bp" sees.
+    options : ImageBPOptions, optional
+        Of "bp".
+    rng : numpy.random.Generator
+        Of "bp".
+    report : callable, optional
+        Called with the completed fraction.
+
+    Raises
+    ------
+    InvalidInput
+        As `train_images_stdp` and `train_images_bp`, or if there is no such training.
+
+    Examples
+    --------
+    >>> from lnpbrian.learning.image_input import pixel_channels
+    >>> from lnpbrian.learning.images import image_task
+    >>> from lnpbrian.models import HRSNN
+    >>> task, spec = image_task("digits", train=5, test=5), HRSNN(30, 0.2, plastic=True, check_rate=False).spec
+    >>> rng = np.random.default_rng(0)
+    >>> source = ImageInput.draw(30, 64, rng=rng)
+    >>> learnt, same = train_images(spec, source, task, pixel_channels(task), training="stdp", rng=rng)
+    >>> same is source, bool(np.abs(learnt.weights - spec.weights).max() > 0)
+    (True, True)
+    """
+    training = checks.choice("training", training, TRAININGS)
+    if training == "stdp" and spec.n_synapses:
+        return train_images_stdp(spec, source, channels[0][:STDP_IMAGES], report=report).spec, source
+    if training != "bp":
+        return spec, source
+    alive = np.flatnonzero(spec.alive)
+    read = np.searchsorted(alive, read_images(spec, source, fraction=fraction))
+    found = train_images_bp(
+        spec.compacted(), source.of_neurons(spec.alive), task, channels, read=read, options=options, rng=rng,
+        report=report,
+    )  # fmt: skip
+    weights = source.weights.copy()
+    weights[alive] = found.source.weights
+    # Silent neurons have no synapses: those of the compacted network are in the same order.
+    return replace(spec, weights=found.spec.weights), replace(source, weights=weights)
 
 
 def train_images_stdp(
