@@ -13,7 +13,8 @@ SIZES = ("smoke", "medium", "paper")
 
 # What the paper shows too, and what it does not.
 PAPER = (
-    *("table1", "table2", "table6", "table8", "table9", "fig3", "fig9", "fig_spectra"),
+    *("table1", "table2", "table5", "table6", "table8", "table9"),
+    *("fig3", "fig8", "fig9", "fig10", "fig11", "fig12", "fig13", "fig_spectra"),
     *("ablation", "ablation_sparser", "paper_scale"),
 )
 STUDIES = (

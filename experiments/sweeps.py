@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import html
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -14,16 +14,17 @@ from matplotlib.figure import Figure
 from lnpbrian import checks, files, locks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
-from lnpbrian.experiments import EXPERIMENTS, experiment
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments import EXPERIMENTS, experiment, summary
+from lnpbrian.experiments.common.comparison import SCALES, Plan
 from lnpbrian.learning import forecast_task, image_task
 from lnpbrian.learning.images import IMAGES
-from lnpbrian.records import is_record, read_json, versions, write_json
+from lnpbrian.records import commit, is_record, read_json, versions, write_json
+from lnpbrian.report import Page, caption_of, sweep_page, write_page
 from lnpbrian.sweep import Result, ResultStore, Stamps, SweepProgress, Task, run_sweep
 
 Tables = dict[str, list[list[str]]]
 
-__all__ = ["Experiment", "data_notes", "redraw", "refuse_foreign_results", "run_experiment"]
+__all__ = ["Experiment", "data_notes", "redraw", "refuse_foreign_results", "rewrite_page", "run_experiment"]
 
 
 class Experiment(Protocol):
@@ -106,6 +107,7 @@ def _run(
     report: Callable[[SweepProgress], None] | None,
 ) -> dict[str, Any]:
     name = module.NAME
+    commit()  # of the code as it is now, whatever becomes of the checkout until the end
     start = time.perf_counter()
     tasks = module.tasks(plan)
     results = run_sweep(list(tasks.values()), kept, cluster=cluster, report=report)
@@ -116,6 +118,7 @@ def _run(
         "seeds": list(range(plan.scale.seeds)),
         "data_notes": {name: list(data_notes(name, path)) for name, path in plan.data.items()},
         "versions": versions(),
+        "commit": commit(),
         **({"results_of_other_code": len(kept.outdated)} if kept.stale == "accept" and kept.outdated else {}),
         "seconds": {
             "of_this_run": time.perf_counter() - start,
@@ -153,6 +156,26 @@ def _seconds(tasks: Iterable[Task], store: ResultStore) -> float:
 def redraw(path: str | os.PathLike[str]) -> Tables:
     """Draw the figure and write the tables of an experiment beside its JSON, from that alone; return the tables."""
     source = Path(path)
+    module, content, tables = _read(source)
+    with files.replacing(source.with_suffix(".png")) as temporary:
+        module.draw(content).savefig(temporary, dpi=150)
+    with files.replacing(source.with_suffix(".md")) as temporary:
+        temporary.write_text(markdown(tables))
+    write_page(page(module, content, tables, source.with_suffix(".png")), source.with_suffix(".html"))
+    return tables
+
+
+def rewrite_page(path: str | os.PathLike[str]) -> Page:
+    """Write the page of an experiment again, from its JSON and the figure beside it; return what it says."""
+    source = Path(path)
+    module, content, tables = _read(source)
+    made = page(module, content, tables, source.with_suffix(".png"))
+    write_page(made, source.with_suffix(".html"))
+    return made
+
+
+def _read(source: Path) -> tuple[Experiment, dict[str, Any], Tables]:
+    """Return an experiment, what its JSON holds, and its tables."""
     try:
         content = read_json(source)
         module: Experiment = experiment(checks.choice("experiment", content["experiment"], EXPERIMENTS))
@@ -162,12 +185,7 @@ def redraw(path: str | os.PathLike[str]) -> Tables:
     if content.get("claims"):
         rows = [[c["claim"], c["verdict"], _parts(c)] for c in content["claims"]]
         tables["Claims"] = [["claim", "verdict", "found"], *rows]
-    with files.replacing(source.with_suffix(".png")) as temporary:
-        module.draw(content).savefig(temporary, dpi=150)
-    for suffix, text in ((".md", markdown(tables)), (".html", page(tables, content))):
-        with files.replacing(source.with_suffix(suffix)) as temporary:
-            temporary.write_text(text)
-    return tables
+    return module, content, tables
 
 
 def markdown(tables: Tables) -> str:
@@ -180,22 +198,29 @@ def markdown(tables: Tables) -> str:
     return "\n\n".join(f"**{title}**\n\n{text(lines)}" for title, lines in tables.items()) + "\n"
 
 
-def page(tables: Tables, content: Mapping[str, Any]) -> str:
-    """Return the same as a page of HTML."""
-
-    def text(lines: list[list[str]]) -> str:
-        head, *body = ("".join(f"<td>{html.escape(cell)}</td>" for cell in line) for line in lines)
-        rows = "\n".join(f"<tr>{line}</tr>" for line in [head.replace("td>", "th>"), *body])
-        return f"<table>\n{rows}\n</table>"
-
-    title = f"{content['experiment']}, {content['scale']} scale"
-    body = "\n".join(f"<h2>{html.escape(name)}</h2>\n{text(lines)}" for name, lines in tables.items())
-    style = "body{font:14px sans-serif}table{border-collapse:collapse;margin:1em 0 2em}"
-    style += "td,th{padding:.3em .6em;border:1px solid #ccc;text-align:left}"
-    return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{style}</style>\n<h1>{html.escape(title)}</h1>\n{body}\n</html>\n"
+def page(module: Experiment, content: Mapping[str, Any], tables: Tables, picture: Path) -> Page:
+    """Return the same, and the figure, as a page."""
+    name = content["experiment"]
+    return sweep_page(
+        content, tables, picture, about=summary(name), caption=caption_of(module.draw), command=_command(content)
     )
+
+
+def _command(content: Mapping[str, Any]) -> str:
+    """Return the command that repeats a sweep."""
+    plan, usual = content.get("plan", {}), SCALES.get(content["scale"])
+    given = (
+        []
+        if usual is None
+        else [
+            text
+            for name in ("seeds", "windows", "neurons")
+            if plan.get(name, getattr(usual, name)) != getattr(usual, name)
+            for text in (f"--{name}", str(plan[name]))
+        ]
+    )
+    data = [text for name, file in plan.get("data", {}).items() for text in ("--data", f"{name}={file}")]
+    return shlex.join(["lnpbrian", "sweep", content["experiment"], "--scale", content["scale"], *given, *data])
 
 
 def _parts(claim: Mapping[str, Any]) -> str:

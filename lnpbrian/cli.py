@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_type_hints
 
@@ -25,7 +24,7 @@ from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, SIZES, summary
-from lnpbrian.jobs import MODELS, NETWORK, RECORD, ImageStudy, PruneJob, Report, Study
+from lnpbrian.jobs import MODELS, NETWORK, RECORD, PruneJob, Report
 from lnpbrian.learning.images import IMAGES
 from lnpbrian.lyapunov.spectrum import number_of_exponents
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
@@ -33,10 +32,13 @@ from lnpbrian.network import NetworkSpec, noise_drive
 from lnpbrian.network.betweenness import betweenness_centrality
 from lnpbrian.network.cuda import find_gpu, require_tools, write_cuda_project
 from lnpbrian.network.devices import DeviceReport, devices
+from lnpbrian.network.nir import FORMATS, READERS, export_network
 from lnpbrian.options import Options, default_of, flags, kind_of
 from lnpbrian.parallel import cores
 from lnpbrian.process import Watched
-from lnpbrian.records import is_record, plain, versions, write_json
+from lnpbrian.records import commit, is_record, plain, versions, write_json
+from lnpbrian.report import REPORT, Page, refuse_foreign_report, resnet_table, state_table, write_report
+from lnpbrian.report import Table as Rows
 from lnpbrian.resnets import ResNetJob, image_arrays
 from lnpbrian.sweep import STALE, SweepProgress
 
@@ -105,6 +107,14 @@ def _with_flags(kind: type[Options]) -> Callable[[Callable[..., None]], Callable
 @_with_flags(PruneJob)
 def prune(
     context: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Prune the network of this file, such as the network.npz of a run, in place of a new model; --network "
+            "then only says how it is shown its input and read.",
+        ),
+    ] = None,
     fidelity: Annotated[
         bool, typer.Option("--fidelity", help="Read steps, input and readout as the paper has them.")
     ] = False,
@@ -141,15 +151,24 @@ def prune(
             )
         start = PruneJob.fidelity() if fidelity else PruneJob() if config is None else PruneJob.from_record(config)
         job = start.with_flags({name.replace("_", "-"): value for name, value in given.items()})
+        if file is not None:
+            _refuse(context, "FILE brings its own network", only=("model", "neurons", "connection_probability"))
+            job = job.of_file(file)
+        elif job.file is not None:
+            raise InvalidInput(
+                f"the run of --config {str(config)!r} pruned the network of {job.file!r}; give it too: lnpbrian prune "
+                f"{job.file} --config {config}"
+            )
         directory = out
     with _without_trace(directory), locks.lock_folder("--out" if resume is None else "--resume", directory):
         _show_notes(job.task, job.notes)
+        refuse_foreign_report(directory)
         drawn_names = figures.IMAGE_FIGURES if job.is_images else figures.FIGURES
-        going_on = job.begin(directory, [f"{name}.png" for name in drawn_names])
+        going_on = job.begin(directory, [f"{name}.png" for name in drawn_names], network=file)
         try:
             with Watched():
                 with console.status("building the network and checking its rate (compiles on first use)"):
-                    live = job.build()
+                    live = job.build(directory)
                 console.print(
                     f"{live.spec.model}: {job.neurons} neurons, {len(live.synapses)} synapses, {live.mean_rate:.1f} Hz "
                     + f"under noise{f'; going on with the run in {directory}' if going_on else ''}",
@@ -164,14 +183,15 @@ def prune(
             raise
         result.after.save(directory / NETWORK)
         drawn = figures.draw_all(result, directory)
-        result.write_json(directory / RECORD, {"command": plain(job)})
+        result.write_json(directory / RECORD, {"command": job.record()})
+        write_report(directory)
         job.finish(directory)
-    console.print(_table(result))
+    console.print(_terminal(state_table(result.summary())))
     if not result.pruning.status.startswith("all"):
         console.print(result.pruning.status, soft_wrap=True)
     if result.pruning.warning:
         console.print(f"warning: {result.pruning.warning}", soft_wrap=True)
-    console.print(f"Wrote run.json, network.npz and {len(drawn)} figures to {directory}", soft_wrap=True)
+    console.print(f"Wrote run.json, network.npz, {REPORT} and {len(drawn)} figures to {directory}", soft_wrap=True)
 
 
 @contextmanager
@@ -192,7 +212,8 @@ def _refuse(context: typer.Context, reason: str, *, only: Iterable[str] = (), bu
     names = tuple(only) or [name for name in context.params if name not in tuple(but)]
     given = [name for name in names if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
     if given:
-        raise InvalidInput(f"{reason}; leave out --{given[0].replace('_', '-')}")
+        (parameter,) = (one for one in context.command.params if one.name == given[0])
+        raise InvalidInput(f"{reason}; leave out {parameter.opts[0] if given[0] != 'file' else 'FILE'}")
 
 
 @app.command()
@@ -381,6 +402,26 @@ def cuda(
 
 
 @app.command()
+def export(
+    network: Annotated[Path, typer.Argument(help="A network.npz, pruned or not.")],
+    to: Annotated[str, _choices("Format: of other simulators, or one sparse matrix with all constants", FORMATS)],
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    reader: Annotated[
+        str, _choices("Who will read a NIR file; exact for whoever steps the equations exactly", READERS)
+    ] = "exact",
+    fixed: Annotated[bool, typer.Option("--fixed", help="Keep the weights of a plastic network as they are.")] = False,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Move spikes between time steps to the ends of their steps.")
+    ] = False,
+) -> None:
+    """Write a network as a file of other simulators; what the format cannot carry is refused."""
+    spec = NetworkSpec.load(network)
+    spec = dataclasses.replace(spec, plasticity=None if fixed else spec.plasticity)
+    path = export_network(spec.with_timing("grid") if grid else spec, out, to=to, reader=reader)
+    console.print(f"Wrote {spec.compacted()!r} to {path}", soft_wrap=True)
+
+
+@app.command()
 @_with_flags(ResNetJob)
 def resnet(
     task: Annotated[str, _choices("Images; digits need no file", IMAGES)] = "digits",
@@ -404,6 +445,8 @@ def resnet(
     with locks.lock_folder("--out", checks.writable_directory("--out", out)) as lock:
         folder = lock.folder
         locks.refuse_foreign(folder, names, accounted=is_record(folder / RECORD, "resnet"), evidence=RECORD)
+        refuse_foreign_report(folder)
+        commit()  # of the code as it is now
         try:
             with Watched(), _bars(("dense", "prune", "train")) as report:
 
@@ -424,30 +467,12 @@ def resnet(
             _fail("interrupted; the same command goes on after the last epoch", 130)
         made.save(folder / NETWORK)
         record = {"resnet": plain(job), "task": arrays.name, "data": None if data is None else str(data)}
+        record |= {"size": size, "images": images, "commit": commit()}
         record |= {"versions": versions(), "dense": before, "pruned": after, "pruning": told}
         write_json(folder / RECORD, record)
-    console.print(_resnet_table(before, after))
-    console.print(f"Wrote {RECORD} and {NETWORK} to {out}", soft_wrap=True)
-
-
-def _resnet_table(before: dict[str, Any], after: dict[str, Any]) -> Table:
-    table = Table("", "dense", "pruned", "ratio")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for key, label, shown in (
-        ("weights", "weights between neurons", "{:d}"),
-        ("synaptic_operations", "synaptic operations an image", "{:.4g}"),
-        ("spikes", "spikes an image", "{:.4g}"),
-        ("stem_macs", "multiplications of the first layer", "{:.4g}"),
-        ("head_macs", "multiplications of the readout", "{:.4g}"),
-    ):
-        ratio = f"{before[key] / after[key]:.2f}" if after[key] else ""
-        table.add_row(label, shown.format(before[key]), shown.format(after[key]), ratio)
-    for key in ("channels", "neurons", "weights"):
-        table.add_row(f"{key} removed (%)", *(f"{100 * of['sparsity'][key]:.2f}" for of in (before, after)), "")
-    accuracy = [f"{100 * of['accuracy']:.1f} ± {100 * of['standard_error']:.1f}" for of in (before, after)]
-    table.add_row("test images right (%)", *accuracy, "")
-    return table
+        write_report(folder)
+    console.print(_terminal(resnet_table(record)))
+    console.print(f"Wrote {RECORD}, {NETWORK} and {REPORT} to {out}", soft_wrap=True)
 
 
 # A line for each, kept as it is (\b).
@@ -528,6 +553,68 @@ def sweep(
     console.print(f"Wrote {name}.json, .png, .md and .html to {directory}", soft_wrap=True)
 
 
+@app.command()
+def reproduce(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Tables and figures, as table2 or fig7. Default: all.", metavar="[NAME]..."),
+    ] = None,
+    scale: Annotated[str, _choices("How large", SIZES)] = "smoke",
+    data: Annotated[
+        list[str] | None, typer.Option(help="Data, as google=FILE, wind=FILE, cifar10=FILE ...; can be repeated.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes on this machine. Default: one per core.")] = None,
+    store: Annotated[Path, typer.Option(help="Folder of the results of single tasks, as of sweep.")] = Path(
+        "runs/store"
+    ),
+    stale: Annotated[str, _choices("What becomes of stored results of other code", STALE)] = STALE[0],
+    out: Annotated[Path, typer.Option(help="Folder for the reports and their index.html.")] = Path("runs/reproduce"),
+    list_: Annotated[
+        bool, typer.Option("--list", help="Say what there is, which sweep shows it, and what it costs.")
+    ] = False,
+) -> None:
+    """Make the tables and figures of the paper, each with the paper's numbers beside ours.
+
+    What was computed before, by a sweep too, is not computed again. What needs data that are not given is said.
+    """
+    # What experiments stand on takes seconds to load.
+    from lnpbrian.experiments.common.comparison import SCALES, Plan
+    from lnpbrian.experiments.reproduce import INDEX, Reproduction, chosen, listing
+    from lnpbrian.sweep import ResultStore
+
+    if list_:
+        _print_wide(listing())
+        return
+    wanted = chosen(names or [])
+    plan = Plan(SCALES[checks.choice("--scale", scale, SCALES)], _data_files(data or []))
+    failed = []
+    try:
+        kept = ResultStore(store, stale=stale)
+        with Reproduction(out, plan, scale, kept, ClusterOptions(workers=workers)) as run:
+            for shown in wanted:
+                console.print(f"{shown.name}: {shown.title}", soft_wrap=True)
+                for sentence in shown.missing(plan.data):
+                    console.print(f"  {sentence}", soft_wrap=True)
+                with _sweep_bars() if shown.experiment else nullcontext() as report:
+                    error = run.show(shown, report)["error"]
+                if error:
+                    failed.append(shown.name)
+                    console.print(f"  not made: {error}", soft_wrap=True)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on with what is missing", 130)
+    console.print(f"Wrote {len(wanted) - len(failed)} reports and {INDEX} to {out}", soft_wrap=True)
+    if failed:
+        _fail(f"{', '.join(failed)} could not be made; the reports say why", 1)
+
+
+def _print_wide(lines: list[list[str]]) -> None:
+    """Print a table, each line of it whole, whatever the width of the terminal."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        console.print(text.rstrip(), soft_wrap=True)
+
+
 def _show_sweep(source: Path) -> None:
     """Draw an experiment again from its JSON, and print those of its tables that the terminal can show."""
     from lnpbrian.experiments.sweeps import redraw
@@ -543,6 +630,33 @@ def _show_sweep(source: Path) -> None:
             console.print(f"{title}: too wide for this terminal, see {page}", soft_wrap=True)
         else:
             console.print(table)
+
+
+@app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs or of results of sweeps.")],
+) -> None:
+    """Write the pages of finished runs and sweeps again, from the files in their folders."""
+    for folder in folders:
+        for path, page in _pages(folder):
+            for warning in page.warnings:
+                console.print(f"{path}: {warning}", soft_wrap=True)
+            console.print(f"Wrote {path}: {page.title}; {page.verdict.word}", soft_wrap=True)
+
+
+def _pages(folder: Path) -> Iterator[tuple[Path, Page]]:
+    """Write the page of a run, or of every sweep in a folder."""
+    sweeps = sorted(path for path in folder.glob("*.json") if is_record(path, "experiment", "scale"))
+    if not folder.is_dir() or not (sweeps or (folder / RECORD).exists()):
+        raise InvalidInput(f"{str(folder)!r} holds no finished run (no {RECORD}) and no results of a sweep")
+    with locks.lock_folder("report", folder):
+        if (folder / RECORD).exists():
+            yield folder / REPORT, write_report(folder)
+        for path in sweeps:
+            # What experiments stand on takes seconds to load.
+            from lnpbrian.experiments.sweeps import rewrite_page
+
+            yield path.with_suffix(".html"), rewrite_page(path)
 
 
 def _show_notes(name: str, notes: Iterable[str]) -> None:
@@ -635,56 +749,13 @@ def _bars(stages: Iterable[str]) -> Iterator[Report]:
         yield report
 
 
-def _table(result: Study | ImageStudy) -> Table:
-    """Return the closing table: before, after, ratio, and the control without synapses; errors are standard errors."""
-
-    def standard_error(windows: list[float]) -> float:
-        return float(np.std(windows, ddof=1) / np.sqrt(len(windows))) if len(windows) > 1 else math.inf
-
-    summary = result.summary()
-    before, after, uncoupled = summary["before"], summary["after"], summary["uncoupled"]
-    table = Table("", "before", "after", "ratio", "uncoupled")
+def _terminal(shown: Rows) -> Table:
+    """Return a table for the terminal; the first column says what numbers are of."""
+    table = Table(*shown.head)
     for column in table.columns[1:]:
         column.justify = "right"
-    errors = {
-        "largest_exponent_per_s": lambda of: of["largest_exponent_standard_error_per_s"],
-        "nrmse": lambda of: standard_error(of["nrmse_windows"]),
-        "vpt_steps": lambda of: standard_error(of["vpt_windows"]),
-        "accuracy": lambda of: of["accuracy_standard_error"],
-    }
-    rows = [
-        ("neurons", "neurons", "{:d}"),
-        ("synapses", "synapses", "{:d}"),
-        ("mean_rate_hz", "mean rate under noise (Hz)", "{:.1f}"),
-        ("task_rate_hz", "mean rate in the task (Hz)", "{:.1f}"),
-        ("largest_exponent_per_s", "largest exponent (1/s)", "{:.1f}"),
-        ("spectral_radius", "spectral radius of the response", "{:.2f}"),
-    ]
-    if isinstance(result, ImageStudy):
-        rows += [
-            ("synaptic_operations", "synaptic operations an image", "{:.3g}"),
-            ("synaptic_operations_with_readout", "with the readout", "{:.3g}"),
-            ("energy_joules", "energy an image (J)", "{:.2g}"),
-            ("energy_with_readout_joules", "with the readout (J)", "{:.2g}"),
-            ("energy_with_memory_joules", "with memory traffic too (J)", "{:.2g}"),
-            ("readout_neurons", "neurons read", "{:d}"),
-            ("accuracy", f"accuracy on {result.task.y_test.size} images", "{:.3f}"),
-        ]
-    else:
-        rows.insert(2, ("synaptic_operations", "synaptic operations", "{:.3g}"))
-        rows += [
-            ("nrmse", f"NRMSE, mean of {result.task.n_windows} windows", "{:.3f}"),
-            ("nrmse_median", "NRMSE, median", "{:.3f}"),
-            ("vpt_steps", "VPT (steps), mean", "{:.1f}"),
-        ]
-    for key, label, shown in rows:
-        ratio = before[key] / after[key] if after[key] > 0 and before[key] > 0 else None
-        error = errors.get(key)
-        one, two, none = (
-            "" if key not in of else shown.format(of[key]) + ("" if error is None else f" ± {shown.format(error(of))}")
-            for of in (before, after, uncoupled)
-        )
-        table.add_row(label, one, two, "" if ratio is None or "exponent" in key else f"{ratio:.2f}", none)
+    for row in shown.rows:
+        table.add_row(*row)
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
@@ -31,7 +32,9 @@ from lnpbrian.locks import lock_folder
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN, LIFParameters
 from lnpbrian.network import Drive, NetworkSpec, RecurrentNetwork, noise_drive, observe
 from lnpbrian.network.devices import require_device
+from lnpbrian.network.graph import graph_statistics
 from lnpbrian.network.signals import SpikeTrain
+from lnpbrian.network.simulate import mean_rates
 from lnpbrian.options import Options, option, options
 from lnpbrian.pruning.checkpoint import (
     LATEST,
@@ -57,7 +60,7 @@ from lnpbrian.pruning.steps import (
     paper_steps,
     possible_steps,
 )
-from lnpbrian.records import from_plain, is_record, plain, versions, write_json
+from lnpbrian.records import commit, from_plain, is_record, plain, versions, write_json
 from lnpbrian.streams import Streams
 
 __all__ = [
@@ -79,8 +82,10 @@ ENCODERS = ("current", "poisson")
 
 CHECKPOINT = "lnpbrian_checkpoint"
 COMMAND = "command.json"
+# A copy of the network that a file holds.
+START = "start.npz"
 # What a run writes to CHECKPOINT, and to the folder of its results; RECORD is the last of these.
-KEPT = (COMMAND, LATEST, STABLE, "forecast_before.npz", "images_before.npz")
+KEPT = (COMMAND, START, LATEST, STABLE, "forecast_before.npz", "images_before.npz")
 RECORD, NETWORK = "run.json", "network.npz"
 # Where versions before the first release kept checkpoints, without a marker.
 FORMER = "checkpoint"
@@ -133,6 +138,7 @@ class _Studied:
         return {
             "seed": self.seed,
             "versions": versions(),
+            "commit": commit(),
             "options": {
                 "model": self.before.model,
                 "neurons": self.before.n_neurons,
@@ -148,6 +154,7 @@ class _Studied:
                 "neuron_sparsity": self.pruning.neuron_sparsity,
                 "synapse_sparsity": self.pruning.synapse_sparsity,
             },
+            "graph": {"before": graph_statistics(self.before), "after": graph_statistics(self.after)},
             "status": self.pruning.status,
             "iteration": self.pruning.iteration,
             "warning": self.pruning.warning,
@@ -432,6 +439,7 @@ def _prune_between[M: Forecast | Classification](
     report: Report | None,
 ) -> tuple[tuple[M, M, M], dict[str, Any]]:
     """Use a network, prune it, use what is left, and the same without synapses; return what was found."""
+    commit()  # of the code as it is now, whatever becomes of the checkout until the end
     seconds: dict[str, float] = {}
     stopped = threading.Event()
 
@@ -552,6 +560,7 @@ def _image_state(result: Classification) -> dict[str, Any]:
         "readout_neurons": int(result.read.size),
         "penalty": result.penalty,
         "confusion": result.confusion.tolist(),
+        "correct": "".join("01"[int(right)] for right in result.correct),
     }
 
 
@@ -571,6 +580,18 @@ def _forecast_state(result: Forecast) -> dict[str, Any]:
     }
 
 
+class _SavedNetwork(RecurrentNetwork):
+    """A network of a file without its silent neurons, and its mean rate in Hz under noise."""
+
+    def __init__(self, spec: NetworkSpec, rng: np.random.Generator) -> None:
+        inner = spec.compacted()
+        drive = noise_drive(inner.n_neurons, duration=600 * ms, rng=rng)
+        self.mean_rate = float(mean_rates(inner, 0.5, settle=0.1, drive=drive).mean())
+        if self.mean_rate == 0:
+            raise InvalidInput(f"{inner!r} fires no spike under noise; prune one that does, such as with a higher bias")
+        super().__init__(inner)
+
+
 @options
 class PruneJob(Options):
     """Options of ``lnpbrian prune``: a network, a task, how to read it, how far to prune, and how each step is read.
@@ -586,6 +607,8 @@ class PruneJob(Options):
     connection_probability: float = option(
         default=0.1, help="Connection probability.", flag="connection-probability", above=0, at_most=1
     )
+    file: str | None = option(default=None, help="Name of the file of the network, if it is no new model.")
+    file_digest: str | None = option(default=None, help="SHA-256 of that file.")
     network: str = option(
         default="auto",
         help="Constants of the neurons: recurrent, where the network remembers, images, the same with a step of 1 ms, "
@@ -661,7 +684,40 @@ class PruneJob(Options):
                 f"use --task {', '.join(IMAGES)}"
             )
         self.series  # noqa: B018
-        checks.steps("sample_time", self.readout.sample_time, float(self.parameters.dt))
+        if self.file is None:
+            checks.steps("sample_time", self.readout.sample_time, float(self.parameters.dt))
+
+    def of_file(self, path: Path) -> Self:
+        """Return the job for the network in a file, in place of a model.
+
+        Raises
+        ------
+        InvalidInput
+            If the file holds no network, or one whose steps do not fit the samples.
+        """
+        try:
+            content = files.read_bytes(path)
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"{str(path)!r} cannot be read as a network file ({error})") from error
+        spec = NetworkSpec.load(path).compacted()
+        if not self.is_images:
+            checks.steps("sample_time", self.readout.sample_time, spec.dt)
+        # What the file decides is as if it had not been said.
+        usual = PruneJob()
+        return replace(
+            self,
+            model=usual.model,
+            connection_probability=usual.connection_probability,
+            neurons=spec.n_neurons,
+            file=path.name,
+            file_digest=hashlib.sha256(content).hexdigest(),
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Return the options for files, without those that the network of a file leaves no choice of."""
+        told: dict[str, Any] = plain(self)
+        unused = () if self.file is None else ("model", "connection_probability")
+        return {name: value for name, value in told.items() if name not in unused}
 
     @classmethod
     def fidelity(cls) -> Self:
@@ -774,13 +830,35 @@ class PruneJob(Options):
             rng=Streams(self.seed).child("encoder").rng("images"),
         )
 
-    def build(self) -> Model:
-        """Build the network, and refuse targets that it cannot reach, and a device that does not work here."""
+    def build(self, directory: Path | None = None) -> Model | _SavedNetwork:
+        """Build the network, and refuse targets that it cannot reach, and a device that does not work here.
+
+        That of a file is the copy that `begin` made in `directory`.
+        """
         if self.pruning.device != "runtime":
             require_device(self.pruning.device)
-        live = MODELS[self.model](self.neurons, self.connection_probability, parameters=self.parameters, seed=self.seed)
+        live: Model | _SavedNetwork
+        if self.file is not None:
+            rng = Streams(self.seed).child("network").rng("rate check")
+            live = _SavedNetwork(self._start(Path(directory or ".") / CHECKPOINT / START), rng)
+        else:
+            live = MODELS[self.model](
+                self.neurons, self.connection_probability, parameters=self.parameters, seed=self.seed
+            )
         schedule(live.spec.n_neurons, live.spec.n_synapses, self.pruning, self.steps_for(live))
         return live
+
+    def _start(self, copy: Path) -> NetworkSpec:
+        try:
+            same = hashlib.sha256(files.read_bytes(copy)).hexdigest() == self.file_digest
+        except OSError:
+            same = False
+        if not same:
+            raise InvalidInput(
+                f"{str(copy)!r} is not the network of {self.file!r} that the run was begun with; delete "
+                f"{str(copy.parent)!r} and start anew"
+            )
+        return NetworkSpec.load(copy)
 
     def input(self) -> Encoder:
         """Draw the encoder."""
@@ -822,7 +900,7 @@ class PruneJob(Options):
             report=report,
         )
 
-    def begin(self, directory: Path, results: Iterable[str] = ()) -> bool:
+    def begin(self, directory: Path, results: Iterable[str] = (), *, network: Path | None = None) -> bool:
         """Note the options in `directory`; True if an unfinished run of the same options goes on.
 
         Parameters
@@ -831,14 +909,18 @@ class PruneJob(Options):
             Folder of the run.
         results : iterable of str
             Files that will be written there, beside `RECORD` and `NETWORK`.
+        network : Path, optional
+            The file of `of_file`, which is copied.
 
         Raises
         ------
         InvalidInput
-            If the folder holds an unfinished run of other options, or files that the run would replace and that no
-            earlier run accounts for.
+            If the run would replace the file of its network; if the folder holds an unfinished run of other options, or
+            files that the run would replace and that no earlier run accounts for.
         """
         folder = directory / CHECKPOINT
+        if network is not None and (directory / NETWORK).exists() and network.samefile(directory / NETWORK):
+            raise InvalidInput(f"the run would replace {str(network)!r} by the pruned network; choose another --out")
         going_on = marked(folder) and (folder / COMMAND).exists()
         if not going_on:
             known = is_record(directory / RECORD, "before", "after")
@@ -851,7 +933,10 @@ class PruneJob(Options):
                     f"delete {str(folder)!r}, or choose another --out"
                 )
             return True
-        write_json(folder / COMMAND, {"lnpbrian": __version__, "options": plain(self)})
+        if network is not None:
+            with files.replacing(folder / START) as temporary:
+                temporary.write_bytes(files.read_bytes(network))
+        write_json(folder / COMMAND, {"lnpbrian": __version__, "options": self.record()})
         return False
 
     @classmethod
@@ -921,8 +1006,9 @@ class PruneJob(Options):
     def abandon(directory: Path) -> None:
         """Delete the options of a run that was refused before anything of it was kept."""
         folder = directory / CHECKPOINT
-        if not any((folder / name).exists() for name in KEPT if name != COMMAND):
-            remove_marked(folder, [COMMAND])
+        begun = (COMMAND, START)
+        if not any((folder / name).exists() for name in KEPT if name not in begun):
+            remove_marked(folder, begun)
 
     @staticmethod
     def finish(directory: Path) -> None:

@@ -8,10 +8,13 @@ import math
 import os
 import platform
 import re
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
-from importlib import metadata
+from functools import cache
+from importlib import import_module, metadata
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -21,7 +24,18 @@ from lnpbrian import checks, files
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 
-__all__ = ["as_html", "from_plain", "is_record", "plain", "read_json", "same", "versions", "write_json"]
+__all__ = [
+    "as_html",
+    "commit",
+    "data_frame",
+    "from_plain",
+    "is_record",
+    "plain",
+    "read_json",
+    "same",
+    "versions",
+    "write_json",
+]
 
 # JSON has no words for these.
 WORDS = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
@@ -110,6 +124,31 @@ def versions() -> dict[str, str]:
     return found
 
 
+@cache
+def commit() -> str | None:
+    """Return the commit of the checkout that this package runs from, as it was at the first call.
+
+    Returns
+    -------
+    str or None
+        Forty digits, and a "+" if files are changed that Git keeps. None of an installed package, or without Git.
+
+    Examples
+    --------
+    >>> found = commit()
+    >>> found is None or len(found.rstrip("+")) == 40
+    True
+    """
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    ask = ("git", "-C", root, "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+")
+    try:
+        return subprocess.run(ask, capture_output=True, text=True, timeout=30, check=True).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
 def is_record(path: str | os.PathLike[str], *entries: str) -> bool:
     """Return whether `path` is a JSON file with the version of this package that wrote it, and with these entries.
 
@@ -196,6 +235,28 @@ def as_html(caption: str, head: Sequence[str], rows: Sequence[Sequence[object]])
         for name, *values in rows
     )
     return f"<table><caption>{html.escape(caption)}</caption><tr>{first}</tr>{lines}</table>"
+
+
+def data_frame(content: Sequence[Mapping[str, Any]] | Mapping[str, Any], index: str) -> Any:
+    """Return rows, or columns by name, as a pandas DataFrame; the column `index` is its index.
+
+    Raises
+    ------
+    InvalidInput
+        If pandas is not installed.
+
+    Examples
+    --------
+    >>> from importlib.util import find_spec
+    >>> content = {"neuron": [0, 1], "synapses": [30, 9]}
+    >>> data_frame(content, "neuron").synapses.tolist() if find_spec("pandas") else [30, 9]
+    [30, 9]
+    """
+    try:
+        pandas = import_module("pandas")
+    except ImportError as error:
+        raise InvalidInput("to_dataframe() needs pandas, which is not here: pip install pandas") from error
+    return pandas.DataFrame(content).set_index(index)
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

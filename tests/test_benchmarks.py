@@ -306,6 +306,15 @@ def test_results_are_plain():
     assert repr(result) == "BenchmarkResult(memory 1.500; 10 synaptic operations)"
 
 
+def test_results_are_shown_as_tables():
+    result = BenchmarkResult({"memory": 1.5}, 40.0, 10, 2.0, 5)
+    assert f"<tr><th>memory</th><td>1.5</td><td>{BENCHMARKS['memory'].measure}</td></tr>" in result._repr_html_()
+    pytest.importorskip("pandas")
+    table = result.to_dataframe()
+    assert table.index.tolist() == ["memory"]
+    assert table.loc["memory", ["score", "higher_is_better"]].tolist() == [1.5, True]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,5 +1,6 @@
 """The command line: files, numbers, repeatability, and one line for every mistake."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import pytest
 from lnpbrian import cli
 from lnpbrian.jobs import STAGES
 from lnpbrian.models import HRSNN
+from lnpbrian.models.drawing import LIFParameters
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning.checkpoint import CheckpointFolder
 
@@ -46,9 +48,21 @@ def results(tmp_path_factory):
 def test_prune_writes_what_it_promises(results):
     names = {path.name for path in (results / "a").iterdir()}
     figures = {"raster.png", "exponents.png", "time_constants.png", "degrees.png", "forecast.png", "history.png"}
-    assert names == {"run.json", "network.npz"} | figures
+    assert names == {"run.json", "network.npz", "report.html"} | figures
     for figure in figures:
         assert (results / "a" / figure).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_writes_its_report(results):
+    content = json.loads((results / "a" / "run.json").read_text())
+    page = (results / "a" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 6
+    for state in ("before", "after"):
+        assert f">{content[state]['nrmse']:.3f}<" in page
+        assert f">{content[state]['synapses']}<" in page
+        assert content["graph"][state]["synapses"] == content[state]["synapses"]
+    # Without figures it says so.
+    assert "raster.png is missing" in (results / "again" / "report.html").read_text()
 
 
 def test_run_json_holds_the_whole_record(results):
@@ -256,7 +270,7 @@ def test_resumed_run_is_the_uninterrupted_one(whole, unfinished, monkeypatch, ca
     assert "going on with the run" in said.out
     # The same command goes on as well.
     assert run(*LONGER, "--out", unfinished) == 0
-    assert {path.name for path in unfinished.iterdir()} == {"run.json", "network.npz"}
+    assert {path.name for path in unfinished.iterdir()} == {"run.json", "network.npz", "report.html"}
     assert (whole / "network.npz").read_bytes() == (unfinished / "network.npz").read_bytes()
     one, other = (without_times(json.loads((folder / "run.json").read_text())) for folder in (whole, unfinished))
     assert one == other
@@ -435,3 +449,158 @@ def test_mistakes_with_images(tmp_path, capsys, arguments, message):
     assert message in error
     assert error.count("\n") == 1
     assert not out.exists() or not list(out.iterdir())
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Pruning a network that a file holds
+
+
+OF_FILE = [
+    *("--iterations", "3", "--windows", "1", "--sample-time", "2", "--synapse-sparsity", "0.5", "--jobs", "1"),
+    *("--neuron-sparsity", "0.1", "--steps", "I,II", "--on-unstable", "keep", "--seed", "4"),
+]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A network in a file: no model draws it with these options, and some of its neurons are silent."""
+    spec = HRSNN(90, 0.2, parameters=LIFParameters(bias=(1.2, 1.9)), check_rate=False, seed=7).spec
+    path = tmp_path_factory.mktemp("saved") / "mine.npz"
+    replace(spec, model="mine", alive=np.arange(90) % 9 > 0).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def of_file(saved):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lnpbrian.figures.draw_all", lambda *_: [])
+        assert run("prune", saved, *OF_FILE, "--out", saved.parent / "whole") == 0
+    return saved.parent / "whole"
+
+
+def test_the_network_of_a_file_is_pruned(saved, of_file):
+    content, before = json.loads((of_file / "run.json").read_text()), NetworkSpec.load(saved).compacted()
+    assert (content["before"]["neurons"], content["before"]["synapses"]) == (80, before.n_synapses)
+    after = NetworkSpec.load(of_file / "network.npz")
+    assert (after.n_neurons, after.n_alive, after.model) == (80, 72, "mine")
+    assert after.n_synapses == pytest.approx(before.n_synapses / 2, rel=0.05)
+    np.testing.assert_array_equal(after.time_constants, before.time_constants)
+    # What is left was there.
+    pairs = [set(zip(one.pre.tolist(), one.post.tolist(), strict=True)) for one in (before, after)]
+    assert pairs[1] < pairs[0]
+
+
+def test_the_record_names_the_file(saved, of_file):
+    text = (of_file / "run.json").read_text()
+    command = json.loads(text)["options"]["command"]
+    assert command["file"] == "mine.npz"
+    assert command["file_digest"] == hashlib.sha256(saved.read_bytes()).hexdigest()
+    assert command["neurons"] == 80
+    # No folder of the user, and no model that was not used.
+    assert str(saved.parent) not in text
+    assert not {"model", "connection_probability"} & set(command)
+    assert not (of_file / "lnpbrian_checkpoint").exists()
+
+
+def test_a_run_of_a_file_goes_on_without_it(saved, of_file, tmp_path, monkeypatch, capsys, no_figures):
+    mine = shutil.copy(saved, tmp_path / "mine.npz")
+    with monkeypatch.context() as patch:
+        interrupt(patch, 2)
+        assert run("prune", mine, *OF_FILE, "--out", tmp_path / "part") == 130
+    mine.unlink()
+    refused(
+        tmp_path,
+        "--resume takes all options from the run; leave out FILE",
+        capsys,
+        *("prune", saved, "--resume", tmp_path / "part"),
+    )
+    assert run("prune", "--resume", tmp_path / "part") == 0
+    assert (tmp_path / "part" / "network.npz").read_bytes() == (of_file / "network.npz").read_bytes()
+    one, other = (json.loads((folder / "run.json").read_text()) for folder in (of_file, tmp_path / "part"))
+    assert without_times(one) == without_times(other)
+    assert not (tmp_path / "part" / "lnpbrian_checkpoint").exists()
+
+
+def test_a_run_of_a_file_begins_again_from_its_record(saved, of_file, tmp_path, capsys, no_figures):
+    again = ("prune", "--config", of_file / "run.json", "--jobs", 1, "--out", tmp_path / "again")
+    refused(tmp_path, "pruned the network of 'mine.npz'; give it too: lnpbrian prune mine.npz --config", capsys, *again)
+    assert run(*again, saved) == 0
+    assert (tmp_path / "again" / "network.npz").read_bytes() == (of_file / "network.npz").read_bytes()
+
+
+def test_a_copy_that_was_changed(saved, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        interrupt(patch, 2)
+        assert run("prune", saved, *OF_FILE, "--out", tmp_path) == 130
+    HRSNN(80, 0.2, check_rate=False).spec.save(tmp_path / "lnpbrian_checkpoint" / "start.npz")
+    refused(tmp_path, "is not the network of 'mine.npz' that the run was begun", capsys, "prune", "--resume", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--neurons", "80"], "FILE brings its own network; leave out --neurons"),
+        (["--model", "hrsnn"], "FILE brings its own network; leave out --model"),
+        (["--connection-probability", "0.1"], "leave out --connection-probability"),
+        (["--sample-time", "0.7"], "whole number of steps"),
+        (["--synapse-sparsity", "0.1", "--neuron-sparsity", "0.8"], "raise synapse_sparsity"),
+    ],
+)
+def test_what_a_file_leaves_no_choice_of(saved, tmp_path, capsys, arguments, message):
+    refused(saved.parent, message, capsys, "prune", saved, *OF_FILE, "--out", tmp_path / "out", *arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_that_cannot_be_pruned(saved, of_file, tmp_path, capsys):
+    out = ("--out", tmp_path / "out")
+    refused(tmp_path, "cannot be read as a network file", capsys, "prune", tmp_path / "none.npz", *out)
+    refused(tmp_path, "cannot be read as a network file", capsys, "prune", tmp_path, *out)
+    refused(tmp_path, "cannot be read as a network file", capsys, "prune", of_file / "run.json", *out)
+    path = of_file / "network.npz"
+    refused(of_file, "would replace", capsys, "prune", path, *OF_FILE, "--out", of_file)
+    quiet = replace(NetworkSpec.load(saved), bias=np.full(90, -5.0))
+    quiet.save(tmp_path / "quiet.npz")
+    refused(tmp_path, "fires no spike under noise", capsys, "prune", tmp_path / "quiet.npz", *OF_FILE, *out)
+    assert not (tmp_path / "out").exists()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Export
+
+
+def test_export(saved, tmp_path, capsys):
+    spec = NetworkSpec.load(saved)
+    for out, to in (("a.nir", "nir"), ("folder/b.npz", "csr"), ("c", "csr")):
+        for _ in range(2):  # what an export wrote, another replaces
+            assert run("export", saved, "--to", to, "--out", tmp_path / out) == 0
+    assert "80 neurons (0 silent)" in capsys.readouterr().out
+    made = NetworkSpec.from_nir(tmp_path / "a.nir")
+    assert made.model == "mine"
+    np.testing.assert_array_equal(np.sort(made.weights), np.sort(spec.compacted().weights))
+    with np.load(tmp_path / "c.npz") as file:
+        assert file["indptr"].size == 81
+        np.testing.assert_array_equal(file["neuron"], np.flatnonzero(spec.alive))
+
+
+@pytest.mark.parametrize("to", ["nir", "csr"])
+def test_export_replaces_nothing_of_others(saved, tmp_path, capsys, to):
+    shutil.copy(saved, tmp_path / "network.npz")
+    np.savez(tmp_path / "data.npz", x=1)
+    other = "csr" if to == "nir" else "nir"
+    assert run("export", saved, "--to", other, "--out", tmp_path / "export.npz") == 0
+    for name in ("network.npz", "data.npz", "export.npz"):
+        refused(tmp_path, "may be yours", capsys, "export", saved, "--to", to, "--out", tmp_path / name)
+
+
+def test_export_refuses_what_a_format_cannot_carry(saved, tmp_path, capsys):
+    out = ("--out", tmp_path / "out.nir")
+    refused(tmp_path, "to must be one of nir, csr; got 'neuroml'", capsys, "export", saved, "--to", "neuroml", *out)
+    refused(tmp_path, "norse cannot hold", capsys, "export", saved, "--to", "nir", "--reader", "norse", *out)
+    refused(tmp_path, "is of NIR files", capsys, "export", saved, "--to", "csr", "--reader", "norse", *out)
+    between = tmp_path / "between.npz"
+    plastic = HRSNN(30, 0.3, plastic=True, check_rate=False).spec
+    plastic.with_timing("interpolated").save(between)
+    refused(tmp_path, "NIR has no plasticity", capsys, "export", between, "--to", "nir", *out)
+    refused(tmp_path, "no interpolated spikes", capsys, "export", between, "--to", "nir", "--fixed", *out)
+    assert run("export", between, "--to", "nir", "--fixed", "--grid", *out) == 0
+    assert NetworkSpec.from_nir(tmp_path / "out.nir").n_synapses == plastic.n_synapses

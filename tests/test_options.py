@@ -34,6 +34,8 @@ OTHERS = {
     "exponents": 7,
     "steps": "II,I",
     "data": "prices.csv",
+    "file": "network.npz",
+    "file_digest": 64 * "0",
     "stdp": ("tau_plus", "eta_minus"),
     "rates": (1.5, 80.0),
     "cap": 3.0,

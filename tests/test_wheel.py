@@ -56,7 +56,7 @@ def test_wheel_holds_the_tree(tmp_path, change):
     wheel = build("wheel", copied_tree(tmp_path, change), tmp_path)
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if name.startswith("lnpbrian/")}
-    assert packed == modules_of_the_tree() | {"lnpbrian/py.typed"}
+    assert packed == modules_of_the_tree() | {"lnpbrian/py.typed", "lnpbrian/templates/report.html"}
 
 
 @pytest.mark.parametrize("change", [leave, Path.unlink, as_windows_makes_it])

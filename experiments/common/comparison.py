@@ -422,7 +422,7 @@ def path(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
         last = model.spec
     else:
         (like,) = needs
-        last = _activity_path(model.spec, _network_at(like, options["stops"][-1]), options, each=note)
+        last = _activity_path(model.spec, network_at(like, options["stops"][-1]), options, each=note)
     # Pruning that ended early stays where it ended.
     for k in range(len(steps), options["iterations"] + 1):
         note(k, last)
@@ -448,7 +448,7 @@ def _activity_path(
 
 def forecasted_on_path(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
     """Train and forecast with a network at a stop of a path, or with a random one of its size."""
-    spec = _network_at(needs[0], options["stop"])
+    spec = network_at(needs[0], options["stop"])
     if options["method"] == "random":
         full = NetworkSpec.from_arrays(needs[1].arrays)
         spec = _random_like(spec, full, options["seed"])
@@ -527,7 +527,7 @@ def _random_like(like: NetworkSpec, full: NetworkSpec, seed: int) -> NetworkSpec
     return random_network(full, n_neurons=like.n_alive, n_synapses=like.n_synapses, rng=rng, rates=rates)
 
 
-def _network_at(path: Result, stop: int) -> NetworkSpec:
+def network_at(path: Result, stop: int) -> NetworkSpec:
     prefix = f"{stop} "
     return NetworkSpec.from_arrays(
         {name.removeprefix(prefix): array for name, array in path.arrays.items() if name.startswith(prefix)}

@@ -58,6 +58,8 @@ PATHS = {
 }
 # Networks that others are made of, of no interest by themselves.
 ON_THE_WAY = ("B random", "B degree")
+# Of the neurons; the first are those of this experiment.
+CONSTANTS = {None: LIFParameters.forecasting, "images": LIFParameters.images}
 POINTS = tuple(point for point in ("A", *PATHS) if point not in ON_THE_WAY)
 COLORS = {"I": "#1b3a57", "II": "#4f8fc0", "III": "#e3a857", "IV": "#3a9188"}
 
@@ -66,22 +68,10 @@ def tasks(plan: Plan, *, kept: float | None = None, points: Sequence[str] | None
     """Return the measurements by seed and point."""
     s = plan.scale
 
-    def network(point: str, seed: int) -> Task:
-        options: dict[str, Any] = {"point": point, "seed": seed, "neurons": s.neurons}
-        needs: tuple[Task, ...] = ()
-        if point != "A":
-            options |= {
-                "kept": kept or s.kept[0],
-                "neuron_sparsity": s.neurons_of_figures,
-                "iterations": s.iterations,
-                "new_edges": NEW_EDGES,
-            }
-            needs = (network(PATHS[point][0], seed), network("A", seed))
-        return Task(f"{point}, seed {seed}", f"{__name__}:made", options, needs, cost=2)
-
     def measurement(point: str, seed: int) -> Task:
         options = {"point": point, "seed": seed, "neurons": s.neurons, "windows": s.windows}
-        return Task(f"forecast of {point}, seed {seed}", f"{__name__}:measured", options, (network(point, seed),))
+        need = network(plan, point, seed, kept=kept)
+        return Task(f"forecast of {point}, seed {seed}", f"{__name__}:measured", options, (need,))
 
     return {
         (seed, point): measurement(point, seed)
@@ -90,12 +80,30 @@ def tasks(plan: Plan, *, kept: float | None = None, points: Sequence[str] | None
     }
 
 
+def network(plan: Plan, point: str, seed: int, *, kept: float | None = None, constants: str | None = None) -> Task:
+    """The task of making the network of a point, with the constants of `CONSTANTS` of that name."""
+    s = plan.scale
+    options: dict[str, Any] = {"point": point, "seed": seed, "neurons": s.neurons}
+    needs: tuple[Task, ...] = ()
+    if constants is not None:
+        options["constants"] = constants
+    if point != "A":
+        options |= {
+            "kept": kept or s.kept[0],
+            "neuron_sparsity": s.neurons_of_figures,
+            "iterations": s.iterations,
+            "new_edges": NEW_EDGES,
+        }
+        before, unpruned = (network(plan, p, seed, kept=kept, constants=constants) for p in (PATHS[point][0], "A"))
+        needs = (before, unpruned)
+    return Task(f"{point}, seed {seed}", f"{__name__}:made", options, needs, cost=2)
+
+
 def made(options: Mapping[str, Any], *needs: Result, report: Callable[[float, str], None]) -> Result:
     """Make the network of a point of the one that it comes from; the unpruned network is the last of what it needs."""
     point, seed = options["point"], options["seed"]
     if point == "A":
-        parameters = LIFParameters.forecasting()
-        spec = HRSNN(options["neurons"], 0.1, parameters=parameters, check_rate=False, seed=seed).spec
+        spec = _unpruned(options["neurons"], 0.1, seed, options)
     else:
         origin, unpruned = (NetworkSpec.from_arrays(need.arrays) for need in needs)
         spec = _stepped(origin, unpruned, options)
@@ -110,7 +118,7 @@ def _stepped(spec: NetworkSpec, unpruned: NetworkSpec, options: Mapping[str, Any
     if step in ("random", "degree"):
         return _without_synapses(spec, kept, step, streams)
     if step == "new":
-        return _random_network(spec, seed)
+        return _random_network(spec, seed, options)
     model = RecurrentNetwork(spec)
     settings: dict[str, dict[str, Any]] = {
         "I": {"synapse_sparsity": 1 - kept, "iterations": options["iterations"]},
@@ -153,12 +161,20 @@ def _without_synapses(spec: NetworkSpec, kept: float, by: str, streams: Streams)
     return model.spec
 
 
-def _random_network(spec: NetworkSpec, seed: int) -> NetworkSpec:
+def _unpruned(neurons: int, p: float, seed: int, options: Mapping[str, Any]) -> NetworkSpec:
+    constants = options.get("constants")
+    parameters = CONSTANTS[constants]()
+    # What is to learn images by STDP is plastic.
+    plastic = constants == "images"
+    return HRSNN(neurons, p, parameters=parameters, plastic=plastic, check_rate=False, seed=seed).spec
+
+
+def _random_network(spec: NetworkSpec, seed: int, options: Mapping[str, Any]) -> NetworkSpec:
     """Return a random network drawn anew with as many neurons and synapses as `spec`."""
     n, wanted = spec.n_alive, spec.n_synapses
     # Drawn with more synapses than wanted, by five standard deviations, of which as many as wanted stay.
     p = min(1.0, (wanted + 5 * np.sqrt(wanted) + 5) / (n * (n - 1)))
-    dense = HRSNN(n, p, parameters=LIFParameters.forecasting(), check_rate=False, seed=seed + 1000).spec
+    dense = _unpruned(n, p, seed + 1000, options)
     rng = Streams(seed).child("ablation").rng("random network")
     return dense.of_synapses(np.sort(rng.choice(dense.n_synapses, min(wanted, dense.n_synapses), replace=False)))
 

@@ -4,7 +4,8 @@
 
 The networks are those of `table2`, pruned without a look at any task, and shown images on a time grid of 1 ms. With
 "all" every neuron gets input; with "relay" a random half, and only the others are read, so that synapses must carry
-the image. Without a data folder, scikit-learn's digits. Beside them what needs no network.
+the image. Controls and what activity pruning leaves have the spectral radius of the unpruned network, as LNP's have.
+Without a data folder, scikit-learn's digits. Beside them what needs no network.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common.bed import bed_measured
+from lnpbrian.experiments.common.by_operations import control_of
 from lnpbrian.experiments.common.comparison import MODELS, Plan, Report
 from lnpbrian.experiments.common.plotting import COLORS, finish
 from lnpbrian.experiments.common.reported import IMAGES as REPORTED
@@ -35,7 +38,7 @@ from lnpbrian.learning.image_training import ImageBPOptions, train_images_bp, tr
 from lnpbrian.learning.images import IMAGES, ImageTask, image_task
 from lnpbrian.network import NetworkSpec
 from lnpbrian.network.spec import synaptic_operations
-from lnpbrian.pruning.controls import activity_pruning
+from lnpbrian.pruning.controls import activity_pruning, at_radius
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
 
@@ -80,7 +83,7 @@ def tasks(plan: Plan) -> dict[Key, Task]:
                     quick = plan.scale.neurons < 400 and (protocol, model) != ("relay", "HRSNN")
                     for method in METHODS:
                         for training in TRAININGS[:1] if quick else TRAININGS:
-                            made[name, protocol, method, model, training, seed] = _classified(
+                            made[name, protocol, method, model, training, seed] = classification(
                                 plan, common, (name, protocol, method, model, training, seed)
                             )
             made[name, "all", "controls", "", "", seed] = Task(
@@ -92,17 +95,25 @@ def tasks(plan: Plan) -> dict[Key, Task]:
     return made
 
 
-def _classified(plan: Plan, common: Mapping[str, Any], key: Key) -> Task:
+def network(plan: Plan, method: str, model: str, seed: int) -> Task:
+    """Return the task of a network, of controls at the radius of the unpruned one."""
+    if method in ("random", "magnitude"):
+        return control_of(plan, method, model, seed, plan.network(model, "LNP", seed))
+    return plan.network(model, method, seed)
+
+
+def classification(plan: Plan, common: Mapping[str, Any], key: Key, **more: Any) -> Task:
+    """Return the task of training a network and classifying with it; `more` are options of `classified`."""
     name, protocol, method, model, training, seed = key
     networks = ("unpruned", "LNP") if method == "AP" else (method,)
-    options = {**common, "method": method, "protocol": protocol, "training": training, "seed": seed}
+    options = {**common, "method": method, "protocol": protocol, "training": training, "seed": seed, **more}
     if method == "AP":
         options["prune_rate"] = plan.scale.prune_rate
     return Task(
         f"{name}, {protocol}, {training}: {method} {model}, seed {seed}",
         f"{__name__}:classified",
         options,
-        tuple(plan.network(model, one, seed) for one in networks),
+        tuple(network(plan, one, model, seed) for one in networks),
         cost={"readout": 1, "STDP": 3, "BP": 4}[training],
     )
 
@@ -142,7 +153,11 @@ def classified(options: Mapping[str, Any], *needs: Result, report: Report) -> Re
         like = _on_grid(NetworkSpec.from_arrays(needs[1].arrays))
         spec = _activity_pruned(spec, like, source, channels[0], options)
     record: dict[str, Any] = {}
-    readout, read = ClassifyOptions(), None
+    readout, read = ClassifyOptions(**options.get("readout", {})), None
+    if "read" in options:
+        # As many neurons in every network, those of highest betweenness.
+        allowed = int((source.may_be_read() & spec.alive).sum())
+        read = read_images(spec, source, fraction=min(1.0, options["read"] / max(allowed, 1)))
     if training == "STDP" and spec.n_synapses:
         learnt = train_images_stdp(
             spec, source, channels[0][: options["stdp"]], report=lambda fraction: report(0.5 * fraction, "STDP")
@@ -203,9 +218,11 @@ def _activity_pruned(
         return train_images_stdp(now, source, x[:5]).spec if options["training"] == "STDP" else now
 
     goal = synaptic_operations(rates(like), like.pre)
-    return activity_pruning(
+    left = activity_pruning(
         spec, activity=rates, retrain=retrain, prune_rate=options["prune_rate"], operations=goal, compensate=True
     ).spec
+    _, response = bed_measured(spec, options["seed"])
+    return at_radius(left, response.spectral_radius, response=response)
 
 
 def _on_grid(spec: NetworkSpec) -> NetworkSpec:

@@ -24,6 +24,7 @@ from lnpbrian.learning.readout import FEATURE_LIMIT, ReadoutOptions, moments, re
 from lnpbrian.learning.series import lorenz63_velocity, lorenz96_velocity, mackey_glass, runge_kutta
 from lnpbrian.network.simulate import mean_rates
 from lnpbrian.network.spec import NetworkSpec, synaptic_operations
+from lnpbrian.records import as_html, data_frame
 from lnpbrian.streams import Streams
 
 __all__ = [
@@ -312,6 +313,25 @@ class BenchmarkResult:
     synaptic_operations: int
     seconds: float
     neurons: int
+
+    def to_dataframe(self) -> Any:
+        """Return the scores as a pandas DataFrame, a row for every benchmark, with its measure and which way is up.
+
+        Raises
+        ------
+        InvalidInput
+            If pandas is not installed.
+        """
+        rows = []
+        for name, score in self.scores.items():
+            measure = {key: getattr(BENCHMARKS[name], key) for key in ("measure", "higher_is_better")}
+            rows.append({"benchmark": name, "score": score, **measure})
+        return data_frame(rows, "benchmark")
+
+    def _repr_html_(self) -> str:
+        rows = [(name, f"{score:.3g}", BENCHMARKS[name].measure) for name, score in self.scores.items()]
+        said = f"{self.mean_rate:.1f} Hz, {self.synaptic_operations:.3g} synaptic operations"
+        return as_html(said, ["benchmark", "score", "measure"], rows)
 
     def __repr__(self) -> str:
         scores = ", ".join(f"{name} {score:.3f}" for name, score in self.scores.items())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from lnpbrian.records import as_html, same
+from lnpbrian.records import as_html, data_frame, same
 
 __all__ = ["Exponents"]
 
@@ -68,6 +69,22 @@ class Exponents:
         quartiles = np.percentile(self.per_neuron, [25, 50, 75]) if self.per_neuron.size else []
         each = ", ".join(f"{q:.3g}" for q in quartiles)
         return [*largest, ("quartiles of the neurons", each), ("measured time", f"{self.duration:.4g}")]
+
+    def to_dataframe(self) -> Any:
+        """Return the exponents as a pandas DataFrame, a row for every neuron that is alive.
+
+        Columns are its `exponent`, and its rate in Hz where spikes were counted.
+
+        Raises
+        ------
+        InvalidInput
+            If pandas is not installed.
+        """
+        return data_frame(self._columns(), "neuron")
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        rates = {"rate_hz": self.rates} if self.rates.size == self.per_neuron.size else {}
+        return {"neuron": np.arange(self.per_neuron.size), "exponent": self.per_neuron, **rates}
 
     def _repr_html_(self) -> str:
         return as_html(f"{type(self).__name__}: {self.status}", ["", "value"], self.shown())

@@ -76,6 +76,9 @@ class TwinExponents(Exponents):
     window_standard_error: float | None
     floored: np.ndarray
 
+    def _columns(self) -> dict[str, np.ndarray]:
+        return super()._columns() | {"standard_error": self.per_neuron_standard_error, "floored": self.floored}
+
     def shown(self) -> list[tuple[str, str]]:
         """Return what there is to show, as names and values."""
         found = self.window_exponent

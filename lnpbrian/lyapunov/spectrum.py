@@ -24,6 +24,7 @@ from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import Drive
 from lnpbrian.network.simulate import TRAJECTORIES, exact_spike_train, simulated_spike_train
 from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.records import data_frame
 
 __all__ = [
     "Spectrum",
@@ -145,6 +146,18 @@ class Spectrum(Exponents):
         if not self.complete and self.exponents[-1] > 0:
             return None
         return entropy_rate(self.exponents)
+
+    def to_dataframe(self) -> Any:
+        """Return the spectrum as a pandas DataFrame, a row for every exponent, with i/D and standard error.
+
+        Raises
+        ------
+        InvalidInput
+            If pandas is not installed.
+        """
+        i = np.arange(1, self.exponents.size + 1)
+        columns = {"i": i, "i/D": i / self.dimension, "exponent": self.exponents}
+        return data_frame(columns | {"standard_error": self.standard_errors}, "i")
 
     def shown(self) -> list[tuple[str, str]]:
         """Return what there is to show, as names and values."""

@@ -6,12 +6,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from brian2 import Quantity
 
 from lnpbrian import checks, files
 from lnpbrian.checks import InvalidInput
+
+if TYPE_CHECKING:
+    import nir
 
 __all__ = ["STDP", "NetworkSpec", "mean_input", "synaptic_operations"]
 
@@ -486,6 +490,88 @@ class NetworkSpec:
             raise InvalidInput(f"model must be a name in printable characters, got {model!a:.40}")
         stdp = {name.removeprefix("stdp_"): values.pop(name) for name in list(values) if name.startswith("stdp_")}
         return cls(**values, plasticity=STDP(**stdp) if stdp else None)
+
+    def to_nir(self, *, reader: str = "exact") -> nir.NIRGraph:
+        """Return the network as a graph of the Neuromorphic Intermediate Representation, for `nir.write`.
+
+        Parameters
+        ----------
+        reader : {"exact", "norse", "snntorch"}
+            Who will step it. "exact": the constants are those of the equations, and whoever integrates them exactly
+            fires every spike of Brian2. "norse" and "snntorch" step by Euler: the constants are those of which that is
+            exact, for `norse.torch.from_nir` and `snntorch.import_nir.import_from_nir` alone.
+
+        Returns
+        -------
+        nir.NIRGraph
+            ``input -> lif -> output`` with ``lif -> recurrent -> lif``: a `nir.CubaLIF` (`nir.LIF` with delta synapses)
+            and a dense `nir.Linear` (`nir.Affine` for snnTorch) of the N neurons that are not silent. What NIR has no
+            place for is in the metadata of ``lif``: ``dt``, ``refractory_period``, ``refractory_steps``,
+            ``initial_potential``, ``excitatory``, ``cluster``, the number ``neuron`` that each had in this network, and
+            ``step``, which says in words when what happens; in that of ``recurrent`` the synapses one by one, as the
+            rows of a sparse matrix (``indptr``, ``indices``, ``data``).
+
+        Raises
+        ------
+        InvalidInput
+            If the network has delays, plasticity or spikes between time steps; if the reader cannot hold its refractory
+            period or has other delta synapses; if a dense matrix would be too large.
+
+        Notes
+        -----
+        NIR: Pedersen et al. 2024, doi:10.1038/s41467-024-52259-9. Its threshold is ``v > v_threshold``, here it is
+        ``>=``; the two differ where v is on it to the last bit.
+
+        Examples
+        --------
+        >>> from brian2 import ms
+        >>> from lnpbrian.models import uncoupled
+        >>> uncoupled([10, 20] * ms).to_nir().nodes["lif"].tau_mem
+        array([0.01, 0.02])
+        """
+        from lnpbrian.network.nir import to_nir
+
+        return to_nir(self, reader=reader)
+
+    @classmethod
+    def from_nir(
+        cls,
+        source: nir.NIRGraph | str | os.PathLike[str],
+        *,
+        dt: Quantity | None = None,
+        refractory_period: Quantity | None = None,
+    ) -> NetworkSpec:
+        """Return the network of a graph of NIR, made by `to_nir` or by another simulator.
+
+        Parameters
+        ----------
+        source : nir.NIRGraph or path-like
+            One `nir.CubaLIF` or `nir.LIF` with or without a `nir.Linear` to itself. Its equations are taken as they
+            stand in NIR's documentation, potentials and weights brought to a threshold of 1 and a reset to 0.
+        dt, refractory_period : Quantity, optional
+            Of a graph that does not say them; `to_nir` does.
+
+        Returns
+        -------
+        NetworkSpec
+            Equal to what `to_nir` was called on, without silent neurons and with the synapses in order of their
+            targets.
+
+        Raises
+        ------
+        InvalidInput
+            If the graph has other nodes, was made for a single reader, or lacks a time.
+
+        Examples
+        --------
+        >>> from brian2 import ms
+        >>> from lnpbrian.models import uncoupled
+        >>> NetworkSpec.from_nir(uncoupled([10, 20] * ms).to_nir())
+        NetworkSpec(uncoupled, 2 neurons (0 silent), 0 synapses)
+        """
+        from lnpbrian.network.nir import from_nir
+
+        return from_nir(source, dt=dt, refractory_period=refractory_period)
 
     def save(self, path: str | os.PathLike[str], *, compress: bool = True, note: str = "") -> None:
         """Write the network, and a note if there is one, to `path`, whole or not at all.

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict, dataclass, field, replace
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.records import as_html, same
+from lnpbrian.records import as_html, data_frame, same
 
 if TYPE_CHECKING:
     from lnpbrian.lyapunov.growth import TwinExponents
@@ -219,11 +218,7 @@ class PruneResult:
         InvalidInput
             If pandas is not installed.
         """
-        try:
-            pandas = import_module("pandas")
-        except ImportError as error:
-            raise InvalidInput("to_dataframe() needs pandas, which is not here: pip install pandas") from error
-        return pandas.DataFrame([asdict(record) for record in self.history]).set_index("iteration")
+        return data_frame([asdict(record) for record in self.history], "iteration")
 
     def __eq__(self, other: object) -> bool:
         return same(self, other) if isinstance(other, PruneResult) else NotImplemented

@@ -1,0 +1,117 @@
+"""Figure 10 of the paper: membrane time constants of the neurons, before and after pruning.
+
+    lnpbrian sweep fig10 --scale medium --out runs/fig10
+
+Networks are those of `table2`. LNP tunes the time constants in step IV, activity pruning only chooses among neurons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import wasserstein_distance
+
+from lnpbrian.experiments.common.comparison import LORENZ, MODELS, Plan
+from lnpbrian.experiments.common.plotting import COLORS, finish
+from lnpbrian.experiments.common.statistics import claimed, mean_and_error
+from lnpbrian.network import NetworkSpec
+from lnpbrian.sweep import Result, Task
+
+NAME = "fig10"
+METHODS = ("unpruned", "AP", "LNP")
+# Edges of the bins in ms, a tenth of a decade and more.
+EDGES = np.geomspace(1, 200, 24)
+Key = tuple[str, str, int]
+
+
+def tasks(plan: Plan) -> dict[Key, Task]:
+    """Return the networks by method, model and seed; activity pruning trains as it prunes."""
+    return {
+        (method, model, seed): plan.trained(model, method, "STDP", LORENZ, seed)
+        if method == "AP"
+        else plan.network(model, method, seed)
+        for seed in plan.seeds
+        for model in MODELS
+        for method in METHODS
+    }
+
+
+def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
+    """Return mean, spread and histogram of every network, means over networks, and what became of the claims."""
+    found = {key: _milliseconds(result) for key, result in results.items()}
+    rows = [
+        {
+            "method": method,
+            "model": model,
+            "seed": seed,
+            "neurons": tau.size,
+            "mean_ms": float(tau.mean()),
+            "median_ms": float(np.median(tau)),
+            "variation": float(tau.std() / tau.mean()),
+            "moved_ms": float(wasserstein_distance(tau, found["unpruned", model, seed])),
+            "fractions": (np.histogram(tau, EDGES)[0] / tau.size).tolist(),
+        }
+        for (method, model, seed), tau in found.items()
+    ]
+    table = []
+    for model in MODELS:
+        for method in METHODS:
+            mine = [r for r in rows if (r["method"], r["model"]) == (method, model)]
+            line: dict[str, Any] = {"method": method, "model": model}
+            for name in ("neurons", "mean_ms", "median_ms", "variation", "moved_ms"):
+                line[name] = mean_and_error([r[name] for r in mine])
+            line["fractions"] = np.mean([r["fractions"] for r in mine], axis=0).tolist()
+            table.append(line)
+    return {"edges_ms": EDGES.tolist(), "table": table, "claims": claims(rows), "rows": rows}
+
+
+def _milliseconds(result: Result) -> np.ndarray:
+    spec = NetworkSpec.from_arrays(result.arrays)
+    return 1e3 * spec.time_constants[spec.alive]
+
+
+def claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Say whether pruning moves the mean time constant, by pairs of equal seeds."""
+    made = []
+    for method, text in (
+        ("LNP", "LNP changes the mean time constant of the neurons by more than two standard errors"),
+        ("AP", "activity pruning changes it too, by the choice of the neurons"),
+    ):
+        parts = []
+        for model in MODELS:
+            before, after = (
+                {r["seed"]: r["mean_ms"] for r in rows if (r["method"], r["model"]) == (which, model)}
+                for which in ("unpruned", method)
+            )
+            moved, error = mean_and_error([after[seed] - before[seed] for seed in before])
+            parts.append((f"{model}: {moved:+.2f} ± {error:.2f} ms", abs(moved) > 2 * error))
+        made.append(claimed(text, parts))
+    return made
+
+
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return the table as rows of text, its head first."""
+    lines = [["pruning", "model", "neurons", "mean (ms)", "median (ms)", "variation", "moved (ms)"]]
+    for r in content["table"]:
+        line = [r["method"], r["model"], f"{r['neurons'][0]:.0f}"]
+        line += [f"{r[name][0]:.2f} ± {r[name][1]:.2f}" for name in ("mean_ms", "median_ms", "variation")]
+        lines.append([*line, f"{r['moved_ms'][0]:.2f}"])
+    return {"Time constants": lines}
+
+
+def draw(content: Mapping[str, Any]) -> Figure:
+    """Draw the histograms of the models, a line for each kind of pruning."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    axes = figure.subplots(1, len(MODELS), sharey=True)
+    for axis, model in zip(axes, MODELS, strict=True):
+        for r in content["table"]:
+            if r["model"] == model:
+                color = COLORS[r["method"]]
+                axis.stairs(r["fractions"], content["edges_ms"], color=color, linewidth=1.4, label=r["method"])
+                axis.axvline(r["mean_ms"][0], color=color, linewidth=0.8, linestyle=":")
+        axis.set(title=model, xscale="log", xlabel="membrane time constant (ms), means dotted")
+    axes[0].set_ylabel("fraction of the neurons")
+    return finish(figure, axes[0], 3)

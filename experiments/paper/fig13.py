@@ -1,0 +1,193 @@
+"""Figure 13 of the paper on images: accuracy and operations of the points A to E, and of its other paths.
+
+    lnpbrian sweep fig13 --scale medium --data fashion=FOLDER --out runs/fig13
+
+The steps are those of `ablation`, on HRSNN of spectral radius 1: I makes B of the unpruned network A, II makes C of B,
+III makes D of C, IV makes E of D; beside it B -III-> D' -IV-> E', B -IV-> E'' and C -IV-> E'''. Control: a network
+drawn anew with the neurons and synapses of E. Equal numbers of neurons are read, those of highest betweenness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lnpbrian.experiments.common.bed import plus_minus
+from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plotting import finish
+from lnpbrian.experiments.common.statistics import claimed, mean_and_error
+from lnpbrian.experiments.paper.ablation import COLORS, PATHS, network
+from lnpbrian.experiments.paper.table1 import PROTOCOLS, READ, datasets, image_files
+from lnpbrian.sweep import Result, Task
+
+NAME = "fig13"
+POINTS = ("A", "B", "C", "D", "E", "D'", "E'", "E''", "E'''", "random")
+TRAININGS = ("readout", "STDP")
+SEEDS = 5
+Key = tuple[str, str, str, str, int]
+
+# What the paper says of the figure: of two points the first is more accurate, and whether it does more operations.
+SAID = (
+    ("Step II: C does less than B, and is less accurate", "B", "C", True),
+    ("Step III: D does more than C, and is more accurate", "D", "C", True),
+    ("Step IV: E is more accurate than D", "E", "D", None),
+    ("All steps: E is more accurate than C -IV-> E'''", "E", "E'''", None),
+    ("Without step II: E' does more than E, and is more accurate", "E'", "E", True),
+    ("Without steps II and III: E'' is less accurate than E'", "E'", "E''", None),
+    ("Beside the paper: E is more accurate than a random network of its size", "E", "random", None),
+)
+
+
+def amounts(plan: Plan) -> dict[str, int]:
+    """Return how many images train and test at most, and how many train recurrent weights by STDP."""
+    if plan.scale.neurons < 400:
+        return {"train": 300, "test": 150, "stdp": 5}
+    return {"train": 5000, "test": 5000, "stdp": 100}
+
+
+def tasks(plan: Plan) -> dict[Key, Task]:
+    """Return the classifications by images, protocol, training, point and seed."""
+    return {
+        (name, protocol, training, point, seed): Task(
+            f"{name}, {protocol}, {training}: {point}, seed {seed}",
+            "lnpbrian.experiments.paper.table1:classified",
+            {
+                **image_files(plan, name),
+                **amounts(plan),
+                "method": point,
+                "protocol": protocol,
+                "training": training,
+                "seed": seed,
+                "read": round(READ * plan.scale.neurons),
+            },
+            (network(plan, point, seed, constants="images"),),
+            cost={"readout": 1, "STDP": 2}[training],
+        )
+        for name in datasets(plan)
+        for protocol in PROTOCOLS
+        for training in TRAININGS
+        for point in POINTS
+        for seed in range(min(plan.scale.seeds, SEEDS))
+    }
+
+
+# ---------------------------------------------------------------------------------------------------------- the summary
+
+
+def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
+    """Return rows of single networks, their means, and which of the paper's sentences hold."""
+    rows = [
+        {"images": i, "protocol": p, "training": t, "point": point, "seed": seed, **result.record}
+        for (i, p, t, point, seed), result in results.items()
+    ]
+    kinds = list(dict.fromkeys((r["images"], r["protocol"], r["training"]) for r in rows))
+    table = []
+    for kind in kinds:
+        full = _of(rows, kind, "A")
+        for point in POINTS:
+            mine = _of(rows, kind, point)
+            ratios = [
+                a["synaptic_operations"] / max(b["synaptic_operations"], 1) for a, b in zip(full, mine, strict=True)
+            ]
+            less = [b["accuracy"] - a["accuracy"] for a, b in zip(full, mine, strict=True)]
+            table.append(
+                {
+                    **dict(zip(("images", "protocol", "training"), kind, strict=True)),
+                    "point": point,
+                    "accuracy": mean_and_error([r["accuracy"] for r in mine]),
+                    "beside A": mean_and_error(less),
+                    "synaptic_operations": mean_and_error([r["synaptic_operations"] for r in mine]),
+                    "operation_ratio": float(np.mean(ratios)),
+                    **{
+                        name: float(np.mean([r[name] for r in mine]))
+                        for name in ("neurons", "synapses", "readout_neurons", "task_rate_hz", "chance")
+                    },
+                }
+            )
+    claims = [claimed(text, [_found(rows, kind, *parts) for kind in kinds]) for text, *parts in SAID]
+    return {"table": table, "claims": claims, "rows": rows}
+
+
+def _of(rows: list[dict[str, Any]], kind: tuple[str, str, str], point: str) -> list[dict[str, Any]]:
+    mine = [r for r in rows if (r["images"], r["protocol"], r["training"], r["point"]) == (*kind, point)]
+    return sorted(mine, key=lambda r: r["seed"])
+
+
+def _found(rows: list[dict[str, Any]], kind: tuple, more: str, less: str, costs: bool | None) -> tuple[str, bool]:
+    """Return by how much one point is more accurate, network by network, and whether by two standard errors."""
+    first, second = (_of(rows, kind, point) for point in (more, less))
+    gain, error = mean_and_error([a["accuracy"] - b["accuracy"] for a, b in zip(first, second, strict=True)])
+    share = np.mean(
+        [a["synaptic_operations"] / max(b["synaptic_operations"], 1) for a, b in zip(first, second, strict=True)]
+    )
+    # Of one network nothing is known.
+    held = len(first) > 1 and gain > 2 * error and (costs is None or share > 1)
+    text = f"{', '.join(kind)}: {100 * gain:+.2f} ± {100 * error:.2f} points, operations x {share:.2f}"
+    return text, bool(held)
+
+
+# ------------------------------------------------------------------------------------------------- from the JSON alone
+
+
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return a table for every set of images, protocol and training, heads first."""
+    made: dict[str, list[list[str]]] = {}
+    head = ["network", "made of", "by", "neurons", "synapses", "read", "SOPs/image (M)", "ratio", "accuracy (%)"]
+    for r in content["table"]:
+        lines = made.setdefault(_title(r), [[*head, "beside A (points)"]])
+        line = [r["point"], *PATHS.get(r["point"], ("", "")), f"{r['neurons']:.0f}", f"{r['synapses']:.0f}"]
+        line += [f"{r['readout_neurons']:.0f}", f"{r['synaptic_operations'][0] * 1e-6:.4f}"]
+        line += [f"{r['operation_ratio']:.1f}", plus_minus([100 * x for x in r["accuracy"]], 2)]
+        lines.append([*line, "-" if r["point"] == "A" else plus_minus([100 * x for x in r["beside A"]], 2)])
+    return made
+
+
+def _title(r: Mapping[str, Any]) -> str:
+    where = "all" if r["protocol"] == "all" else "half, the others read"
+    return f"{r['images']}, input to {where}, {'a readout only' if r['training'] == 'readout' else 'after STDP'}"
+
+
+# Where names of points are, in points: those of equal operations on different sides.
+PLACES = {
+    **{"A": (6, 4), "B": (0, 7), "C": (0, 7), "D": (-7, -9), "E": (7, -9), "D'": (-7, 4), "E'": (7, 4)},
+    **{"E''": (7, -9), "E'''": (-7, 4), "random": (-7, -4)},
+}
+
+
+def draw(content: Mapping[str, Any]) -> Figure:
+    """Draw accuracy over operations, a step of the method as a line; solid where it is the method's own path."""
+    kinds = list(dict.fromkeys(_title(r) for r in content["table"]))
+    columns = len(TRAININGS)
+    figure = Figure(figsize=(5.5 * columns, 4.0 * len(kinds) / columns + 0.5), layout="constrained")
+    axes = figure.subplots(len(kinds) // columns, columns, squeeze=False)
+    for axis, title in zip(axes.flat, kinds, strict=True):
+        found = {r["point"]: r for r in content["table"] if _title(r) == title}
+        place = {point: (r["synaptic_operations"][0], 100 * r["accuracy"][0]) for point, r in found.items()}
+        for point, r in found.items():
+            origin, step = PATHS.get(point, ("", ""))
+            color = COLORS.get(step, "black" if point == "A" else "0.5")
+            if step in COLORS:
+                style = "-" if point in "BCDE" else ":"
+                axis.plot(*zip(place[origin], place[point], strict=True), style, color=color, linewidth=1.4, zorder=0)
+            marker = "x" if point == "random" else "o"
+            axis.errorbar(*place[point], 100 * r["accuracy"][1], fmt=marker, color=color, markersize=5, capsize=2)
+            x, y = PLACES[point]
+            axis.annotate(
+                point,
+                place[point],
+                xytext=(x, y),
+                textcoords="offset points",
+                ha="left" if x > 0 else "right" if x < 0 else "center",
+                fontsize=9,
+            )
+        axis.set(title=title.replace(", ", ",\n", 1), xscale="log", xlabel="synaptic operations an image")
+        axis.set_ylabel("accuracy (%)")
+        axis.margins(x=0.15)
+    for step, color in COLORS.items():
+        axes[0, 0].plot([], [], color=color, label=f"step {step}")
+    axes[0, 0].plot([], [], ":", color="grey", label="dotted: other paths")
+    axes[0, 0].plot([], [], "x", color="0.5", label="random, of the size of E")
+    return finish(figure, axes[0, 0], 6)

@@ -1,0 +1,206 @@
+"""Table 5 of the paper: sparsity and synaptic operations of LNP's networks, without the readout and with it.
+
+    lnpbrian sweep table5 --scale medium --data fashion=FOLDER --out runs/table5
+
+Neurons are pruned too, so that the readout shrinks with them. A readout is linear and sees all neurons that may be
+read, or, as in the paper, a perceptron of 20 that sees a tenth of them, those of highest betweenness. Images, and
+Lorenz-63 after STDP. Without a data folder, scikit-learn's digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lnpbrian.experiments.common.bed import plus_minus
+from lnpbrian.experiments.common.comparison import MODELS, SEEN, Plan
+from lnpbrian.experiments.common.plotting import finish
+from lnpbrian.experiments.common.reported import READOUT
+from lnpbrian.experiments.common.statistics import claimed, mean_and_error
+from lnpbrian.experiments.paper.table1 import PROTOCOLS, READ, classification, datasets, image_files
+from lnpbrian.experiments.paper.table2 import RATIO
+from lnpbrian.learning.classification import ClassifyOptions
+from lnpbrian.sweep import Result, Task
+
+NAME = "table5"
+METHODS = ("unpruned", "LNP")
+READOUTS: dict[str, dict[str, Any]] = {"linear": {}, "perceptron": {"kind": "mlp", "fraction": READ}}
+SERIES = f"{SEEN}, all seen"
+SEEDS = 5
+MEASURES = {
+    "neuron sparsity": "neurons",
+    "synapse sparsity": "synapses",
+    "ratio of operations": "synaptic_operations",
+}
+Key = tuple[str, str, str, str, str, int]
+
+
+def amounts(plan: Plan) -> dict[str, int]:
+    """Return how many images train and test at most."""
+    return {"train": 300, "test": 150} if plan.scale.neurons < 400 else {"train": 5000, "test": 5000}
+
+
+def seeds(plan: Plan) -> range:
+    """Return the seeds of the networks, five at most."""
+    return plan.seeds[:SEEDS]
+
+
+def tasks(plan: Plan) -> dict[Key, Task]:
+    """Return the uses of networks by task, protocol, readout, model, method and seed."""
+    fewer = replace(plan, scale=replace(plan.scale, neuron_sparsity=plan.scale.neurons_of_figures))
+    made: dict[Key, Task] = {}
+    for seed in seeds(plan):
+        for model in MODELS:
+            for method in METHODS:
+                for name in datasets(plan):
+                    common = {**image_files(plan, name), **amounts(plan)}
+                    for protocol in PROTOCOLS:
+                        for kind, readout in READOUTS.items():
+                            key = (name, protocol, method, model, "readout", seed)
+                            made[name, protocol, kind, model, method, seed] = classification(
+                                fewer, common, key, readout=readout
+                            )
+                made[SERIES, "all", "linear", model, method, seed] = fewer.forecast(model, method, "STDP", SEEN, seed)
+    return made
+
+
+# ---------------------------------------------------------------------------------------------------------- the summary
+
+
+def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
+    """Return rows of single networks, what the readout changes, and what became of the claims."""
+    rows = []
+    for (task, protocol, readout, model, method, seed), result in results.items():
+        record = dict(result.record)
+        keys = {"task": task, "protocol": protocol, "readout": readout, "model": model, "method": method, "seed": seed}
+        rows.append(keys | record | {"of_readout": _of_readout(record, READOUTS[readout], images=task != SERIES)})
+    kinds = list(dict.fromkeys((r["task"], r["protocol"], r["readout"], r["model"]) for r in rows))
+    table = [_line(rows, kind) for kind in kinds]
+    return {
+        "seeds": list(seeds(plan)),
+        "table": table,
+        "claims": _claims(table),
+        "paper": {model: list(values) for model, values in READOUT.items()},
+        "rows": rows,
+    }
+
+
+def _of_readout(record: Mapping[str, Any], options: Mapping[str, Any], *, images: bool) -> dict[str, float]:
+    """Return neurons, synapses and operations of a readout."""
+    if not images:
+        # A linear readout of three variables.
+        return {
+            "neurons": 3,
+            "synapses": record["readout_synapses"],
+            "synaptic_operations": record["readout_operations"],
+        }
+    classes, readout = round(1 / record["chance"]), ClassifyOptions(**options)
+    return {
+        "neurons": classes + (0 if readout.kind == "ridge" else readout.hidden),
+        "synapses": readout.synapses(record["readout_neurons"], classes),
+        "synaptic_operations": record["readout_operations"],
+    }
+
+
+def measures(before: Mapping[str, Any], after: Mapping[str, Any], *, readout: bool) -> dict[str, float]:
+    """Return sparsities and the ratio of operations of one network, without or with the readout.
+
+    Examples
+    --------
+    >>> def network(n):
+    ...     return dict.fromkeys(MEASURES.values(), n) | {"of_readout": dict.fromkeys(MEASURES.values(), 10)}
+    >>> measures(network(90), network(10), readout=True)
+    {'neuron sparsity': 0.8, 'synapse sparsity': 0.8, 'ratio of operations': 5.0}
+    """
+    found = {}
+    for title, name in MEASURES.items():
+        first, last = (float(r[name] + (r["of_readout"][name] if readout else 0)) for r in (before, after))
+        found[title] = first / max(last, 1) if "ratio" in title else 1 - last / first
+    return found
+
+
+def _line(rows: list[dict[str, Any]], kind: tuple) -> dict[str, Any]:
+    before, after = (
+        sorted(
+            (r for r in rows if (r["task"], r["protocol"], r["readout"], r["model"], r["method"]) == (*kind, method)),
+            key=lambda r: r["seed"],
+        )
+        for method in METHODS
+    )
+    without, including = (
+        [measures(a, b, readout=readout) for a, b in zip(before, after, strict=True)] for readout in (False, True)
+    )
+    line: dict[str, Any] = dict(zip(("task", "protocol", "readout", "model"), kind, strict=True))
+    for name in MEASURES:
+        a, b = (np.array([one[name] for one in many]) for many in (without, including))
+        line[name] = {
+            "without": mean_and_error(a),
+            "with": mean_and_error(b),
+            # Where none was removed there is nothing to change.
+            "change": mean_and_error(b / a - 1) if (a > 0).all() else None,
+        }
+    line["neurons_read"] = [float(np.mean([r["readout_neurons"] for r in many])) for many in (before, after)]
+    if kind[0] != SERIES:
+        line["accuracy"] = [mean_and_error([r["accuracy"] for r in many]) for many in (before, after)]
+    return line
+
+
+def _claims(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    largest = min(min(values) for values in READOUT.values())
+    small, cheap = [], []
+    for r in table:
+        name = f"{r['task']}, {r['protocol']}, {r['readout']}, {r['model']}"
+        change, ratio = r["synapse sparsity"]["change"], r["ratio of operations"]["with"][0]
+        if change is not None:
+            small.append((f"{name}: {100 * change[0]:+.1f} %", bool(change[0] >= largest)))
+        cheap.append((f"{name}: {ratio:.1f}", bool(ratio >= RATIO[r["model"]])))
+    goals = ", ".join(f"{RATIO[model]:g} ({model})" for model in MODELS)
+    return [
+        claimed(f"The readout changes synapse sparsity by {-100 * largest:.0f} % at most, as in the paper", small),
+        claimed(f"With the readout the operations are still so many times fewer: {goals}", cheap),
+    ]
+
+
+# ------------------------------------------------------------------------------------------------- from the JSON alone
+
+
+def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return tables as rows of text, heads first: sparsities, operations and accuracies, and the paper's values."""
+    first = [["task", "readout", "model", "measure", "without readout", "with it", "relative change (%)"]]
+    second = [["task", "readout", "model", "neurons read", "after LNP", "accuracy (%)", "after LNP"]]
+    for r in content["table"]:
+        name = [f"{r['task']}, relay" if r["protocol"] == "relay" else r["task"], r["readout"], r["model"]]
+        for measure in MEASURES:
+            found, digits = r[measure], 1 if "ratio" in measure else 4
+            line = [*name, measure, *(plus_minus(found[which], digits) for which in ("without", "with"))]
+            change = found["change"]
+            first.append([*line, "-" if change is None else plus_minus([100 * x for x in change], 2)])
+        accuracy = [plus_minus([100 * x for x in a], 2) for a in r.get("accuracy", ())] or ["-", "-"]
+        second.append([*name, *(f"{n:.0f}" for n in r["neurons_read"]), *accuracy])
+    paper = [["model", *("relative change, head lost" for _ in range(4))]]
+    paper += [[model, *(f"{x:g}" for x in values)] for model, values in content["paper"].items()]
+    return {"Without the readout and with it": first, "What is read, and how well": second, "The paper's": paper}
+
+
+def draw(content: Mapping[str, Any]) -> Figure:
+    """Draw synapse sparsity and the ratio of operations, without the readout and with it."""
+    table = content["table"]
+    figure = Figure(figsize=(10, 1.6 + 0.3 * len(table)), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, name in zip(axes, ("synapse sparsity", "ratio of operations"), strict=True):
+        for k, r in enumerate(table[::-1]):
+            (a, da), (b, db) = r[name]["without"], r[name]["with"]
+            axis.plot([a, b], [k, k], color="0.8", zorder=0)
+            axis.errorbar(a, k, xerr=da, fmt="o", color="tab:blue", capsize=2, label="" if k else "without readout")
+            axis.errorbar(b, k, xerr=db, fmt="s", color="tab:orange", capsize=2, label="" if k else "with readout")
+        axis.set_xlabel(name)
+    names = [
+        f"{r['task']}{', relay' if r['protocol'] == 'relay' else ''}, {r['readout']}, {r['model']}" for r in table[::-1]
+    ]
+    axes[0].set_yticks(range(len(names)), names, fontsize=8)
+    axes[1].set_xscale("log")
+    return finish(figure, axes[0], 2)

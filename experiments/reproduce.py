@@ -1,0 +1,516 @@
+"""The tables and figures of the paper: which experiment shows each, and reports of what the paper has and what we have.
+
+    lnpbrian reproduce --list
+    lnpbrian reproduce table2 fig7 --scale medium
+
+The one place that says what belongs to what is `SHOWN`.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from threadpoolctl import threadpool_limits
+
+from lnpbrian import checks, files, locks
+from lnpbrian.checks import InvalidInput
+from lnpbrian.cluster import ClusterOptions
+from lnpbrian.experiments import EXPERIMENTS, diagrams, experiment
+from lnpbrian.experiments.common import findings
+from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.findings import Finding, claimed_in
+from lnpbrian.experiments.sweeps import Tables, markdown, run_experiment
+from lnpbrian.records import is_record, read_json, versions, write_json
+from lnpbrian.sweep import ResultStore, SweepProgress
+
+__all__ = ["SHOWN", "Reproduction", "Shown", "catalogue", "chosen", "cost", "listing"]
+
+INDEX, RECORD = "index.html", "index.json"
+RESULTS = Path(__file__).with_name("results")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A table or figure of the paper, and what shows it here.
+
+    Attributes
+    ----------
+    name : str
+        Its number in the paper, as "table7" or "fig8".
+    title : str
+        What it is about.
+    experiment : str
+        The sweep it is drawn from; empty for a diagram.
+    note : str
+        Where ours differs from the paper's.
+    findings : callable
+        Makes the lines of the report of the content of the experiment's JSON.
+    data : tuple of (str, str)
+        Names of data that are not shipped, and what is done without them.
+    smoke_seconds : float
+        Time of its tasks at smoke scale on one core, those it shares with others included.
+    """
+
+    name: str
+    title: str
+    experiment: str
+    note: str
+    findings: Callable[[Mapping[str, Any]], list[Finding]] = claimed_in
+    data: tuple[tuple[str, str], ...] = ()
+    smoke_seconds: float = 0.0
+
+    @property
+    def command(self) -> str:
+        """The command that runs its experiment alone."""
+        return f"lnpbrian sweep {self.experiment}" if self.experiment else f"lnpbrian reproduce {self.name}"
+
+    def missing(self, data: Mapping[str, str]) -> list[str]:
+        """Return what is to be said of data that were not given.
+
+        >>> chosen(["table6"])[0].missing({"google": "prices.csv"})
+        ['no wind=FILE was given: wind is left out']
+        """
+        return [f"no {name}=FILE was given: {without}" for name, without in self.data if name not in data]
+
+
+GOOGLE = ("google", "prices end in 2008, those of the paper in 2010")
+IMAGES = ("cifar10", "scikit-learn's digits, or the images that were given, are shown in its place")
+
+SHOWN: tuple[Shown, ...] = (
+    Shown("fig1", "the models and the four steps", "", "drawn from models of 60 neurons and their pruning"),
+    Shown("fig2", "the process of the experiments", "", "drawn from a run of `prune`"),
+    Shown(
+        "fig3",
+        "neurons, synapses and error over the iterations",
+        "fig3",
+        "first variable of Lorenz-63 in closed loop, after STDP; at medium scale 1000 neurons, the paper's 5000",
+        findings.of_fig3,
+    ),
+    Shown("fig6", "from a series through the network to a forecast", "", "the series comes in as currents, not spikes"),
+    Shown(
+        "fig7",
+        "Lyapunov spectra of three densities, unpruned, pruned, trained",
+        "fig_spectra",
+        "steps I and II; the spectrum of the spiking network itself, not of a network of rates",
+    ),
+    Shown(
+        "fig8",
+        "valid prediction time per operation on four series",
+        "fig8",
+        "activity pruning ends at LNP's operations, in the paper at six times as many",
+        data=(GOOGLE, ("wind", "wind is left out")),
+    ),
+    Shown("fig9", "error by noise of the input", "fig9", "first variable of Lorenz-63", findings.of_fig9),
+    Shown(
+        "fig10",
+        "time constants before and after pruning",
+        "fig10",
+        "the paper says nothing of its figure in numbers",
+    ),
+    Shown(
+        "fig11",
+        "accuracy over operations",
+        "fig11",
+        "as relays: half of the neurons see the image, the others are read",
+        data=(IMAGES,),
+    ),
+    Shown("fig12", "valid prediction time over operations on Lorenz-63", "fig12", "first variable of Lorenz-63"),
+    Shown(
+        "fig13",
+        "what each step does",
+        "fig13",
+        "on images; on Lorenz-63 it is `lnpbrian sweep ablation`",
+        data=(IMAGES,),
+    ),
+    Shown(
+        "table1",
+        "accuracy and operations on images",
+        "table1",
+        "recurrent networks without convolutions",
+        findings.of_table1,
+        data=(IMAGES,),
+    ),
+    Shown(
+        "table2",
+        "operations and forecasts by pruning, model and training",
+        "table2",
+        "all variables seen is the paper's task; where one is seen synapses matter; no neurons are removed",
+        findings.of_table2,
+        data=(GOOGLE,),
+    ),
+    Shown("table5", "sparsity with the readout", "table5", "heads of the paper's columns are lost", findings.of_table5),
+    Shown(
+        "table6",
+        "forecasts of four series",
+        "table6",
+        "the paper's numbers are lost, but for those that are in its table 2 too",
+        findings.of_table6,
+        data=(GOOGLE, ("wind", "wind is left out")),
+    ),
+    Shown(
+        "table7",
+        "error by noise of the input, as numbers",
+        "fig9",
+        "first variable of Lorenz-63; noise is on what trains the readout",
+        findings.of_table7,
+    ),
+    Shown(
+        "table8",
+        "spiking ResNets, random or converted",
+        "table8",
+        "narrow ResNets and few epochs",
+        findings.of_table8,
+        data=(IMAGES,),
+    ),
+    Shown(
+        "table9",
+        "masks found on some classes, used on others",
+        "table9",
+        "halves of the classes of one set of images, in the paper CIFAR-10 and CIFAR-100",
+        findings.of_table9,
+        data=(IMAGES,),
+    ),
+)
+
+
+def chosen(names: Iterable[str]) -> list[Shown]:
+    """Return tables and figures by name, in the order of the paper's list; all of them if none is named.
+
+    Raises
+    ------
+    InvalidInput
+        If one is not known.
+
+    Examples
+    --------
+    >>> [shown.experiment for shown in chosen(["table7", "fig7"])]
+    ['fig_spectra', 'fig9']
+    >>> chosen(["fig4"])
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: name must be one of fig1, fig2, fig3, ...
+    """
+    known = [shown.name for shown in SHOWN]
+    wanted = {checks.choice("name", name, known) for name in names} or set(known)
+    return [shown for shown in SHOWN if shown.name in wanted]
+
+
+def cost(shown: Shown, scale: str) -> float | None:
+    """Return the time in seconds of all tasks of a table or figure on one core, None where it is not known.
+
+    At other scales than smoke that of the results that are kept, which are not part of an installed package.
+    """
+    if not shown.experiment or scale == "smoke":
+        return shown.smoke_seconds or None
+    try:
+        content = read_json(RESULTS / f"{shown.experiment}.json")
+        seconds = content["seconds"]["of_all_tasks"] if content["scale"] == scale else 0.0
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return float(seconds) or None
+
+
+def listing() -> list[list[str]]:
+    """Return a table of what there is as rows of text, its head first."""
+    lines = [["name", "shows", "sweep", "smoke, one core", "medium", "without --data"]]
+    for shown in SHOWN:
+        missing = "; ".join(f"{name}: {without}" for name, without in shown.data)
+        times = (duration(cost(shown, scale)) for scale in ("smoke", "medium"))
+        lines.append([shown.name, shown.title, shown.experiment or "a diagram", *times, missing])
+    return lines
+
+
+def catalogue() -> list[list[str]]:
+    """Return the table of ``docs/paper.md``: what belongs to what, and where ours differs.
+
+    >>> catalogue()[1][:3]
+    ['fig1', 'the models and the four steps', '`lnpbrian reproduce fig1`']
+    """
+    head = ["name", "shows", "alone", "where ours differs"]
+    return [head, *([shown.name, shown.title, f"`{shown.command}`", shown.note] for shown in SHOWN)]
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time as text.
+
+    >>> duration(None), duration(42.0), duration(200.0), duration(6000.0)
+    ('not measured', '42 s', '3 min', '1.7 h')
+    """
+    if seconds is None:
+        return "not measured"
+    minutes = round(seconds / 60)
+    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes} min" if minutes < 90 else f"{seconds / 3600:.1f} h"
+
+
+@dataclass
+class Reproduction:
+    """A folder with a report of each table and figure, and a page of them all.
+
+    Use it in a ``with`` block, in which no other run may have the folder.
+
+    Parameters
+    ----------
+    out : path-like
+        Gets ``NAME/NAME.json``, ``.md``, ``.html`` and ``.png`` of each, the sweeps in ``sweeps/``, and `INDEX`.
+    plan : Plan
+        Size and data.
+    scale : str
+        What the size is called.
+    store : ResultStore
+        The results of single tasks.
+    cluster : ClusterOptions
+        Where tasks run.
+
+    Raises
+    ------
+    InvalidInput
+        If another run has `out`, or it holds an `INDEX` that is not of this package.
+    """
+
+    out: str | os.PathLike[str]
+    plan: Plan
+    scale: str
+    store: ResultStore
+    cluster: ClusterOptions
+    _contents: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)
+
+    def __enter__(self) -> Self:
+        self._lock = locks.lock_folder("--out", self.out)
+        self.folder = self._lock.folder
+        try:
+            accounted = is_record(self.folder / RECORD, "reports")
+            locks.refuse_foreign(self.folder, (INDEX, RECORD), accounted=accounted, evidence=RECORD)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    def show(self, shown: Shown, report: Callable[[SweepProgress], None] | None = None) -> dict[str, Any]:
+        """Make the report of a table or figure, and the page of all anew.
+
+        Parameters
+        ----------
+        shown : Shown
+            One of `SHOWN`.
+        report : callable, optional
+            See `lnpbrian.sweep.run_sweep`.
+
+        Returns
+        -------
+        dict
+            The record of the report. Its ``error`` says why there is none, if the experiment failed.
+        """
+        folder = self.folder / shown.name
+        record = f"{shown.name}.json"
+        names = [f"{shown.name}.{suffix}" for suffix in ("json", "md", "html", "png")]
+        locks.refuse_foreign(folder, names, accounted=is_record(folder / record, "shown"), evidence=record)
+        folder.mkdir(exist_ok=True)
+        content: dict[str, Any] = {
+            "shown": shown.name,
+            "title": shown.title,
+            "experiment": shown.experiment,
+            "scale": self.scale,
+            "plan": self.plan.describe(),
+            "note": shown.note,
+            "missing": shown.missing(self.plan.data),
+            "findings": [],
+            "tables": {},
+            "seconds": None,
+            "error": None,
+            "versions": versions(),
+        }
+        try:
+            content |= self._of_experiment(shown, folder, report) if shown.experiment else _diagram(shown, folder)
+        except InvalidInput as error:
+            content["error"] = str(error)
+        write_json(folder / record, content)
+        _write(folder / f"{shown.name}.md", _markdown(shown, content))
+        _write(folder / f"{shown.name}.html", _page(shown, content, folder))
+        self._index()
+        return content
+
+    def _of_experiment(
+        self, shown: Shown, folder: Path, report: Callable[[SweepProgress], None] | None
+    ) -> dict[str, Any]:
+        name = checks.choice("experiment", shown.experiment, EXPERIMENTS)
+        where = self.folder / "sweeps" / name
+        if name not in self._contents:
+            self._contents[name] = run_experiment(
+                name, self.plan, where, scale=self.scale, store=self.store, cluster=self.cluster, report=report
+            )
+        content = self._contents[name]
+        with files.replacing(folder / f"{shown.name}.png") as temporary:
+            temporary.write_bytes((where / f"{name}.png").read_bytes())
+        return {
+            "findings": [asdict(finding) for finding in shown.findings(content)],
+            "tables": experiment(name).tables(content),
+            "seconds": content["seconds"]["of_all_tasks"],
+        }
+
+    def _index(self) -> None:
+        """Write the page of all reports that are in the folder."""
+        found = []
+        for shown in SHOWN:
+            path = self.folder / shown.name / f"{shown.name}.json"
+            if is_record(path, "shown"):
+                found.append((shown, read_json(path)))
+        reports = {
+            shown.name: {name: content[name] for name in ("scale", "seconds", "error")} for shown, content in found
+        }
+        write_json(self.folder / RECORD, {"versions": versions(), "reports": reports})
+        _write(self.folder / INDEX, _index_page(found))
+
+
+def _diagram(shown: Shown, folder: Path) -> dict[str, Any]:
+    start = time.process_time()
+    # As the workers of sweeps: the number of threads changes the last bit of a sum, and with it the forecast.
+    with threadpool_limits(1, user_api="blas"):
+        figure = diagrams.DIAGRAMS[shown.name]()
+    with files.replacing(folder / f"{shown.name}.png") as temporary:
+        figure.savefig(temporary, dpi=150)
+    return {"seconds": time.process_time() - start}
+
+
+# ------------------------------------------------------------------------------------------------------------ the pages
+
+HEAD = ["what the paper says", "paper", "here", "verdict"]
+STYLE = (
+    "body{font:15px/1.45 sans-serif;max-width:72em;margin:2em auto;padding:0 1em}"
+    "div{overflow-x:auto}table{border-collapse:collapse;margin:.6em 0 1.6em;font-size:14px}"
+    "td,th{padding:.3em .6em;border:1px solid #ccc;text-align:left;vertical-align:top}"
+    "img{max-width:100%}code{background:#f3f3f3;padding:.1em .3em}"
+    ".held{color:#1a7f37}.not{color:#b42318}.untested{color:#666}.said{color:#666}"
+)
+
+
+def _write(path: Path, text: str) -> None:
+    with files.replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+def _rows(content: Mapping[str, Any]) -> list[list[str]]:
+    return [[f["what"], f["paper"], f["ours"], f["verdict"]] for f in content["findings"]]
+
+
+def _said(shown: Shown, content: Mapping[str, Any]) -> list[str]:
+    """Return what is to be known of a report, as sentences."""
+    said = [f"Ours: {content['note']}."] if content["note"] else []
+    said += [f"{sentence[0].upper()}{sentence[1:]}." for sentence in content["missing"]]
+    if content["scale"] == "smoke" and content["experiment"]:
+        size = content["plan"]
+        said.append(
+            f"Smoke scale, {size['neurons']} neurons, {size['seeds']} networks of each kind: "
+            "that it runs is shown, not what holds."
+        )
+    if content["seconds"]:
+        said.append(f"All tasks took {duration(content['seconds'])} on one core.")
+    return said
+
+
+def _command(shown: Shown, content: Mapping[str, Any]) -> str:
+    return f"{shown.command} --scale {content['scale']}" if shown.experiment else shown.command
+
+
+def _markdown(shown: Shown, content: Mapping[str, Any]) -> str:
+    lines = [f"# {_called(shown)}: {shown.title}", "", f"`{_command(shown, content)}`", ""]
+    lines += [*_said(shown, content), ""]
+    if content["error"]:
+        return "\n".join([*lines, f"Not made: {content['error']}", ""])
+    tables: Tables = {"What the paper says, and what is found here": [HEAD, *_rows(content)]} if _rows(content) else {}
+    body = markdown(tables | content["tables"]) if tables or content["tables"] else ""
+    return "\n".join([*lines, f"![{shown.title}]({shown.name}.png)", "", body])
+
+
+def _page(shown: Shown, content: Mapping[str, Any], folder: Path) -> str:
+    parts = [_sentences(shown, content), f"<p><code>{html.escape(_command(shown, content))}</code></p>"]
+    if content["error"]:
+        parts.append(f'<p class="not">Not made: {html.escape(content["error"])}</p>')
+    else:
+        picture = base64.b64encode((folder / f"{shown.name}.png").read_bytes()).decode()
+        parts.append(f'<img alt="{html.escape(shown.title)}" src="data:image/png;base64,{picture}">')
+        if content["findings"]:
+            parts.append(_table([HEAD, *_rows(content)], verdicts=True))
+        parts += [f"<h2>{html.escape(title)}</h2>{_table(lines)}" for title, lines in content["tables"].items()]
+    parts.append(f'<p><a href="../{INDEX}">all tables and figures</a></p>')
+    return _document(f"{_called(shown)}: {shown.title}", parts)
+
+
+def _index_page(found: Sequence[tuple[Shown, Mapping[str, Any]]]) -> str:
+    parts = [
+        "<p>The tables and figures of arXiv 2403.03409: what the paper says, its number, ours, and whether ours is as "
+        "good: worse by no more than two of both errors together. What was measured on something else is not "
+        "judged.</p>",
+        _table(
+            [
+                ["", "shows", "scale", "on one core", "held", "not or in part", "untested"],
+                *([_link(shown), shown.title, *_counted(content)] for shown, content in found),
+            ],
+            links=True,
+        ),
+    ]
+    for shown, content in found:
+        parts.append(f"<h2>{_link(shown)}: {html.escape(shown.title)}</h2>{_sentences(shown, content)}")
+        if content["error"]:
+            parts.append(f'<p class="not">Not made: {html.escape(content["error"])}</p>')
+        elif content["findings"]:
+            parts.append(_table([HEAD, *_rows(content)], verdicts=True))
+    return _document("The paper's tables and figures", parts)
+
+
+def _counted(content: Mapping[str, Any]) -> list[str]:
+    verdicts = [f["verdict"] for f in content["findings"]]
+    held, untested = verdicts.count(findings.HELD), verdicts.count(findings.UNTESTED)
+    took = duration(content["seconds"]) if content["seconds"] else "-"
+    counts = [str(held), str(len(verdicts) - held - untested), str(untested)] if verdicts else ["-"] * 3
+    return [content["scale"] if content["experiment"] else "-", took, *counts]
+
+
+def _called(shown: Shown) -> str:
+    """Return the name as one writes it.
+
+    >>> _called(chosen(["fig10"])[0])
+    'Figure 10'
+    """
+    kind = "Figure" if shown.name.startswith("fig") else "Table"
+    return f"{kind} {shown.name.lstrip('abcdefghijklmnopqrstuvwxyz')}"
+
+
+def _link(shown: Shown) -> str:
+    return f'<a href="{shown.name}/{shown.name}.html">{_called(shown)}</a>'
+
+
+def _sentences(shown: Shown, content: Mapping[str, Any]) -> str:
+    return f'<p class="said">{html.escape(" ".join(_said(shown, content)))}</p>'
+
+
+def _table(lines: Sequence[Sequence[str]], *, verdicts: bool = False, links: bool = False) -> str:
+    def cell(text: str, k: int, tag: str) -> str:
+        kind = f' class="{text.split()[0]}"' if verdicts and tag == "td" and k == len(lines[0]) - 1 else ""
+        return f"<{tag}{kind}>{text if links and k == 0 else html.escape(text)}</{tag}>"
+
+    rows = (
+        "".join(cell(text, k, "td" if number else "th") for k, text in enumerate(line))
+        for number, line in enumerate(lines)
+    )
+    return "<div><table>" + "\n".join(f"<tr>{row}</tr>" for row in rows) + "</table></div>"
+
+
+def _document(title: str, parts: Sequence[str]) -> str:
+    body = "\n".join(parts)
+    return (
+        '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style>\n<h1>{html.escape(title)}</h1>\n{body}\n</html>\n"
+    )
