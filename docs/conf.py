@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from lnpbrian import NetworkSpec, __version__
+from lnpbrian import __version__
 
 project = "lnpbrian"
 author = copyright = "The lnpbrian developers"
@@ -37,8 +37,6 @@ sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "auto_gallery",
     "filename_pattern": r"\.py$",
-    # The page on NIR needs the export.
-    "ignore_pattern": "__init__" if hasattr(NetworkSpec, "to_nir") else r"/nir\.py$",
     "within_subsection_order": "site_pages.GalleryOrder",
     "download_all_examples": False,
     "min_reported_time": 0,

@@ -39,10 +39,10 @@ for name, each in found.items():
     print(f"{name:17} median NRMSE {np.median(each.nrmse):.3f}, {each.synaptic_operations / 1e6:.0f} M operations")
 
 # %%
-# Left: the window whose error after pruning is the lower median one, in closed loop from time 0 on. Right: the errors of
-# all eight windows; lines join the same window, bars are medians. Eight windows of one network scatter by more than the
-# difference of before and after, while without synapses most errors are larger. ``lnpbrian prune`` does the same with 1000
-# neurons and 20 windows, :doc:`/results` with eight networks.
+# Left: the window whose error after pruning is the lower median one, in closed loop from time 0 on. Right: the errors
+# of all eight windows; lines join the same window, bars are medians. Eight windows of one network scatter by more than
+# the difference of before and after, while without synapses most errors are larger. ``lnpbrian prune`` does the same
+# with 1000 neurons and 20 windows, :doc:`/results` with eight networks.
 
 window = np.argsort(found["after"].nrmse)[3]
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), width_ratios=(3, 2), layout="constrained")

@@ -2,7 +2,8 @@
 From a figure of the paper to a command
 =======================================
 
-Tables and figures of the paper are experiments: a name, and a module whose first line says what it shows.
+``lnpbrian reproduce NAME`` makes a table or figure of the paper from our networks, with the paper's numbers beside
+ours. Here is what there is, and the sweep that each is drawn from; ``lnpbrian reproduce --list`` says what it costs.
 """
 
 import json
@@ -16,21 +17,21 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import lnpbrian.experiments
-from lnpbrian.experiments import PAPER, summary
+from lnpbrian.experiments.reproduce import SHOWN
 
-for name in PAPER:
-    print(f"lnpbrian sweep {name:17} {summary(name)}")
+for shown in SHOWN:
+    print(f"lnpbrian reproduce {shown.name:7} {shown.experiment or 'a diagram':12} {shown.title}")
 
 # %%
-# The paper's appendix A.7 shows spectra of networks of three densities, unpruned, pruned and trained. This is
+# The paper's figure 7 shows spectra of networks of three densities, unpruned, pruned and trained. Its sweep is
 # ``fig_spectra``:
 #
 # ::
 #
-#     lnpbrian sweep fig_spectra --scale smoke                # small networks, a minute: what comes out
+#     lnpbrian reproduce fig7 --scale smoke                   # small networks: what comes out
 #     lnpbrian sweep fig_spectra --scale medium --seeds 2     # 1000 neurons, eight minutes on two cores
 #
-# It writes a JSON file of all numbers, from which figure and tables can be drawn again without computing anything.
+# A sweep writes a JSON file of all numbers, from which figure and tables can be drawn again without computing anything.
 # Those of the second line are kept with the project:
 
 kept = Path(lnpbrian.experiments.__file__).with_name("results") / "fig_spectra.json"
