@@ -37,7 +37,10 @@ print((folder / "slurm.json").read_text())
 #     lnpbrian sweep twin_perturbation --scale medium --slurm slurm.json --workers 8   # 8 jobs, 128 workers
 #
 # No cluster is here, so a small one runs in a process of this machine: which exponent twins measure, by the size of
-# their perturbation and by where spikes happen.
+# their perturbation and by where spikes happen. Of so small networks compiling would take longest; Brian2 reads its
+# preferences from a file in the folder of the run.
+
+(folder / "brian_preferences").write_text("codegen.target = 'numpy'\n")
 
 
 def sweep():
