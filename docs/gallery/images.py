@@ -34,7 +34,7 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 errors = [100 * each.accuracy_standard_error for each in found.values()]
 left.bar(list(found), [100 * each.accuracy for each in found.values()], yerr=errors, capsize=4)
 left.axhline(100 * task.chance, color="k", linewidth=1, linestyle=":", label="a constant answer")
-left.set(ylabel="accuracy (%)")
+left.set(ylabel="accuracy (%)", ylim=(0, 112))
 left.legend(loc="upper right")
 confusion = found["after"].confusion
 shown = right.imshow(confusion, cmap="Blues")
