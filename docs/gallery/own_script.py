@@ -53,8 +53,8 @@ print(result)
 run(400 * ms)
 
 # %%
-# Spikes of all neurons, before and after. Neurons that were pruned (grey, at the top) fall silent at the line; the others
-# fire on, and their mean rate stays about what it was.
+# Spikes of all neurons, before and after. Neurons that were pruned (grey, at the top) fall silent at the line; the
+# others fire on, and their mean rate stays about what it was.
 
 alive = result.live.alive_in(cells)
 # Survivors first, the pruned ones at the top.

@@ -39,8 +39,8 @@ for seed in range(2):
 print(memory.round(2))
 
 # %%
-# A radius of a quarter doubles what the neurons remember by themselves; at three quarters to 1 it is about three times as
-# much, and beyond it falls again.
+# A radius of a quarter doubles what the neurons remember by themselves; at three quarters to 1 it is about three times
+# as much, and beyond it falls again.
 
 figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
 axes.plot(radii, memory.T, "o-")
