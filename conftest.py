@@ -35,6 +35,13 @@ def _freeze():
     gc.freeze()
 
 
+def pytest_collection_modifyitems(items):
+    # Workers must collect the same tests: names must not hold where an object lies.
+    moving = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if moving:
+        raise pytest.UsageError(f"give {moving[0]} ids that are the same in every process")
+
+
 def pytest_collection_finish():
     _freeze()
 

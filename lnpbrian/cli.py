@@ -125,7 +125,9 @@ def prune(
         ),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes that share the forecast windows; 0 for one per core.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder for run.json, network.npz and the figures.")] = Path("runs/prune"),
+    out: Annotated[Path, typer.Option(help="Folder for run.json, network.npz, the figures and report.html.")] = Path(
+        "runs/prune"
+    ),
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the unfinished run in this folder, with its options.")
     ] = None,
@@ -184,8 +186,8 @@ def prune(
         result.after.save(directory / NETWORK)
         drawn = figures.draw_all(result, directory)
         result.write_json(directory / RECORD, {"command": job.record()})
-        write_report(directory)
         job.finish(directory)
+        write_report(directory)
     console.print(_terminal(state_table(result.summary())))
     if not result.pruning.status.startswith("all"):
         console.print(result.pruning.status, soft_wrap=True)
@@ -429,7 +431,9 @@ def resnet(
     size: Annotated[int, typer.Option(help="Larger images are averaged down to this.")] = 32,
     images: Annotated[int | None, typer.Option(help="Images that are used at most.")] = None,
     steps: Annotated[str, typer.Option(help="Steps of LNP, such as I,II,III,IV.")] = "I",
-    out: Annotated[Path, typer.Option(help="Folder for run.json, network.npz and checkpoints.")] = Path("runs/resnet"),
+    out: Annotated[Path, typer.Option(help="Folder for run.json, network.npz, report.html and checkpoints.")] = Path(
+        "runs/resnet"
+    ),
     **given: Any,
 ) -> None:
     """Train a spiking ResNet on images, dense and pruned; write what each scores and costs.

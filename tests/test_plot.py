@@ -509,7 +509,7 @@ def test_files_that_are_refused_leave_nothing(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["history", "exponents", "convergence", "raster", "degrees", "time_constants"])
-@pytest.mark.parametrize("given", [3, object(), "nowhere", {}], ids=str)
+@pytest.mark.parametrize("given", [3, object(), "nowhere", {}], ids=["3", "object", "nowhere", "{}"])
 def test_other_things_are_refused_in_a_line(name: str, given: Any):
     with pytest.raises(InvalidInput) as refused:
         getattr(plot, name)(given)
