@@ -23,7 +23,7 @@ extensions = [
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "gallery", "auto_experiments/table.md", "sg_execution_times.rst"]
 # Single backquotes in docstrings are names of the package where there are such.
-default_role = "autolink"
+default_role = "py:obj"
 
 myst_enable_extensions = ["dollarmath", "html_image"]
 myst_heading_anchors = 3
@@ -40,6 +40,8 @@ sphinx_gallery_conf = {
     "within_subsection_order": "site_pages.GalleryOrder",
     "download_all_examples": False,
     "min_reported_time": 0,
+    # Only what is printed is shown, not what a last line returns.
+    "capture_repr": (),
     "show_signature": False,
     "reset_modules": ("matplotlib", "site_pages.reset_brian2"),
     "image_srcset": ["2x"],

@@ -63,8 +63,12 @@ def experiment_table() -> str:
     """Return which command draws which table or figure, as Markdown."""
     parts = []
     for title, names in (("The paper's tables and figures", PAPER), ("Studies beside them", STUDIES)):
-        rows = [f"| {summary(name)} | `{command(name)}` | [{_kept(name)}]({EXPERIMENT_PAGES}/{name}.md) |" for name in names]
-        parts.append("\n".join([f"## {title}", "", "| what is shown | command | results here |", "|---|---|---|", *rows]))
+        rows = [
+            f"| {summary(name)} | `{command(name)}` | [{_kept(name)}]({EXPERIMENT_PAGES}/{name}.md) |" for name in names
+        ]
+        parts.append(
+            "\n".join([f"## {title}", "", "| what is shown | command | results here |", "|---|---|---|", *rows])
+        )
     return "\n\n".join(parts) + "\n"
 
 

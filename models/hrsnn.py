@@ -39,10 +39,9 @@ class HRSNN(DrawnNetwork):
     ----------
     network, neurons, synapses
         The live Brian2 objects.
-    spec : NetworkSpec
-        Arrays that rebuild the network as it is now.
-    mean_rate : float or None
-        Mean rate in Hz under the noise drive, if it was checked.
+    spec, mean_rate
+        Arrays that rebuild the network as it is now, a `NetworkSpec`; and its mean rate in Hz under the noise drive,
+        None if that was not checked.
 
     Raises
     ------

@@ -66,7 +66,7 @@ speedup = small.speedup(200 * ms)
 print(speedup)
 
 # %%
-# Each circle (in place) has its dot (alone): the spikes are the same, at a fraction of the time.
+# Each circle (in place) has its dot (alone): the spikes are the same, in less time.
 
 figure, (raster, bars) = plt.subplots(1, 2, figsize=(9, 4), width_ratios=(2, 1), layout="constrained")
 first = place < 40

@@ -37,10 +37,10 @@ for k in (0, 9, 19):
     print(f"exponent {k + 1}: scatter {found[:, k].std(ddof=1):.2f}, mean standard error {said[:, k].mean():.2f} 1/s")
 
 # %%
-# Left: the running estimates of three exponents over the long run settle within two standard errors of the end (bands).
-# Right: the short runs beside the long one. They scatter by less than their standard errors: these also hold what
-# directions that are still turning may add, which half a second does not average out. The ten seconds do, and their errors
-# are many times smaller.
+# Left: the running estimates of three exponents over the long run settle, after some seconds, within two standard
+# errors of the end (bands). Right: the short runs beside the long one. They scatter by less than their standard errors:
+# these also hold what directions that are still turning may add, which half a second does not average out. The ten
+# seconds do, and their errors are many times smaller.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 time = long.interval * np.arange(1, len(long.trace) + 1)

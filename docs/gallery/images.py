@@ -2,8 +2,8 @@
 Images, before and after pruning
 ================================
 
-Half of the neurons are shown a digit, the others are read: what they know of it has come through synapses. The network is
-pruned without a look at an image.
+Half of the neurons are shown a digit, the others are read: what they know of it has come through synapses. The network
+is pruned without a look at an image.
 """
 
 import matplotlib.pyplot as plt
@@ -27,15 +27,15 @@ for name, each in found.items():
     print(f"{name:17}", each)
 
 # %%
-# Without synapses every answer is the same, and right once in ten times. Accuracies have binomial standard errors; on the
-# right, what the pruned network says of the digits.
+# Accuracies with binomial standard errors: pruning costs nothing here, and without synapses nothing reaches the neurons
+# that are read, so that every answer is the same. On the right, what the pruned network says of each digit.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 errors = [100 * each.accuracy_standard_error for each in found.values()]
 left.bar(list(found), [100 * each.accuracy for each in found.values()], yerr=errors, capsize=4)
 left.axhline(100 * task.chance, color="k", linewidth=1, linestyle=":", label="a constant answer")
-left.set(ylabel="accuracy (%)")
-left.legend()
+left.set(ylabel="accuracy (%)", ylim=(0, 112))
+left.legend(loc="upper right")
 confusion = found["after"].confusion
 shown = right.imshow(confusion, cmap="Blues")
 right.set(xlabel="digit that is said", ylabel="digit that is shown", xticks=range(10), yticks=range(10))

@@ -11,7 +11,7 @@ import numpy as np
 from brian2 import ms, second
 
 from lnpbrian import lyapunov_spectrum
-from lnpbrian.lyapunov import flow_spectrum, map_spectrum, rate_network_spectrum
+from lnpbrian.lyapunov import flow_spectrum, map_spectrum
 from lnpbrian.models import uncoupled
 
 rng = np.random.default_rng(0)
@@ -53,7 +53,9 @@ def roessler_jacobian(s):
 
 
 run = {"duration": 600.0, "transient": 50.0, "rng": rng}
-compare("Lorenz", flow_spectrum(lorenz, lorenz_jacobian, np.array([1.0, 2, 20]), step=0.01, **run), [0.9056, 0, -14.5723])
+compare(
+    "Lorenz", flow_spectrum(lorenz, lorenz_jacobian, np.array([1.0, 2, 20]), step=0.01, **run), [0.9056, 0, -14.5723]
+)
 compare("Roessler", flow_spectrum(roessler, roessler_jacobian, np.ones(3), step=0.02, **run), [0.0714, 0, -5.3943])
 
 # %%

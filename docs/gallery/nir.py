@@ -2,9 +2,9 @@
 Export to NIR, and run the file elsewhere
 =========================================
 
-The Neuromorphic Intermediate Representation (Pedersen et al. 2024, doi:10.1038/s41467-024-52259-9) is what simulators and
-chips exchange networks in. ``spec.to_nir()`` says a network as such a graph. NIR has no refractory period and no time step:
-these are in the metadata, and so is how a step goes. A reader that follows it fires the same spikes.
+The Neuromorphic Intermediate Representation (Pedersen et al. 2024, doi:10.1038/s41467-024-52259-9) is what simulators
+and chips exchange networks in. ``spec.to_nir()`` says a network as such a graph. NIR has no refractory period and no
+time step: these are in the metadata, and so is how a step goes. A reader that follows it fires the same spikes.
 """
 
 import tempfile
@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import nir
 import numpy as np
-from brian2 import ms, prefs, second
+from brian2 import prefs, second
 
 from lnpbrian import PruneOptions, prune, simulate
 from lnpbrian.models import HRSNN
@@ -26,8 +26,8 @@ file = Path(tempfile.mkdtemp()) / "network.nir"
 nir.write(file, model.spec.to_nir())
 
 # %%
-# Another simulator, in NumPy, which knows nothing but the file: potentials and currents move on exactly, then spikes add
-# their weights to the currents, and a neuron that has fired is held.
+# Another simulator, in NumPy, which knows nothing but the file: potentials and currents move on exactly, then spikes
+# add their weights to the currents, and a neuron that has fired is held.
 
 
 def run(path, seconds):
@@ -61,9 +61,10 @@ print(ours.sum(), "spikes in Brian2,", read.sum(), "by the file,", (ours & read)
 # %%
 # What simulators without a refractory period would do with the file: the same neurons, never held.
 
-free = replace(model.spec, refractory_period=0.0)
-nir.write(file.with_name("free.nir"), free.to_nir())
-print("mean rate (Hz):", read.mean() / model.spec.dt, "and never held", run(file.with_name("free.nir"), 1.0).mean() / model.spec.dt)
+nir.write(file.with_name("free.nir"), replace(model.spec, refractory_period=0.0).to_nir())
+free = run(file.with_name("free.nir"), 1.0)
+for name, spikes in (("as it is", read), ("never held", free)):
+    print(f"{name}: mean rate {spikes.mean() / model.spec.dt:.1f} Hz")
 
 # %%
 # Each circle, a spike in Brian2, has its dot, a spike of the reader.
@@ -71,6 +72,6 @@ print("mean rate (Hz):", read.mean() / model.spec.dt, "and never held", run(file
 figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
 for spikes, style in ((ours, {"marker": "o", "mfc": "none", "label": "Brian2"}), (read, {"marker": ".", "color": "k"})):
     step, neuron = np.nonzero(spikes[-400:, :50])
-    axes.plot(800 + step * model.spec.dt / ms, neuron, linestyle="", **{"label": "the reader of the file", **style})
+    axes.plot(800 + 1e3 * step * model.spec.dt, neuron, linestyle="", **{"label": "the reader of the file", **style})
 axes.set(xlabel="time (ms)", ylabel="neuron (the first 50)")
 axes.legend(loc="upper right", framealpha=1)

@@ -3,7 +3,8 @@ Prune your own Brian2 script
 ============================
 
 One line prunes the network that a script has: ``prune()`` between two ``run(...)``. Which synapses act by spikes, what
-their weights are called and which of them inhibit is read from the equations. Afterwards the same objects go on, sparse.
+their weights are called and which of them inhibit is read from the equations. Afterwards the same objects go on,
+sparse.
 
 The script: 400 neurons with conductances, a fifth of them inhibitory, each with its own drive.
 """
@@ -38,8 +39,8 @@ spikes = SpikeMonitor(cells)
 run(400 * ms)
 
 # %%
-# Four fifths of the synapses go, and a tenth of the neurons, in two iterations. The network is run to be measured and set
-# back: pruning takes no time of the simulation.
+# Four fifths of the synapses go, and a tenth of the neurons, in two iterations. The network is run to be measured and
+# set back: pruning takes no time of the simulation.
 
 before = len(excite) + len(inhibit)
 options = PruneOptions(synapse_sparsity=0.8, neuron_sparsity=0.1, iterations=2, realisations=1, observation=500 * ms)
@@ -52,8 +53,8 @@ print(result)
 run(400 * ms)
 
 # %%
-# Spikes of all neurons, before and after. Neurons that were pruned (grey, at the top of each population's band) fall
-# silent at the line; the others fire on, and the mean rate of the survivors stays about what it was.
+# Spikes of all neurons, before and after. Neurons that were pruned (grey, at the top) fall silent at the line; the
+# others fire on, and their mean rate stays about what it was.
 
 alive = result.live.alive_in(cells)
 # Survivors first, the pruned ones at the top.

@@ -2,10 +2,9 @@
 Does recurrence matter in my network?
 =====================================
 
-Before a network is pruned it is worth asking whether its synapses do anything. The linear response
-``J_ij = tau_syn w_ij dr_i/dI_i`` says by how much the rate of neuron i grows with that of neuron j. Its spectral radius is
-the fraction of activity that comes back: far below 1 the synapses hardly matter, and nothing can be learnt from pruning
-them.
+Before a network is pruned it is worth asking whether its synapses do anything. The linear response ``J_ij = tau_syn
+w_ij dr_i/dI_i`` says by how much the rate of neuron i grows with that of neuron j. Its spectral radius is the fraction
+of activity that comes back: far below 1 the synapses hardly matter, and nothing can be learnt from pruning them.
 """
 
 from dataclasses import replace
@@ -18,16 +17,16 @@ from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network.response import slow_response
 
 # %%
-# The constants with which all variables of Lorenz-63 are forecast have a radius below a fifth, those of ``recurrent`` have 1
-# by construction.
+# The constants with which all variables of Lorenz-63 are forecast have a radius below a fifth, those of ``recurrent``
+# have 1 by construction.
 
 for name in ("forecasting", "recurrent"):
     model = HRSNN(200, 0.1, parameters=getattr(LIFParameters, name)(), check_rate=False, seed=1)
     print(f"{name}: spectral radius {slow_response(model.spec).spectral_radius:.2f}")
 
 # %%
-# Networks that differ in nothing but the radius, and what linear readouts can recall from them: the memory is the number
-# of past inputs that is recalled. At radius 0 there are no synapses.
+# Networks that differ in nothing but the radius, and what linear readouts can recall from them: the memory is the
+# number of past inputs that is recalled. At radius 0 there are no synapses.
 
 radii = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 1.25])
 memory = np.zeros((2, radii.size))
@@ -40,8 +39,8 @@ for seed in range(2):
 print(memory.round(2))
 
 # %%
-# A radius of a quarter doubles what the neurons remember by themselves. Near 1 it is more than three times as much, and
-# beyond it falls again: there the network begins to follow itself.
+# A radius of a quarter doubles what the neurons remember by themselves; at three quarters to 1 it is about three times
+# as much, and beyond it falls again.
 
 figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
 axes.plot(radii, memory.T, "o-")

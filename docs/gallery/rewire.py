@@ -3,8 +3,8 @@ Remove and grow synapses during a simulation
 ============================================
 
 A simulation is a loop of runs and edits. Here a network finds its own activity: every 200 ms neurons that fire more
-than 20 Hz lose some of their excitatory inputs, those that fire less grow new ones. Nothing of Lyapunov noise pruning is
-needed for that: `remove_synapses` and `add_synapses` take any Synapses object.
+than 20 Hz lose some of their excitatory inputs, those that fire less grow new ones. Nothing of Lyapunov noise pruning
+is needed for that: `remove_synapses` and `add_synapses` take any Synapses object.
 """
 
 import matplotlib.pyplot as plt
@@ -36,8 +36,8 @@ spikes = SpikeMonitor(cells, record=False)
 network = Network(cells, synapses, spikes)
 
 # %%
-# One synapse for every 2 Hz of difference: too active neurons lose inputs that are drawn at random, too quiet
-# ones get inputs from neurons that are not yet connected to them.
+# One synapse for every 2 Hz of difference: too active neurons lose inputs that are drawn at random, too quiet ones get
+# inputs from neurons that are not yet connected to them.
 
 history, numbers, edits = [], [], []
 for _ in range(30):
@@ -65,8 +65,9 @@ for _ in range(30):
 print(f"{sum(r for r, _ in edits)} removed, {sum(a for _, a in edits)} added, {len(synapses)} now")
 
 # %%
-# Each line is a neuron: its rate over one second, that is five edits, later and later (every fifth neuron is shown). Rates
-# that began between 4 and 27 Hz gather about the target (dotted), while the number of synapses grows, less and less.
+# Each line is a neuron: its rate over one second, that is five edits, later and later (every fifth neuron is shown).
+# Rates that began between 4 and 27 Hz gather about the target (dotted), while the number of synapses grows, less and
+# less.
 
 seconds = np.reshape(history, (-1, 5, n)).mean(axis=1)
 figure, (top, bottom) = plt.subplots(2, sharex=True, figsize=(7, 5), layout="constrained")

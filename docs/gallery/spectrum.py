@@ -2,8 +2,8 @@
 The Lyapunov spectrum of a network of LIF neurons
 =================================================
 
-How fast do small differences grow, and in how many directions? `lyapunov_spectrum` follows tangent vectors along one run
-of the network, exactly between spikes and by saltation matrices at them. A network of N neurons with exponential
+How fast do small differences grow, and in how many directions? `lyapunov_spectrum` follows tangent vectors along one
+run of the network, exactly between spikes and by saltation matrices at them. A network of N neurons with exponential
 synapses has 2 N exponents: N of its potentials and N of its synaptic currents.
 """
 
@@ -14,8 +14,8 @@ from brian2 import second
 from lnpbrian import lyapunov_spectrum, noise_drive
 from lnpbrian.models import HRSNN, LIFParameters
 
-model = HRSNN(neurons=120, connection_probability=0.1, parameters=LIFParameters(gain=0.4), seed=1)
-noise = noise_drive(120, duration=1 * second, rng=np.random.default_rng(0))
+model = HRSNN(neurons=150, connection_probability=0.1, parameters=LIFParameters(gain=0.4), seed=1)
+noise = noise_drive(150, duration=1 * second, rng=np.random.default_rng(0))
 spectrum = lyapunov_spectrum(model, inputs=noise, rng=np.random.default_rng(1))
 print(spectrum)
 
@@ -28,9 +28,8 @@ print("entropy rate (1/s)", spectrum.entropy_rate)
 print("sum of exponents (1/s)", spectrum.sum, "and from determinants", spectrum.mean_log_det)
 
 # %%
-# The flat part of the spectrum lies at -1/tau_syn (dotted): synaptic currents forget at that rate. Above it are mostly the
-# membranes of neurons that fire, nearest to zero those that are far above threshold; a few directions grow. Below are
-# membranes that are faster than the synapses.
+# The flat part of the spectrum lies at -1/tau_syn (dotted): synaptic currents forget at that rate. A few directions at
+# the left grow; of volumes, those of about thirteen directions just do not shrink: that is the dimension above.
 
 tau_syn = model.spec.synaptic_time_constant
 figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")

@@ -2,8 +2,8 @@
 STDP on a sparse network
 ========================
 
-What pruning has left can learn. A plastic network is pruned, then shown a series while its synapses follow spike timing:
-weights change, the set of synapses does not.
+What pruning has left can learn. A plastic network is pruned, then shown a series while its synapses follow spike
+timing: weights change, the set of synapses does not.
 """
 
 import matplotlib.pyplot as plt
@@ -32,7 +32,8 @@ signs = np.array_equal(np.sign(learnt.spec.weights), np.sign(sparse.weights))
 print("the same synapses:", same, "and the same signs:", signs)
 
 # %%
-# Every synapse, before and after. Weights keep their sign: excitatory neurons stay excitatory, inhibitory ones inhibitory.
+# Every synapse, before and after. Most move towards zero, and none beyond: excitatory synapses stay excitatory,
+# inhibitory ones inhibitory.
 
 figure, axes = plt.subplots(figsize=(5, 4.5), layout="constrained")
 excitatory = sparse.excitatory[sparse.pre]

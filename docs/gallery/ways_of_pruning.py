@@ -2,9 +2,9 @@
 Pruned, random, magnitude: on a task that needs recurrence
 ==========================================================
 
-Three ways to a network with an eighth of the synapses, and two controls: the unpruned network and the same neurons without
-synapses. All have the same mean input, and all with synapses the same spectral radius. The task is memory: what linear
-readouts recall of past inputs.
+Three ways to a network with an eighth of the synapses, and two controls: the unpruned network and the same neurons
+without synapses. All have the same mean input, and all with synapses the same spectral radius. The task is memory: what
+linear readouts recall of past inputs.
 """
 
 import matplotlib.pyplot as plt
@@ -53,10 +53,10 @@ for name, values in scores.items():
     print(f"{name:12} {np.mean(values):.2f} ± {np.std(values, ddof=1) / 2:.2f}")
 
 # %%
-# Lines join what was made of the same network. Left with 1.2 synapses a neuron, networks pruned by noise recall more than
-# those thinned at random or by magnitude, and no less than the unpruned ones, at an eighth of the operations. It is one task,
-# one size and four networks: :doc:`/results` has seven tasks and up to 5000 neurons, where with more synapses a neuron the
-# difference to random thinning goes, and says what it comes from.
+# Lines join what was made of the same network. Left with 1.2 synapses a neuron, networks pruned by noise recall more
+# than those thinned at random or by magnitude, and no less than the unpruned ones, at an eighth of the operations. It
+# is one task, one size and four networks: :doc:`/results` has seven tasks and up to 5000 neurons, where with more
+# synapses a neuron the difference to random thinning goes, and says what it comes from.
 
 figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
 axes.plot(list(scores), np.array(list(scores.values())), "o-", color="0.6", linewidth=0.7)

@@ -63,7 +63,7 @@ class BPOptions(Options):
     warm_up: int = option(default=10, help="Samples shown before each stretch, that nothing is learnt from.")
     surrogate_slope: float = option(
         default=10.0,
-        help="Slope beta of the surrogate derivative 1/(1 + beta |v - 1|)^2 of spikes on the grid, per unit of the "
+        help="Slope beta of the surrogate derivative 1/(1 + beta abs(v - 1))^2 of spikes on the grid, per unit of the "
         "threshold; interpolated spikes have a gradient of their own.",
         above=0,
     )

@@ -40,7 +40,7 @@ class BetweennessPruning(Options, Step):
     )
     minimum_neurons: int = option(default=10, help="Pruning never leaves fewer.", flag="minimum-neurons")
     weighted: bool = option(
-        default=False, help="Whether a synapse has the length 1/|w|, which takes minutes from 1000 neurons on."
+        default=False, help="Whether a synapse has the length 1/abs(w), which takes minutes from 1000 neurons on."
     )
     threshold: float | None = option(
         default=None,
