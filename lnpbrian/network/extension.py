@@ -19,10 +19,15 @@ FLAGS = {
     "msvc": ["/O2", "/std:c++17", "/fp:precise"],
 }
 
+# Otherwise each index in the loops is checked, and Cython says so where stderr is no file, as in notebooks.
+UNCHECKED = "# cython: boundscheck=False, wraparound=False\n"
+
 
 @cache
 def compiled(text: str) -> Any:
     """Return the module of a Cython text, compiled or from Brian2's cache; None where it cannot be made.
+
+    Indices of memoryviews are not checked, and must not be negative.
 
     Examples
     --------
@@ -32,7 +37,7 @@ def compiled(text: str) -> Any:
     try:
         compiler, _ = get_compiler_and_args()
         return cython_extension_manager.create_extension(
-            text, extra_compile_args=FLAGS["msvc" if compiler == "msvc" else "unix"], owner_name="lnpbrian"
+            UNCHECKED + text, extra_compile_args=FLAGS["msvc" if compiler == "msvc" else "unix"], owner_name="lnpbrian"
         )
     except Exception as error:  # whatever a compiler does not like
         logger.info(f"nothing is compiled for lnpbrian here, Brian2 and NumPy run instead: {error}", once=True)

@@ -263,7 +263,7 @@ def row_products(
         row.resize(columns)
         for e in range(i.shape[0]):
             for k in range(first[i[e]], first[i[e] + 1]):
-                row[column[k]] = value[k]
+                row[column[k]] += value[k]
             total = 0
             for k in range(other_first[j[e]], other_first[j[e] + 1]):
                 total += row[other_column[k]] * other_value[k]
@@ -310,7 +310,8 @@ def row_products(S: Any, C: Any, i: Any, j: Any) -> Any:
 
     Parameters
     ----------
-    S, C : csr_array of float, shape (N, N)
+    S, C : csr_array, shape (N, N)
+        Entries that are there twice are added up.
     i, j : array of int, shape (E,)
 
     Returns
@@ -331,7 +332,7 @@ def row_products(S: Any, C: Any, i: Any, j: Any) -> Any:
     found = np.empty(i.size)
     rows = []
     for M in (S, C):
-        rows += [M.indptr.astype(np.int64), M.indices.astype(np.int32), M.data]
+        rows += [M.indptr.astype(np.int64), M.indices.astype(np.int32), M.data.astype(float, copy=False)]
     loops.row_products(*rows, i.astype(np.int64), j.astype(np.int64), C.shape[1], found)
     return found
 

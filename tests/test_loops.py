@@ -1,0 +1,73 @@
+"""Compiled loops over edges against dense products, and against what runs where nothing is compiled."""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+from brian2 import prefs
+from scipy.sparse import csr_array
+
+from lnpbrian.network import extension, loops
+from lnpbrian.network.loops import row_products, take_in_order
+
+
+@pytest.fixture(params=["compiled", "not compiled"])
+def kernel(request, monkeypatch):
+    if request.param == "not compiled":
+        monkeypatch.setattr(loops, "graph_loops", lambda: None)
+        monkeypatch.setattr(loops, "BLOCK", 7)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_row_products_are_those_of_dense_matrices(kernel, seed):
+    rng = np.random.default_rng(seed)
+    n, m, e = rng.integers(1, 70, 3)
+    S, C = (rng.standard_normal((n, m)) * (rng.random((n, m)) < 0.3) for _ in range(2))
+    i, j = rng.integers(0, n, (2, e))
+    # Sums of at most 70 products below 20.
+    np.testing.assert_allclose(
+        row_products(csr_array(S), csr_array(C), i, j), (S[i] * C[j]).sum(axis=1), rtol=0, atol=70 * 20 * 3e-16
+    )
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, int])
+def test_row_products_of_entries_that_are_there_twice_and_of_other_numbers(kernel, kind):
+    # Row 0 is 1 + 2 = 3 in its first column.
+    twice = csr_array((np.array([1, 2, 3], dtype=kind), np.array([0, 0, 1]), np.array([0, 2, 3])), shape=(2, 2))
+    once = csr_array(np.array([[1, 1], [1, 10]], dtype=kind))
+    i, j = np.array([0, 1]), np.array([1, 1])
+    assert row_products(twice, once, i, j).tolist() == [3, 30]
+    assert row_products(once, twice, j, np.array([0, 1])).tolist() == [3, 30]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_edges_are_taken_while_there_is_room(kernel, seed):
+    rng = np.random.default_rng(seed)
+    lefts, leaves, targets, pools = sizes = rng.integers(1, 8, 4)
+    left, leaf = rng.integers(0, lefts, 60), rng.integers(0, leaves, 60)
+    target, pool = rng.integers(0, targets, leaves), rng.integers(0, pools, lefts)
+    keep, order = rng.random(60) < 0.2, rng.permutation(60)[:50]
+    rooms = [rng.integers(0, 9, size) for size in sizes]
+    given, had = keep.copy(), [room.copy() for room in rooms]
+    take_in_order(order, keep, (left, leaf, target, pool), rooms)
+    new = keep & ~given
+    # Each end has given room for each new edge, and no edge is left out that has room at all ends.
+    ends = (left, leaf, target[leaf], pool[left])
+    for room, before, at in zip(rooms, had, ends, strict=True):
+        np.testing.assert_array_equal(before - room, np.bincount(at[new], minlength=room.size))
+        assert (room >= 0).all()
+    room_at_all = np.all([room[at] > 0 for room, at in zip(rooms, ends, strict=True)], axis=0)
+    assert not (room_at_all & ~keep)[order].any()
+    assert not new[np.setdiff1d(np.arange(60), order)].any()
+
+
+def test_nothing_is_said_while_a_loop_is_compiled(tmp_path, monkeypatch):
+    # In a notebook stderr is no file that Brian2 could silence.
+    said = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", said)
+    monkeypatch.setitem(prefs, "codegen.runtime.cython.cache_dir", str(tmp_path))
+    text = "def first(const double[::1] x, const long long[::1] k):\n    cdef double value = 0\n    with nogil:\n"
+    made = extension.compiled.__wrapped__(f"{text}        value = x[k[0]]\n    return value\n")
+    assert made.first(np.array([1.0, 2.0]), np.array([1], dtype=np.int64)) == 2
+    assert said.getvalue() == ""
