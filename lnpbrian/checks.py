@@ -301,7 +301,7 @@ def edge_arrays(pre: object, post: object, n: int) -> tuple[np.ndarray, np.ndarr
 
 
 def indices(name: str, value: object, n: int) -> np.ndarray:
-    """Return neuron indices in 0..n-1, one per synapse, as int64; others are refused.
+    """Return neuron indices in 0..n-1 as int64; others are refused.
 
     Examples
     --------
@@ -311,9 +311,7 @@ def indices(name: str, value: object, n: int) -> np.ndarray:
     """
     index = any_array(name, value)
     if index.ndim != 1 or (index.size and not np.issubdtype(index.dtype, np.integer)):
-        raise InvalidInput(
-            f"{name} must be one neuron index per synapse, got shape {index.shape} of type {index.dtype}"
-        )
+        raise InvalidInput(f"{name} must be a list of neuron indices, got shape {index.shape} of type {index.dtype}")
     wrong = index[(index < 0) | (index >= n)]
     if wrong.size:
         raise InvalidInput(f"{name} must hold neuron indices in 0..{n - 1}, got {wrong[0]}")
@@ -352,6 +350,17 @@ def generator(name: str, value: object) -> None:
         raise InvalidInput(f"{name} must be a generator such as np.random.default_rng(0), got {value!r}")
 
 
+def with_article(word: str) -> str:
+    """Return a word, or the name of a file, with "a" or "an".
+
+    Examples
+    --------
+    >>> with_article("index.html"), with_article("run.json")
+    ('an index.html', 'a run.json')
+    """
+    return f"{'an' if word[:1].lower() in 'aeio' else 'a'} {word}"
+
+
 def instance(name: str, value: object, kind: type, remedy: str) -> None:
     """Refuse a `value` that is no `kind`; the remedy says where to get one.
 
@@ -362,7 +371,7 @@ def instance(name: str, value: object, kind: type, remedy: str) -> None:
     lnpbrian.checks.InvalidInput: path must be a Path, got str; wrap it in Path(...)
     """
     if not isinstance(value, kind):
-        raise InvalidInput(f"{name} must be a {kind.__name__}, got {type(value).__name__}; {remedy}")
+        raise InvalidInput(f"{name} must be {with_article(kind.__name__)}, got {type(value).__name__}; {remedy}")
 
 
 def optional(name: str, value: object, kind: type, remedy: str) -> None:

@@ -120,6 +120,8 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """
     try:
         return json.loads(read_bytes(path).decode())
+    except UnicodeDecodeError as error:  # which holds the whole file, and shows it
+        raise ValueError(f"no UTF-8 from byte {error.start} on") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from brian2 import Network, NeuronGroup, SpikeMonitor, Synapses, ms, seed
+from brian2 import Network, NeuronGroup, SpikeMonitor, Synapses, mV, ms, seed
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -152,7 +152,7 @@ def test_axes_are_those_that_are_given_or_new_ones(name: str, study: Any):
     assert one.figure._repr_png_().startswith(b"\x89PNG")
     # The same is drawn on both.
     assert [line.get_xydata().tolist() for line in one.lines] == [line.get_xydata().tolist() for line in drawn.lines]
-    with pytest.raises(InvalidInput, match="ax must be a Axes, got ndarray"):
+    with pytest.raises(InvalidInput, match="ax must be an Axes, got ndarray"):
         CALLS[name](study, given)
 
 
@@ -464,6 +464,125 @@ def test_windows_beyond_the_axis_are_counted():
     axis = plot.windows({"LNP": one})
     assert axis.get_xlabel() == "20 windows, median and quartiles\n3 windows beyond the axis"
     assert axis.get_ylim()[1] < 9
+
+
+def test_forecasts_that_diverge_are_beyond_the_axis(tmp_path: Path):
+    # Of four errors the upper quartile is a quarter of the way from the third to the largest; of five it is the fourth.
+    inf = np.inf
+    for errors, bar in (([1, 2, 3, 4, inf], [2, 4]), ([1, 1, 2, inf], None), ([inf] * 3, None)):
+        axis = plot.windows({"a": Forecast(nrmse=np.array(errors), **BARE)})
+        diverged = errors.count(inf)
+        said = axis.get_xlabel().splitlines()[1:]
+        assert said[0] == f"{diverged} window{'' if diverged == 1 else 's'} beyond the axis"
+        assert (said[1:] == ["a: the median is infinite"]) == (len(errors) == 3) == (not axis.containers)
+        assert np.isfinite(axis.get_ylim()).all()
+        if bar:
+            assert axis.containers[0].lines[2][0].get_segments()[0][:, 1].tolist() == bar
+        axis.figure._repr_png_()
+
+
+BARE: dict[str, Any] = dict.fromkeys(
+    (
+        *(
+            "prediction",
+            "truth",
+            "vpt_steps",
+            "smape",
+            "one_step_nrmse",
+            "training_nrmse",
+            "penalty",
+            "synaptic_operations",
+        ),
+        *("readout_operations", "mean_rate", "readout", "seconds"),
+    )
+)
+
+
+def run_of(folder: Path, **entries: Any) -> Path:
+    """The record of a run, of which nothing is there but a few entries."""
+    write_json(folder / "run.json", {"history": [], **entries})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("windows", "message"),
+    [
+        ([[], [], []], "of the same windows, at least one; got 0, 0, 0"),
+        ([[1.0], [1.0, 2.0], [1.0]], "of the same windows, at least one; got 1, 2, 1"),
+        ([["a"], ["b"], ["c"]], "nrmse_windows must be an array of float"),
+        ([1.0, 2.0, 3.0], r"nrmse_windows must have shape \(any,\), got \(\)"),
+    ],
+)
+def test_windows_that_do_not_go_together(windows: list[Any], message: str, tmp_path: Path):
+    states = {name: {"nrmse_windows": w} for name, w in zip(("before", "after", "uncoupled"), windows, strict=True)}
+    run = run_of(tmp_path, options={"task": {"lyapunov_time_steps": 3.0}}, **states)
+    with pytest.raises(InvalidInput, match=message):
+        plot.windows(run)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ([[1, 2], [3]], "classified must be an array of float, got list"),
+        ([["a"]], "classified must be an array of float"),
+        ([], "classified must have shape"),
+        (None, "classified must have shape"),
+        ([[1, 2, 3]], "square and counts images"),
+        ([[-1, 2], [0, 1]], "square and counts images"),
+        (np.eye(3).tolist(), "classes must name all 3 classes, got 2 names"),
+    ],
+)
+def test_tables_that_are_no_confusions(table: Any, message: str, tmp_path: Path):
+    run = run_of(tmp_path, options={"task": {"classes": ["cat", "dog"]}}, after={"confusion": table})
+    with pytest.raises(InvalidInput, match=message):
+        plot.confusion(run)
+
+
+def test_classes_that_do_not_fit_a_table():
+    assert plot.confusion(np.eye(2), classes=np.array(["a", "b"])).get_xticklabels()[1].get_text() == "b"
+    for wrong, message in ((["a"], "all 2 classes, got 1 names"), (3, "classes must be a Sequence, got int")):
+        with pytest.raises(InvalidInput, match=message):
+            plot.confusion(np.eye(2), classes=wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"exponents_per_s": [], "standard_errors_per_s": []}, "got 0 and 0"),
+        ({"standard_errors_per_s": [0.1]}, "got 2 and 1"),
+        ({"dimension": 0}, "dimension must be a whole number of at least 2, got 0"),
+        ({"dimension": "x"}, "dimension must be a whole number"),
+        ({"exponents_per_s": ["a", "b"]}, "exponents_per_s must be an array of float"),
+    ],
+)
+def test_records_that_are_no_spectra(change: dict[str, Any], message: str):
+    record = {"name": "x", "dimension": 2, "exponents_per_s": [1.0, None], "standard_errors_per_s": [0.1, None]}
+    assert plot.spectrum([record]).get_xlabel() == "i/D\n1 direction lost"
+    for part in ("whole", "leading"):
+        with pytest.raises(InvalidInput, match=message):
+            plot.spectrum([record | change], part=part)
+
+
+def test_other_units_and_impossible_spikes_are_refused():
+    assert plot.raster(([0], [1] * ms)).lines[0].get_xdata().tolist() == [1.0]
+    for spikes, options, message in (
+        (([0], [1] * mV), {}, "times of spikes must be in seconds or times"),
+        (([0], [-1.0]), {}, "times of spikes must not be negative, got -1 s"),
+        (([0, 1], [0.1, 0.2]), {"neurons": [0, 0]}, "each neuron once"),
+        (([0, 1], [0.1, 0.2]), {"neurons": 1}, "neurons must be a list of neuron indices"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            plot.raster(spikes, **options)
+    with pytest.raises(InvalidInput, match="time constants must be in seconds or times"):
+        plot.time_constants([10, 20] * mV)
+    with pytest.raises(InvalidInput, match="dpi must be a number"):
+        plot.save(plot.confusion(np.eye(2)), "x.png", dpi=-1)
+
+
+def test_degrees_of_a_network_without_neurons():
+    spec = uncoupled([10, 20] * ms)
+    axis = plot.degrees({"before": spec, "after": replace(spec, alive=[False, False])})
+    assert axis.get_legend_handles_labels()[1] == ["before, mean 0.0", "after, no neuron"]
 
 
 def test_confusion_is_a_share_of_each_class(tmp_path: Path):

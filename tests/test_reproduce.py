@@ -59,7 +59,7 @@ def test_what_is_not_known_is_refused_in_one_line(tmp_path, capsys, monkeypatch)
     with pytest.raises(SystemExit) as done:
         cli.main(["reproduce", "fig1", "--out", "mine"])
     assert done.value.code == 2
-    assert "holds a index.html that may be yours" in capsys.readouterr().err
+    assert "holds an index.html that may be yours" in capsys.readouterr().err
     assert Path("mine/index.html").read_text() == "my pages"
 
 

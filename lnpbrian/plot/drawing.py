@@ -84,6 +84,7 @@ def save(drawn: Axes | Figure, path: str | os.PathLike[str], *, dpi: float = 150
     figure = drawn.get_figure(root=True) if isinstance(drawn, Axes) else drawn
     checks.instance("drawn", figure, Figure, "give what a plot returned, or its figure")
     assert figure is not None
+    dpi = checks.real("dpi", dpi, above=0)
     target = Path(path)
     known = figure.canvas.get_supported_filetypes()
     kind = target.suffix.removeprefix(".").lower()

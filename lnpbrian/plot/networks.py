@@ -59,6 +59,8 @@ def raster(
         rows = np.arange(min(train.n_neurons, RASTER_NEURONS))
     else:
         rows = checks.indices("neurons", neurons, train.n_neurons)
+        if np.unique(rows).size < rows.size:
+            raise InvalidInput("neurons must name each neuron once; each has one row")
     row = np.full(train.n_neurons, -1)
     row[rows] = np.arange(rows.size)
     axis = on(ax)
@@ -151,7 +153,8 @@ def degrees(networks: Any, ax: Axes | None = None, *, direction: str = "in") -> 
     for label, one in named.items():
         pre, post, alive = graph_of(one)
         degree = np.bincount(post if direction == "in" else pre, minlength=alive.size)[alive]
-        groups.append((degree, f"{label}{', ' if label else ''}mean {degree.mean():.1f}"))
+        mean = f"mean {degree.mean():.1f}" if degree.size else "no neuron"
+        groups.append((degree, f"{label}{', ' if label else ''}{mean}"))
     axis = on(ax)
     colors = colors_of(named)
     tails = histogram(axis, groups, dict(zip((name for _, name in groups), colors.values(), strict=True)), whole=True)

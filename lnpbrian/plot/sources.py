@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from brian2 import Quantity, SpikeMonitor, second
+from brian2 import Quantity, SpikeMonitor, have_same_dimensions, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
@@ -95,12 +95,20 @@ def time_constants_of(network: Any) -> np.ndarray:
     if isinstance(network, NetworkSpec):
         return network.time_constants[network.alive]
     if not isinstance(network, LiveNetwork):
-        given = network / second if isinstance(network, Quantity) else network
-        return checks.array("time constants", given, shape=(None,))
+        return checks.array("time constants", in_seconds("time constants", network), shape=(None,))
     known = network.time_constants[network.alive & network.is_neuron]
     if np.isnan(known).any():
         raise InvalidInput("time constants of this network are not known; say them to LiveNetwork")
     return known
+
+
+def in_seconds(name: str, given: Any) -> Any:
+    """Return times without their unit; other units are refused."""
+    if not isinstance(given, Quantity):
+        return given
+    if not have_same_dimensions(given, second):
+        raise InvalidInput(f"{name} must be in seconds or times, got dimension {given.dim}")
+    return np.asarray(given)
 
 
 def graph_of(network: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -128,7 +136,7 @@ def spectra_of(given: Any) -> tuple[list[Mapping[str, Any]], str]:
         if not are_records(given):
             raise InvalidInput(f"{os.fspath(path)!r} is no file of lnpbrian spectrum; it holds no spectra")
     if are_records(given):
-        return list(given), "1/s"
+        return [_checked_record(record) for record in given], "1/s"
     if isinstance(given, Sequence) and not given:
         raise InvalidInput("there is no spectrum to draw; give at least one")
     named = by_name(given)
@@ -152,6 +160,19 @@ def spectra_of(given: Any) -> tuple[list[Mapping[str, Any]], str]:
     return records, unit_of([one for one in named.values() if isinstance(one, Spectrum)])
 
 
+def _checked_record(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a record of a spectrum with arrays, in which what is not known is NaN."""
+    names = ("exponents_per_s", "standard_errors_per_s")
+    values, errors = (
+        checks.array(name, [np.nan if x is None else x for x in record[name]], shape=(None,), finite=False)
+        for name in names
+    )
+    if not values.size or errors.shape != values.shape:
+        raise InvalidInput(f"a spectrum has exponents, each with an error, got {values.size} and {errors.size}")
+    dimension = checks.count("dimension", record["dimension"], minimum=values.size, at_most=None)
+    return {**record, "dimension": dimension, names[0]: values, names[1]: errors}
+
+
 def unit_of(measured: Iterable[Any]) -> str:
     """Return the unit of exponents; those of systems without spikes have no rates."""
     systems = [isinstance(one, Spectrum) and not one.rates.size for one in measured]
@@ -169,9 +190,11 @@ def spikes_of(spikes: Any) -> SpikeTrain:
         raise InvalidInput(
             f"raster draws a SpikeTrain, a SpikeMonitor, or neurons and times, got {type(spikes).__name__}"
         )
-    times = checks.array("times of spikes", spikes[1] / second if isinstance(spikes[1], Quantity) else spikes[1])
+    times = checks.array("times of spikes", in_seconds("times of spikes", spikes[1]), shape=(None,))
     indices = checks.array("neurons of spikes", spikes[0], shape=times.shape, dtype=int)
     if indices.size and indices.min() < 0:
         raise InvalidInput(f"neurons of spikes must not be negative, got {indices.min()}")
+    if times.size and times.min() < 0:
+        raise InvalidInput(f"times of spikes must not be negative, got {times.min():g} s")
     n, end = (int(indices.max()) + 1, float(times.max())) if indices.size else (1, 1.0)
     return SpikeTrain(indices, times, n, end or 1.0)

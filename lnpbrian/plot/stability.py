@@ -231,8 +231,7 @@ def spectrum(spectra: Any, ax: Axes | None = None, *, part: str = "whole") -> Ax
     colors = shades([r["name"] for r in records])
     lowest, below, lost, reach = 0.0, [], 0, LEADING
     for record, color in zip(records, colors, strict=True):
-        values = np.array([np.nan if x is None else x for x in record["exponents_per_s"]], float)
-        errors = np.array([np.nan if x is None else x for x in record["standard_errors_per_s"]], float)
+        values, errors = (np.array(record[name], float) for name in ("exponents_per_s", "standard_errors_per_s"))
         values[~np.isfinite(values)], errors[~np.isfinite(errors)] = np.nan, np.nan
         place = np.arange(1, values.size + 1) / record["dimension"]
         if part == "leading":

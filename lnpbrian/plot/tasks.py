@@ -21,6 +21,8 @@ __all__ = ["confusion", "forecast", "image", "windows"]
 
 # Of more classes none is named.
 MOST_CLASSES = 24
+# Stands for infinite errors where quartiles are interpolated: infinity times nothing would be no number.
+FAR = 1e300
 STATES = {"before": "unpruned", "after": "pruned", "uncoupled": "no synapses"}
 
 
@@ -145,7 +147,7 @@ def windows(
     Notes
     -----
     A line joins what is forecast of one window. Errors beyond twice the largest upper quartile are counted below the
-    axis.
+    axis, and so are those of forecasts that diverge.
 
     Examples
     --------
@@ -159,7 +161,11 @@ def windows(
     checks.choice("quantity", quantity, ("nrmse", "vpt"))
     named, lyapunov_time = _by_window(forecasts, quantity, task)
     axis = on(ax)
+    sizes = [len(values) for values in named.values()]
+    if min(sizes) == 0 or min(sizes) < max(sizes):
+        raise InvalidInput(f"forecasts must be of the same windows, at least one; got {', '.join(map(str, sizes))}")
     table = np.array([np.asarray(values, float) for values in named.values()])
+    table[np.isnan(table)] = np.inf
     unit = 1.0
     if quantity == "vpt" and lyapunov_time:
         unit = lyapunov_time
@@ -167,18 +173,23 @@ def windows(
     at = np.arange(len(table))
     for values in table.T:
         axis.plot(at, values, "-", marker=".", color=BEFORE, alpha=0.4, linewidth=0.6, markersize=4)
-    low, middle, high = np.percentile(table, [25, 50, 75], axis=1)
+    low, middle, high = np.percentile(np.minimum(table, FAR), [25, 50, 75], axis=1)
+    finite = table[np.isfinite(table)]
+    reach = high[high < FAR / 8].max(initial=0) or finite.max(initial=0)
+    top = min(finite.max(), 2 * reach) if reach > 0 else 1.0
+    names = [STATES.get(name, name) for name in named]
     for x, color in zip(at, colors_of(named).values(), strict=True):
-        whiskers = [[middle[x] - low[x]], [high[x] - middle[x]]]
-        axis.errorbar(x, middle[x], whiskers, fmt="D", color=color, capsize=4, elinewidth=2, markersize=6, zorder=3)
-    top = min(table.max(), 2 * high.max()) if high.max() > 0 else 1.0
+        if middle[x] < FAR / 8:
+            whiskers = [[middle[x] - low[x]], [min(high[x], max(middle[x], 2 * top)) - middle[x]]]
+            axis.errorbar(x, middle[x], whiskers, fmt="D", color=color, capsize=4, elinewidth=2, markersize=6, zorder=3)
     axis.set_ylim(0, 1.05 * top)
     beyond = int((table > 1.05 * top).any(axis=0).sum())
-    axis.set_xticks(at, [STATES.get(name, name) for name in named])
+    axis.set_xticks(at, names)
     axis.set_xlim(-0.5, len(at) - 0.5)
     time = "Lyapunov times" if unit != 1.0 else "samples"
     axis.set_ylabel("NRMSE" if quantity == "nrmse" else f"valid prediction time ({time})")
     notes = [f"{counted(beyond, 'window')} beyond the axis"] if beyond else []
+    notes += [f"{names[x] or 'forecast'}: the median is infinite" for x in at if middle[x] >= FAR / 8]
     notes += [f"1 Lyapunov time is {unit:.3g} samples"] if unit != 1.0 else []
     axis_label(axis, f"{counted(table.shape[1], 'window')}, median and quartiles", notes)
     return axis
@@ -188,8 +199,13 @@ def _by_window(forecasts: Any, quantity: str, task: ForecastTask | None) -> tupl
     if isinstance(forecasts, (str, os.PathLike)):
         run = run_record(forecasts)
         try:
-            named = {state: run[state][f"{quantity}_windows"] for state in ("before", "after", "uncoupled")}
-            return named, run["options"]["task"]["lyapunov_time_steps"]
+            name = f"{quantity}_windows"
+            named = {
+                state: checks.array(name, run[state][name], shape=(None,), finite=False)
+                for state in ("before", "after", "uncoupled")
+            }
+            known = run["options"]["task"]["lyapunov_time_steps"]
+            return named, checks.real("lyapunov_time_steps", known, above=0) if known else None
         except (KeyError, TypeError) as error:
             raise InvalidInput(f"{os.fspath(forecasts)!r} is no run that forecasts; it has no {error}") from error
     if hasattr(forecasts, "forecast_after"):
@@ -235,7 +251,16 @@ def confusion(
     ([[75.0, 25.0], [0.0, 100.0]], '87.5 ± 11.7 % right')
     """
     checks.choice("state", state, ("before", "after", "uncoupled"))
-    table, classes, title = _confusion(classified, state, classes)
+    found, known, title = _confusion(classified, state)
+    table = checks.array("classified", found, shape=(None, None))
+    if table.shape[0] != table.shape[1] or not table.size or table.min() < 0:
+        raise InvalidInput(f"a table of confusions is square and counts images, got shape {table.shape}")
+    classes = known if classes is None else classes
+    if classes is not None:
+        classes = classes.tolist() if isinstance(classes, np.ndarray) else classes
+        checks.instance("classes", classes, Sequence, "give the name of every class")
+        if len(classes) != len(table):
+            raise InvalidInput(f"classes must name all {len(table)} classes, got {len(classes)} names")
     share = 100 * table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     axis = on(ax)
     axis.imshow(share, cmap="Blues", vmin=0, vmax=100)
@@ -253,24 +278,18 @@ def confusion(
     return axis
 
 
-def _confusion(
-    classified: Any, state: str, classes: Sequence[str] | None
-) -> tuple[np.ndarray, Sequence[str] | None, str]:
+def _confusion(classified: Any, state: str) -> tuple[Any, Sequence[str] | None, str]:
+    """Return a table, the names of its classes if they are known, and what it is of."""
     titles = {"before": "before pruning, ", "after": "after pruning, ", "uncoupled": "no synapses, "}
     if isinstance(classified, (str, os.PathLike)):
         run = run_record(classified)
         try:
-            return np.array(run[state]["confusion"]), classes or run["options"]["task"]["classes"], titles[state]
+            return run[state]["confusion"], run["options"]["task"]["classes"], titles[state]
         except (KeyError, TypeError) as error:
             raise InvalidInput(f"{os.fspath(classified)!r} is no run that classifies; it has no {error}") from error
     if hasattr(classified, "images_after"):
-        return getattr(classified, f"images_{state}").confusion, classes or classified.task.classes, titles[state]
-    if isinstance(classified, Classification):
-        return classified.confusion, classes, ""
-    table = checks.array("classified", classified, shape=(None, None))
-    if table.shape[0] != table.shape[1]:
-        raise InvalidInput(f"a table of confusions is square, got shape {table.shape}")
-    return table, classes, ""
+        return getattr(classified, f"images_{state}").confusion, classified.task.classes, titles[state]
+    return classified.confusion if isinstance(classified, Classification) else classified, None, ""
 
 
 def image(study: Any, ax: Axes | None = None, *, number: int = 0) -> Axes:
