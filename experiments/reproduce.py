@@ -217,10 +217,10 @@ def cost(shown: Shown, scale: str) -> float | None:
     return float(seconds) or None
 
 
-def listing() -> list[list[str]]:
+def listing(wanted: Iterable[Shown] = SHOWN) -> list[list[str]]:
     """Return a table of what there is as rows of text, its head first."""
     lines = [["name", "shows", "sweep", "smoke, one core", "medium", "without --data"]]
-    for shown in SHOWN:
+    for shown in wanted:
         missing = "; ".join(f"{name}: {without}" for name, without in shown.data)
         times = (duration(cost(shown, scale)) for scale in ("smoke", "medium"))
         lines.append([shown.name, shown.title, shown.experiment or "a diagram", *times, missing])
@@ -297,6 +297,14 @@ class Reproduction:
     ) -> None:
         self._lock.release()
 
+    def refuse_foreign(self, shown: Shown) -> None:
+        """Refuse to replace files where a report is to be written, if no earlier report accounts for them."""
+        folder, record = self.folder / shown.name, f"{shown.name}.json"
+        names = [f"{shown.name}.{suffix}" for suffix in ("json", "md", "html", "png")]
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise InvalidInput(f"{os.fspath(folder)!r} is not a folder; choose another --out")
+        locks.refuse_foreign(folder, names, accounted=is_record(folder / record, "shown"), evidence=record)
+
     def show(self, shown: Shown, report: Callable[[SweepProgress], None] | None = None) -> dict[str, Any]:
         """Make the report of a table or figure, and the page of all anew.
 
@@ -312,11 +320,8 @@ class Reproduction:
         dict
             The record of the report. Its ``error`` says why there is none, if the experiment failed.
         """
-        folder = self.folder / shown.name
-        record = f"{shown.name}.json"
-        names = [f"{shown.name}.{suffix}" for suffix in ("json", "md", "html", "png")]
-        locks.refuse_foreign(folder, names, accounted=is_record(folder / record, "shown"), evidence=record)
-        folder.mkdir(exist_ok=True)
+        self.refuse_foreign(shown)
+        folder = checks.writable_directory("--out", self.folder / shown.name)
         content: dict[str, Any] = {
             "shown": shown.name,
             "title": shown.title,
@@ -335,7 +340,7 @@ class Reproduction:
             content |= self._of_experiment(shown, folder, report) if shown.experiment else _diagram(shown, folder)
         except InvalidInput as error:
             content["error"] = str(error)
-        write_json(folder / record, content)
+        write_json(folder / f"{shown.name}.json", content)
         _write(folder / f"{shown.name}.md", _markdown(shown, content))
         _write(folder / f"{shown.name}.html", _page(shown, content, folder))
         self._index()
@@ -364,7 +369,7 @@ class Reproduction:
         found = []
         for shown in SHOWN:
             path = self.folder / shown.name / f"{shown.name}.json"
-            if is_record(path, "shown"):
+            if is_record(path, *_USED):
                 found.append((shown, read_json(path)))
         reports = {
             shown.name: {name: content[name] for name in ("scale", "seconds", "error")} for shown, content in found
@@ -384,6 +389,9 @@ def _diagram(shown: Shown, folder: Path) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------------------------------------------------ the pages
+
+# What the page of all reports needs of each.
+_USED = ("shown", "experiment", "scale", "plan", "note", "missing", "findings", "seconds", "error")
 
 HEAD = ["what the paper says", "paper", "here", "verdict"]
 STYLE = (

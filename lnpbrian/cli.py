@@ -417,6 +417,8 @@ def export(
     ] = False,
 ) -> None:
     """Write a network as a file of other simulators; what the format cannot carry is refused."""
+    if out.is_dir():
+        raise InvalidInput(f"--out {str(out)!r} is a folder; name the file to write")
     spec = NetworkSpec.load(network)
     spec = dataclasses.replace(spec, plasticity=None if fixed else spec.plasticity)
     path = export_network(spec.with_timing("grid") if grid else spec, out, to=to, reader=reader)
@@ -586,15 +588,17 @@ def reproduce(
     from lnpbrian.experiments.reproduce import INDEX, Reproduction, chosen, listing
     from lnpbrian.sweep import ResultStore
 
-    if list_:
-        _print_wide(listing())
-        return
     wanted = chosen(names or [])
+    if list_:
+        _print_wide(listing(wanted))
+        return
     plan = Plan(SCALES[checks.choice("--scale", scale, SCALES)], _data_files(data or []))
     failed = []
     try:
         kept = ResultStore(store, stale=stale)
         with Reproduction(out, plan, scale, kept, ClusterOptions(workers=workers)) as run:
+            for shown in wanted:
+                run.refuse_foreign(shown)
             for shown in wanted:
                 console.print(f"{shown.name}: {shown.title}", soft_wrap=True)
                 for sentence in shown.missing(plan.data):

@@ -236,6 +236,7 @@ def refuse_foreign(folder: Path, names: Iterable[str], *, accounted: bool, evide
     found = [name for name in names if os.path.lexists(folder / name)]
     if found and not accounted:
         raise InvalidInput(
-            f"{os.fspath(folder)!r} holds {checks.with_article(found[0])} that may be yours (no {evidence} of lnpbrian is beside it); "
+            f"{os.fspath(folder)!r} holds {checks.with_article(found[0])} that may be yours (no {evidence} of lnpbrian "
+            "is beside it); "
             "choose another --out"
         )

@@ -612,6 +612,15 @@ def test_export_replaces_nothing_of_others(saved, tmp_path, capsys, to):
         refused(tmp_path, "may be yours", capsys, "export", saved, "--to", to, "--out", tmp_path / name)
 
 
+@pytest.mark.parametrize("to", ["nir", "csr"])
+def test_export_to_a_folder_is_refused(saved, tmp_path, capsys, monkeypatch, to):
+    inner = tmp_path / "here" / "mine"
+    inner.mkdir(parents=True)
+    monkeypatch.chdir(inner.parent)
+    for folder in (".", "mine", "mine/", ""):
+        refused(tmp_path, "is a folder; name the file", capsys, "export", saved, "--to", to, "--out", folder)
+
+
 def test_export_refuses_what_a_format_cannot_carry(saved, tmp_path, capsys):
     out = ("--out", tmp_path / "out.nir")
     refused(tmp_path, "to must be one of nir, csr; got 'neuroml'", capsys, "export", saved, "--to", "neuroml", *out)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from brian2 import Network, NeuronGroup, SpikeMonitor, Synapses, mV, ms, seed
+from brian2 import Network, NeuronGroup, SpikeMonitor, Synapses, ms, mV, seed
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 

@@ -21,6 +21,7 @@ from lnpbrian.experiments.common.reported import PREDICTION
 from lnpbrian.experiments.common.statistics import claimed
 from lnpbrian.experiments.paper import fig3, fig8, fig9, fig10, table2, table6
 from lnpbrian.experiments.reproduce import SHOWN, Reproduction, chosen, cost
+from lnpbrian.records import read_json, versions, write_json
 from lnpbrian.sweep import Result, ResultStore, Task
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -74,6 +75,42 @@ def test_list_says_what_there_is_and_what_it_costs(capsys):
     # Of the results that are kept: 5914 s.
     assert "1.6 h" in line
     assert "prices end in 2008" in line
+
+
+def test_list_takes_names(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["reproduce", "--list", "table2"])
+    _, line = capsys.readouterr().out.splitlines()
+    assert line.startswith("table2 ")
+    with pytest.raises(SystemExit) as done:
+        cli.main(["reproduce", "--list", "fig4"])
+    assert done.value.code == 2
+    assert "name must be one of fig1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["a figure", "a file in place of a folder"])
+def test_what_is_in_the_way_of_a_report_is_kept(kind, tmp_path, capsys):
+    mine = tmp_path / "table9" / "table9.png" if kind == "a figure" else tmp_path / "table9"
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    with pytest.raises(SystemExit) as done:
+        cli.main(["reproduce", "fig1", "table9", "--out", str(tmp_path), "--store", str(tmp_path / "store")])
+    assert done.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ("holds a table9.png that may be yours" if kind == "a figure" else "is not a folder") in line
+    # It is said before anything is made.
+    assert mine.read_text() == "mine"
+    assert not (tmp_path / "fig1").exists()
+
+
+def test_a_damaged_report_of_another_figure_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.setitem(diagrams.DIAGRAMS, "fig1", lambda: matplotlib.figure.Figure(figsize=(1, 1)))
+    (tmp_path / "fig2").mkdir()
+    write_json(tmp_path / "fig2" / "fig2.json", {"versions": versions(), "shown": "fig2"})
+    with pytest.raises(SystemExit) as done:
+        cli.main(["reproduce", "fig1", "--out", str(tmp_path), "--store", str(tmp_path / "store")])
+    assert done.value.code == 0
+    assert list(read_json(tmp_path / "index.json")["reports"]) == ["fig1"]
 
 
 def test_costs_are_those_of_the_results(tmp_path, monkeypatch):
