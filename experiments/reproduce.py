@@ -92,7 +92,7 @@ SHOWN: tuple[Shown, ...] = (
         "drawn from models of 60 neurons and their pruning",
         smoke_seconds=5,
     ),
-    Shown("fig2", "the process of the experiments", "", "drawn from a run of `prune`", smoke_seconds=1),
+    Shown("fig2", "the process of the experiments", "", "drawn from a run of prune", smoke_seconds=1),
     Shown(
         "fig3",
         "neurons, synapses and error over the iterations",
@@ -430,7 +430,7 @@ STYLE = (
     "div{overflow-x:auto}table{border-collapse:collapse;margin:.6em 0 1.6em;font-size:14px}"
     "td,th{padding:.3em .6em;border:1px solid #ccc;text-align:left;vertical-align:top}"
     "img{max-width:100%}code{background:#f3f3f3;padding:.1em .3em}"
-    ".held{color:#1a7f37}.not{color:#b42318}.untested{color:#666}.said{color:#666}"
+    ".held{color:#1a7f37}.part{color:#8a6100}.not{color:#b42318}.untested{color:#666}.said{color:#666}"
 )
 
 
@@ -536,7 +536,8 @@ def _sentences(shown: Shown, content: Mapping[str, Any]) -> str:
 
 def _table(lines: Sequence[Sequence[str]], *, verdicts: bool = False, links: bool = False) -> str:
     def cell(text: str, k: int, tag: str) -> str:
-        kind = f' class="{text.split()[0]}"' if verdicts and tag == "td" and k == len(lines[0]) - 1 else ""
+        named = "part" if text.startswith("held in") else text.split()[0] if text else ""
+        kind = f' class="{named}"' if verdicts and tag == "td" and k == len(lines[0]) - 1 else ""
         return f"<{tag}{kind}>{text if links and k == 0 else html.escape(text)}</{tag}>"
 
     rows = (
