@@ -94,6 +94,10 @@ def stability_record(
     dict
         An entry of ``spectrum.json``: numbers, strings and lists. A value that the given exponents do not determine is
         None.
+
+    Notes
+    -----
+    Its dimension is that of Kaplan and Yorke (1979), doi:10.1007/BFb0064319; see `kaplan_yorke_dimension`.
     """
     streams = Streams(seed).child("spectrum")
     start = time.perf_counter()
