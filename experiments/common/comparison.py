@@ -327,7 +327,10 @@ class Plan:
 
 
 def pruned(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
-    """Build a network, and prune it by a method that looks at no series."""
+    """Build a network, and prune it by a method that looks at no series.
+
+    The random control is that of arXiv 2403.03409, section 4.1 and figure 3(c).
+    """
     seed, method = options["seed"], options["method"]
     report(0.0, "building")
     model = _model(options)
@@ -356,7 +359,11 @@ def pruned(options: Mapping[str, Any], *needs: Result, report: Report) -> Result
 
 
 def trained(options: Mapping[str, Any], network: Result, *, report: Report) -> Result:
-    """Train a network on the samples before the first window."""
+    """Train a network on the samples before the first window.
+
+    By STDP (Song et al. 2000, doi:10.1038/78829) or surrogate gradients (Neftci et al. 2019,
+    doi:10.1109/MSP.2019.2931595).
+    """
     spec = NetworkSpec.from_arrays(network.arrays)
     task, encoder = _task(options), _encoder(options, spec.n_neurons)
     spec, record = _train(spec, encoder, _phase(options, task), options, report=report)

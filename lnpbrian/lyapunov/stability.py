@@ -44,6 +44,10 @@ class SpectrumOptions:
     InvalidInput
         If a value is out of range or has the wrong unit.
 
+    Notes
+    -----
+    Exponents are averaged over inputs as in arXiv 2403.03409, appendix A.1.
+
     Examples
     --------
     >>> SpectrumOptions(duration=5 * ms)

@@ -109,6 +109,10 @@ class Map:
     InvalidInput
         By `advance`, if the state is not finite any more.
 
+    Notes
+    -----
+    Exponents are those of products of derivatives (Eckmann and Ruelle 1985, doi:10.1103/RevModPhys.57.617).
+
     Examples
     --------
     The doubling map stretches by 2 at every step:

@@ -341,6 +341,10 @@ def simulated_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | 
 def native_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = None) -> SpikeTrain:
     """Run a network by the compiled loop; see `simulated_spike_train`.
 
+    Notes
+    -----
+    Between spikes it is exact (Rotter and Diesmann 1999, doi:10.1007/s004220050570).
+
     Examples
     --------
     >>> from lnpbrian.models import uncoupled

@@ -129,6 +129,8 @@ class PruneResult:
     Results are equal that hold the same values, wherever their networks are and however long they took. What is pickled
     is all but `live`, and the `spec` of a model, from which ``RecurrentNetwork(result.spec)`` makes it again.
 
+    The iterations are those of algorithm 1 of Chakraborty et al. (2024), arXiv 2403.03409.
+
     Examples
     --------
     >>> from brian2 import ms
