@@ -149,6 +149,10 @@ def of_table1(content: Mapping[str, Any]) -> list[Finding]:
     Returns
     -------
     list of Finding
+
+    Notes
+    -----
+    Table 1 of Chakraborty et al. (2024), arXiv 2403.03409.
     """
     made = []
     for r in content["table"]:
@@ -179,6 +183,10 @@ def of_table2(content: Mapping[str, Any]) -> list[Finding]:
     Returns
     -------
     list of Finding
+
+    Notes
+    -----
+    Table 2 of Chakraborty et al. (2024), arXiv 2403.03409.
     """
     made = []
     for r in content["table"]:
@@ -204,6 +212,10 @@ def of_table5(content: Mapping[str, Any]) -> list[Finding]:
     Returns
     -------
     list of Finding
+
+    Notes
+    -----
+    The table in appendix A.6 of Chakraborty et al. (2024), arXiv 2403.03409.
     """
     reported = "; ".join(
         f"{model}: " + ", ".join(f"{x:g}" for x in values) for model, values in content["paper"].items()
@@ -217,6 +229,10 @@ def of_table6(content: Mapping[str, Any]) -> list[Finding]:
     Returns
     -------
     list of Finding
+
+    Notes
+    -----
+    Table 6 of Chakraborty et al. (2024), arXiv 2403.03409.
     """
     made = []
     for other, called in (("AP", "activity pruning"), ("unpruned", "the unpruned network")):
@@ -247,6 +263,10 @@ def of_table7(content: Mapping[str, Any]) -> list[Finding]:
     Returns
     -------
     list of Finding
+
+    Notes
+    -----
+    The table of noise in appendix B.1 of Chakraborty et al. (2024), arXiv 2403.03409.
     """
     table = content["table"]
     made = []
@@ -266,6 +286,10 @@ def of_fig9(content: Mapping[str, Any]) -> list[Finding]:
     Returns
     -------
     list of Finding
+
+    Notes
+    -----
+    Figure 9 of Chakraborty et al. (2024), arXiv 2403.03409.
     """
     table = content["table"]
 
@@ -295,6 +319,10 @@ def of_table8(content: Mapping[str, Any]) -> list[Finding]:
     Returns
     -------
     list of Finding
+
+    Notes
+    -----
+    Table 8 of Chakraborty et al. (2024), arXiv 2403.03409.
     """
     images = content["rows"][0]["images"]
     made = []
@@ -313,6 +341,10 @@ def of_table9(content: Mapping[str, Any]) -> list[Finding]:
     Returns
     -------
     list of Finding
+
+    Notes
+    -----
+    Table 9 of Chakraborty et al. (2024), arXiv 2403.03409.
     """
     images = content["rows"][0]["images"]
     made = [
@@ -329,6 +361,10 @@ def of_fig3(content: Mapping[str, Any]) -> list[Finding]:
     Returns
     -------
     list of Finding
+
+    Notes
+    -----
+    Figure 3 of Chakraborty et al. (2024), arXiv 2403.03409.
     """
     paths, errors = content["paths"], content["errors"]
     ends = {(m, size): paths[m][size][-1] for m in ("AP", "LNP") for size in ("neurons", "synapses")}

@@ -24,6 +24,10 @@ FLAGS = {
 def compiled(text: str) -> Any:
     """Return the module of a Cython text, compiled or from Brian2's cache; None where it cannot be made.
 
+    Notes
+    -----
+    Cython: Behnel et al. 2011, doi:10.1109/MCSE.2010.118.
+
     Examples
     --------
     >>> compiled("def double(x): return 2 * x").double(4)
