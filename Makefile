@@ -122,4 +122,4 @@ $(VENV)/.bench: $(PACKAGING) | $(BIN)/python
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist docs/_build docs/auto_gallery docs/api *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/_build docs/auto_gallery docs/auto_experiments docs/api docs/sg_execution_times.rst *.egg-info .pytest_cache .mypy_cache .ruff_cache

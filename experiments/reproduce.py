@@ -85,21 +85,35 @@ GOOGLE = ("google", "prices end in 2008, those of the paper in 2010")
 IMAGES = ("cifar10", "scikit-learn's digits, or the images that were given, are shown in its place")
 
 SHOWN: tuple[Shown, ...] = (
-    Shown("fig1", "the models and the four steps", "", "drawn from models of 60 neurons and their pruning"),
-    Shown("fig2", "the process of the experiments", "", "drawn from a run of `prune`"),
+    Shown(
+        "fig1",
+        "the models and the four steps",
+        "",
+        "drawn from models of 60 neurons and their pruning",
+        smoke_seconds=5,
+    ),
+    Shown("fig2", "the process of the experiments", "", "drawn from a run of prune", smoke_seconds=1),
     Shown(
         "fig3",
         "neurons, synapses and error over the iterations",
         "fig3",
         "first variable of Lorenz-63 in closed loop, after STDP; at medium scale 1000 neurons, the paper's 5000",
         findings.of_fig3,
+        smoke_seconds=107,
     ),
-    Shown("fig6", "from a series through the network to a forecast", "", "the series comes in as currents, not spikes"),
+    Shown(
+        "fig6",
+        "from a series through the network to a forecast",
+        "",
+        "the series comes in as currents, not spikes",
+        smoke_seconds=1,
+    ),
     Shown(
         "fig7",
         "Lyapunov spectra of three densities, unpruned, pruned, trained",
         "fig_spectra",
         "steps I and II; the spectrum of the spiking network itself, not of a network of rates",
+        smoke_seconds=36,
     ),
     Shown(
         "fig8",
@@ -107,13 +121,17 @@ SHOWN: tuple[Shown, ...] = (
         "fig8",
         "activity pruning ends at LNP's operations, in the paper at six times as many",
         data=(GOOGLE, ("wind", "wind is left out")),
+        smoke_seconds=102,
     ),
-    Shown("fig9", "error by noise of the input", "fig9", "first variable of Lorenz-63", findings.of_fig9),
+    Shown(
+        "fig9", "error by noise of the input", "fig9", "first variable of Lorenz-63", findings.of_fig9, smoke_seconds=87
+    ),
     Shown(
         "fig10",
         "time constants before and after pruning",
         "fig10",
         "the paper says nothing of its figure in numbers",
+        smoke_seconds=25,
     ),
     Shown(
         "fig11",
@@ -121,14 +139,22 @@ SHOWN: tuple[Shown, ...] = (
         "fig11",
         "as relays: half of the neurons see the image, the others are read",
         data=(IMAGES,),
+        smoke_seconds=13,
     ),
-    Shown("fig12", "valid prediction time over operations on Lorenz-63", "fig12", "first variable of Lorenz-63"),
+    Shown(
+        "fig12",
+        "valid prediction time over operations on Lorenz-63",
+        "fig12",
+        "first variable of Lorenz-63",
+        smoke_seconds=74,
+    ),
     Shown(
         "fig13",
         "what each step does",
         "fig13",
         "on images; on Lorenz-63 it is `lnpbrian sweep ablation`",
         data=(IMAGES,),
+        smoke_seconds=97,
     ),
     Shown(
         "table1",
@@ -137,6 +163,7 @@ SHOWN: tuple[Shown, ...] = (
         "recurrent networks without convolutions",
         findings.of_table1,
         data=(IMAGES,),
+        smoke_seconds=55,
     ),
     Shown(
         "table2",
@@ -145,8 +172,16 @@ SHOWN: tuple[Shown, ...] = (
         "all variables seen is the paper's task; where one is seen synapses matter; no neurons are removed",
         findings.of_table2,
         data=(GOOGLE,),
+        smoke_seconds=346,
     ),
-    Shown("table5", "sparsity with the readout", "table5", "heads of the paper's columns are lost", findings.of_table5),
+    Shown(
+        "table5",
+        "sparsity with the readout",
+        "table5",
+        "heads of the paper's columns are lost",
+        findings.of_table5,
+        smoke_seconds=36,
+    ),
     Shown(
         "table6",
         "forecasts of four series",
@@ -154,6 +189,7 @@ SHOWN: tuple[Shown, ...] = (
         "the paper's numbers are lost, but for those that are in its table 2 too",
         findings.of_table6,
         data=(GOOGLE, ("wind", "wind is left out")),
+        smoke_seconds=102,
     ),
     Shown(
         "table7",
@@ -161,6 +197,7 @@ SHOWN: tuple[Shown, ...] = (
         "fig9",
         "first variable of Lorenz-63; noise is on what trains the readout",
         findings.of_table7,
+        smoke_seconds=87,
     ),
     Shown(
         "table8",
@@ -169,6 +206,7 @@ SHOWN: tuple[Shown, ...] = (
         "narrow ResNets and few epochs",
         findings.of_table8,
         data=(IMAGES,),
+        smoke_seconds=71,
     ),
     Shown(
         "table9",
@@ -177,6 +215,7 @@ SHOWN: tuple[Shown, ...] = (
         "halves of the classes of one set of images, in the paper CIFAR-10 and CIFAR-100",
         findings.of_table9,
         data=(IMAGES,),
+        smoke_seconds=23,
     ),
 )
 
@@ -399,7 +438,7 @@ STYLE = (
     "div{overflow-x:auto}table{border-collapse:collapse;margin:.6em 0 1.6em;font-size:14px}"
     "td,th{padding:.3em .6em;border:1px solid #ccc;text-align:left;vertical-align:top}"
     "img{max-width:100%}code{background:#f3f3f3;padding:.1em .3em}"
-    ".held{color:#1a7f37}.not{color:#b42318}.untested{color:#666}.said{color:#666}"
+    ".held{color:#1a7f37}.part{color:#8a6100}.not{color:#b42318}.untested{color:#666}.said{color:#666}"
 )
 
 
@@ -505,7 +544,8 @@ def _sentences(shown: Shown, content: Mapping[str, Any]) -> str:
 
 def _table(lines: Sequence[Sequence[str]], *, verdicts: bool = False, links: bool = False) -> str:
     def cell(text: str, k: int, tag: str) -> str:
-        kind = f' class="{text.split()[0]}"' if verdicts and tag == "td" and k == len(lines[0]) - 1 else ""
+        named = "part" if text.startswith("held in") else text.split()[0] if text else ""
+        kind = f' class="{named}"' if verdicts and tag == "td" and k == len(lines[0]) - 1 else ""
         return f"<{tag}{kind}>{text if links and k == 0 else html.escape(text)}</{tag}>"
 
     rows = (

@@ -202,6 +202,8 @@ class DaskWorkers:
     -----
     Each worker is asked before its first call, those too that come or are started again later. One that has several
     threads, other code or other versions of what that stands on gets none.
+
+    Dask: Rocklin 2015, doi:10.25080/Majora-7b98e3ed-013.
     """
 
     def __init__(self, client: Any, options: ClusterOptions) -> None:
@@ -342,6 +344,10 @@ def open_client(options: ClusterOptions) -> Iterator[Any]:
     ------
     InvalidInput
         If Dask is not installed, if the scheduler cannot be reached or has no workers, or if jobs cannot be submitted.
+
+    Notes
+    -----
+    Dask: Rocklin 2015, doi:10.25080/Majora-7b98e3ed-013. SLURM: Yoo, Jette and Grondona 2003, doi:10.1007/10968987_3.
     """
     try:
         from distributed import Client

@@ -337,6 +337,10 @@ def prune_and_forecast(
     ------
     InvalidInput
         As `lnpbrian.prune`; if another run uses the folder for checkpoints.
+
+    Notes
+    -----
+    Pruning looks at no series, as in arXiv 2403.03409, section 4.1.
     """
     pruning, readout = pruning or PruneOptions(), readout or ReadoutOptions()
     streams = Streams(seed).child("study")
@@ -414,6 +418,10 @@ def prune_and_classify(
     ------
     InvalidInput
         As `lnpbrian.prune` and `lnpbrian.learning.classify`; if another run uses the folder for checkpoints.
+
+    Notes
+    -----
+    Pruning looks at no images, as in arXiv 2403.03409, section 4.1.
     """
     pruning, readout = pruning or PruneOptions(), readout or ClassifyOptions()
     streams = Streams(seed).child("study").child("images")

@@ -969,6 +969,10 @@ def _cited(content: Mapping[str, Any]) -> str:
     return CITATION.replace("VERSION", content.get("versions", {}).get("lnpbrian", "not recorded"))
 
 
+# What the record of a run says of the file that it has pruned.
+OF_FILE = ("file", "file_digest", "neurons")
+
+
 def _run_command(content: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Return the command that repeats a run, and why there is none."""
     if "resnet" in content:
@@ -989,12 +993,14 @@ def _run_command(content: Mapping[str, Any]) -> tuple[str, list[str]]:
     recorded = content["options"].get("command")
     if not recorded:
         return "", ["the command is not known: the run was not started by one"]
+    file = [recorded["file"]] if recorded.get("file") else []
+    options = {name: value for name, value in recorded.items() if name not in OF_FILE} if file else recorded
     for start, usual in _usual_runs().items():
-        found = command_line(recorded, usual)
+        found = command_line(options, usual)
         if found is not None:
-            return shlex.join(["lnpbrian", "prune", *start, *found]), []
+            return shlex.join(["lnpbrian", "prune", *file, *start, *found]), []
     # Whatever the options are, the record holds them.
-    return shlex.join(["lnpbrian", "prune", "--config", RECORD]), []
+    return shlex.join(["lnpbrian", "prune", *file, "--config", RECORD]), []
 
 
 @cache

@@ -115,6 +115,10 @@ def _smaller(x: np.ndarray, size: int) -> np.ndarray:
 class ResNetJob(Options):
     """A spiking ResNet: which, how it is pruned, and how it is trained.
 
+    Notes
+    -----
+    Steps are those of appendix B.2 of Chakraborty et al. (2024), arXiv 2403.03409.
+
     Examples
     --------
     >>> ResNetJob(method="erk").weight_sparsity

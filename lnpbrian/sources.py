@@ -38,6 +38,10 @@ class Code:
     versions : Mapping of str to str
         Of Python, of this package and of those that are installed, by their names.
 
+    Notes
+    -----
+    Digests are SHA-256 (FIPS 180-4, 2015), cut to 16 digits.
+
     Examples
     --------
     >>> one = Code({"a": "12", "b": "34"}, {"numpy": "2.2.0"})

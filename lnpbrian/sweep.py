@@ -50,7 +50,8 @@ class Task:
         ``"package.module:function"``. It is called as ``function(options, *results_of_needs, report=report)``, where
         ``report(fraction, what)`` tells how far it is, and returns a `Result`.
     options : Mapping
-        JSON types; kept as what JSON makes of them.
+        JSON types; kept as what JSON makes of them. Of a file, ``data`` with ``data_sha256`` beside it, the content
+        counts, wherever it lies.
     needs : tuple of Task
         Tasks whose results it gets.
     cost : float
@@ -72,6 +73,9 @@ class Task:
     >>> one, other = Task("one", "m:f", {"a": 1, "b": (2, 3)}), Task("other", "m:f", {"b": [2, 3], "a": 1}, cost=2)
     >>> one == other, one.options
     (True, {'a': 1, 'b': [2, 3]})
+    >>> here, there = (Task("t", "m:f", {"data": path, "data_sha256": "ab"}) for path in ("a.csv", "/b/a.csv"))
+    >>> here == there
+    True
     """
 
     name: str
@@ -93,7 +97,8 @@ class Task:
         # What the function gets is what the key was made of, and cannot change afterwards.
         object.__setattr__(self, "options", json.loads(text))
         object.__setattr__(self, "needs", tuple(self.needs))
-        content = [self.function, self.options, [need.key for need in self.needs]]
+        told = {name: value for name, value in self.options.items() if f"{name}_sha256" not in self.options}
+        content = [self.function, told, [need.key for need in self.needs]]
         text = json.dumps(content, sort_keys=True, allow_nan=False)
         object.__setattr__(self, "key", hashlib.sha256(text.encode()).hexdigest())
 

@@ -293,6 +293,11 @@ class DrawnNetwork(RecurrentNetwork):
     ------
     InvalidInput
         If there is no synapse, or the mean rate is outside 5..50 Hz.
+
+    Notes
+    -----
+    A neuron excites all its targets or inhibits all (the principle of Dale; Eccles, Fatt and Koketsu 1954, J. Physiol.
+    126:524).
     """
 
     def __init__(

@@ -117,6 +117,10 @@ class MRSNN(HRSNN):
     time_constant : Quantity, default 20 ms
         Membrane time constant of every neuron.
 
+    Notes
+    -----
+    The homogeneous network of Chakraborty and Mukhopadhyay (2023), arXiv 2302.11618.
+
     Examples
     --------
     >>> model = MRSNN(50, 0.2, check_rate=False, seed=1)

@@ -194,6 +194,11 @@ class Operations:
         Multiplications of the first convolution, once an image, and of the readout of mean spikes: not synaptic.
     spikes : float
         Spikes an image.
+
+    Notes
+    -----
+    Synaptic operations are those of equation (9) of Chakraborty et al. (2024), arXiv 2403.03409, counted weight by
+    weight.
     """
 
     synaptic: float
@@ -366,6 +371,11 @@ def forward(
         Added to the input of the first layer.
     probes, gates : mapping, optional
         Added to the outputs of layers; factors of shortcuts beside those of the network.
+
+    Notes
+    -----
+    The network of `SpikingResNet`; what goes into neurons is normalised over images and time steps, as by Zheng et al.
+    2021, arXiv 2011.05280.
     """
     jax = _jax()
     jnp = jax.numpy

@@ -49,6 +49,8 @@ def uncoupled(
     With ``bias < 1`` they stay below threshold, where every exponent is exactly -1/tau_m; with ``bias > 1`` neuron i
     fires every ``t_ref + tau_i ln(bias_i/(bias_i - 1))``.
 
+    The time between spikes is that of Gerstner et al. (2014), Neuronal Dynamics, section 1.3.
+
     Examples
     --------
     >>> uncoupled([10, 20] * ms).time_constants.tolist()

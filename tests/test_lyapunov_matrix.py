@@ -238,3 +238,8 @@ def test_parallel_synapses_and_no_synapses():
 def test_wrong_edges(pre, post, message):
     with pytest.raises(InvalidInput, match=message):
         lyapunov_matrix(pre, post, [1.0, 1.0, 1.0], resolution=1)
+
+
+def test_entries_of_no_synapses_are_numbers():
+    none = np.zeros(0, dtype=int)
+    assert overlaps.entries(overlaps.sparse.csr_array(np.eye(2)), none, none).dtype == float

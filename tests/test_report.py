@@ -22,6 +22,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.experiments import sweeps
 from lnpbrian.jobs import PruneJob
 from lnpbrian.learning import ReadoutOptions
+from lnpbrian.models import uncoupled
 from lnpbrian.network.graph import graph_statistics
 from lnpbrian.pruning.schedule import PruneOptions
 from lnpbrian.pruning.steps import TimescaleTuning
@@ -431,7 +432,7 @@ def captured(monkeypatch, words):
     """Return the options of a command line, which is not run."""
     found = []
 
-    def begin(job, *_):
+    def begin(job, *_, **__):
         found.append(job)
         raise InvalidInput("enough")
 
@@ -461,6 +462,14 @@ def test_the_command_makes_the_same_options(tmp_path, monkeypatch, capsys, job, 
         assert sum(word.startswith("--") for word in words) == flags
     monkeypatch.chdir(tmp_path)
     assert captured(monkeypatch, [*words[1:], "--out", str(tmp_path / "again")]) == job
+
+
+def test_the_command_names_the_file_that_was_pruned(tmp_path):
+    uncoupled([20, 10] * ms).save(tmp_path / "mine.npz")
+    content = series_run(job=PruneJob())
+    content["options"]["command"] = PruneJob(windows=7).of_file(tmp_path / "mine.npz").record()
+    write_run(tmp_path, content, pictures=False)
+    assert shlex.split(run_page(tmp_path).command) == ["lnpbrian", "prune", "mine.npz", "--windows", "7"]
 
 
 def test_options_that_no_flag_makes_have_no_command_line():

@@ -58,7 +58,10 @@ def bed_measured(spec: NetworkSpec, seed: int) -> tuple[Drive, LinearResponse]:
 
 
 def by_activity(spec: NetworkSpec, drive: Drive, operations: float) -> NetworkSpec:
-    """Remove the least active neurons, without training, down to so many operations a second."""
+    """Remove the least active neurons, without training, down to so many operations a second.
+
+    Algorithm 4 of arXiv 2403.03409 without its retraining.
+    """
     return activity_pruning(
         spec,
         activity=lambda now: mean_rates(now, 2.0, settle=1.0, drive=drive),
@@ -90,7 +93,10 @@ def restored(spec: NetworkSpec, full: NetworkSpec, response: LinearResponse, fac
 
 
 def largest_weights(spec: NetworkSpec, rates: np.ndarray, operations: float) -> NetworkSpec:
-    """Keep the largest weights of each sign, as many as so many operations a second allow."""
+    """Keep the largest weights of each sign, as many as so many operations a second allow.
+
+    Magnitude pruning (Han et al. 2015, arXiv 1506.02626), sign by sign.
+    """
     low, high = 1, spec.n_synapses
     while high - low > 1:
         middle = (low + high) // 2
@@ -115,7 +121,10 @@ def tuned_factor(tried: Sequence[Mapping[str, float]]) -> tuple[float, float]:
 
 
 def paired(mine: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    """Return by how much mine are better in a benchmark, seed by seed: mean and standard error of the difference."""
+    """Return by how much mine are better in a benchmark, seed by seed: mean and standard error of the difference.
+
+    Student 1908, doi:10.1093/biomet/6.1.1.
+    """
     sign = 1 if BENCHMARKS[name].higher_is_better else -1
     return list(mean_and_error([sign * (a[name] - b[name]) for a, b in zip(mine, others, strict=True)]))
 

@@ -98,6 +98,10 @@ class Scale:
         Fractions of the synapses that the ablation leaves, and the sparser one.
     densities, training_s, exponents_ms
         Of the figure of spectra: connection probabilities, time of training in s, time of measuring in ms.
+
+    Notes
+    -----
+    "paper" has the 5000 neurons and 100 iterations of arXiv 2403.03409, appendix B.1 and section 4.1.
     """
 
     neurons: int
@@ -323,7 +327,10 @@ class Plan:
 
 
 def pruned(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
-    """Build a network, and prune it by a method that looks at no series."""
+    """Build a network, and prune it by a method that looks at no series.
+
+    The random control is that of arXiv 2403.03409, section 4.1 and figure 3(c).
+    """
     seed, method = options["seed"], options["method"]
     report(0.0, "building")
     model = _model(options)
@@ -352,7 +359,11 @@ def pruned(options: Mapping[str, Any], *needs: Result, report: Report) -> Result
 
 
 def trained(options: Mapping[str, Any], network: Result, *, report: Report) -> Result:
-    """Train a network on the samples before the first window."""
+    """Train a network on the samples before the first window.
+
+    By STDP (Song et al. 2000, doi:10.1038/78829) or surrogate gradients (Neftci et al. 2019,
+    doi:10.1109/MSP.2019.2931595).
+    """
     spec = NetworkSpec.from_arrays(network.arrays)
     task, encoder = _task(options), _encoder(options, spec.n_neurons)
     spec, record = _train(spec, encoder, _phase(options, task), options, report=report)
@@ -360,7 +371,10 @@ def trained(options: Mapping[str, Any], network: Result, *, report: Report) -> R
 
 
 def activity_pruned(options: Mapping[str, Any], network: Result, goal: Result, *, report: Report) -> Result:
-    """Remove the least active neurons and train what is left, until it has the operations of another network."""
+    """Remove the least active neurons and train what is left, until it has the operations of another network.
+
+    Algorithm 4 of arXiv 2403.03409, down to a number of operations.
+    """
     spec = NetworkSpec.from_arrays(network.arrays)
     task, encoder = _task(options), _encoder(options, spec.n_neurons)
     phase = _phase(options, task)
@@ -384,7 +398,10 @@ def activity_pruned(options: Mapping[str, Any], network: Result, goal: Result, *
 
 
 def magnitude_pruned(options: Mapping[str, Any], network: Result, like: Result, *, report: Report) -> Result:
-    """Remove the smallest weights and train what is left, in turns, until it has the synapses of another network."""
+    """Remove the smallest weights and train what is left, in turns, until it has the synapses of another network.
+
+    In turns as in Han et al. (2015), arXiv 1506.02626.
+    """
     spec = NetworkSpec.from_arrays(network.arrays)
     task, encoder = _task(options), _encoder(options, spec.n_neurons)
     phase = _phase(options, task)
@@ -400,7 +417,10 @@ def magnitude_pruned(options: Mapping[str, Any], network: Result, like: Result, 
 
 
 def path(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
-    """Prune in many iterations, and keep the networks at some of them."""
+    """Prune in many iterations, and keep the networks at some of them.
+
+    Figure 3 of arXiv 2403.03409.
+    """
     kept: dict[str, np.ndarray] = {}
     steps: dict[int, dict[str, int]] = {}
 
@@ -447,7 +467,10 @@ def _activity_path(
 
 
 def forecasted_on_path(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
-    """Train and forecast with a network at a stop of a path, or with a random one of its size."""
+    """Train and forecast with a network at a stop of a path, or with a random one of its size.
+
+    Random networks of the size that pruning has come to: figure 3(c) of arXiv 2403.03409.
+    """
     spec = network_at(needs[0], options["stop"])
     if options["method"] == "random":
         full = NetworkSpec.from_arrays(needs[1].arrays)
@@ -457,7 +480,10 @@ def forecasted_on_path(options: Mapping[str, Any], *needs: Result, report: Repor
 
 
 def forecasted(options: Mapping[str, Any], network: Result, *, report: Report) -> Result:
-    """Forecast the windows of a series."""
+    """Forecast the windows of a series.
+
+    Protocol and measures of arXiv 2403.03409, section 4.1.
+    """
     spec = NetworkSpec.from_arrays(network.arrays)
     task, encoder = _task(options), _encoder(options, spec.n_neurons)
     streams = Streams(options["seed"]).child("comparison")
@@ -489,7 +515,10 @@ def forecasted(options: Mapping[str, Any], network: Result, *, report: Report) -
 
 
 def without_network(name: str, task: ForecastTask) -> tuple[np.ndarray, np.ndarray]:
-    """Return NRMSE and valid prediction time of one of `FORECASTERS`, for each window."""
+    """Return NRMSE and valid prediction time of one of `FORECASTERS`, for each window.
+
+    The reservoir among them is that of Gauthier et al. 2021, doi:10.1038/s41467-021-25801-2.
+    """
     prediction = FORECASTERS[name](task)
     return task.nrmse(prediction), task.valid_prediction_time(prediction)
 

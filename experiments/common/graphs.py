@@ -86,6 +86,10 @@ def _drawn(
 def strong_components(pre: np.ndarray, post: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the sizes of the strong components that hold a cycle, and the component of each neuron.
 
+    Notes
+    -----
+    SciPy finds them by the algorithm of Pearce 2005.
+
     Examples
     --------
     >>> strong_components(np.array([0, 1, 2, 3]), np.array([1, 0, 3, 0]), 4)[0]
@@ -104,6 +108,10 @@ def joined(
 
     An exchange of targets between two components always joins them. It makes no synapse twice, and none of `taken`
     (``pre n + post``).
+
+    Notes
+    -----
+    Exchanges of targets keep all degrees (Maslov and Sneppen 2002, doi:10.1126/science.1065103).
 
     Examples
     --------

@@ -31,12 +31,13 @@ def median_line(axis: Axes, x: Sequence[float], values: Sequence[Mapping[str, fl
     axis.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
 
 
-def plain_log_axis(axis: Axes) -> None:
-    """Give y a logarithmic scale with numbers as one writes them."""
-    axis.set_yscale("log")
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.yaxis.set_minor_formatter(NullFormatter())
+def plain_log_axis(axis: Axes, along: Literal["x", "y"] = "y") -> None:
+    """Give an axis a logarithmic scale with numbers as one writes them."""
+    axis.set(**{f"{along}scale": "log"})
+    one = axis.xaxis if along == "x" else axis.yaxis
+    one.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    one.set_major_formatter(StrMethodFormatter("{x:g}"))
+    one.set_minor_formatter(NullFormatter())
 
 
 Place = Literal["outside lower center", "outside upper center"]

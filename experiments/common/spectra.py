@@ -36,6 +36,11 @@ READING_ERROR_HZ = 3.0
 def measures(response: LinearResponse) -> dict[str, float]:
     """Return the numbers of `MEASURES`, and the spectral radius.
 
+    Notes
+    -----
+    Participation: Bell and Dean 1970, doi:10.1039/DF9705000055; departure from normality: Henrici 1962,
+    doi:10.1007/BF01386298; memory: White, Lee and Sompolinsky 2004, doi:10.1103/PhysRevLett.92.148102.
+
     Examples
     --------
     Of a cycle of equal weights all eigenvectors are Fourier modes, all eigenvalues are on the circle, and it is normal:

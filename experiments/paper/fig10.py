@@ -105,7 +105,7 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
 def draw(content: Mapping[str, Any]) -> Figure:
     """Draw the histograms of the models, a line for each kind of pruning."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    axes = figure.subplots(1, len(MODELS), sharey=True)
+    axes = figure.subplots(1, len(MODELS), sharey=True, squeeze=False)[0]
     for axis, model in zip(axes, MODELS, strict=True):
         for r in content["table"]:
             if r["model"] == model:

@@ -89,7 +89,7 @@ def draw(content: Mapping[str, Any]) -> Figure:
             label=f"{r['method']} {r['model']}",
         )
     # Networks that forecast nothing have none.
-    axis.set_yscale("symlog", linthresh=1e-3)
-    axis.set(ylabel=f"{MEASURE}, median and quartiles", ylim=(0, None))
+    axis.set_yscale("symlog", linthresh=1e-2)
+    axis.set(ylabel=MEASURE, ylim=(0, None))
     axis.set_xticks(range(len(names)), [TITLES[name] for name in names])
     return finish(figure, axis, 3)

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common.bed import plus_minus
 from lnpbrian.experiments.common.comparison import MODELS, SEEN, Plan
-from lnpbrian.experiments.common.plotting import finish
+from lnpbrian.experiments.common.plotting import finish, plain_log_axis
 from lnpbrian.experiments.common.reported import READOUT
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.experiments.paper.table1 import PROTOCOLS, READ, classification, datasets, image_files
@@ -202,5 +202,5 @@ def draw(content: Mapping[str, Any]) -> Figure:
         f"{r['task']}{', relay' if r['protocol'] == 'relay' else ''}, {r['readout']}, {r['model']}" for r in table[::-1]
     ]
     axes[0].set_yticks(range(len(names)), names, fontsize=8)
-    axes[1].set_xscale("log")
+    plain_log_axis(axes[1], "x")
     return finish(figure, axes[0], 2)

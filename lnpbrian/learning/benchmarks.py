@@ -306,6 +306,10 @@ class BenchmarkResult:
         Simulated time, over all streams.
     neurons : int
         That were read.
+
+    Notes
+    -----
+    Operations are those of equation (9) of Chakraborty et al. (2024), arXiv 2403.03409.
     """
 
     scores: dict[str, float]
@@ -492,6 +496,12 @@ def draw_stream(kind: str, samples: int, *, seed: int = 0) -> Stream:
     ------
     InvalidInput
         If the kind is not known, there are too few samples, or digits are asked for without scikit-learn.
+
+    Notes
+    -----
+    Independent samples: Jaeger 2001 (GMD report 152) and Dambre et al. 2012, doi:10.1038/srep00514. Mackey-Glass:
+    Mackey and Glass 1977, doi:10.1126/science.267326. Digits are those of scikit-learn (Alpaydin and Kaynak 1998,
+    doi:10.24432/C50P49).
 
     Examples
     --------
@@ -697,6 +707,10 @@ def linear_scores(names: Sequence[str], features: np.ndarray, stream: Stream) ->
     -------
     dict of str to float
         By name.
+
+    Notes
+    -----
+    Readouts are those of `ridge_predictions` (Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634).
 
     Examples
     --------

@@ -44,6 +44,10 @@ class BPOptions(Options):
     InvalidInput
         If a value is out of range.
 
+    Notes
+    -----
+    Backpropagation through time: Werbos 1990, doi:10.1109/5.58337.
+
     Examples
     --------
     >>> BPOptions(epochs=2).learning_rate

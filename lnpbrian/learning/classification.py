@@ -47,6 +47,10 @@ class ClassifyOptions(Options):
     InvalidInput
         If a value is out of range.
 
+    Notes
+    -----
+    arXiv 2403.03409, appendix A.6, reads the tenth of highest betweenness by a perceptron of 20 hidden neurons.
+
     Examples
     --------
     >>> ClassifyOptions(fraction=0.1).fan_out(10), ClassifyOptions(kind="mlp").fan_out(10)
@@ -87,6 +91,10 @@ class Classifier:
         Weights and intercepts, first layer first.
     penalty : float
         Of the squared weights.
+
+    Notes
+    -----
+    The hidden layer is that of arXiv 2403.03409, appendix A.6.
 
     Examples
     --------
@@ -308,6 +316,11 @@ class Classification:
 def standard_error(accuracy: float, images: int) -> float:
     """Return the standard error of a fraction of independent images: ``sqrt(p (1 - p)/M)``.
 
+    Notes
+    -----
+    An interval of a few of them is too short if p is near 0 or 1 (Brown, Cai and DasGupta 2001,
+    doi:10.1214/ss/1009213286).
+
     Examples
     --------
     >>> standard_error(0.5, 100)
@@ -364,6 +377,10 @@ def read_images(spec: NetworkSpec, source: ImageInput, *, fraction: float = 1.0)
     ------
     InvalidInput
         If no living neuron may be read.
+
+    Notes
+    -----
+    Neurons are ranked as by arXiv 2403.03409, appendix A.6; betweenness: Freeman 1977, doi:10.2307/3033543.
 
     Examples
     --------
@@ -429,6 +446,11 @@ def classify(
     ------
     InvalidInput
         If network, input, images and labels do not fit, or none may be read.
+
+    Notes
+    -----
+    arXiv 2403.03409, section 4.1: Poisson spikes for 100 ms, nothing for 100 ms, and a readout of the neurons of
+    highest betweenness. Spikes are counted here.
 
     Examples
     --------

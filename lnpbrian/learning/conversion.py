@@ -32,6 +32,9 @@ def folded(network: Any) -> Any:
     Notes
     -----
     ``K gamma/sqrt(variance + epsilon)`` and ``beta - mean gamma/sqrt(variance + epsilon)``.
+
+    Ioffe and Szegedy 2015, arXiv 1502.03167, normalise; Rueckauer et al. 2017, doi:10.3389/fnins.2017.00682, put it
+    into the weights before conversion.
     """
     if network.folded:
         return network

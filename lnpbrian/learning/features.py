@@ -201,6 +201,8 @@ class FilteredSpikes:
 
     With x = u/tau and u the time from a spike to the end of the sample, moment k gathers ``x^k/k! exp(-x)``; between
     the ends of two samples the moments follow from each other in closed form.
+
+    Moments are the gamma memory of de Vries and Principe 1992, doi:10.1016/S0893-6080(05)80035-8.
     """
 
     def __init__(self, live: RecurrentNetwork, read: np.ndarray, options: ReadoutOptions, copies: int) -> None:

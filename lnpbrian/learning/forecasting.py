@@ -59,6 +59,10 @@ class Forecast:
         Neurons that were read.
     seconds : float
         Simulated time of each window.
+
+    Notes
+    -----
+    NRMSE and valid prediction time are those of arXiv 2403.03409, section 4.1; operations those of its equation (9).
     """
 
     prediction: np.ndarray

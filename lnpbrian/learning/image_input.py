@@ -146,6 +146,8 @@ def patch_filters(
     -----
     See `PatchFilters`. Whitening adds 0.1 to the variances, as there.
 
+    Spherical k-means as by Coates and Ng 2012, Learning feature representations with k-means.
+
     Examples
     --------
     >>> from lnpbrian.learning.images import image_task
@@ -255,6 +257,11 @@ class ImageInput:
         Which neurons get input.
     mode : {"current", "poisson"}
         With "poisson" channel d fires with the rate 63.75 Hz times its intensity, at most once in a time step.
+
+    Notes
+    -----
+    Rates proportional to the intensity: arXiv 2403.03409, section 4.1; 63.75 Hz at the most: Diehl and Cook 2015,
+    doi:10.3389/fncom.2015.00099.
 
     Examples
     --------

@@ -70,6 +70,10 @@ def train_images(
     InvalidInput
         As `train_images_stdp` and `train_images_bp`, or if there is no such training.
 
+    Notes
+    -----
+    arXiv 2403.03409, section 4.2, has "stdp" and surrogate gradients, which are "bp" here.
+
     Examples
     --------
     >>> from lnpbrian.learning.image_input import pixel_channels
@@ -171,6 +175,11 @@ class ImageBPOptions(Options):
     ------
     InvalidInput
         If a value is out of range.
+
+    Notes
+    -----
+    Backpropagation through time: Werbos 1990, doi:10.1109/5.58337. Adam: Kingma and Ba 2015, arXiv 1412.6980. The
+    surrogate is that of Zenke and Ganguli 2018, doi:10.1162/neco_a_01086.
     """
 
     epochs: int = option(default=20, help="Passes over the images.")

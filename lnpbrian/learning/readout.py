@@ -255,6 +255,10 @@ def fit_readout(
     -------
     Readout
 
+    Notes
+    -----
+    Ridge: Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634; perceptron: arXiv 2403.03409, appendix A.6.
+
     Examples
     --------
     >>> x, z = np.arange(6.0)[:, np.newaxis], np.zeros((6, 1))

@@ -146,6 +146,8 @@ def _jax() -> Any:
 def learning_rate(step: int, steps: int, largest: float) -> float:
     """Return the size of a step of one cycle, which rises and falls like a cosine.
 
+    One cycle: Smith and Topin 2019, arXiv 1708.07120; along cosines: Loshchilov and Hutter 2017, arXiv 1608.03983.
+
     >>> [round(learning_rate(k, 10, 1.0), 3) for k in (0, 3, 10)]
     [0.04, 1.0, 0.0]
     """
@@ -188,6 +190,8 @@ def _compiled_step(static: Any, forward: Callable[..., Any], decay: float) -> An
 
 def augmented(images: np.ndarray, options: ResNetTrainingOptions, rng: np.random.Generator) -> np.ndarray:
     """Return images that are mirrored and shifted at random; what comes in at the border is 0.
+
+    He et al. 2016, doi:10.1109/CVPR.2016.90, section 4.2.
 
     >>> one = np.arange(4.0).reshape(1, 1, 4, 1)
     >>> augmented(one, ResNetTrainingOptions(shift=0), np.random.default_rng(1)).ravel()
@@ -283,6 +287,9 @@ def train_resnet(
     -----
     Weights that are masked, and their moments in the optimiser, are exactly 0 after every step. Batch statistics are
     those of each batch; afterwards they are measured, not averaged along the way.
+
+    Decoupled weight decay: Loshchilov and Hutter 2019, arXiv 1711.05101. Statistics that are measured after training:
+    Wu and Johnson 2021, arXiv 2105.07576.
 
     Examples
     --------

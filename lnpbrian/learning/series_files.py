@@ -86,6 +86,9 @@ def read_series(path: str | os.PathLike[str], *, kind: str | None = None, name: 
     put on a grid, gaps filled (linearly, up to three samples) or avoided (the longest stretch between longer ones is
     used).
 
+    arXiv 2403.03409, appendices A.4.3 and A.4.4, takes prices of Yahoo Finance and wind of Iowa, as Samanta et al. 2020
+    did.
+
     Examples
     --------
     >>> import tempfile

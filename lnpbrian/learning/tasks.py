@@ -190,6 +190,10 @@ def named_series(name: str, data: str | os.PathLike[str] | None = None) -> Serie
     InvalidInput
         If "wind" has no file, or a generated series has one.
 
+    Notes
+    -----
+    "lorenz63", "roessler", "google" and "wind" are the series of arXiv 2403.03409, appendix A.4.
+
     Examples
     --------
     >>> named_series("roessler")

@@ -32,6 +32,10 @@ class DepthExponents:
         Their median standard error over images.
     rate : float
         Mean spikes a neuron and step.
+
+    Notes
+    -----
+    That perturbations grow with depth in one regime and shrink in the other: Poole et al. 2016, arXiv 1606.05340.
     """
 
     by_layer: dict[str, np.ndarray] = field(repr=False)
@@ -213,6 +217,8 @@ def gradient_ratios(
 
 def norm_excess(ratios: np.ndarray) -> float:
     """Return Phi, the sum of squares of ln g: 0 where every block keeps the norm of the gradient.
+
+    Norms of gradients across blocks: Zaeemzadeh, Rahnavard and Shah 2018, arXiv 1805.07477.
 
     >>> norm_excess(np.log([2.0, 0.5])).__round__(4)  # 2 ln(2)^2
     0.9609

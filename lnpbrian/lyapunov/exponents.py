@@ -36,6 +36,10 @@ class Exponents:
     status : str
         What a reader must know of the estimate, as a sentence.
 
+    Notes
+    -----
+    Lyapunov exponents: Eckmann and Ruelle 1985, doi:10.1103/RevModPhys.57.617.
+
     Examples
     --------
     >>> nothing = np.zeros(0)

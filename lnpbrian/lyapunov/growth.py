@@ -236,6 +236,11 @@ class Growth:
 def twin_exponents(rates: np.ndarray, growths: Mapping[str, Growth], remarks: Sequence[str] = ()) -> TwinExponents:
     """Return the statistics of growth by `DIRECTIONS`: from fresh ones, from kept ones, or from both.
 
+    Notes
+    -----
+    Fresh directions are those of arXiv 2403.03409, appendix A.1, kept ones those of Benettin et al. 1980,
+    doi:10.1007/BF02128236.
+
     Examples
     --------
     >>> growth = Growth(0.1)

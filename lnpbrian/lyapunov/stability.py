@@ -44,6 +44,10 @@ class SpectrumOptions:
     InvalidInput
         If a value is out of range or has the wrong unit.
 
+    Notes
+    -----
+    Exponents are averaged over inputs as in arXiv 2403.03409, appendix A.1.
+
     Examples
     --------
     >>> SpectrumOptions(duration=5 * ms)
@@ -94,6 +98,10 @@ def stability_record(
     dict
         An entry of ``spectrum.json``: numbers, strings and lists. A value that the given exponents do not determine is
         None.
+
+    Notes
+    -----
+    Its dimension is that of Kaplan and Yorke (1979), doi:10.1007/BFb0064319; see `kaplan_yorke_dimension`.
     """
     streams = Streams(seed).child("spectrum")
     start = time.perf_counter()

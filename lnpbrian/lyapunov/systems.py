@@ -51,6 +51,10 @@ class Flow:
     InvalidInput
         By `advance`, if the state is not finite any more.
 
+    Notes
+    -----
+    Runge-Kutta: Kutta 1901. Vectors in the tangent space: Benettin et al. 1980, doi:10.1007/BF02128236.
+
     Examples
     --------
     The divergence of a linear flow is its trace, here -3:
@@ -104,6 +108,10 @@ class Map:
     ------
     InvalidInput
         By `advance`, if the state is not finite any more.
+
+    Notes
+    -----
+    Exponents are those of products of derivatives (Eckmann and Ruelle 1985, doi:10.1103/RevModPhys.57.617).
 
     Examples
     --------

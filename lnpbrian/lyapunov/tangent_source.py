@@ -158,6 +158,11 @@ def pass_events(
 def source() -> str:
     """Return the text of the Cython module.
 
+    Notes
+    -----
+    Jumps at spikes and releases are those of `LIFTangent` (Bizzarri, Brambilla and Storti Gajani 2013,
+    doi:10.1007/s10827-013-0448-6).
+
     Examples
     --------
     >>> "def pass_events" in source()

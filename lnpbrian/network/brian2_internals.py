@@ -1832,6 +1832,10 @@ def copy_synapses(old: Synapses, new: Synapses, pre: np.ndarray, post: np.ndarra
     pre, post : array of int, shapes (S,) and (S,)
         Which neurons of the source and of the target of `new` they connect.
 
+    Notes
+    -----
+    Spikes in flight are in the queues of Brette and Goodman (2011), doi:10.1162/NECO_a_00123.
+
     Examples
     --------
     >>> cells = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")

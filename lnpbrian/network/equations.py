@@ -156,7 +156,10 @@ class _Owned:
 
 
 class LIFNeurons(_Owned, NeuronGroup):
-    """Neurons of a model."""
+    """Neurons of a model.
+
+    Leaky integrate-and-fire neurons: Gerstner et al. (2014), Neuronal Dynamics, section 1.3.
+    """
 
 
 class LIFSynapses(_Owned, Synapses):

@@ -29,6 +29,10 @@ def compiled(text: str) -> Any:
 
     Indices of memoryviews are not checked, and must not be negative.
 
+    Notes
+    -----
+    Cython: Behnel et al. 2011, doi:10.1109/MCSE.2010.118.
+
     Examples
     --------
     >>> compiled("def double(x): return 2 * x").double(4)

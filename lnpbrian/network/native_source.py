@@ -536,6 +536,10 @@ cdef class Loop:
 def source() -> str:
     """Return the text of the Cython module.
 
+    Notes
+    -----
+    Between spikes the loop is exact (Rotter and Diesmann 1999, doi:10.1007/s004220050570).
+
     Examples
     --------
     >>> "cdef class Loop" in source()

@@ -91,6 +91,8 @@ def lif_gain(
     By Stein's lemma the derivative is ``E[xi r(I + spread xi)]/spread``, in which the cusp of r at the threshold does
     no harm.
 
+    The lemma is in Stein 1981, doi:10.1214/aos/1176345632.
+
     Examples
     --------
     With a vanishing spread the derivative itself, ``r^2 tau_m/(I (I - 1))``:
@@ -130,6 +132,8 @@ def at_rates(spec: NetworkSpec, rates: object, before: object) -> NetworkSpec:
     A neuron fires at rate r at the constant input ``1/(1 - exp(-(1/r - t_ref)/tau_m))``, see `lif_rate`; its bias is
     raised by the difference between this at the new and at the old time constant. Those that do not fire are left.
 
+    Rates of a leaky integrate-and-fire neuron: Gerstner et al. (2014), Neuronal Dynamics, section 1.3.
+
     Examples
     --------
     >>> from brian2 import ms
@@ -166,6 +170,10 @@ def spectral_radius(matrix: sparse.csr_array) -> float:
         From all eigenvalues up to N = 400; beyond by Arnoldi iteration (ARPACK) to 1e-3. Where that does not converge,
         as on cycles, all of whose eigenvalues have one magnitude, from all eigenvalues up to N = 1500, and beyond from
         the mean growth of eight vectors over 300 steps, good to about two per cent.
+
+    Notes
+    -----
+    ARPACK restarts its iteration implicitly (Lehoucq, Sorensen and Yang 1998, doi:10.1137/1.9780898719628).
 
     Examples
     --------
@@ -217,6 +225,11 @@ class LinearResponse:
         Which of the K objects each synapse belongs to.
     time_constants : ndarray, shape (N,), s
         By which input outlasts a spike; 0 where that is not known.
+
+    Notes
+    -----
+    How well rates of spiking networks follow such a linear theory: Sadeh and Rotter 2014,
+    doi:10.1371/journal.pone.0114237.
 
     Examples
     --------
@@ -343,6 +356,9 @@ def slow_response(spec: NetworkSpec, *, rates: object = None, spread: float = IN
     -----
     It holds where inputs last longer than membranes and intervals, as those that are shown a series do. Under fast
     noise `linear_response` measures.
+
+    Rates that agree with their own mean input: Amit and Brunel 1997, doi:10.1093/cercor/7.3.237, who have fast noise
+    besides.
     """
     checks.instance("spec", spec, NetworkSpec, "give the spec of a model of lnpbrian.models")
     constants: dict[str, Any] = {

@@ -29,6 +29,10 @@ class Drive:
     InvalidInput
         If a value is not finite, there is none, or `hold` is not positive.
 
+    Notes
+    -----
+    Frozen input, the same again and again: Mainen and Sejnowski 1995, doi:10.1126/science.7770778.
+
     Examples
     --------
     >>> Drive(np.array([[0.5, 1.0], [0.0, 0.0], [0.5, 1.0]]), hold=0.01)
@@ -87,6 +91,11 @@ def noise_drive(
     ------
     InvalidInput
         If a size, a time or the standard deviation is out of range.
+
+    Notes
+    -----
+    Exponents of spiking networks under one frozen drive: Lajoie, Lin and Shea-Brown 2013,
+    doi:10.1103/PhysRevE.87.052901.
 
     Examples
     --------
@@ -206,6 +215,10 @@ def interval_cv(train: SpikeTrain) -> float:
     -------
     float
         0 for clocks, 1 for Poisson processes; NaN where no neuron has three spikes.
+
+    Notes
+    -----
+    Softky and Koch 1993, doi:10.1523/JNEUROSCI.13-01-00334.1993.
 
     Examples
     --------

@@ -259,6 +259,10 @@ def twin_timing(spec: NetworkSpec, drive: Drive | None = None) -> NetworkSpec:
 
     Spikes on a time grid move by whole steps or not at all, so that twins fall together or jump apart.
 
+    Notes
+    -----
+    Spikes between grid points: Morrison et al. 2007, doi:10.1162/neco.2007.19.1.47.
+
     Examples
     --------
     Delta synapses have no precise spikes:
@@ -337,6 +341,10 @@ def simulated_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | 
 def native_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = None) -> SpikeTrain:
     """Run a network by the compiled loop; see `simulated_spike_train`.
 
+    Notes
+    -----
+    Between spikes it is exact (Rotter and Diesmann 1999, doi:10.1007/s004220050570).
+
     Examples
     --------
     >>> from lnpbrian.models import uncoupled
@@ -352,6 +360,10 @@ def native_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | Non
 
 def brian2_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = None) -> SpikeTrain:
     """Run a network by Brian2; see `simulated_spike_train`.
+
+    Notes
+    -----
+    Brian2: Stimberg et al. 2019, doi:10.7554/eLife.47314.
 
     Examples
     --------
@@ -382,6 +394,10 @@ def spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = Non
     Parameters are those of `exact_spike_train`. A network with spikes on the time grid runs from event to event: slopes
     at the threshold are needed, and on the grid many are not those of a crossing. With spikes between grid points, or
     with delays, it runs with its own step and spike timing.
+
+    Notes
+    -----
+    From event to event: Brette 2007, doi:10.1162/neco.2007.19.10.2604.
 
     Examples
     --------

@@ -216,6 +216,9 @@ def add_synapses(synapses: Synapses, pre: ArrayLike, post: ArrayLike, **values: 
     No code is generated, so this is also a fast substitute for ``Synapses.connect(i=..., j=...)``. A StateMonitor
     created with ``record=True`` goes on recording the synapses that existed when it was created.
 
+    Spikes in flight are in the queues of Brette and Goodman (2011), doi:10.1162/NECO_a_00123, which hold numbers of
+    synapses: those of the old ones stay.
+
     Examples
     --------
     >>> from brian2 import NeuronGroup, Synapses, ms

@@ -67,6 +67,8 @@ def history(result: Any, ax: Axes | None = None, *, quantity: str = "survivors")
     -----
     Dotted lines mark the iterations in which step IV acted, a shade those that were rolled back.
 
+    The iterations are those of algorithm 1 of Chakraborty et al. (2024), arXiv 2403.03409.
+
     Examples
     --------
     >>> from brian2 import ms

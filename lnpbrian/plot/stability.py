@@ -219,6 +219,8 @@ def spectrum(spectra: Any, ax: Axes | None = None, *, part: str = "whole") -> Ax
     The last half per cent of the fastest membranes would squeeze the rest: it is left below the axis, and counted, as
     are directions that are lost.
 
+    arXiv 2403.03409, appendix A.7, has its spectra over i/N too.
+
     Examples
     --------
     >>> axis = spectrum(np.array([0.5, -1.0, -2.0]))

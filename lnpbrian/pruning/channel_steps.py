@@ -100,6 +100,8 @@ class ChannelNoise(Options, ChannelStep):
     have the same neighbours, so that "lyapunov" is one number for both layers; "auto" is "lyapunov" for networks with
     random weights and "lyapunov*weight" for those to be converted, whose weights are trained.
 
+    Step 1 of appendix B.2 of Chakraborty et al. (2024), arXiv 2403.03409.
+
     Examples
     --------
     >>> ChannelNoise(per="operation").name
@@ -247,6 +249,8 @@ class DepthTimescales(Options, ChannelStep):
     Wasserstein-2 distance of the sorted depth exponents plus the drift of the rate; the present time constants stay if
     nothing tried is better.
 
+    Step 4 of appendix B.2 of Chakraborty et al. (2024), arXiv 2403.03409, which looks at the Lyapunov spectrum.
+
     Examples
     --------
     >>> DepthTimescales(evaluations=20).name
@@ -345,6 +349,10 @@ class ResNetPruneResult:
         One an iteration: what each step said, and sparsities.
     seen : str
         "noise", or "images" without labels.
+
+    Notes
+    -----
+    The method is that of appendix B.2 of Chakraborty et al. (2024), arXiv 2403.03409; `prune_resnet` makes one.
     """
 
     network: SpikingResNet

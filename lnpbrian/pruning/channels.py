@@ -45,6 +45,8 @@ def folded_kernels(network: SpikingResNet) -> dict[str, np.ndarray]:
     """Return the kept kernels with batch normalisation folded in, in float64, zero where a weight is gone.
 
     ``K gamma / sqrt(variance + epsilon)``, of all connections but the first.
+
+    Batch normalisation: Ioffe and Szegedy 2015, arXiv 1502.03167.
     """
     made = {}
     for c in network.architecture.inner:
@@ -74,6 +76,10 @@ class ChannelGraph:
         Of every weight, by connection, in the shape of its kernel; 0 where it is gone.
     kernels : dict of str to array of float
         With batch normalisation folded in.
+
+    Notes
+    -----
+    Equation (2) of Chakraborty et al. (2024), arXiv 2403.03409, with channels for neurons; `channel_graph` makes one.
     """
 
     layers: tuple[str, ...]
@@ -356,6 +362,10 @@ def magnitude_masks(network: SpikingResNet, count: int) -> Masks:
     ------
     InvalidInput
         If the network has fewer weights.
+
+    Notes
+    -----
+    One threshold for all layers, as Frankle and Carbin (2019), arXiv 1803.03635, have for deep networks.
     """
     sizes = {c.name: np.abs(network.parameters[c.name]) for c in network.architecture.inner}
     flat = np.concatenate([np.where(network.masks[name], size, -1.0).ravel() for name, size in sizes.items()])
@@ -365,7 +375,10 @@ def magnitude_masks(network: SpikingResNet, count: int) -> Masks:
 
 
 def uniform_masks(network: SpikingResNet, count: int, *, rng: np.random.Generator) -> Masks:
-    """Keep weights at random, each with the same probability."""
+    """Keep weights at random, each with the same probability.
+
+    How far random pruning goes: Liu et al. (2022), arXiv 2202.02643.
+    """
     weights = {c.name: network.masks[c.name].astype(float) for c in network.architecture.inner}
     return sampled_masks(weights, _count(network, count), rng=rng)[0]
 

@@ -47,6 +47,8 @@ class Connection:
     Notes
     -----
     `connect` makes one.
+
+    Exchanges of targets keep the degrees (Maslov and Sneppen 2002, doi:10.1126/science.1065103).
     """
 
     remove: np.ndarray = field(repr=False)

@@ -276,6 +276,10 @@ def at_radius(spec: NetworkSpec, radius: float, *, response: LinearResponse) -> 
     NetworkSpec
         The network as it is, if it has no cycle.
 
+    Notes
+    -----
+    The scaling of echo state networks (Jaeger 2001, GMD report 148), of the linear response instead of the weights.
+
     Examples
     --------
     >>> from lnpbrian.models import HRSNN

@@ -602,6 +602,11 @@ def stationary_covariance(
     InvalidInput
         If the exact one is needed and too large for dense matrices, or as the two do.
 
+    Notes
+    -----
+    The covariance in equation (4) of Chakraborty et al. (2024), arXiv 2403.03409. The exact one is by Smith's doubling
+    (Smith 1968, doi:10.1137/0116017).
+
     Examples
     --------
     Independent neurons, ``C_ii = sigma^2 / (2 D_ii)``:

@@ -136,6 +136,10 @@ def rewire(
     signs, rng
         As for `add_like`.
 
+    Notes
+    -----
+    Pairs that exchange their targets keep the degrees (Maslov and Sneppen 2002, doi:10.1126/science.1065103).
+
     Examples
     --------
     >>> from lnpbrian.models import HRSNN

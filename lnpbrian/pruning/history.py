@@ -67,6 +67,11 @@ class Record:
         What the steps have to say.
     seconds : dict of str to float
         Wall-clock time of each step; no part of comparisons.
+
+    Notes
+    -----
+    Inverse participation ratio: Bell and Dean 1970, doi:10.1039/DF9705000055. Coefficient of variation of the
+    intervals: Softky and Koch 1993, doi:10.1523/JNEUROSCI.13-01-00334.1993.
     """
 
     iteration: int
@@ -123,6 +128,8 @@ class PruneResult:
     -----
     Results are equal that hold the same values, wherever their networks are and however long they took. What is pickled
     is all but `live`, and the `spec` of a model, from which ``RecurrentNetwork(result.spec)`` makes it again.
+
+    The iterations are those of algorithm 1 of Chakraborty et al. (2024), arXiv 2403.03409.
 
     Examples
     --------

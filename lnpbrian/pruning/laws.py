@@ -113,6 +113,10 @@ class LognormalLaw(_Law):
         The coefficient of variation is ``1/sqrt(shape)``; the variance of the logarithm is ``ln(1 + 1/shape)``.
     mean : float, > 0
 
+    Notes
+    -----
+    Moments: Aitchison and Brown 1957, The lognormal distribution.
+
     Examples
     --------
     The median is ``mean / sqrt(1 + 1/shape)``:
@@ -322,6 +326,10 @@ def quantiles(
     ------
     InvalidInput
         If a value is not positive, or laws and groups do not fit.
+
+    Notes
+    -----
+    Randomised quantiles (Dunn and Smyth 1996) are drawn where here they lie in equal steps.
 
     Examples
     --------

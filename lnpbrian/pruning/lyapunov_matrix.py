@@ -397,4 +397,6 @@ def entries(matrix: np.ndarray | sparse.csr_array, i: np.ndarray, j: np.ndarray)
     >>> entries(sparse.csr_array(np.array([[1.0, 2.0], [0.0, 3.0]])), np.array([0, 1]), np.array([1, 0]))
     array([2., 0.])
     """
+    if not i.size:
+        return np.zeros(0, matrix.dtype)  # SciPy returns objects
     return np.asarray(matrix[i, j]).ravel()

@@ -39,6 +39,8 @@ class PruneOptions(Options):
     than "runtime" is a program that is compiled once and handed the synapses of every iteration; networks of your own
     run in this process.
 
+    The paper is Chakraborty et al. (2024), arXiv 2403.03409: twins are in its appendix A.1.
+
     Examples
     --------
     >>> PruneOptions(synapse_sparsity=0.9, iterations=5.0).iterations
@@ -141,6 +143,10 @@ def schedule(neurons: int, synapses: int, options: PruneOptions, steps: Sequence
     ------
     InvalidInput
         If the targets cannot be reached together, or not by these steps.
+
+    Notes
+    -----
+    Each iteration leaves the same fraction of what there is, as in Frankle and Carbin (2019), arXiv 1803.03635.
 
     Examples
     --------

@@ -62,6 +62,11 @@ class Measurement(NamedTuple):
     mean : float, 1/s, optional
         Mean of the complete spectrum, that of the logarithm of the determinant over the dimension, which is known
         without the other exponents.
+
+    Notes
+    -----
+    The exponents of a spectrum sum to the mean rate of the logarithm of the determinant (Eckmann and Ruelle 1985,
+    doi:10.1103/RevModPhys.57.617).
     """
 
     exponents: np.ndarray

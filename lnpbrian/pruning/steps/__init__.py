@@ -48,6 +48,10 @@ def as_steps(given: Sequence[Step | str]) -> tuple[Step, ...]:
     InvalidInput
         If one is neither a step nor the name of one, one is named twice, or there is none.
 
+    Notes
+    -----
+    The paper is Chakraborty et al. (2024), arXiv 2403.03409, section 3.
+
     Examples
     --------
     >>> [step.name for step in as_steps(("II", Delocalisation(0.1)))]
@@ -70,7 +74,10 @@ def as_steps(given: Sequence[Step | str]) -> tuple[Step, ...]:
 
 
 def default_steps(network: Prunable) -> tuple[Step, ...]:
-    """Return the steps of the paper that a network has the means for, with their default options."""
+    """Return the steps of the paper that a network has the means for, with their default options.
+
+    The paper is Chakraborty et al. (2024), arXiv 2403.03409, section 3.
+    """
     return possible_steps(network, as_steps(tuple(STEPS)))
 
 
