@@ -375,11 +375,15 @@ class Reproduction:
             "error": None,
             "versions": versions(),
         }
+        record = folder / f"{shown.name}.json"
+        if not is_record(record, "shown"):
+            # By which the next run knows what an interruption leaves for its own.
+            write_json(record, content | {"error": "it was interrupted"})
         try:
             content |= self._of_experiment(shown, folder, report) if shown.experiment else _diagram(shown, folder)
         except InvalidInput as error:
             content["error"] = str(error)
-        write_json(folder / f"{shown.name}.json", content)
+        write_json(record, content)
         _write(folder / f"{shown.name}.md", _markdown(shown, content))
         _write(folder / f"{shown.name}.html", _page(shown, content, folder))
         self._index()

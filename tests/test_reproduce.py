@@ -103,6 +103,27 @@ def test_what_is_in_the_way_of_a_report_is_kept(kind, tmp_path, capsys):
     assert not (tmp_path / "fig1").exists()
 
 
+def test_what_an_interruption_leaves_is_made_anew(tmp_path, monkeypatch, capsys):
+    command = ["reproduce", "fig1", "--out", str(tmp_path), "--store", str(tmp_path / "store")]
+
+    def interrupted(shown, folder):
+        (folder / "fig1.png").write_bytes(b"drawn")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reproduce, "_diagram", interrupted)
+        with pytest.raises(SystemExit) as done:
+            cli.main(command)
+        assert done.value.code == 130
+    assert read_json(tmp_path / "fig1" / "fig1.json")["error"] == "it was interrupted"
+    monkeypatch.setitem(diagrams.DIAGRAMS, "fig1", lambda: matplotlib.figure.Figure(figsize=(1, 1)))
+    with pytest.raises(SystemExit) as done:
+        cli.main(command)
+    assert done.value.code == 0, capsys.readouterr().err
+    assert read_json(tmp_path / "fig1" / "fig1.json")["error"] is None
+    assert (tmp_path / "fig1" / "fig1.png").read_bytes()[:4] == b"\x89PNG"
+
+
 def test_a_damaged_report_of_another_figure_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setitem(diagrams.DIAGRAMS, "fig1", lambda: matplotlib.figure.Figure(figsize=(1, 1)))
     (tmp_path / "fig2").mkdir()
