@@ -25,7 +25,7 @@ from lnpbrian.learning import CurrentEncoder, ForecastTask, PoissonEncoder, Read
 from lnpbrian.learning.classification import Classification, ClassifyOptions, classify
 from lnpbrian.learning.encoding import INPUT_SCALE, Encoder
 from lnpbrian.learning.forecasting import Forecast
-from lnpbrian.learning.image_input import CHANNELS, ImageInput, patch_filters, pixel_channels
+from lnpbrian.learning.image_input import CHANNELS, ImageInput, Presentation, patch_filters, pixel_channels
 from lnpbrian.learning.image_training import TRAININGS, train_images
 from lnpbrian.learning.images import IMAGES, ImageTask, image_task
 from lnpbrian.learning.tasks import PROTOCOLS, SERIES
@@ -746,14 +746,16 @@ class PruneJob(Options):
         Raises
         ------
         InvalidInput
-            If the file holds no network, or one whose steps do not fit the samples.
+            If the file holds no network, or one whose steps do not fit the samples or images.
         """
         try:
             content = files.read_bytes(path)
         except (OSError, ValueError) as error:
             raise InvalidInput(f"{str(path)!r} cannot be read as a network file ({error})") from error
         spec = NetworkSpec.load(path).compacted()
-        if not self.is_images:
+        if self.is_images:
+            Presentation().steps(spec.dt)
+        else:
             checks.steps("sample_time", self.readout.sample_time, spec.dt)
         # What the file decides is as if it had not been said.
         usual = PruneJob()

@@ -584,6 +584,36 @@ def test_files_that_cannot_be_pruned(saved, of_file, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+FEW_IMAGES = ("--task", "digits", "--train-images", "20", "--test-images", "10", "--iterations", "1", "--steps", "I")
+
+
+def test_stdp_needs_a_file_with_plastic_synapses(saved, tmp_path, capsys, no_figures):
+    out, training = ("--out", tmp_path / "out"), ("--training", "stdp", "--relay")
+    refused(tmp_path, "mine.npz has no plastic synapses", capsys, "prune", saved, *FEW_IMAGES, *training, *out)
+    assert not (tmp_path / "out").exists()
+    spec = HRSNN(60, 0.2, parameters=LIFParameters.images(), plastic=True, check_rate=False).spec
+    spec.save(tmp_path / "plastic.npz")
+    assert run("prune", tmp_path / "plastic.npz", *FEW_IMAGES, *training, "--on-unstable", "keep", *out) == 0
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["options"]["training"] == "stdp"
+    assert record["before"]["synapses"] == spec.n_synapses
+    assert NetworkSpec.load(tmp_path / "out" / "network.npz").plasticity is not None
+
+
+def test_a_file_whose_steps_do_not_fit_images(saved, tmp_path, capsys, monkeypatch):
+    replace(NetworkSpec.load(saved), dt=3e-3).save(tmp_path / "slow.npz")
+    arguments = (*FEW_IMAGES, "--training", "bp", "--out", tmp_path / "out")
+
+    def trained(*_, **__):
+        raise AssertionError("it may take hours")
+
+    monkeypatch.setattr("lnpbrian.jobs.train_images", trained)
+    refused(
+        tmp_path, "shown must be a whole number of steps of 3 ms", capsys, "prune", tmp_path / "slow.npz", *arguments
+    )
+    assert not (tmp_path / "out").exists()
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Export
 
