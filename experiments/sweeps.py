@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -169,23 +170,31 @@ def rewrite_page(path: str | os.PathLike[str]) -> Page:
     """Write the page of an experiment again, from its JSON and the figure beside it; return what it says."""
     source = Path(path)
     module, content, tables = _read(source)
-    made = page(module, content, tables, source.with_suffix(".png"))
+    with _whole(source):
+        made = page(module, content, tables, source.with_suffix(".png"))
     write_page(made, source.with_suffix(".html"))
     return made
 
 
 def _read(source: Path) -> tuple[Experiment, dict[str, Any], Tables]:
     """Return an experiment, what its JSON holds, and its tables."""
-    try:
+    with _whole(source):
         content = read_json(source)
         module: Experiment = experiment(checks.choice("experiment", content["experiment"], EXPERIMENTS))
         tables = module.tables(content)
+        if content.get("claims"):
+            rows = [[c["claim"], c["verdict"], _parts(c)] for c in content["claims"]]
+            tables["Claims"] = [["claim", "verdict", "found"], *rows]
+    return module, content, tables
+
+
+@contextmanager
+def _whole(source: Path) -> Iterator[None]:
+    """Say which file it is that lacks what was looked for."""
+    try:
+        yield
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InvalidInput(f"{str(source)!r} holds no results of a sweep ({error!r})") from error
-    if content.get("claims"):
-        rows = [[c["claim"], c["verdict"], _parts(c)] for c in content["claims"]]
-        tables["Claims"] = [["claim", "verdict", "found"], *rows]
-    return module, content, tables
 
 
 def markdown(tables: Tables) -> str:

@@ -292,6 +292,25 @@ def test_refusals_are_one_line(arguments, message, tmp_path, capsys, monkeypatch
     assert message in line
 
 
+@pytest.mark.parametrize(
+    "change", [{"claims": [{"claim": "x"}]}, {"claims": 3}, {"plan": ["seeds"]}, {"plan": 3}, {"seeds": 3}]
+)
+def test_results_that_are_not_whole_have_no_page(change, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(table2, "tables", lambda content: {"Found": [["n"], ["1"]]})
+    content = {"versions": {"lnpbrian": "1"}, "experiment": "table2", "scale": "smoke", "seeds": [0], "claims": []}
+    path = tmp_path / "table2.json"
+    path.write_text(json.dumps(content))
+    assert sweeps.rewrite_page(path).title == "table2, smoke scale"
+    path.with_suffix(".html").unlink()
+    path.write_text(json.dumps(content | change))
+    with pytest.raises(SystemExit) as done:
+        cli.main(["report", str(tmp_path)])
+    assert done.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "table2.json' holds no results of a sweep" in line
+    assert not path.with_suffix(".html").exists()
+
+
 def test_help_has_a_line_for_every_experiment(capsys):
     with pytest.raises(SystemExit):
         cli.main(["sweep", "--help"])

@@ -49,7 +49,7 @@ def linear_response(
     Raises
     ------
     InvalidInput
-        If an argument is out of range, or a time is no whole number of steps.
+        If an argument is out of range.
 
     Notes
     -----
