@@ -436,7 +436,7 @@ def test_donors_of_neurons_without_a_sign_are_any():
         ([0], [0.0], [0], "no other synapse survives"),
         ([0], [1.0], [2], "signs must be"),
         ([3], [1.0], [1, 1], r"new_pre must hold neuron indices in 0\.\.1, got 3"),
-        ([0.5], [1.0], [1], "new_pre must be one neuron index per synapse"),
+        ([0.5], [1.0], [1], "new_pre must be a list of neuron indices"),
     ],
 )
 def test_wrong_donors(new_pre, weights, signs, message):

@@ -204,7 +204,7 @@ def _by_window(forecasts: Any, quantity: str, task: ForecastTask | None) -> tupl
         run = run_record(forecasts)
         try:
             name = f"{quantity}_windows"
-            named = {
+            named: dict[str, Any] = {
                 state: checks.array(name, run[state][name], shape=(None,), finite=False)
                 for state in ("before", "after", "uncoupled")
             }
