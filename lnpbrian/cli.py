@@ -417,8 +417,6 @@ def export(
     ] = False,
 ) -> None:
     """Write a network as a file of other simulators; what the format cannot carry is refused."""
-    if out.is_dir():
-        raise InvalidInput(f"--out {str(out)!r} is a folder; name the file to write")
     spec = NetworkSpec.load(network)
     spec = dataclasses.replace(spec, plasticity=None if fixed else spec.plasticity)
     path = export_network(spec.with_timing("grid") if grid else spec, out, to=to, reader=reader)

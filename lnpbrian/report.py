@@ -596,7 +596,7 @@ def _prune_page(folder: Path, content: Mapping[str, Any]) -> Page:
     left = content.get("iteration", last)
     ended = content.get("status", "")
     warnings = [
-        *([] if ended.startswith("all") else [ended]),
+        *([ended] if ended and not ended.startswith("all") else []),
         *([] if left == last else [f"the network is that of iteration {left} of {last}: it was rolled back"]),
         *([content["warning"]] if content.get("warning") else []),
         *missing,
@@ -907,7 +907,9 @@ def _figure(path: Path, caption: str) -> Figure | str:
     try:
         with Image.open(io.BytesIO(files.read_bytes(path)), formats=("PNG",)) as picture:
             small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError:  # which names an object in memory
+        return f"{path.name} is damaged (it is no PNG)"
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         return f"{path.name} is damaged ({error})"
     raw = io.BytesIO()
     small.save(raw, "PNG", optimize=True)

@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import CHRSNN, HRSNN, uncoupled
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.network.nir import from_nir, is_csr, is_nir, to_csr, to_nir, write_csr, write_nir
+from lnpbrian.network.nir import export_network, from_nir, is_csr, is_nir, to_csr, to_nir, write_csr, write_nir
 from lnpbrian.network.simulate import brian2_spike_train
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.pruning.loop import prune
@@ -206,6 +206,9 @@ def test_times_that_the_graph_says_are_not_given_twice():
         ("tau_syn", [0.005, 0.006], "one time for all"),
         ("tau_mem", [0.02, 0.0], "above 0 s"),
         ("v_reset", [0.0, 0.0], "above v_reset"),
+        ("v_leak", [1.0], r"v_leak must have shape \(2,\), got \(1,\)"),
+        ("v_threshold", [1.0, 1.0, 1.0], r"v_threshold must have shape \(2,\), got \(3,\)"),
+        ("v_reset", [], r"v_reset must have shape \(2,\), got \(0,\)"),
         ("r", [[1.0, 1.0]], "r must"),
     ],
 )
@@ -226,6 +229,34 @@ def test_synapses_that_are_not_those_of_the_weights(damage):
         linear.metadata[damage] = linear.metadata[damage][::-1]
     with pytest.raises(InvalidInput, match="are not those of its weight"):
         NetworkSpec.from_nir(graph)
+
+
+def test_indices_from_the_end_are_none():
+    graph = drawn(n=20).to_nir()
+    listed = graph.nodes["recurrent"].metadata
+    listed["indices"] = np.where(listed["indices"] == 3, 3 - 20, listed["indices"])
+    with pytest.raises(InvalidInput, match="are not those of its weight"):
+        NetworkSpec.from_nir(graph)
+
+
+def test_a_graph_without_neurons_and_what_is_no_graph():
+    graph = drawn(n=20).to_nir()
+    node, linear = graph.nodes["lif"], graph.nodes["recurrent"]
+    for name in ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold", "v_reset", "w_in"):
+        setattr(node, name, np.zeros(0))
+    linear.weight = np.zeros((0, 0))
+    with pytest.raises(InvalidInput, match="has no neuron"):
+        NetworkSpec.from_nir(graph)
+    for source in (None, 3, linear):
+        with pytest.raises(InvalidInput, match=f"the path of a file, got {type(source).__name__}"):
+            NetworkSpec.from_nir(source)
+
+
+@pytest.mark.parametrize("to", ["nir", "csr"])
+def test_a_folder_is_no_file_to_write(to, tmp_path):
+    with pytest.raises(InvalidInput, match="is a folder; name the file"):
+        export_network(drawn(n=20), tmp_path, to=to)
+    assert not tmp_path.with_name(f"{tmp_path.name}.npz").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x89HDF\r\n\x1a\n" + bytes(100)])

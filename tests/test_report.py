@@ -325,24 +325,27 @@ def test_names_that_are_no_text_are_written(tmp_path):
 
 def test_an_old_run_says_what_is_missing(tmp_path, capsys):
     content = image_run()
-    for name in ("commit", "seconds", "uncoupled", "warning"):
+    for name in ("commit", "seconds", "uncoupled", "warning", "status"):
         del content[name]
     del content["options"]["command"]
     write_run(tmp_path, content, pictures=False)
     (tmp_path / "network.npz").unlink()
     draw(tmp_path / "degrees.png")
     (tmp_path / "history.png").write_bytes((tmp_path / "degrees.png").read_bytes()[:60])
+    (tmp_path / "exponents.png").write_bytes(b"text")
     assert run("report", tmp_path) == 0
     out = capsys.readouterr().out
     page = read(tmp_path)
     for missing in (
-        *(f"{name}.png is missing" for name in ("raster", "exponents", "time_constants", "confusion", "examples")),
+        *(f"{name}.png is missing" for name in ("raster", "time_constants", "confusion", "examples")),
         "history.png is damaged",
+        "exponents.png is damaged (it is no PNG)",
         "network.npz is missing",
         "the command is not known",
     ):
         assert missing in page.text
         assert missing in " ".join(out.split())
+    assert not [line for line in out.splitlines() if line.endswith("report.html: ")]
     assert "The graph" not in page.tables
     assert len(page.of("img")) == 1
     assert "not known (not run from a checkout" in page.text

@@ -263,9 +263,11 @@ def from_nir(
     >>> from_nir(to_nir(uncoupled([10, 20] * ms)))
     NetworkSpec(uncoupled, 2 neurons (0 silent), 0 synapses)
     """
-    graph = source if isinstance(source, _package().NIRGraph) else _read(source)
+    if not isinstance(source, (_package().NIRGraph, str, os.PathLike)):
+        raise InvalidInput(f"a network is read from a NIRGraph or the path of a file, got {type(source).__name__}")
+    graph = _read(source) if isinstance(source, (str, os.PathLike)) else source
     node, linear = _neurons_and_weights(graph)
-    told = {name: _plain(value) for name, value in node.metadata.items()}
+    told = {name: _plain(value) for name, value in (node.metadata or {}).items()}
     if told.get("reader", "exact") != "exact":
         raise InvalidInput(
             f"this graph was made for {told['reader']}, whose steps alone read its constants right; export the network "
@@ -278,7 +280,7 @@ def from_nir(
     total = np.bincount(weights["indices"], weights=weights["data"], minlength=n)
     post = np.repeat(np.arange(n), np.diff(weights["indptr"]))
     return NetworkSpec(
-        model=str(_plain(graph.metadata.get("model", "NIR"))),
+        model=str(_plain((graph.metadata or {}).get("model", "NIR"))),
         time_constants=constants["time_constants"],
         bias=constants["bias"],
         initial_potential=told.get("initial_potential", np.zeros(n)),
@@ -345,8 +347,11 @@ def _seconds(name: str, given: Quantity | None, told: Mapping[str, Any]) -> floa
 
 def _constants(node: Any) -> dict[str, Any]:
     """Return the constants of neurons in units of their own thresholds."""
-    names = ("v_leak", "v_threshold", "v_reset", "r")
-    v_leak, threshold, reset, r = (checks.array(name, getattr(node, name), shape=(None,)) for name in names)
+    r = checks.array("r", node.r, shape=(None,))
+    names = ("v_leak", "v_threshold", "v_reset")
+    v_leak, threshold, reset = (checks.array(name, getattr(node, name), shape=r.shape) for name in names)
+    if not r.size:
+        raise InvalidInput("the graph has no neuron; give one with at least one")
     span = threshold - reset
     if not (span > 0).all():
         raise InvalidInput("v_threshold must be above v_reset in every neuron of the graph")
@@ -370,11 +375,15 @@ def _constants(node: Any) -> dict[str, Any]:
 def _weights(linear: Any, n: int) -> dict[str, np.ndarray]:
     """Return recurrent weights as `sparse_weights`, by the synapses that the metadata list if they are there."""
     dense = np.zeros((n, n)) if linear is None else checks.array("weight", linear.weight, shape=(n, n))
-    listed = {} if linear is None else linear.metadata
+    listed = {} if linear is None else linear.metadata or {}
     if {"indptr", "indices", "data"} <= set(listed):
         weights = {name: np.asarray(listed[name]) for name in ("indptr", "indices", "data")}
         with suppress(ValueError, TypeError, IndexError):
-            if weights["indptr"].shape == (n + 1,) and np.array_equal(_dense(weights), dense):
+            weights = {
+                name: checks.array(name, x, dtype=float if name == "data" else int) for name, x in weights.items()
+            }
+            whole = weights["indptr"].shape == (n + 1,) and weights["indices"].min(initial=0) >= 0
+            if whole and np.array_equal(_dense(weights), dense):
                 return weights
         raise InvalidInput(
             "the synapses that the metadata of the Linear list are not those of its weight; take indptr, indices and "
@@ -529,6 +538,8 @@ def export_network(spec: NetworkSpec, path: str | os.PathLike[str], *, to: str, 
     if to == "csr" and checks.choice("reader", reader, READERS) != "exact":
         raise InvalidInput(f"reader={reader!r} is of NIR files; leave it out with to='csr'")
     target = Path(path)
+    if target.is_dir():
+        raise InvalidInput(f"--out {os.fspath(target)!r} is a folder; name the file to write")
     if to == "csr" and target.suffix != ".npz":
         target = Path(f"{target}.npz")
     graph = to_nir(spec, reader=reader) if to == "nir" else None
