@@ -618,10 +618,11 @@ def per_synapse(synapses: Synapses) -> dict[str, Any]:
     >>> sorted(per_synapse(synapses))
     ['post.delay', 'pre.delay', 'w']
     """
-    counted = {*_ends(synapses), synapses.multisynaptic_index, _NUMBER, "delay"}
+    delays = {f"{p.objname}.delay": p._delays for p in synapses._pathways}
+    counted = {*_ends(synapses), synapses.multisynaptic_index, _NUMBER, *(v.name for v in delays.values())}
     own = {v.name: v for v in synapses._registered_variables if v.name not in counted}
     own = {name: own[name] for name in sorted(own)}
-    return own | {f"{p.objname}.delay": p._delays for p in synapses._pathways if not p._delays.scalar}
+    return own | {name: v for name, v in delays.items() if not v.scalar}
 
 
 def scalars_and_arrays(group: Any) -> dict[str, Any]:
