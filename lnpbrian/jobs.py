@@ -37,6 +37,7 @@ from lnpbrian.network.graph import graph_statistics
 from lnpbrian.network.signals import SpikeTrain
 from lnpbrian.network.simulate import mean_rates
 from lnpbrian.options import Options, option, options
+from lnpbrian.process import standard_streams
 from lnpbrian.pruning.checkpoint import (
     LATEST,
     STABLE,
@@ -552,12 +553,14 @@ class _Background:
         self._stopped = stopped
         self._wait = wait
         self._pool = ThreadPoolExecutor(1)
+        self._streams = standard_streams()
         self._future: Future[Any] = Future()
 
     def __enter__(self) -> Self:
         if self._wait:
             self._future.set_result(self._work())
         else:
+            self._streams.__enter__()
             self._future = self._pool.submit(self._work)
         return self
 
@@ -569,6 +572,8 @@ class _Background:
         if kind is not None:
             self._stopped.set()
         self._pool.shutdown()
+        if not self._wait:
+            self._streams.__exit__(None, None, None)
 
 
 def _raster(spec: NetworkSpec, drive: Drive) -> SpikeTrain:

@@ -1,4 +1,4 @@
-"""What this process does with Ctrl-C (SIGINT), and with garbage.
+"""What this process does with Ctrl-C (SIGINT), with garbage, and with its output.
 
 Ctrl-C arrives once, is not lost, and cuts nothing that has to be whole.
 
@@ -9,6 +9,7 @@ back, and in destructors, which swallow it. Other threads never meet it, and for
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-__all__ = ["Held", "Watched", "collect_all", "frozen_garbage"]
+__all__ = ["Held", "Watched", "collect_all", "frozen_garbage", "standard_streams"]
 
 
 class _Handler:
@@ -189,3 +190,32 @@ def collect_all() -> None:
     gc.collect()
     if frozen:
         gc.freeze()
+
+
+@contextmanager
+def standard_streams() -> Iterator[None]:
+    """Put standard output and error back at the end.
+
+    Brian2 redirects them while it compiles, and two threads that compile at once would leave them redirected.
+
+    Examples
+    --------
+    >>> with standard_streams():
+    ...     print("still seen")
+    still seen
+    """
+    kept = [(stream, os.dup(stream)) for stream in (1, 2) if _is_open(stream)]
+    try:
+        yield
+    finally:
+        for stream, copy in kept:
+            os.dup2(copy, stream)
+            os.close(copy)
+
+
+def _is_open(stream: int) -> bool:
+    try:
+        os.fstat(stream)
+    except OSError:
+        return False
+    return True

@@ -1,15 +1,18 @@
 """Compiled loops over edges against dense products, and against what runs where nothing is compiled."""
 
 import io
+import os
 import sys
 
 import numpy as np
 import pytest
 from brian2 import prefs
+from brian2.utils.logger import std_silent
 from scipy.sparse import csr_array
 
 from lnpbrian.network import extension, loops
 from lnpbrian.network.loops import row_products, take_in_order
+from lnpbrian.process import standard_streams
 
 
 @pytest.fixture(params=["compiled", "not compiled"])
@@ -68,6 +71,21 @@ def test_nothing_is_said_while_a_loop_is_compiled(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stderr", said)
     monkeypatch.setitem(prefs, "codegen.runtime.cython.cache_dir", str(tmp_path))
     text = "def first(const double[::1] x, const long long[::1] k):\n    cdef double value = 0\n    with nogil:\n"
-    made = extension.compiled.__wrapped__(f"{text}        value = x[k[0]]\n    return value\n")
+    made = extension.compiled(f"{text}        value = x[k[0]]\n    return value\n")
     assert made.first(np.array([1.0, 2.0]), np.array([1], dtype=np.int64)) == 2
     assert said.getvalue() == ""
+
+
+def test_output_is_seen_after_two_threads_have_compiled(capfd, monkeypatch):
+    monkeypatch.setitem(prefs, "logging.std_redirection", True)
+    monkeypatch.setitem(prefs, "logging.std_redirection_to_file", True)
+    with standard_streams():
+        one, other = std_silent(), std_silent()
+        # As threads do: each keeps what it finds, and the second one puts back what the first has put there.
+        one.__enter__()
+        other.__enter__()
+        one.__exit__(None, None, None)
+        other.__exit__(None, None, None)
+        os.write(1, b"lost")
+    os.write(1, b"seen")
+    assert capfd.readouterr().out == "seen"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from threading import RLock
 from typing import Any
 
 from brian2 import get_logger
@@ -23,7 +24,10 @@ FLAGS = {
 UNCHECKED = "# cython: boundscheck=False, wraparound=False\n"
 
 
-@cache
+# While Brian2 compiles, it redirects standard output; two threads that do so at once leave it redirected.
+_ONE_AT_A_TIME = RLock()
+
+
 def compiled(text: str) -> Any:
     """Return the module of a Cython text, compiled or from Brian2's cache; None where it cannot be made.
 
@@ -38,6 +42,12 @@ def compiled(text: str) -> Any:
     >>> compiled("def double(x): return 2 * x").double(4)
     8
     """
+    with _ONE_AT_A_TIME:
+        return _compiled(text)
+
+
+@cache
+def _compiled(text: str) -> Any:
     try:
         compiler, _ = get_compiler_and_args()
         return cython_extension_manager.create_extension(
