@@ -13,6 +13,7 @@ import gc
 import json
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -39,6 +40,8 @@ COMMAND = [
 PLACES = ("random", "fresh", "simulation", "file", "garbage", "sweep")
 SIGNALS = {"SIGINT": signal.SIGINT, "SIGKILL": signal.SIGKILL}
 PATIENCE = 300
+# What a run took, and an iteration, which is the last of a row.
+TIMES_ON_PAGES = re.compile(r"<dt>took</dt><dd>[^<]*</dd>|<td[^>]*>\d+\.\d</td>(?=\s*</tr>)")
 
 # ---------------------------------------------------------------------------------------------- what is done and killed
 
@@ -161,7 +164,12 @@ def left(folder: Path) -> dict[str, object]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             name = str(path.relative_to(folder))
-            found[name] = without_times(json.loads(path.read_text())) if path.suffix == ".json" else path.read_bytes()
+            if path.suffix == ".json":
+                found[name] = without_times(json.loads(path.read_text()))
+            elif path.suffix == ".html":
+                found[name] = TIMES_ON_PAGES.sub("", path.read_text(encoding="utf-8"))
+            else:
+                found[name] = path.read_bytes()
     return found
 
 
