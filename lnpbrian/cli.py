@@ -37,7 +37,7 @@ from lnpbrian.options import Options, default_of, flags, kind_of
 from lnpbrian.parallel import cores
 from lnpbrian.process import Watched
 from lnpbrian.records import commit, is_record, plain, versions, write_json
-from lnpbrian.report import REPORT, Page, refuse_foreign_report, resnet_table, state_table, write_report
+from lnpbrian.report import REPORT, Page, duration, refuse_foreign_report, resnet_table, state_table, write_report
 from lnpbrian.report import Table as Rows
 from lnpbrian.resnets import ResNetJob, image_arrays
 from lnpbrian.sweep import STALE, SweepProgress
@@ -711,7 +711,7 @@ def _sweep_bars() -> Iterator[Callable[[SweepProgress], None]]:
             if not console.is_terminal and now.done != finished[0]:
                 finished[0] = now.done
                 console.print(f"{now.done:g} of {now.total:g} tasks", soft_wrap=True)
-            left = "" if now.remaining_seconds is None else f", about {_duration(now.remaining_seconds)} left"
+            left = "" if now.remaining_seconds is None else f", about {duration(now.remaining_seconds, 0)} left"
             bars.update(whole, completed=now.done, total=now.total, what=f"{now.done} of {now.total}{left}")
             for note in (now.dashboard and f"Dask's dashboard: {now.dashboard}", *now.notes):
                 if note and note not in told:
@@ -725,11 +725,6 @@ def _sweep_bars() -> Iterator[Callable[[SweepProgress], None]]:
                 bars.update(running[name], completed=fraction, what=what)
 
         yield report
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes} min" if minutes < 90 else f"{seconds / 3600:.1f} h"
 
 
 @contextmanager

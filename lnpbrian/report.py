@@ -41,7 +41,11 @@ __all__ = [
     "Table",
     "Verdict",
     "caption_of",
+    "cited",
+    "claims_verdict",
     "command_line",
+    "duration",
+    "provenance",
     "refuse_foreign_report",
     "render",
     "resnet_table",
@@ -93,9 +97,9 @@ CAPTIONS = {
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under a head, and lines of text `below` each row.
+    """Rows of text under a head, lines of text `below` each row, and `links` to what its first cell names.
 
-    Of numbers with errors, such as "6.2 ± 7.4", both parts are aligned.
+    Without a head it is a title and a note. Of numbers with errors, such as "6.2 ± 7.4", both parts are aligned.
     """
 
     head: Sequence[str]
@@ -103,6 +107,7 @@ class Table:
     title: str = ""
     note: str = ""
     below: Sequence[Sequence[str]] = ()
+    links: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,8 @@ class Page:
     command : str
         Repeats it; empty if that is not known.
     citation : str
+    links : tuple of (str, str)
+        To pages that belong to it: what they are, and where.
     """
 
     title: str
@@ -158,6 +165,7 @@ class Page:
     provenance: tuple[tuple[str, str], ...] = ()
     command: str = ""
     citation: str = CITATION
+    links: tuple[tuple[str, str], ...] = ()
 
 
 def write_report(folder: str | os.PathLike[str]) -> Page:
@@ -285,7 +293,7 @@ def _tone(text: str) -> str:
     counted = re.fullmatch(r"(\d+) of (\d+) claims held", text)
     if text in ("held", "improved") or (counted and counted[1] == counted[2]):
         return "good"
-    if text in ("not held", "lost") or (counted and counted[1] == "0"):
+    if text in ("not held", "lost", "not made") or (counted and counted[1] == "0"):
         return "bad"
     if text.startswith("held in ") or counted:
         return "part"
@@ -554,13 +562,22 @@ def _resnet_verdict(content: Mapping[str, Any]) -> Verdict:
     return Verdict(found.word, (said,))
 
 
-def _claims_verdict(claims: Sequence[Mapping[str, Any]]) -> Verdict:
+def claims_verdict(claims: Sequence[Mapping[str, Any]]) -> Verdict:
+    """Return how many of some claims held.
+
+    Examples
+    --------
+    >>> claims_verdict([{"verdict": "held"}, {"verdict": "untested"}])
+    Verdict(word='1 of 1 claims held', sentences=('Of 1 claims that were tested, ... 1 could not be tested.',))
+    """
     if not claims:
         return Verdict("measured", ("No claim is tested here; what was found stands in the tables.",))
-    tested = [c for c in claims if c["verdict"] != "not tested"]
+    tested = [c for c in claims if c["verdict"] not in ("not tested", "untested")]
     held = sum(c["verdict"] == "held" for c in tested)
     lost = sum(c["verdict"] == "not held" for c in tested)
     rest = len(claims) - len(tested)
+    if not tested:
+        return Verdict("not tested", (f"{rest} claims could not be tested.",))
     said = f"Of {len(tested)} claims that were tested, {held} held, {len(tested) - held - lost} in part, {lost} not."
     return Verdict(f"{held} of {len(tested)} claims held", (said + (f" {rest} could not be tested." if rest else ""),))
 
@@ -618,11 +635,11 @@ def _prune_page(folder: Path, content: Mapping[str, Any]) -> Page:
         more=(_history_table(content), *graphs),
         options=_option_tables(options.get("command"), _usual_runs()[()]),
         provenance=(
-            *_provenance(content, content["seed"]),
+            *provenance(content, content["seed"]),
             *([("data", "; ".join(task["notes"]))] if task.get("notes") else []),
         ),
         command=command,
-        citation=_cited(content),
+        citation=cited(content),
     )
 
 
@@ -781,9 +798,9 @@ def _resnet_page(folder: Path, content: Mapping[str, Any]) -> Page:
             Table(["connection", "dense", "pruned"], layers, title="Synaptic operations an image, by connection"),
         ),
         options=_option_tables(options, ResNetJob()),
-        provenance=_provenance(content, options["seed"]),
+        provenance=provenance(content, options["seed"]),
         command=command,
-        citation=_cited(content),
+        citation=cited(content),
     )
 
 
@@ -832,11 +849,11 @@ def sweep_page(
         first = [Table(claims.head[:-1], [row[:-1] for row in claims.rows], "Claims", _FOUND, found)]
     others = content.get("results_of_other_code")
     seconds = content.get("seconds", {})
-    took = [f"{_duration(seconds[key])} {what}" for key, what in _TOOK if seconds.get(key)]
+    took = [f"{duration(seconds[key])} {what}" for key, what in _TOOK if seconds.get(key)]
     return Page(
         title=f"{name}, {scale} scale",
         about=about,
-        verdict=_claims_verdict(content.get("claims") or []),
+        verdict=claims_verdict(content.get("claims") or content.get("findings") or []),
         warnings=(
             *(
                 ["this is the smoke scale, which shows that everything runs: its numbers mean little"]
@@ -850,12 +867,12 @@ def sweep_page(
         figures=() if isinstance(figure, str) else (figure,),
         options=(Table(["option", "value"], list(_flat(content.get("plan", {}))), title="Plan"),),
         provenance=(
-            *_provenance({**content, "seconds": {}}, _listed(content.get("seeds", []))),
+            *provenance({**content, "seconds": {}}, _listed(content.get("seeds", []))),
             *([("took", ", ".join(took))] if took else []),
             *((f"data, {name}", "; ".join(notes)) for name, notes in content.get("data_notes", {}).items() if notes),
         ),
         command=command,
-        citation=_cited(content),
+        citation=cited(content),
     )
 
 
@@ -947,27 +964,38 @@ def _option_tables(recorded: Any, usual: Options) -> tuple[Table, ...]:
     return (*made, Table(["option", "value"], [list(pair) for pair in now.items()], title="All options"))
 
 
-def _provenance(content: Mapping[str, Any], seed: object) -> tuple[tuple[str, str], ...]:
+def provenance(content: Mapping[str, Any], seed: object = "") -> tuple[tuple[str, str], ...]:
+    """Return with what a record was made: seed, versions, commit and how long it took."""
     versions = ", ".join(f"{name} {version}" for name, version in content.get("versions", {}).items())
     seconds = content.get("seconds") or {}
-    took = ", ".join(f"{stage} {_duration(value)}" for stage, value in seconds.items())
+    took = ", ".join(f"{stage} {duration(value)}" for stage, value in seconds.items())
     commit = content.get("commit")
     if commit and commit.endswith("+"):
         commit = f"{commit[:-1]}, with changes that were not committed"
     return (
-        ("seed" if isinstance(seed, int) else "seeds", str(seed)),
+        *([] if seed == "" else [("seed" if isinstance(seed, int) else "seeds", str(seed))]),
         ("versions", versions or "not recorded"),
         ("commit", commit or "not known (not run from a checkout, or by an earlier version)"),
         *([("took", took)] if took else []),
     )
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float, digits: int = 1) -> str:
+    """Return a time as text, seconds to some digits.
+
+    Examples
+    --------
+    >>> duration(42.0), duration(42.0, 0), duration(200.0), duration(6000.0)
+    ('42.0 s', '42 s', '3 min', '1.7 h')
+    """
     minutes = round(seconds / 60)
-    return f"{seconds:.1f} s" if seconds < 90 else f"{minutes} min" if minutes < 90 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.{digits}f} s" if seconds < 90 else f"{minutes} min" if minutes < 90 else f"{seconds / 3600:.1f} h"
+    )
 
 
-def _cited(content: Mapping[str, Any]) -> str:
+def cited(content: Mapping[str, Any]) -> str:
+    """Return how to cite the method, and the software of the version that made a record."""
     return CITATION.replace("VERSION", content.get("versions", {}).get("lnpbrian", "not recorded"))
 
 
