@@ -911,8 +911,8 @@ def caption_of(draw: Callable[..., Any]) -> str:
     >>> caption_of(draw)
     'Accuracy over operations.'
     """
-    said = (draw.__doc__ or "").strip().partition("\n\n")[0].removeprefix("Draw ")
-    return said[:1].upper() + " ".join(said[1:].split())
+    said = " ".join((draw.__doc__ or "").strip().partition("\n\n")[0].removeprefix("Draw ").split())
+    return said[:1].upper() + said[1:]
 
 
 def _figure(path: Path, caption: str) -> Figure | str:
