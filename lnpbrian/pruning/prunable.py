@@ -13,8 +13,9 @@ from brian2 import Quantity, ms, second
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.device_twins import CompiledTwins
+from lnpbrian.lyapunov.exponents import Spectrum
 from lnpbrian.lyapunov.growth import TwinExponents, twin_window
-from lnpbrian.lyapunov.spectrum import Spectrum, lyapunov_spectrum, number_of_exponents
+from lnpbrian.lyapunov.spectrum import lyapunov_spectrum, number_of_exponents
 from lnpbrian.lyapunov.twins import block_twin_exponents, restored_twin_exponents, tangent_twin_exponents
 from lnpbrian.network.brian2_internals import disown, unowned
 from lnpbrian.network.engines.compiled import CompiledNetwork
