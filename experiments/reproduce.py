@@ -20,11 +20,10 @@ from threadpoolctl import threadpool_limits
 
 from lnpbrian import checks, files, locks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, diagrams, experiment, sweeps
 from lnpbrian.experiments.common import findings
-from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.findings import Finding, claimed_in
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.sweeps import Tables, markdown, run_experiment
 from lnpbrian.records import commit, is_record, read_json, versions, write_json
 from lnpbrian.report import (
@@ -40,6 +39,7 @@ from lnpbrian.report import (
     write_page,
 )
 from lnpbrian.sweep import ResultStore, SweepProgress
+from lnpbrian.sweep.cluster import ClusterOptions
 
 __all__ = ["SHOWN", "Reproduction", "Shown", "catalogue", "chosen", "cost", "listing"]
 

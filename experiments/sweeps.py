@@ -14,14 +14,14 @@ from matplotlib.figure import Figure
 
 from lnpbrian import checks, files, locks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, experiment, summary
-from lnpbrian.experiments.common.comparison import SCALES, Plan
+from lnpbrian.experiments.common.plan import SCALES, Plan
 from lnpbrian.learning import forecast_task, image_task
-from lnpbrian.learning.images import IMAGES
+from lnpbrian.learning.vision.images import IMAGES
 from lnpbrian.records import commit, is_record, read_json, versions, write_json
 from lnpbrian.report import Page, caption_of, sweep_page, write_page
 from lnpbrian.sweep import Result, ResultStore, Stamps, SweepProgress, Task, run_sweep
+from lnpbrian.sweep.cluster import ClusterOptions
 
 Tables = dict[str, list[list[str]]]
 

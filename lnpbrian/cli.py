@@ -22,16 +22,15 @@ from rich.table import Table
 from lnpbrian import checks, figures, files, locks
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
-from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, SIZES, summary
 from lnpbrian.jobs import MODELS, NETWORK, RECORD, PruneJob, Report
-from lnpbrian.learning.images import IMAGES
+from lnpbrian.learning.vision.images import IMAGES
 from lnpbrian.lyapunov.spectrum import number_of_exponents
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
 from lnpbrian.network import NetworkSpec, noise_drive
 from lnpbrian.network.betweenness import betweenness_centrality
-from lnpbrian.network.cuda import find_gpu, require_tools, write_cuda_project
-from lnpbrian.network.devices import DeviceReport, devices
+from lnpbrian.network.engines.cuda import find_gpu, require_tools, write_cuda_project
+from lnpbrian.network.engines.devices import DeviceReport, devices
 from lnpbrian.network.nir import FORMATS, READERS, export_network
 from lnpbrian.options import Options, default_of, flags, kind_of
 from lnpbrian.parallel import cores
@@ -41,6 +40,7 @@ from lnpbrian.report import REPORT, Page, duration, refuse_foreign_report, resne
 from lnpbrian.report import Table as Rows
 from lnpbrian.resnets import ResNetJob, image_arrays
 from lnpbrian.sweep import STALE, SweepProgress
+from lnpbrian.sweep.cluster import ClusterOptions
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -524,7 +524,7 @@ def sweep(
     What was computed before is not computed again: a sweep that was stopped or killed goes on.
     """
     # What experiments stand on takes seconds to load.
-    from lnpbrian.experiments.common.comparison import SCALES, Plan
+    from lnpbrian.experiments.common.plan import SCALES, Plan
     from lnpbrian.experiments.sweeps import run_experiment
     from lnpbrian.sweep import ResultStore
 
@@ -582,7 +582,7 @@ def reproduce(
     What was computed before, by a sweep too, is not computed again. What needs data that are not given is said.
     """
     # What experiments stand on takes seconds to load.
-    from lnpbrian.experiments.common.comparison import SCALES, Plan
+    from lnpbrian.experiments.common.plan import SCALES, Plan
     from lnpbrian.experiments.reproduce import INDEX, Reproduction, chosen, listing
     from lnpbrian.sweep import ResultStore
 

@@ -23,7 +23,7 @@ from brian2 import Quantity
 from lnpbrian import files
 from lnpbrian.checks import InvalidInput
 from lnpbrian.jobs import NETWORK, RECORD, PruneJob
-from lnpbrian.learning.classification import accuracy_difference
+from lnpbrian.learning.vision.classification import accuracy_difference
 from lnpbrian.network.graph import graph_statistics
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.options import Options, kind_of

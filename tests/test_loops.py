@@ -10,8 +10,8 @@ from brian2 import prefs
 from brian2.utils.logger import std_silent
 from scipy.sparse import csr_array
 
-from lnpbrian.network import extension, loops
-from lnpbrian.network.loops import row_products, take_in_order
+from lnpbrian.network.engines import extension, loops
+from lnpbrian.network.engines.loops import row_products, take_in_order
 from lnpbrian.process import standard_streams
 
 

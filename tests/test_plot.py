@@ -16,15 +16,15 @@ from matplotlib.figure import Figure
 
 from lnpbrian import PruneOptions, figures, plot, prune
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.classification import Classification
 from lnpbrian.learning.forecasting import Forecast
-from lnpbrian.learning.images import ImageTask
 from lnpbrian.learning.tasks import ForecastTask
+from lnpbrian.learning.vision.classification import Classification
+from lnpbrian.learning.vision.images import ImageTask
 from lnpbrian.lyapunov import block_twin_exponents, map_spectrum
 from lnpbrian.models import HRSNN, LIFParameters, uncoupled
 from lnpbrian.network.response import slow_response
 from lnpbrian.network.signals import SpikeTrain
-from lnpbrian.pruning.localisation import delocalisation_report
+from lnpbrian.pruning.steps.localisation import delocalisation_report
 from lnpbrian.records import plain, write_json
 
 ROOT = Path(__file__).parent.parent

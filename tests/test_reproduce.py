@@ -12,17 +12,17 @@ from test_sweeps import made_up
 
 from lnpbrian import cli
 from lnpbrian.checks import InvalidInput
-from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, diagrams, experiment, reproduce, sweeps
 from lnpbrian.experiments.common import findings
-from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.findings import Finding
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.reported import PREDICTION
 from lnpbrian.experiments.common.statistics import claimed
 from lnpbrian.experiments.paper import fig3, fig8, fig9, fig10, table2, table6
 from lnpbrian.experiments.reproduce import SHOWN, Reproduction, chosen, cost
 from lnpbrian.records import read_json, versions, write_json
 from lnpbrian.sweep import Result, ResultStore, Task
+from lnpbrian.sweep.cluster import ClusterOptions
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lnpbrian import cli
-from lnpbrian.experiments.common.comparison import SCALES, Plan
+from lnpbrian.experiments.common.plan import SCALES, Plan
 from lnpbrian.experiments.paper import table8, table9
 from lnpbrian.models.resnet import SpikingResNet
 from lnpbrian.pruning.channels import erk_masks

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from brian2 import second
 
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.statistics import mean_and_error
 from lnpbrian.learning.benchmarks import BENCHMARKS
 from lnpbrian.network import Drive, NetworkSpec, noise_drive

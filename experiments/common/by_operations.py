@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.experiments.common.bed import bed_measured, plus_minus
-from lnpbrian.experiments.common.comparison import LORENZ, Plan, network_at
+from lnpbrian.experiments.common.plan import LORENZ, Plan, network_at
 from lnpbrian.experiments.common.plotting import COLORS
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.network import NetworkSpec

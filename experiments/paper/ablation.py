@@ -17,7 +17,7 @@ import numpy as np
 from brian2 import second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, mean_and_error
 from lnpbrian.learning import CurrentEncoder, forecast, forecast_task
@@ -32,8 +32,8 @@ from lnpbrian.pruning import (
     TimescaleTuning,
     prune,
 )
-from lnpbrian.pruning.noise import keep_probability, sample_edges
 from lnpbrian.pruning.prunable import prunable
+from lnpbrian.pruning.steps.noise import keep_probability, sample_edges
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
 

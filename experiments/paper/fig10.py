@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import wasserstein_distance
 
-from lnpbrian.experiments.common.comparison import LORENZ, MODELS, Plan
+from lnpbrian.experiments.common.plan import LORENZ, MODELS, Plan
 from lnpbrian.experiments.common.plotting import COLORS, finish
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.network import NetworkSpec

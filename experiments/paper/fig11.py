@@ -25,7 +25,7 @@ from lnpbrian.experiments.common.by_operations import (
     stops,
     summary,
 )
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.reported import IMAGES, IMAGES_100, PEERS
 from lnpbrian.experiments.paper.table1 import datasets, image_files

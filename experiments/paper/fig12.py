@@ -25,7 +25,7 @@ from lnpbrian.experiments.common.by_operations import (
     stops,
     summary,
 )
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import COLORS, finish
 from lnpbrian.experiments.common.reported import PREDICTION
 from lnpbrian.experiments.common.statistics import windows

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common.bed import plus_minus
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.experiments.paper.ablation import COLORS, PATHS, network

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import LORENZ, Plan
+from lnpbrian.experiments.common.plan import LORENZ, Plan
 from lnpbrian.experiments.common.plotting import COLORS, finish, median_line
 from lnpbrian.experiments.common.statistics import median_and_quartiles, plus_minus, spread, windows
 from lnpbrian.sweep import Result, Task

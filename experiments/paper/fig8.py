@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import MODELS, Plan
+from lnpbrian.experiments.common.plan import MODELS, Plan
 from lnpbrian.experiments.common.plotting import COLORS, finish, whiskers
 from lnpbrian.experiments.common.statistics import claimed, median_and_quartiles, plus_minus
 from lnpbrian.experiments.paper import table6

@@ -12,7 +12,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import LORENZ, METHODS, MODELS, Plan
+from lnpbrian.experiments.common.plan import LORENZ, METHODS, MODELS, Plan
 from lnpbrian.experiments.common.plotting import COLORS, finish, median_line
 from lnpbrian.experiments.common.reported import INPUT_NOISE
 from lnpbrian.experiments.common.statistics import median_and_quartiles, over_windows

@@ -17,7 +17,7 @@ import numpy as np
 from brian2 import ms, second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, claimed
 from lnpbrian.learning import CurrentEncoder, lorenz63

@@ -22,11 +22,11 @@ from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common.bed import bed_measured
 from lnpbrian.experiments.common.by_operations import control_of
-from lnpbrian.experiments.common.comparison import MODELS, Plan, Report
+from lnpbrian.experiments.common.plan import MODELS, Plan, Report
 from lnpbrian.experiments.common.plotting import COLORS, finish
 from lnpbrian.experiments.common.reported import IMAGES as REPORTED
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error, spread
-from lnpbrian.learning.classification import (
+from lnpbrian.learning.vision.classification import (
     ClassifyOptions,
     accuracy_difference,
     classify,
@@ -34,9 +34,9 @@ from lnpbrian.learning.classification import (
     read_images,
     standard_error,
 )
-from lnpbrian.learning.image_input import ImageInput, Presentation, patch_filters, pixel_channels, spike_counts
-from lnpbrian.learning.image_training import ImageBPOptions, train_images_bp, train_images_stdp
-from lnpbrian.learning.images import IMAGES, ImageTask, image_task
+from lnpbrian.learning.vision.image_input import ImageInput, Presentation, patch_filters, pixel_channels, spike_counts
+from lnpbrian.learning.vision.image_training import ImageBPOptions, train_images_bp, train_images_stdp
+from lnpbrian.learning.vision.images import IMAGES, ImageTask, image_task
 from lnpbrian.network import NetworkSpec
 from lnpbrian.network.spec import synaptic_operations
 from lnpbrian.pruning.controls import activity_pruning, at_radius

@@ -13,16 +13,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import (
-    FORECASTERS,
-    LORENZ,
-    METHODS,
-    MODELS,
-    SEEN,
-    TRAININGS,
-    Plan,
-    without_network,
-)
+from lnpbrian.experiments.common.comparison import FORECASTERS, without_network
+from lnpbrian.experiments.common.plan import LORENZ, METHODS, MODELS, SEEN, TRAININGS, Plan
 from lnpbrian.experiments.common.plotting import COLORS, finish, median_bar, plain_log_axis
 from lnpbrian.experiments.common.reported import PREDICTION
 from lnpbrian.experiments.common.statistics import (

@@ -17,13 +17,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common.bed import plus_minus
-from lnpbrian.experiments.common.comparison import MODELS, SEEN, Plan
+from lnpbrian.experiments.common.plan import MODELS, SEEN, Plan
 from lnpbrian.experiments.common.plotting import finish, plain_log_axis
 from lnpbrian.experiments.common.reported import READOUT
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.experiments.paper.table1 import PROTOCOLS, READ, classification, datasets, image_files
 from lnpbrian.experiments.paper.table2 import RATIO
-from lnpbrian.learning.classification import ClassifyOptions
+from lnpbrian.learning.vision.classification import ClassifyOptions
 from lnpbrian.sweep import Result, Task
 
 NAME = "table5"

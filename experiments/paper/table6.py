@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import LORENZ, MODELS, SEEN, Plan
+from lnpbrian.experiments.common.plan import LORENZ, MODELS, SEEN, Plan
 from lnpbrian.experiments.common.plotting import COLORS, finish, whiskers
 from lnpbrian.experiments.common.reported import PREDICTION
 from lnpbrian.experiments.common.statistics import Rows, median_and_quartiles, over_windows, plus_minus, spread, windows

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import SCALES, Plan
+from lnpbrian.experiments.common.plan import SCALES, Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error
-from lnpbrian.learning.resnet_training import ResNetTrainingOptions
+from lnpbrian.learning.vision.resnet_training import ResNetTrainingOptions
 from lnpbrian.models.resnet import SpikingResNet, noise_images
 from lnpbrian.pruning.channels import erk_masks
 from lnpbrian.records import from_plain, plain

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error
 from lnpbrian.experiments.paper.table8 import DENSE, difference, shown, size_of, task_of

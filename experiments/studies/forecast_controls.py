@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import FORECASTERS, Plan, without_network
+from lnpbrian.experiments.common.comparison import FORECASTERS, without_network
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows
 from lnpbrian.learning import CurrentEncoder, forecast, forecast_task

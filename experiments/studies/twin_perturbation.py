@@ -17,7 +17,7 @@ from brian2 import ms, second
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows
 from lnpbrian.lyapunov import TwinExponents, block_twin_exponents

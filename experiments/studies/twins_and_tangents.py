@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.studies.twin_perturbation import draw_exponents, exponent_text, twin_record
 from lnpbrian.lyapunov import block_twin_exponents, lyapunov_spectrum

@@ -18,7 +18,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.network.signals import spike_counter
 
 if TYPE_CHECKING:
-    from lnpbrian.network.native import NativeNetwork
+    from lnpbrian.network.engines.native import NativeNetwork
     from lnpbrian.network.recurrent import RecurrentNetwork
 
 # Tuned together with `LIFParameters.forecasting`.

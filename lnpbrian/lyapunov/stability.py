@@ -12,8 +12,9 @@ from brian2 import Quantity, ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.lyapunov.exponents import Spectrum
 from lnpbrian.lyapunov.growth import twin_window
-from lnpbrian.lyapunov.spectrum import Spectrum, lyapunov_spectrum
+from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
 from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.network.signals import Drive, noise_drive
 from lnpbrian.network.simulate import precise_timing

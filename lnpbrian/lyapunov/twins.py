@@ -29,8 +29,8 @@ from lnpbrian.lyapunov.growth import (
     twin_plan,
 )
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
+from lnpbrian.network.engines.native import NativeNetwork, native_works
 from lnpbrian.network.live import LiveNetwork, Snapshot
-from lnpbrian.network.native import NativeNetwork, native_works
 from lnpbrian.network.recurrent import RecurrentNetwork, copy_block_events
 from lnpbrian.network.signals import Drive, SpikeTrain, drive_operation, spike_counter
 from lnpbrian.network.simulate import spike_train

@@ -12,7 +12,7 @@ from brian2 import Quantity, SpikeMonitor, have_same_dimensions, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov.spectrum import Spectrum
+from lnpbrian.lyapunov.exponents import Spectrum
 from lnpbrian.network.live import LiveNetwork
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import SpikeTrain

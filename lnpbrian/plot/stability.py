@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from lnpbrian import checks
-from lnpbrian.lyapunov.exponents import Exponents
-from lnpbrian.lyapunov.spectrum import Spectrum
+from lnpbrian.lyapunov.exponents import Exponents, Spectrum
 from lnpbrian.plot.drawing import (
     axis_label,
     colors_of,

@@ -19,8 +19,8 @@ from lnpbrian.lyapunov.depth import DepthExponents, depth_exponents, gradient_ra
 from lnpbrian.models.resnet import SpikingResNet, noise_images
 from lnpbrian.options import Options, option, options
 from lnpbrian.pruning.channels import CHANNEL_STRENGTHS, PER, noise_scores, sampled_masks
-from lnpbrian.pruning.laws import GammaLaw, Laws
-from lnpbrian.pruning.timescales import Measurement, SearchSpace, TimescaleOptimiser, spectrum_objective
+from lnpbrian.pruning.steps.laws import GammaLaw, Laws
+from lnpbrian.pruning.steps.timescales import Measurement, SearchSpace, TimescaleOptimiser, spectrum_objective
 from lnpbrian.streams import Streams
 
 __all__ = [

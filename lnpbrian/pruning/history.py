@@ -12,8 +12,8 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.records import as_html, data_frame, same
 
 if TYPE_CHECKING:
+    from lnpbrian.lyapunov.exponents import Spectrum
     from lnpbrian.lyapunov.growth import TwinExponents
-    from lnpbrian.lyapunov.spectrum import Spectrum
     from lnpbrian.network.live import LiveNetwork
     from lnpbrian.network.spec import NetworkSpec
     from lnpbrian.pruning.changes import Changes

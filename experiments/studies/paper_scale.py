@@ -17,7 +17,7 @@ from brian2 import ms, second
 from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common.bed import bed_drive, bed_measured, bed_samples, by_activity
-from lnpbrian.experiments.common.comparison import LORENZ, Plan
+from lnpbrian.experiments.common.plan import LORENZ, Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.learning import CurrentEncoder, ReadoutOptions, evaluate_benchmarks, forecast, forecast_task

@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import maximum_flow, min_weight_full_bipartite_matchin
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.loops import take_in_order
+from lnpbrian.network.engines.loops import take_in_order
 
 __all__ = ["SAMPLINGS", "sample_edges"]
 

@@ -11,8 +11,8 @@ from brian2 import Quantity, SpikeGeneratorGroup, Synapses, ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.images import ImageTask
-from lnpbrian.network.native import NativeNetwork, native_works
+from lnpbrian.learning.vision.images import ImageTask
+from lnpbrian.network.engines.native import NativeNetwork, native_works
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import spike_counter
 from lnpbrian.network.spec import NetworkSpec
@@ -38,7 +38,7 @@ def pixel_channels(task: ImageTask) -> tuple[np.ndarray, np.ndarray]:
 
     Examples
     --------
-    >>> from lnpbrian.learning.images import image_task
+    >>> from lnpbrian.learning.vision.images import image_task
     >>> train, test = pixel_channels(image_task("digits"))
     >>> train.shape, test.shape, float(train.max())
     ((1297, 64), (500, 64), 1.0)
@@ -150,7 +150,7 @@ def patch_filters(
 
     Examples
     --------
-    >>> from lnpbrian.learning.images import image_task
+    >>> from lnpbrian.learning.vision.images import image_task
     >>> task = image_task("digits")
     >>> found = patch_filters(task.intensities(task.x_train), rng=np.random.default_rng(0), filters=5, patches=500)
     >>> found

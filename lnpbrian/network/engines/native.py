@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.extension import compiled
-from lnpbrian.network.native_source import source
+from lnpbrian.network.engines.extension import compiled
+from lnpbrian.network.engines.native_source import source
 from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
 

@@ -24,12 +24,12 @@ import numpy as np
 from lnpbrian import checks, files
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
-from lnpbrian.cluster import DEATHS, ClusterOptions, Workers, open_workers
 from lnpbrian.process import frozen_garbage
 from lnpbrian.records import read_json, write_json
-from lnpbrian.sources import Code, code_of
+from lnpbrian.sweep.cluster import DEATHS, ClusterOptions, Workers, open_workers
+from lnpbrian.sweep.sources import Code, code_of
 
-__all__ = ["STALE", "Result", "ResultStore", "SweepProgress", "Task", "run_sweep"]
+__all__ = ["STALE", "Result", "ResultStore", "Stamps", "SweepProgress", "Task", "run_sweep"]
 
 
 # What becomes of results of other code.

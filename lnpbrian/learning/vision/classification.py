@@ -11,9 +11,9 @@ from scipy.optimize import minimize
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.image_input import ImageInput, Presentation, spike_counts
-from lnpbrian.learning.images import ImageTask
 from lnpbrian.learning.readout import READOUTS, moments, readout_neurons
+from lnpbrian.learning.vision.image_input import ImageInput, Presentation, spike_counts
+from lnpbrian.learning.vision.images import ImageTask
 from lnpbrian.network.spec import NetworkSpec, synaptic_operations
 from lnpbrian.options import Options, option, options
 from lnpbrian.streams import Streams
@@ -424,7 +424,7 @@ def classify(
     task : ImageTask
         For the labels.
     channels : (ndarray, ndarray), shapes (M, D)
-        Of the images that train and that test, see `lnpbrian.learning.image_input`.
+        Of the images that train and that test, see `lnpbrian.learning.vision.image_input`.
     options : ClassifyOptions, optional
         The readout.
     presentation : Presentation, optional

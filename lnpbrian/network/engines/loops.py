@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lnpbrian.network.extension import compiled
+from lnpbrian.network.engines.extension import compiled
 
 __all__ = ["graph_loops", "row_products", "source", "take_in_order"]
 
