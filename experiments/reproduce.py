@@ -387,7 +387,7 @@ class Reproduction:
         write_json(record, content)
         page = _page(shown, content, folder)
         with files.replacing(folder / f"{shown.name}.md") as temporary:
-            temporary.write_text(_markdown(page))
+            temporary.write_text(_markdown(page, content))
         write_page(page, folder / f"{shown.name}.html")
         self._index()
         return content
@@ -462,17 +462,30 @@ def _command(shown: Shown, content: Mapping[str, Any]) -> str:
     return sweeps.command(content) if shown.experiment else shown.command
 
 
+HEAD = ["what the paper says", "paper", "here", "verdict"]
+
+
+def _rows(content: Mapping[str, Any]) -> list[list[str]]:
+    return [[f["what"], f["paper"], f["ours"], f["verdict"]] for f in content["findings"]]
+
+
 def _found(content: Mapping[str, Any], title: str, note: str = "") -> Table:
-    rows = [[f["what"], f["paper"], f["ours"], f["verdict"]] for f in content["findings"]]
-    return Table(["what the paper says", "paper", "here", "verdict"] if rows else (), rows, title, note)
+    """Return what was found as a table; what is long is below its line."""
+    rows = _rows(content)
+    long = [ours.split("; ") if "; " in ours or len(ours) > 40 else [] for _, _, ours, _ in rows]
+    short = [
+        [what, paper, "" if parts else ours, verdict]
+        for parts, (what, paper, ours, verdict) in zip(long, rows, strict=True)
+    ]
+    return Table(HEAD if rows else (), short, title, note, long)
 
 
-def _markdown(page: Page) -> str:
+def _markdown(page: Page, content: Mapping[str, Any]) -> str:
     """Return a page as Markdown, of its figures the names."""
     lines = [f"# {page.title}", "", f"`{page.command}`", "", page.about, *page.warnings, ""]
-    if not page.figures:
-        return "\n".join([*lines, f"{page.verdict.word.capitalize()}: {page.verdict.sentences[0]}", ""])
-    tables: Tables = {one.title: [[*one.head], *map(list, one.rows)] for one in (*page.results, *page.more)}
+    if content["error"]:
+        return "\n".join([*lines, f"Not made: {content['error']}", ""])
+    tables: Tables = {one.title: [HEAD, *_rows(content)] for one in page.results} | content["tables"]
     shown = [f"![{one.caption}]({one.name}.png)" for one in page.figures]
     return "\n".join([*lines, *shown, "", markdown(tables) if tables else ""])
 

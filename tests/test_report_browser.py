@@ -146,7 +146,7 @@ def test_page_in_a_browser(browser, tmp_path, make, width):
     page.close()
 
 
-@pytest.mark.parametrize("make", [series, images, resnet, table])
+@pytest.mark.parametrize("make", [series, images, resnet])
 def test_a_printed_page_is_not_cut(browser, tmp_path, make):
     path, _ = make(tmp_path)
     # A4 at 96 dots per inch, with the margins of browsers.
