@@ -465,11 +465,13 @@ def resnet(
                 report("train", 1.0, "")
         except KeyboardInterrupt:
             _fail("interrupted; the same command goes on after the last epoch", 130)
-        made.save(folder / NETWORK)
+        # Whenever it is killed, the record accounts for the network, and is of no other.
+        (folder / NETWORK).unlink(missing_ok=True)
         record = {"resnet": plain(job), "task": arrays.name, "data": None if data is None else str(data)}
         record |= {"size": size, "images": images, "commit": commit()}
         record |= {"versions": versions(), "dense": before, "pruned": after, "pruning": told}
         write_json(folder / RECORD, record)
+        made.save(folder / NETWORK)
         write_report(folder)
     console.print(_terminal(resnet_table(record)))
     console.print(f"Wrote {RECORD}, {NETWORK} and {REPORT} to {out}", soft_wrap=True)

@@ -25,7 +25,7 @@ from lnpbrian.learning import CurrentEncoder, ForecastTask, PoissonEncoder, Read
 from lnpbrian.learning.encoding import INPUT_SCALE, Encoder
 from lnpbrian.learning.forecasting import Forecast
 from lnpbrian.learning.tasks import PROTOCOLS, SERIES
-from lnpbrian.learning.vision.classification import Classification, ClassifyOptions, classify
+from lnpbrian.learning.vision.classification import Classification, ClassifyOptions, classify, require_images
 from lnpbrian.learning.vision.image_input import CHANNELS, ImageInput, Presentation, patch_filters, pixel_channels
 from lnpbrian.learning.vision.image_training import TRAININGS, train_images
 from lnpbrian.learning.vision.images import IMAGES, ImageTask, image_task
@@ -425,6 +425,7 @@ def prune_and_classify(
     Pruning looks at no images, as in arXiv 2403.03409, section 4.1.
     """
     pruning, readout = pruning or PruneOptions(), readout or ClassifyOptions()
+    require_images(len(channels[0]))
     streams = Streams(seed).child("study").child("images")
 
     def measure(spec: NetworkSpec, tell: Callable[[float], None]) -> Classification:
@@ -728,7 +729,7 @@ class PruneJob(Options):
                 raise InvalidInput("patches have answers below zero, which no rate has; use --encoder current")
             if self.encoder == "poisson" and self.training != "readout":
                 raise InvalidInput(f"training by {self.training} shows images as currents; use --encoder current")
-            self.images  # noqa: B018
+            require_images(len(self.images.y_train))
             return
         if (
             self.training != "readout"

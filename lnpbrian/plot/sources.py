@@ -49,10 +49,12 @@ def records_of(result: Any) -> tuple[Sequence[Record], int]:
     if isinstance(result, (str, os.PathLike)):
         run = run_record(result)
         try:
-            records, left = [record_from(record) for record in run["history"]], run["iteration"]
-            records[left]
-        except (KeyError, TypeError, IndexError) as error:
+            records = [record_from(record) for record in run["history"]]
+            left = checks.count("iteration", run["iteration"], minimum=0, at_most=len(records) - 1)
+        except (KeyError, TypeError) as error:
             raise InvalidInput(f"{os.fspath(result)!r} is no run of lnpbrian prune ({error!r})") from error
+        except InvalidInput as error:
+            raise InvalidInput(f"{os.fspath(result)!r} is no run of lnpbrian prune: {error}") from error
         return records, left
     if isinstance(result, Sequence) and result and all(isinstance(record, Record) for record in result):
         return result, result[-1].iteration

@@ -26,6 +26,7 @@ __all__ = [
     "classify",
     "fit_classifier",
     "read_images",
+    "require_images",
     "standard_error",
 ]
 
@@ -120,6 +121,19 @@ class Classifier:
         return self.scores(features).argmax(axis=1)
 
 
+def require_images(number: int) -> None:
+    """Refuse fewer images than a readout can be fitted to.
+
+    Examples
+    --------
+    >>> require_images(4)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: a readout needs at least five images to be fitted to, got 4
+    """
+    if number < 5:
+        raise InvalidInput(f"a readout needs at least five images to be fitted to, got {number}")
+
+
 def fit_classifier(
     features: np.ndarray, labels: np.ndarray, *, classes: int, options: ClassifyOptions | None = None
 ) -> Classifier:
@@ -161,8 +175,7 @@ def fit_classifier(
     options = options or ClassifyOptions()
     x = checks.array("features", features, shape=(None, None))
     y = checks.array("labels", labels, shape=(len(x),), dtype=int)
-    if len(x) < 5:
-        raise InvalidInput(f"a readout needs at least five images to be fitted to, got {len(x)}")
+    require_images(len(x))
     mean, scale = moments(x)
     z = (x - mean) / scale
     if options.kind == "mlp":
