@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -380,7 +381,8 @@ def cuda(
     # What is missing shows before anything is written.
     require_tools(build=build or run, run=run)
     with _without_trace(out), locks.lock_folder("--out", out) as lock:
-        drive = noise_drive(spec.n_neurons, duration=length, rng=rng, standard_deviation=sigma) if sigma else None
+        of = {"duration": length, "standard_deviation": sigma, "hold": _held(spec.dt)}
+        drive = noise_drive(spec.n_neurons, rng=rng, **of) if sigma else None
         with console.status("writing the project"):
             project = write_cuda_project(
                 spec, lock, duration=length, drive=drive, plastic=not fixed, compute_capability=compute_capability
@@ -397,6 +399,15 @@ def cuda(
             console.print(
                 f"{activity.indices.size} spikes in {duration:g} ms on {find_gpu().name}, {rate:.1f} Hz per neuron"
             )
+
+
+def _held(dt: float) -> brian2.Quantity:
+    """Return the 5 ms over which noise is held, rounded up to whole time steps.
+
+    >>> _held(2e-3), _held(1e-4)
+    (6. * msecond, 5. * msecond)
+    """
+    return round(1e3 * dt * math.ceil(5e-3 / dt - 1e-6), 9) * ms
 
 
 @app.command()
