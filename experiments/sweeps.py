@@ -25,7 +25,7 @@ from lnpbrian.sweep.cluster import ClusterOptions
 
 Tables = dict[str, list[list[str]]]
 
-__all__ = ["Experiment", "data_notes", "redraw", "refuse_foreign_results", "rewrite_page", "run_experiment"]
+__all__ = ["Experiment", "command", "data_notes", "redraw", "refuse_foreign_results", "rewrite_page", "run_experiment"]
 
 
 class Experiment(Protocol):
@@ -211,11 +211,11 @@ def page(module: Experiment, content: Mapping[str, Any], tables: Tables, picture
     """Return the same, and the figure, as a page."""
     name = content["experiment"]
     return sweep_page(
-        content, tables, picture, about=summary(name), caption=caption_of(module.draw), command=_command(content)
+        content, tables, picture, about=summary(name), caption=caption_of(module.draw), command=command(content)
     )
 
 
-def _command(content: Mapping[str, Any]) -> str:
+def command(content: Mapping[str, Any]) -> str:
     """Return the command that repeats a sweep."""
     plan, usual = content.get("plan", {}), SCALES.get(content["scale"])
     given = (

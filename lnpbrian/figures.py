@@ -18,7 +18,7 @@ from lnpbrian.plot.stability import MOST_LABELS
 if TYPE_CHECKING:
     from lnpbrian.jobs import ImageStudy, Study
 
-__all__ = ["FIGURES", "IMAGE_FIGURES", "draw_all", "spectra"]
+__all__ = ["FIGURES", "IMAGE_FIGURES", "SPECTRUM_FIGURES", "draw_all", "spectra"]
 
 EXAMPLES, EXAMPLE_COLUMNS = 32, 8
 # What the history of a run shows, of all that `plot.history` can.
@@ -104,6 +104,19 @@ def spectra(records: Sequence[Mapping[str, Any]]) -> Figure:
     return _legend_below(figure, whole, 4) if len(records) <= MOST_LABELS else figure
 
 
+def convergence(records: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw running estimates of the largest exponents, and at the end their standard errors.
+
+    Parameters
+    ----------
+    records : sequence of mappings
+        Entries of ``spectrum.json``.
+    """
+    figure, axes = plot.panels(1, 1)
+    axis = plot.convergence(records, axes[0, 0])
+    return _legend_below(figure, axis, 3) if len(records) <= MOST_LABELS else figure
+
+
 def confusion(study: ImageStudy) -> Figure:
     """Draw how many of each hundred images of a class are said to be of each class, before and after."""
     figure, axes = plot.panels(1, 2, width=10, height=4.9, sharey=True)
@@ -146,6 +159,10 @@ FIGURES: dict[str, Callable[[Study], Figure]] = {
     "degrees": degrees,
     "forecast": forecast,
     "history": history,
+}
+SPECTRUM_FIGURES: dict[str, Callable[[Sequence[Mapping[str, Any]]], Figure]] = {
+    "spectrum": spectra,
+    "convergence": convergence,
 }
 IMAGE_FIGURES: dict[str, Callable[[ImageStudy], Figure]] = {
     "raster": raster,

@@ -24,6 +24,7 @@ from lnpbrian import files
 from lnpbrian.checks import InvalidInput
 from lnpbrian.jobs import NETWORK, RECORD, PruneJob
 from lnpbrian.learning.vision.classification import accuracy_difference
+from lnpbrian.lyapunov.stability import SPECTRUM
 from lnpbrian.network.graph import graph_statistics
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.options import Options, kind_of
@@ -41,11 +42,16 @@ __all__ = [
     "Table",
     "Verdict",
     "caption_of",
+    "cited",
+    "claims_verdict",
     "command_line",
+    "duration",
+    "provenance",
     "refuse_foreign_report",
     "render",
     "resnet_table",
     "run_page",
+    "spectrum_table",
     "state_table",
     "sweep_page",
     "write_page",
@@ -84,6 +90,8 @@ CAPTIONS = {
     "degrees": "Synapses onto a neuron (in-degree) and from it (out-degree), before and after pruning.",
     "forecast": "Closed-loop forecasts of the window whose error after pruning is the median one, beside the truth and "
     "the network without synapses.",
+    "convergence": "Running estimate of the largest exponent over the measured time, its standard error at its end: "
+    "one that has converged stays within two of them.",
     "history": "What is left after each iteration, mean rate, largest Lyapunov exponent with its standard error, and "
     "spectral radius of the linear response.",
     "confusion": "Of a hundred test images of each class, how many are said to be of each class.",
@@ -93,9 +101,9 @@ CAPTIONS = {
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under a head, and lines of text `below` each row.
+    """Rows of text under a head, lines of text `below` each row, and `links` to what its first cell names.
 
-    Of numbers with errors, such as "6.2 ± 7.4", both parts are aligned.
+    Without a head it is a title and a note. Of numbers with errors, such as "6.2 ± 7.4", both parts are aligned.
     """
 
     head: Sequence[str]
@@ -103,6 +111,7 @@ class Table:
     title: str = ""
     note: str = ""
     below: Sequence[Sequence[str]] = ()
+    links: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -144,6 +153,8 @@ class Page:
     command : str
         Repeats it; empty if that is not known.
     citation : str
+    links : tuple of (str, str)
+        To pages that belong to it: what they are, and where.
     """
 
     title: str
@@ -158,6 +169,7 @@ class Page:
     provenance: tuple[tuple[str, str], ...] = ()
     command: str = ""
     citation: str = CITATION
+    links: tuple[tuple[str, str], ...] = ()
 
 
 def write_report(folder: str | os.PathLike[str]) -> Page:
@@ -166,7 +178,8 @@ def write_report(folder: str | os.PathLike[str]) -> Page:
     Parameters
     ----------
     folder : path-like
-        With the ``run.json`` of ``lnpbrian prune`` or ``lnpbrian resnet``. Of figures or a network that are not there
+        With the ``run.json`` of ``lnpbrian prune`` or ``lnpbrian resnet``, or the ``spectrum.json`` of ``lnpbrian
+        spectrum``. Of figures or a network that are not there
         the page says so.
 
     Returns
@@ -285,7 +298,7 @@ def _tone(text: str) -> str:
     counted = re.fullmatch(r"(\d+) of (\d+) claims held", text)
     if text in ("held", "improved") or (counted and counted[1] == counted[2]):
         return "good"
-    if text in ("not held", "lost") or (counted and counted[1] == "0"):
+    if text in ("not held", "lost", "not made") or (counted and counted[1] == "0"):
         return "bad"
     if text.startswith("held in ") or counted:
         return "part"
@@ -532,13 +545,16 @@ def _stability(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
 
     def found(state: Mapping[str, Any]) -> tuple[str, str]:
         value, error = state["largest_exponent_per_s"], state["largest_exponent_standard_error_per_s"]
-        decided = math.isfinite(error) and abs(value) > 2 * error
-        side = ("above zero" if value > 0 else "below zero") if decided else "zero within two standard errors"
-        return f"{_with_error(value, error, '{:.1f}')} 1/s", side
+        return f"{_with_error(value, error, '{:.1f}')} 1/s", _side(value, error)
 
     (one, was), (two, now) = found(before), found(after)
     sides = f"both {now}" if was == now else f"{was} before, {now} after"
     return f"The largest Lyapunov exponent is {two} after pruning and was {one} before ({sides})."
+
+
+def _side(value: float, error: float) -> str:
+    decided = math.isfinite(error) and abs(value) > 2 * error
+    return ("above zero" if value > 0 else "below zero") if decided else "zero within two standard errors"
 
 
 def _resnet_verdict(content: Mapping[str, Any]) -> Verdict:
@@ -554,13 +570,22 @@ def _resnet_verdict(content: Mapping[str, Any]) -> Verdict:
     return Verdict(found.word, (said,))
 
 
-def _claims_verdict(claims: Sequence[Mapping[str, Any]]) -> Verdict:
+def claims_verdict(claims: Sequence[Mapping[str, Any]]) -> Verdict:
+    """Return how many of some claims held.
+
+    Examples
+    --------
+    >>> claims_verdict([{"verdict": "held"}, {"verdict": "untested"}])
+    Verdict(word='1 of 1 claims held', sentences=('Of 1 claims that were tested, ... 1 could not be tested.',))
+    """
     if not claims:
         return Verdict("measured", ("No claim is tested here; what was found stands in the tables.",))
-    tested = [c for c in claims if c["verdict"] != "not tested"]
+    tested = [c for c in claims if c["verdict"] not in ("not tested", "untested")]
     held = sum(c["verdict"] == "held" for c in tested)
     lost = sum(c["verdict"] == "not held" for c in tested)
     rest = len(claims) - len(tested)
+    if not tested:
+        return Verdict("not tested", (f"{rest} claims could not be tested.",))
     said = f"Of {len(tested)} claims that were tested, {held} held, {len(tested) - held - lost} in part, {lost} not."
     return Verdict(f"{held} of {len(tested)} claims held", (said + (f" {rest} could not be tested." if rest else ""),))
 
@@ -570,13 +595,15 @@ def _claims_verdict(claims: Sequence[Mapping[str, Any]]) -> Verdict:
 
 def run_page(folder: Path) -> Page:
     """Return what the page of a finished run says; see `write_report`."""
-    path = folder / RECORD
-    if not path.exists():
-        raise InvalidInput(f"{os.fspath(folder)!r} holds no finished run (no {RECORD})")
+    path = next((folder / name for name in (RECORD, SPECTRUM) if (folder / name).exists()), None)
+    if path is None:
+        raise InvalidInput(f"{os.fspath(folder)!r} holds no finished run (no {RECORD}, no {SPECTRUM})")
     try:
         content = read_json(path)
         if "lnpbrian" not in content["versions"]:
             raise KeyError("lnpbrian")
+        if path.name == SPECTRUM:
+            return _spectrum_page(folder, content)
         return _resnet_page(folder, content) if "resnet" in content else _prune_page(folder, content)
     except InvalidInput:
         raise
@@ -587,7 +614,10 @@ def run_page(folder: Path) -> Page:
 def _prune_page(folder: Path, content: Mapping[str, Any]) -> Page:
     options, after = content["options"], content["after"]
     task, before = options["task"], content["before"]
-    drawn, missing = _figures(folder, images=_is_images(content))
+    # Matplotlib is slow to load.
+    from lnpbrian import figures
+
+    drawn, missing = _figures(folder, figures.IMAGE_FIGURES if _is_images(content) else figures.FIGURES)
     graphs, no_network = _graph_table(folder, content)
     command, why_not = _run_command(content)
     removed = [f"{100 * content['ratios'][f'{kind}_sparsity']:.1f} %" for kind in ("synapse", "neuron")]
@@ -618,11 +648,11 @@ def _prune_page(folder: Path, content: Mapping[str, Any]) -> Page:
         more=(_history_table(content), *graphs),
         options=_option_tables(options.get("command"), _usual_runs()[()]),
         provenance=(
-            *_provenance(content, content["seed"]),
+            *provenance(content, content["seed"]),
             *([("data", "; ".join(task["notes"]))] if task.get("notes") else []),
         ),
         command=command,
-        citation=_cited(content),
+        citation=cited(content),
     )
 
 
@@ -781,9 +811,9 @@ def _resnet_page(folder: Path, content: Mapping[str, Any]) -> Page:
             Table(["connection", "dense", "pruned"], layers, title="Synaptic operations an image, by connection"),
         ),
         options=_option_tables(options, ResNetJob()),
-        provenance=_provenance(content, options["seed"]),
+        provenance=provenance(content, options["seed"]),
         command=command,
-        citation=_cited(content),
+        citation=cited(content),
     )
 
 
@@ -791,6 +821,140 @@ def _words(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key.replace('_', ' ')} {_words(one)}" for key, one in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+# -------------------------------------------------------------------------------------------------------------- spectra
+
+
+def spectrum_table(records: Sequence[Mapping[str, Any]]) -> Table:
+    """Return what was measured of the stability of networks; errors are standard errors."""
+
+    def shown(value: float | None, error: float | None = None) -> str:
+        return "-" if value is None else _with_error(value, error, "{:.1f}")
+
+    head = ("network", "rate (Hz)", "largest (1/s)", "by twins", "mean", "dimension", "entropy rate")
+    rows = [
+        [
+            r["name"],
+            shown(r["mean_rate_hz"]),
+            shown(*_first(r)),
+            shown(*_twins(r)),
+            shown(None if r["sum_per_s"] is None else r["sum_per_s"] / r["dimension"]),
+            shown(r["kaplan_yorke_dimension"]),
+            shown(r["entropy_rate_per_s"]),
+        ]
+        for r in records
+    ]
+    return Table(head, rows, below=[r["status"].split("; ") for r in records])
+
+
+def _spectrum_page(folder: Path, content: Mapping[str, Any]) -> Page:
+    # Matplotlib is slow to load.
+    from lnpbrian import figures
+
+    records = content["networks"]
+    first, options = records[0], records[0]["options"]
+    drawn, missing = _figures(folder, figures.SPECTRUM_FIGURES)
+    command, why_not = _spectrum_command(content)
+    stages = {stage: sum(r["seconds"][stage] for r in records) for stage in first["seconds"]}
+    several = f"{len(records)} networks" if len(records) > 1 else ""
+    wanted = len((content.get("command") or {}).get("networks") or records)
+    stopped = f"{len(records)} of {wanted} networks were measured: the run was interrupted"
+    inputs = "" if options["inputs"] == 1 else f", averaged over {options['inputs']} inputs"
+    table = spectrum_table(records)
+    return Page(
+        title=f"Lyapunov spectra of {several}" if several else f"Lyapunov spectrum of {first['name']}",
+        about=f"Measured over {options['duration_ms']:g} ms under noise{inputs}, after {options['transient_ms']:g} ms "
+        f"in which networks settle; {options['n_exponents']} exponents, the largest first.",
+        verdict=Verdict(
+            "measured" if several else f"largest exponent: {_largest(first)[0]}",
+            tuple(f"{r['name']}: {_stability_of(r)}" if several else _stability_of(r) for r in records),
+        ),
+        key_numbers=() if several else _spectrum_keys(first),
+        warnings=(
+            *(f"{r['name']}: {doubt}" for r in records for doubt in _doubts(r)),
+            *([stopped] if len(records) < wanted else []),
+            *missing,
+            *why_not,
+        ),
+        results=(replace(table, title="What was measured", note=_SPECTRUM_NOTE),),
+        figures=drawn,
+        options=(Table(["option", "value"], [list(pair) for pair in _flat(options)], title="All options"),),
+        provenance=provenance({**content, "seconds": stages}, options["seed"]),
+        command=command,
+        citation=cited(content),
+    )
+
+
+_SPECTRUM_NOTE = (
+    "Exponents and the entropy rate are in 1/s, ± is one standard error. Mean: of all exponents, if all were measured; "
+    "dimension: that of Kaplan and Yorke. Below each network stands what is to be known of its estimate."
+)
+
+
+def _spectrum_keys(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    dimension, value, error = record["kaplan_yorke_dimension"], *_first(record)
+    return (
+        *([] if value is None else [(_with_error(value, error, "{:.1f}"), "1/s, the largest exponent")]),
+        *([] if dimension is None else [(f"{dimension:.1f}", f"of {record['dimension']}, Kaplan-Yorke dimension")]),
+        (f"{record['mean_rate_hz']:.1f} Hz", f"mean rate of {record['neurons']} neurons"),
+    )
+
+
+def _first(record: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    return record["exponents_per_s"][0], record["standard_errors_per_s"][0]
+
+
+def _largest(record: Mapping[str, Any]) -> tuple[str, str]:
+    """Return on which side of zero the largest exponent of a network is, and what it is."""
+    value, error = _first(record)
+    if value is None:
+        return "lost", "lost"
+    return _side(value, math.inf if error is None else error), f"{_with_error(value, error, '{:.1f}')} 1/s"
+
+
+def _stability_of(record: Mapping[str, Any]) -> str:
+    """Return what was found of a network, and whether it has converged, in sentences."""
+    (side, largest), dimension, twins = _largest(record), record["kaplan_yorke_dimension"], _twins(record)
+    known = "needs more exponents" if dimension is None else f"is {dimension:.1f} of {record['dimension']}"
+    by_twins = "" if twins[0] is None else f", by twins {_with_error(*twins, '{:.1f}')} 1/s"  # type: ignore[arg-type]
+    said = f"The largest Lyapunov exponent is {largest} ({side}{by_twins}); the Kaplan-Yorke dimension {known}."
+    return f"{said} {_CONVERGED[record.get('has_converged')]}"
+
+
+_HALF = "two standard errors of its end over the second half of the measured time."
+_CONVERGED = {
+    True: f"It has converged: the running estimate stays within {_HALF}",
+    False: f"It has not converged: the running estimate does not stay within {_HALF}",
+    None: "Whether it has converged is not known.",
+}
+
+
+def _twins(record: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    return record["largest_from_twins_per_s"], record["largest_from_twins_standard_error_per_s"]
+
+
+def _doubts(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what speaks against the largest exponent of a network."""
+    if record.get("has_converged") is False:
+        yield "the largest exponent has not converged; a longer --duration helps"
+    (value, error), (twins, of_twins) = _first(record), _twins(record)
+    if None not in (value, error, twins, of_twins):
+        apart, both = abs(value - twins), math.hypot(error, of_twins)  # type: ignore[arg-type, operator]
+        if apart > 2 * both:
+            yield f"the largest exponent and that of twins differ by {apart / both:.1f} standard errors"
+
+
+def _spectrum_command(content: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Return the command that measures spectra again, and why there is none."""
+    made = content.get("command")
+    if not made:
+        return "", ["the command is not known: an earlier version did not record it"]
+    given = {name: value for name, value in made.items() if name != "networks"} | content["networks"][0]["options"]
+    flags = [
+        text for name, value in given.items() for text in _given(name.removesuffix("_ms").replace("_", "-"), value)
+    ]
+    return shlex.join(["lnpbrian", "spectrum", *made.get("networks", ()), *flags]), []
 
 
 # --------------------------------------------------------------------------------------------------------------- sweeps
@@ -832,11 +996,11 @@ def sweep_page(
         first = [Table(claims.head[:-1], [row[:-1] for row in claims.rows], "Claims", _FOUND, found)]
     others = content.get("results_of_other_code")
     seconds = content.get("seconds", {})
-    took = [f"{_duration(seconds[key])} {what}" for key, what in _TOOK if seconds.get(key)]
+    took = [f"{duration(seconds[key])} {what}" for key, what in _TOOK if seconds.get(key)]
     return Page(
         title=f"{name}, {scale} scale",
         about=about,
-        verdict=_claims_verdict(content.get("claims") or []),
+        verdict=claims_verdict(content.get("claims") or content.get("findings") or []),
         warnings=(
             *(
                 ["this is the smoke scale, which shows that everything runs: its numbers mean little"]
@@ -850,12 +1014,12 @@ def sweep_page(
         figures=() if isinstance(figure, str) else (figure,),
         options=(Table(["option", "value"], list(_flat(content.get("plan", {}))), title="Plan"),),
         provenance=(
-            *_provenance({**content, "seconds": {}}, _listed(content.get("seeds", []))),
+            *provenance({**content, "seconds": {}}, _listed(content.get("seeds", []))),
             *([("took", ", ".join(took))] if took else []),
             *((f"data, {name}", "; ".join(notes)) for name, notes in content.get("data_notes", {}).items() if notes),
         ),
         command=command,
-        citation=_cited(content),
+        citation=cited(content),
     )
 
 
@@ -872,12 +1036,8 @@ def _listed(seeds: Sequence[int]) -> str:
 # -------------------------------------------------------------------------------------------------------------- figures
 
 
-def _figures(folder: Path, *, images: bool) -> tuple[tuple[Figure, ...], list[str]]:
+def _figures(folder: Path, drawn: Mapping[str, Callable[..., Any]]) -> tuple[tuple[Figure, ...], list[str]]:
     """Return the figures that a run draws and that are there, and what is missing or damaged."""
-    # Matplotlib is slow to load.
-    from lnpbrian import figures
-
-    drawn: Mapping[str, Callable[..., Any]] = figures.IMAGE_FIGURES if images else figures.FIGURES
     found = []
     for name, draw in drawn.items():
         found.append(_figure(folder / f"{name}.png", CAPTIONS.get(name) or caption_of(draw)))
@@ -894,8 +1054,8 @@ def caption_of(draw: Callable[..., Any]) -> str:
     >>> caption_of(draw)
     'Accuracy over operations.'
     """
-    said = (draw.__doc__ or "").strip().partition("\n\n")[0].removeprefix("Draw ")
-    return said[:1].upper() + " ".join(said[1:].split())
+    said = " ".join((draw.__doc__ or "").strip().partition("\n\n")[0].removeprefix("Draw ").split())
+    return said[:1].upper() + said[1:]
 
 
 def _figure(path: Path, caption: str) -> Figure | str:
@@ -947,27 +1107,38 @@ def _option_tables(recorded: Any, usual: Options) -> tuple[Table, ...]:
     return (*made, Table(["option", "value"], [list(pair) for pair in now.items()], title="All options"))
 
 
-def _provenance(content: Mapping[str, Any], seed: object) -> tuple[tuple[str, str], ...]:
+def provenance(content: Mapping[str, Any], seed: object = "") -> tuple[tuple[str, str], ...]:
+    """Return with what a record was made: seed, versions, commit and how long it took."""
     versions = ", ".join(f"{name} {version}" for name, version in content.get("versions", {}).items())
     seconds = content.get("seconds") or {}
-    took = ", ".join(f"{stage} {_duration(value)}" for stage, value in seconds.items())
+    took = ", ".join(f"{stage} {duration(value)}" for stage, value in seconds.items())
     commit = content.get("commit")
     if commit and commit.endswith("+"):
         commit = f"{commit[:-1]}, with changes that were not committed"
     return (
-        ("seed" if isinstance(seed, int) else "seeds", str(seed)),
+        *([] if seed == "" else [("seed" if isinstance(seed, int) else "seeds", str(seed))]),
         ("versions", versions or "not recorded"),
         ("commit", commit or "not known (not run from a checkout, or by an earlier version)"),
         *([("took", took)] if took else []),
     )
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float, digits: int = 1) -> str:
+    """Return a time as text, seconds to some digits.
+
+    Examples
+    --------
+    >>> duration(42.0), duration(42.0, 0), duration(200.0), duration(6000.0)
+    ('42.0 s', '42 s', '3 min', '1.7 h')
+    """
     minutes = round(seconds / 60)
-    return f"{seconds:.1f} s" if seconds < 90 else f"{minutes} min" if minutes < 90 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.{digits}f} s" if seconds < 90 else f"{minutes} min" if minutes < 90 else f"{seconds / 3600:.1f} h"
+    )
 
 
-def _cited(content: Mapping[str, Any]) -> str:
+def cited(content: Mapping[str, Any]) -> str:
+    """Return how to cite the method, and the software of the version that made a record."""
     return CITATION.replace("VERSION", content.get("versions", {}).get("lnpbrian", "not recorded"))
 
 

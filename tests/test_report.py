@@ -372,7 +372,7 @@ def test_the_same_files_make_the_same_page(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "holds no finished run (no run.json) and no results of a sweep"),
+        (None, "holds no finished run (no run.json, no spectrum.json) and no results of a sweep"),
         ("", "is no whole record of a run"),
         ("[]", "is no whole record of a run"),
         ('{"versions": {}}', "is no whole record of a run"),

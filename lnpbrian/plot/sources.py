@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from brian2 import Quantity, SpikeMonitor, have_same_dimensions, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov.exponents import Spectrum
+from lnpbrian.lyapunov.exponents import Exponents, Spectrum
 from lnpbrian.network.live import LiveNetwork
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import SpikeTrain
@@ -158,6 +159,53 @@ def spectra_of(given: Any) -> tuple[list[Mapping[str, Any]], str]:
             }
         )
     return records, unit_of([one for one in named.values() if isinstance(one, Spectrum)])
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Running estimates of leading exponents, shape (intervals, k), what they are of, and the errors of their ends."""
+
+    name: str
+    interval: float
+    values: np.ndarray
+    errors: Sequence[float | None] | np.ndarray
+    what: str = "largest exponent"
+    unit: str = "1/s"
+
+
+def estimates_of(given: Any) -> list[Estimates]:
+    """Return the running estimates of exponents, by the objects or the records that have them."""
+    if isinstance(given, (str, os.PathLike, Sequence)):
+        return [_recorded(record) for record in spectra_of(given)[0]]
+    result = getattr(given, "pruning", given)
+    if isinstance(result, PruneResult):
+        named: dict[str, Any] = {"before": result.exponents_before, "after": result.exponents_after}
+    else:
+        named = by_name(given)
+    for one in named.values():
+        checks.instance("measured", one, Exponents, "give a Spectrum, TwinExponents or PruneResult")
+    unit = unit_of(named.values())
+    return [_estimates(name, one, unit) for name, one in named.items()]
+
+
+def _recorded(record: Mapping[str, Any]) -> Estimates:
+    try:
+        trace, interval = record["largest_exponent_trace_per_s"], record["options"]["reorthonormalise_every_ms"]
+        values = checks.array("trace", [np.nan if x is None else x for x in trace], shape=(None,), finite=False)
+        interval = 1e-3 * checks.real("reorthonormalise_every_ms", interval, above=0)
+    except (KeyError, TypeError) as error:
+        raise InvalidInput(f"the record of {record['name']!r} holds no running estimate (no {error})") from error
+    return Estimates(str(record["name"]), interval, values[:, np.newaxis], record["standard_errors_per_s"][:1])
+
+
+def _estimates(name: str, one: Exponents, unit: str) -> Estimates:
+    if isinstance(one, Spectrum):
+        return Estimates(name, one.interval, one.trace, one.standard_errors, unit=unit)
+    kept = one.largest_exponent is not None
+    error = one.standard_error if kept else getattr(one, "window_standard_error", None)
+    trace = one.trace if one.trace.ndim > 1 else one.trace[:, np.newaxis]
+    interval = one.duration / max(len(trace), 1)
+    return Estimates(name, interval, trace, [error], "largest exponent" if kept else "window exponent", unit)
 
 
 def _checked_record(record: Mapping[str, Any]) -> Mapping[str, Any]:
