@@ -19,7 +19,8 @@ PAPER = (
 )
 STUDIES = (
     *("kept", "evenness", "structured", "controls", "forecast_controls", "images_kept", "own_networks", "stdp_drift"),
-    *("study_rescale", "covariance_accuracy", "twin_perturbation", "twins_and_tangents", "paper_scale"),
+    *("study_rescale", "covariance_accuracy", "twin_perturbation", "twins_and_tangents"),
+    *("paper_scale", "heterogeneity"),
 )
 EXPERIMENTS = (*PAPER, *STUDIES)
 

@@ -26,18 +26,8 @@ from lnpbrian.experiments.common.findings import Finding, claimed_in
 from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.sweeps import Tables, markdown, run_experiment
 from lnpbrian.records import commit, is_record, read_json, versions, write_json
-from lnpbrian.report import (
-    Page,
-    Table,
-    Verdict,
-    caption_of,
-    cited,
-    claims_verdict,
-    duration,
-    provenance,
-    sweep_page,
-    write_page,
-)
+from lnpbrian.report.page import Page, Table, Verdict, caption_of, cited, duration, provenance, write_page
+from lnpbrian.report.sweeps import claims_verdict, sweep_page
 from lnpbrian.sweep import ResultStore, SweepProgress
 from lnpbrian.sweep.cluster import ClusterOptions
 

@@ -19,7 +19,8 @@ from lnpbrian.experiments.common.plan import SCALES, Plan
 from lnpbrian.learning import forecast_task, image_task
 from lnpbrian.learning.vision.images import IMAGES
 from lnpbrian.records import commit, is_record, read_json, versions, write_json
-from lnpbrian.report import Page, caption_of, sweep_page, write_page
+from lnpbrian.report.page import Page, caption_of, write_page
+from lnpbrian.report.sweeps import sweep_page
 from lnpbrian.sweep import Result, ResultStore, Stamps, SweepProgress, Task, run_sweep
 from lnpbrian.sweep.cluster import ClusterOptions
 

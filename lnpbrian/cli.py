@@ -37,17 +37,10 @@ from lnpbrian.options import Options, default_of, flags, kind_of
 from lnpbrian.parallel import cores
 from lnpbrian.process import Watched
 from lnpbrian.records import commit, is_record, plain, versions, write_json
-from lnpbrian.report import (
-    REPORT,
-    Page,
-    duration,
-    refuse_foreign_report,
-    resnet_table,
-    spectrum_table,
-    state_table,
-    write_report,
-)
-from lnpbrian.report import Table as Rows
+from lnpbrian.report.before_after import resnet_table, state_table
+from lnpbrian.report.page import REPORT, Page, duration, refuse_foreign_report
+from lnpbrian.report.page import Table as Rows
+from lnpbrian.report.spectra import spectrum_table
 from lnpbrian.resnets import ResNetJob, image_arrays
 from lnpbrian.sweep import STALE, SweepProgress
 from lnpbrian.sweep.cluster import ClusterOptions
@@ -197,6 +190,8 @@ def prune(
         drawn = figures.draw_all(result, directory)
         result.write_json(directory / RECORD, {"command": job.record()})
         job.finish(directory)
+        from lnpbrian.report.runs import write_report
+
         write_report(directory)
     console.print(_terminal(state_table(result.summary())))
     if not result.pruning.status.startswith("all"):
@@ -285,6 +280,8 @@ def spectrum(
                 write_json(directory / SPECTRUM, {**content, "networks": records})
         for name, draw in figures.SPECTRUM_FIGURES.items():
             plot.save(draw(records), directory / f"{name}.png")
+        from lnpbrian.report.runs import write_report
+
         write_report(directory)
     console.print(_terminal(spectrum_table(records)))
     for record in records:
@@ -483,6 +480,8 @@ def resnet(
         record |= {"versions": versions(), "dense": before, "pruned": after, "pruning": told}
         write_json(folder / RECORD, record)
         made.save(folder / NETWORK)
+        from lnpbrian.report.runs import write_report
+
         write_report(folder)
     console.print(_terminal(resnet_table(record)))
     console.print(f"Wrote {RECORD}, {NETWORK} and {REPORT} to {out}", soft_wrap=True)
@@ -669,6 +668,8 @@ def _pages(folder: Path) -> Iterator[tuple[Path, Page]]:
         )
     with locks.lock_folder("report", folder):
         if is_run:
+            from lnpbrian.report.runs import write_report
+
             yield folder / REPORT, write_report(folder)
         for path in sweeps:
             # What experiments stand on takes seconds to load.

@@ -16,7 +16,8 @@ from lnpbrian.experiments.sweeps import rewrite_page
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
 from lnpbrian.network.graph import graph_statistics
 from lnpbrian.records import versions, write_json
-from lnpbrian.report import REPORT, write_report
+from lnpbrian.report.page import REPORT
+from lnpbrian.report.runs import write_report
 from lnpbrian.sweep import ResultStore
 from lnpbrian.sweep.cluster import ClusterOptions
 

@@ -15,7 +15,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.stability import SpectrumOptions, has_converged, stability_record
 from lnpbrian.models import HRSNN, uncoupled
 from lnpbrian.models.drawing import LIFParameters
-from lnpbrian.report import run_page
+from lnpbrian.report.runs import run_page
 
 brian2.prefs.codegen.target = "numpy"
 

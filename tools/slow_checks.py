@@ -34,7 +34,7 @@ CHECKS = {
     "3.13": ("setup.cfg", "Makefile"),
     "cuda": ("setup.cfg", "tests/test_cuda.py", "lnpbrian/lyapunov/device_twins.py", *CUDA),
     "readers": ("setup.cfg", "lnpbrian/network/nir.py", "tests/test_nir_readers.py"),
-    "browser": ("lnpbrian/report.py", "lnpbrian/templates/*", "tests/test_report_browser.py", "tests/report_runs.py"),
+    "browser": ("lnpbrian/report/*.py", "lnpbrian/templates/*", "tests/test_report_browser.py", "tests/report_runs.py"),
 }
 RECORD = ".ci/checked"
 

@@ -228,7 +228,17 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
             ranks = (f"{r[name]:.5f}" for name in ("spearman_local", "spearman_degree"))
             found = [*ranks, f"{r['kept'][-1]['total_variation']:.1e}"]
         lines.append([r["family"], f"{r['density']:g}", r["diagonal"], *found])
-    return {"The local covariance against the exact one": lines}
+    return {"The local covariance against the exact one": lines, "How far sparse networks are": _distances(content)}
+
+
+def _distances(content: Mapping[str, Any]) -> list[list[str]]:
+    """Return epsilon of equation (3) of arXiv 2403.03409, with kept weights divided by their probabilities."""
+    lines = [["family", "density", "kept", "largest change of a quadratic form", "of a random vector"]]
+    for r in content["rows"]:
+        for kept in r.get("kept", ()) if r["diagonal"] == "row-dominant" else ():
+            changes = (f"{np.mean(kept[name]['exact']):.3f}" for name in ("operator", "quadratic_form"))
+            lines.append([r["family"], f"{r['density']:g}", f"{kept['fraction']:.0%}", *changes])
+    return lines
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
