@@ -82,7 +82,10 @@ class Rows:
 
 
 def windows(record: Mapping[str, Any], name: str) -> list[float]:
-    """Return the NRMSE or VPT of each window."""
+    """Return the NRMSE or VPT of each window.
+
+    Valid prediction times are those at 0.1 (section 4.1 of arXiv 2403.03409).
+    """
     return record["vpt_steps"]["0.1"] if name == "vpt" else record[name]
 
 

@@ -188,6 +188,8 @@ def spectral_errors(
 
     The norm of E, which bounds the relative change of every quadratic form x^T A x against x^T D x, and the root mean
     square of that change over 100 normal vectors D^1/2 x.
+
+    What is to be kept: the quadratic form of Moore and Chaudhuri (2020), arXiv 2011.07334.
     """
     n = linear.D.size
     keep = sample_edges(probability, rng=rng)
@@ -202,7 +204,10 @@ def spectral_errors(
 
 
 def spearman(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the rank correlation."""
+    """Return the rank correlation.
+
+    Spearman 1904, doi:10.2307/1412159.
+    """
     return float(spearmanr(one, other).statistic)
 
 

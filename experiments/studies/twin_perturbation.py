@@ -44,7 +44,10 @@ def tasks(plan: Plan) -> dict[Any, Task]:
 
 
 def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
-    """Measure the exponent of twins; all share network, drive and random perturbations."""
+    """Measure the exponent of twins; all share network, drive and random perturbations.
+
+    Twins that are brought close again: arXiv 2403.03409, section A.1, and Benettin et al. 1980, doi:10.1007/BF02128236.
+    """
     neurons, streams = options["neurons"], Streams(options["seed"])
     spec = HRSNN(neurons, 0.1, check_rate=False, seed=options["seed"]).spec
     drive = noise_drive(neurons, duration=1200 * ms, rng=streams.rng("drive"))

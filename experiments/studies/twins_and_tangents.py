@@ -164,7 +164,10 @@ def rounded(values: np.ndarray) -> list[float]:
 
 
 def measure_exponents(spec: NetworkSpec, drive: Drive, streams: Streams) -> dict[str, Any]:
-    """Return the largest exponent of twins by timing and perturbation, and that of the tangent dynamics."""
+    """Return the largest exponent of twins by timing and perturbation, and that of the tangent dynamics.
+
+    Twins as in arXiv 2403.03409, section A.1; tangent dynamics as in Benettin et al. 1980, doi:10.1007/BF02128236.
+    """
     tangents = {}
     for trajectory in ("exact", "brian2"):
         spectrum = lyapunov_spectrum(
@@ -207,7 +210,10 @@ def measure_exponents(spec: NetworkSpec, drive: Drive, streams: Streams) -> dict
 
 
 def measure_spectra(streams: Streams) -> dict[str, Any]:
-    """Return the errors of whole spectra along trajectories of Brian2, averaged over inputs, by timing and step."""
+    """Return the errors of whole spectra along trajectories of Brian2, averaged over inputs, by timing and step.
+
+    Spectra by QR decomposition: Benettin et al. 1980, doi:10.1007/BF02128236.
+    """
     neurons, duration = 30, 200 * ms
     base = HRSNN(neurons, 0.2, parameters=STABLE, check_rate=False, seed=streams.seed).spec
     generator = streams.rng("drives of the stable network")
