@@ -21,6 +21,6 @@ POINTS = ("E", "random")
 def tasks(plan: Plan) -> dict[Any, Task]:
     """Return the measurements by seed and point.
 
-    Those of `ablation` that the main claim of arXiv 2403.03409, section B.5, needs.
+    Points A and E are those of arXiv 2403.03409, figure 13.
     """
     return ablation.tasks(plan, kept=plan.scale.kept[1], points=POINTS)

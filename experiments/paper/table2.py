@@ -135,6 +135,13 @@ def paper_ratio(method: str, model: str, training: str) -> float | None:
     """Return the paper's operations of the unpruned model over those of the pruned one.
 
     From the column of operations in table 2 of arXiv 2403.03409.
+
+    Examples
+    --------
+    815.77 million operations over 22.87 million:
+
+    >>> round(paper_ratio("LNP", "HRSNN", "BP"), 2)
+    35.67
     """
     before, after = (PREDICTION.get((m, model, training), {}).get("operations") for m in ("unpruned", method))
     return None if before is None or after is None else before[0] / after[0]

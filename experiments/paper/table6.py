@@ -36,6 +36,12 @@ def series(plan: Plan) -> list[str]:
     """Return the series: wind only if there is a file of it.
 
     The four series are those of arXiv 2403.03409, section A.4.
+
+    Examples
+    --------
+    >>> from lnpbrian.experiments.common.plan import SCALES
+    >>> series(Plan(SCALES["smoke"], {}))[-1], series(Plan(SCALES["smoke"], {"wind": "wind.csv"}))[-1]
+    ('google', 'wind')
     """
     return [name for name in TITLES if name != "wind" or "wind" in plan.data]
 

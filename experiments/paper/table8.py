@@ -276,7 +276,7 @@ def difference(rows: list[dict[str, Any]], layout: str, start: str, one: str, ot
 def claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Say what was to be found, what was, and whether it is enough: errors are standard errors.
 
-    What is claimed: arXiv 2403.03409, sections B.2 and B.3.
+    Random and converted networks are those of arXiv 2403.03409, section B.3.
     """
     layouts = list(dict.fromkeys(r["layout"] for r in rows))
 

@@ -92,7 +92,13 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
 
 
 def exponent_text(row: Mapping[str, float]) -> str:
-    """Return an exponent and its standard error as text."""
+    """Return an exponent and its standard error as text.
+
+    Examples
+    --------
+    >>> exponent_text({"largest_exponent_per_s": 12.34, "standard_error_per_s": 0.5})
+    '12.3 ± 0.5'
+    """
     return f"{row['largest_exponent_per_s']:.1f} ± {row['standard_error_per_s']:.1f}"
 
 

@@ -154,12 +154,24 @@ def tangent_differences(
 
 
 def root_mean_square(differences: list[np.ndarray]) -> np.ndarray:
-    """Return the root mean square over neurons, the last axis."""
+    """Return the root mean square over neurons, the last axis.
+
+    Examples
+    --------
+    >>> root_mean_square([np.array([1.0, 7.0]), np.array([2.0, -2.0])]).tolist()
+    [5.0, 2.0]
+    """
     return np.sqrt(np.mean(np.square(differences), axis=-1))
 
 
 def rounded(values: np.ndarray) -> list[float]:
-    """Return numbers of five digits."""
+    """Return numbers of five digits.
+
+    Examples
+    --------
+    >>> rounded(np.array([1.234567, 1e-9]))
+    [1.2346, 1e-09]
+    """
     return [float(f"{value:.5g}") for value in values]
 
 

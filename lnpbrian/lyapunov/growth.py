@@ -137,7 +137,7 @@ def state_names(spec: NetworkSpec) -> tuple[str, ...]:
 class TwinPlan:
     """Checked lengths of a twin measurement, in seconds.
 
-    Transient, windows and their number, of the measurement of arXiv 2403.03409, section A.1.
+    The measurement is that of arXiv 2403.03409, section A.1.
     """
 
     transient: float
