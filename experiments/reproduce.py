@@ -57,6 +57,10 @@ class Shown:
         Names of data that are not shipped, and what is done without them.
     smoke_seconds : float
         Time of its tasks at smoke scale on one core, those it shares with others included.
+
+    Notes
+    -----
+    The paper is Chakraborty et al. (2024), arXiv 2403.03409.
     """
 
     name: str

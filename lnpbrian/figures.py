@@ -52,7 +52,10 @@ def exponents(study: Study | ImageStudy) -> Figure:
 
 
 def time_constants(study: Study | ImageStudy) -> Figure:
-    """Draw the distribution of membrane time constants, of all neurons before and of the survivors as they are now."""
+    """Draw the distribution of membrane time constants, of all neurons before and of the survivors as they are now.
+
+    The final ones are figure 10 of arXiv 2403.03409.
+    """
     return plot.time_constants({"before": study.before, "after": study.after}).get_figure()  # type: ignore[return-value]
 
 
@@ -79,7 +82,10 @@ def forecast(study: Study) -> Figure:
 
 
 def history(study: Study | ImageStudy) -> Figure:
-    """Draw synapses, neurons, rate, largest exponent and spectral radius over the iterations."""
+    """Draw synapses, neurons, rate, largest exponent and spectral radius over the iterations.
+
+    Neurons and synapses over iterations are in figure 3 of arXiv 2403.03409.
+    """
     figure, axes = plot.panels(1, len(HISTORY), width=12, height=3.2)
     for axis, quantity in zip(axes.flat, HISTORY, strict=True):
         plot.history(study, axis, quantity=quantity)
@@ -96,6 +102,10 @@ def spectra(records: Sequence[Mapping[str, Any]]) -> Figure:
     records : sequence of mappings
         Entries of ``spectrum.json``, with the keys ``name``, ``dimension``, ``exponents_per_s`` and
         ``standard_errors_per_s``.
+
+    Notes
+    -----
+    Axes as in figure 7 of arXiv 2403.03409.
     """
     figure, axes = plot.panels(1, 2, width=10, height=4.2, gridspec_kw={"width_ratios": (3, 2)})
     whole, leading = axes.flat

@@ -189,6 +189,10 @@ class Study(_Studied):
         With all synapses, with those that are left, and with none, at the same mean input.
     task : ForecastTask
     readout : ReadoutOptions
+
+    Notes
+    -----
+    The process is that of figure 2 of Chakraborty et al. (2024), arXiv 2403.03409: pruned without data, then used.
     """
 
     forecast_before: Forecast
@@ -242,6 +246,10 @@ class ImageStudy(_Studied):
     training : str
         What was trained each time, see `lnpbrian.learning.vision.image_training.train_images`. `before` and `after` are
         as they were before that.
+
+    Notes
+    -----
+    The process is that of figure 2 of Chakraborty et al. (2024), arXiv 2403.03409: pruned without data, then used.
     """
 
     images_before: Classification

@@ -287,7 +287,14 @@ class Plan:
 
 
 def readout_options(options: Mapping[str, Any]) -> ReadoutOptions:
-    """Return the readout that the options of a task describe."""
+    """Return the readout that the options of a task describe.
+
+    Examples
+    --------
+    >>> made = readout_options({"sample_ms": 50, "filter_ms": 100, "order": 5, "ridge": 1.0})
+    >>> made.filter_time, made.order
+    (100. * msecond, 5)
+    """
     return ReadoutOptions(
         sample_time=options["sample_ms"] * ms,
         filter_time=options["filter_ms"] * ms,

@@ -19,5 +19,8 @@ POINTS = ("E", "random")
 
 
 def tasks(plan: Plan) -> dict[Any, Task]:
-    """Return the measurements by seed and point."""
+    """Return the measurements by seed and point.
+
+    Points A and E are those of arXiv 2403.03409, figure 13.
+    """
     return ablation.tasks(plan, kept=plan.scale.kept[1], points=POINTS)

@@ -44,7 +44,10 @@ def tasks(plan: Plan) -> dict[Any, Task]:
 
 
 def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
-    """Forecast the windows."""
+    """Forecast the windows.
+
+    Windows as in arXiv 2403.03409, section 4.1.
+    """
     name, seed, operations = options["forecaster"], options["seed"], None
     task = forecast_task("lorenz63", n_windows=options["windows"])
     if seed is None:

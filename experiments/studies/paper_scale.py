@@ -45,7 +45,10 @@ THRESHOLD = 0.3
 
 
 def tasks(plan: Plan) -> dict[Any, Task]:
-    """Return the evaluations by method."""
+    """Return the evaluations by method.
+
+    Scale and ways of pruning: arXiv 2403.03409, section 4.1.
+    """
     scale = plan.scale
     neurons = NEURONS if scale.neurons >= 400 else scale.neurons
     made: dict[Any, Task] = {}
@@ -125,7 +128,10 @@ def _path(history: list[Record]) -> dict[str, Any]:
 
 
 def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
-    """Return what each network is worth, and what became of the paper's claims."""
+    """Return what each network is worth, and what became of the paper's claims.
+
+    What is claimed: arXiv 2403.03409, section 4.2.
+    """
     rows = {method: results[method].record for method in METHODS}
     table = [
         {

@@ -49,7 +49,10 @@ class Input:
 
 
 class Encoder(Protocol):
-    """What turns samples into input."""
+    """What turns samples into input.
+
+    That of arXiv 2403.03409, section A.6, makes spikes of samples, as `PoissonEncoder` does.
+    """
 
     @property
     def n_neurons(self) -> int:

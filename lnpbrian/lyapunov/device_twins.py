@@ -39,6 +39,10 @@ class TwinProgram(Program):
         Standard deviation of a fresh perturbation.
     directions : {"fresh", "kept"}
         As in `block_twin_exponents`.
+
+    Notes
+    -----
+    The measurement is that of arXiv 2403.03409, section A.1.
     """
 
     window: float = 0.0
@@ -223,6 +227,8 @@ class CompiledTwins(Project):
     -----
     The difference from `block_twin_exponents` is that no Python runs between windows. In runtime mode that is no
     advantage: the code of a window costs more to build than a Python function to call.
+
+    The method is that of arXiv 2403.03409, section A.1.
 
     Examples
     --------

@@ -43,7 +43,11 @@ Report = Callable[[float], None]
 
 
 class TwinSystem(Protocol):
-    """A reference with twins that is moved on window by window."""
+    """A reference with twins that is moved on window by window.
+
+    Reference and perturbed copy of arXiv 2403.03409, section A.1; renormalised as in Benettin et al. 1980,
+    doi:10.1007/BF02128236.
+    """
 
     def window(self) -> tuple[Separations, ...]:
         """Perturb the twins, move on by one window, and return their separations, one entry for a kind of direction."""

@@ -97,6 +97,8 @@ def time_constants(networks: Any, ax: Axes | None = None) -> Axes:
     -----
     The outermost 1 % of the values are drawn in the first and the last bin, and counted below the axis.
 
+    What step IV makes of them is figure 10 of Chakraborty et al. (2024), arXiv 2403.03409.
+
     Examples
     --------
     >>> from brian2 import ms

@@ -62,7 +62,13 @@ def records_of(result: Any) -> tuple[Sequence[Record], int]:
 
 
 def by_name(given: Any) -> dict[str, Any]:
-    """Return things by name, of which a single one has none."""
+    """Return things by name, of which a single one has none.
+
+    Examples
+    --------
+    >>> by_name("a network"), by_name({"before": 1, "after": 2})
+    ({'': 'a network'}, {'before': 1, 'after': 2})
+    """
     if not isinstance(given, Mapping):
         return {"": given}
     if not given:
@@ -71,7 +77,15 @@ def by_name(given: Any) -> dict[str, Any]:
 
 
 def networks_of(given: Any, also: tuple[type, ...] = ()) -> dict[str, Any]:
-    """Return networks by name: specs, live networks, arrays, or what else is allowed."""
+    """Return networks by name: specs, live networks, arrays, or what else is allowed.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> networks_of({"small": uncoupled([10] * ms)})
+    {'small': NetworkSpec(uncoupled, 1 neurons (0 silent), 0 synapses)}
+    """
     if hasattr(given, "pruning") and isinstance(getattr(given, "before", None), NetworkSpec):
         return {"before": given.before, "after": given.after}
     return {name: _network(one, also) for name, one in by_name(given).items()}
@@ -94,7 +108,15 @@ def _network(one: Any, also: tuple[type, ...]) -> Any:
 
 
 def time_constants_of(network: Any) -> np.ndarray:
-    """Return the time constants of living neurons in seconds."""
+    """Return the time constants of living neurons in seconds.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> time_constants_of(uncoupled([10, 20] * ms)).tolist()
+    [0.01, 0.02]
+    """
     if isinstance(network, NetworkSpec):
         return network.time_constants[network.alive]
     if not isinstance(network, LiveNetwork):
@@ -106,7 +128,14 @@ def time_constants_of(network: Any) -> np.ndarray:
 
 
 def in_seconds(name: str, given: Any) -> Any:
-    """Return times without their unit; other units are refused."""
+    """Return times without their unit; other units are refused.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> in_seconds("times", [5, 20] * ms).tolist(), in_seconds("times", 0.5)
+    ([0.005, 0.02], 0.5)
+    """
     if not isinstance(given, Quantity):
         return given
     if not have_same_dimensions(given, second):
@@ -115,7 +144,17 @@ def in_seconds(name: str, given: Any) -> Any:
 
 
 def graph_of(network: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return source and target of every synapse, and which neurons live."""
+    """Return source and target of every synapse, and which neurons live.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> pair = replace(uncoupled([10, 20] * ms), pre=[0], post=[1], weights=[2.0])
+    >>> [part.tolist() for part in graph_of(pair)]
+    [[0], [1], [True, True]]
+    """
     if isinstance(network, NetworkSpec):
         return network.pre, network.post, network.alive
     if isinstance(network, LiveNetwork):

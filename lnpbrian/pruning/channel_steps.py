@@ -64,6 +64,10 @@ class ChannelIteration:
     reference : DepthExponents or None
         Of the network as it came.
     streams : Streams
+
+    Notes
+    -----
+    An iteration of arXiv 2403.03409, section B.2.
     """
 
     number: int
@@ -81,7 +85,10 @@ class ChannelIteration:
 
 
 class ChannelStep(ABC):
-    """Base of the steps: a frozen dataclass whose fields are its options."""
+    """Base of the steps: a frozen dataclass whose fields are its options.
+
+    The paper's are in section B.2 of arXiv 2403.03409.
+    """
 
     name: ClassVar[str]
 

@@ -74,6 +74,10 @@ class Observation:
         Of all N neurons; None of a network whose response was not measured.
     time_constants : ndarray, shape (N,), or None
         Of a model's membranes.
+
+    Notes
+    -----
+    Variation of intervals: Softky and Koch 1993, doi:10.1523/JNEUROSCI.13-01-00334.1993.
     """
 
     rates: np.ndarray

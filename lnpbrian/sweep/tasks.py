@@ -114,6 +114,11 @@ class Result:
     """What a task gives: a record of JSON types, and arrays.
 
     `seconds` is the time that the task took; it is set by who runs it.
+
+    Examples
+    --------
+    >>> Result({"nrmse": 0.2}, {"spikes": np.zeros(3)})
+    Result(nrmse, spikes)
     """
 
     record: dict[str, Any]

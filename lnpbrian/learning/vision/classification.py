@@ -263,6 +263,10 @@ class Classification:
         Of the squared weights of the readout.
     train_accuracy : float
         On the images that the readout was fitted to.
+
+    Notes
+    -----
+    Synaptic operations are those of equation (9) of arXiv 2403.03409.
     """
 
     predicted: np.ndarray

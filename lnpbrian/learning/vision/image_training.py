@@ -213,6 +213,10 @@ class ImageBPResult:
         An image on average.
     seconds : float
         Wall-clock time.
+
+    Notes
+    -----
+    Surrogate gradients: Neftci et al. 2019, doi:10.1109/MSP.2019.2931595; `train_images_bp` makes one.
     """
 
     spec: NetworkSpec
