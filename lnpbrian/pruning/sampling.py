@@ -475,9 +475,9 @@ class _Flow:
             np.add.at(demand, tail, missing)
         forward += [supply, demand]
         backward.append(np.zeros(2 * n, dtype=np.int64))
-        capacities = [np.maximum(np.concatenate(x), 0) for x in (forward, backward)]
+        room, back = (np.maximum(np.concatenate(x), 0) for x in (forward, backward))
         label = rng.permutation(n + 2)  # no neuron is nearer because of its number
-        flow = graph.largest(*capacities, label)
+        flow = graph.largest(room, back, label)
 
         sizes = [synapses.size, *(tail.size for tail, _, _ in arcs), n, n]
         change, *others, sent, got = np.split(flow, np.cumsum(sizes[:-1]))
