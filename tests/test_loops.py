@@ -67,6 +67,26 @@ def test_edges_are_taken_while_there_is_room(kernel, seed):
     assert not new[np.setdiff1d(np.arange(60), order)].any()
 
 
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 200])
+@pytest.mark.parametrize("density", [0, 0.05, 0.3, 1])
+def test_common_sums_are_those_of_sets_to_the_bit(n, density):
+    rng = np.random.default_rng(n)
+    B = csr_array(rng.random((n, n)) < density)
+    i, j = rng.integers(0, n, (2, 300)).astype(np.int32)
+    value, count, total = rng.standard_normal(n), np.full(300, -1), np.full(300, np.nan)
+    first, member = B.indptr.astype(np.int64), B.indices.astype(np.int32)
+    loops.graph_loops().common_sums(first, member, i, j, value, count, total)
+    sets = [set(member[first[k] : first[k + 1]].tolist()) for k in range(n)]
+    for e in range(300):
+        both = sorted(sets[i[e]] & sets[j[e]])
+        assert count[e] == len(both)
+        # One after another, as they come; NumPy and sum() would round otherwise.
+        expected = 0.0
+        for k in both:
+            expected += value[k]
+        assert total[e] == expected
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_largest_flow_is_that_of_scipy_and_conserved(kernel, seed):
     rng = np.random.default_rng(seed)

@@ -170,17 +170,32 @@ struct Common {
 
     // How many are common, and the sum of `value` over them.
     void sums(int64_t edges, const int32_t* i, const int32_t* j, const double* value, int64_t* count, double* sum) {
+        int64_t members = 0;
+        for (uint64_t word : bits) members += __builtin_popcountll(word);
+        const double density = members / (64.0 * bits.size());
+        if (64 * density * density > 1.2) list<4>(edges, i, j, value, count, sum);
+        else list<2>(edges, i, j, value, count, sum);
+    }
+
+    // The first few of a word are listed whether they are there or not: a loop over so few costs more in wrong guesses.
+    static constexpr uint64_t LAST = uint64_t(1) << 63;  // none is at 64
+
+    template <int FEW>
+    void list(int64_t edges, const int32_t* i, const int32_t* j, const double* value, int64_t* count, double* sum) {
+        std::vector<int32_t> both_members(words * 64 + FEW);
         for (int64_t e = 0; e < edges; ++e) {
             const uint64_t *a = &bits[i[e] * words], *b = &bits[j[e] * words];
-            int64_t number = 0;
-            double total = 0;
+            int32_t* next = both_members.data();
             for (int64_t w = 0; w < words; ++w) {
-                const double* x = value + w * 64;
                 uint64_t both = a[w] & b[w];
-                number += __builtin_popcountll(both);
-                for (; both; both &= both - 1) total += x[__builtin_ctzll(both)];
+                int32_t* const end = next + __builtin_popcountll(both);
+                for (int k = 0; k < FEW; ++k, both &= both - 1) next[k] = w * 64 + __builtin_ctzll(both | LAST);
+                for (next += FEW; both; both &= both - 1) *next++ = w * 64 + __builtin_ctzll(both);
+                next = end;
             }
-            count[e] = number;
+            double total = 0;
+            for (const int32_t* k = both_members.data(); k < next; ++k) total += value[*k];
+            count[e] = next - both_members.data();
             sum[e] = total;
         }
     }
