@@ -472,20 +472,23 @@ def row_products(
     const int64_t[::1] other_first, const int32_t[::1] other_column, const double[::1] other_value,
     const int64_t[::1] i, const int64_t[::1] j, int64_t columns, double[::1] out,
 ):
-    """Write to out[e] the product of row i[e] of a matrix and row j[e] of another."""
-    cdef int64_t e, k
+    """Write to out[e] the product of row i[e] of a matrix and row j[e] of another; equal i[e] best come together."""
+    cdef int64_t e, k, last = -1
     cdef double total
     cdef vector[double] row
     with nogil:
         row.resize(columns)
         for e in range(i.shape[0]):
-            for k in range(first[i[e]], first[i[e] + 1]):
-                row[column[k]] += value[k]
+            if i[e] != last:
+                if last >= 0:
+                    for k in range(first[last], first[last + 1]):
+                        row[column[k]] = 0
+                last = i[e]
+                for k in range(first[last], first[last + 1]):
+                    row[column[k]] += value[k]
             total = 0
             for k in range(other_first[j[e]], other_first[j[e] + 1]):
                 total += row[other_column[k]] * other_value[k]
-            for k in range(first[i[e]], first[i[e] + 1]):
-                row[column[k]] = 0
             out[e] = total
 
 
@@ -580,8 +583,11 @@ def row_products(S: Any, C: Any, i: Any, j: Any) -> Any:
     rows = []
     for M in (S, C):
         rows += [M.indptr.astype(np.int64), M.indices.astype(np.int32), M.data.astype(float, copy=False)]
-    loops.row_products(*rows, i.astype(np.int64), j.astype(np.int64), C.shape[1], found)
-    return found
+    by = np.argsort(i, kind="stable")
+    loops.row_products(*rows, i[by].astype(np.int64), j[by].astype(np.int64), C.shape[1], found)
+    result = np.empty_like(found)
+    result[by] = found
+    return result
 
 
 def take_in_order(order: Any, keep: Any, ends: Any, rooms: Any) -> None:
