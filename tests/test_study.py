@@ -58,7 +58,7 @@ def test_pruning_that_fails_early_leaves_nothing_waiting(monkeypatch):
 
     monkeypatch.setattr(jobs, "prune", fails)
     threads = threading.active_count()
-    with pytest.raises(InvalidInput, match="^no$"):
+    with pytest.raises(InvalidInput, match=r"^no$"):
         study(monkeypatch, None)
     assert threading.active_count() == threads
 
@@ -67,5 +67,5 @@ def test_a_forecast_that_fails_is_told(monkeypatch):
     def fails():
         raise InvalidInput("no forecast")
 
-    with pytest.raises(InvalidInput, match="^no forecast$"):
+    with pytest.raises(InvalidInput, match=r"^no forecast$"):
         study(monkeypatch, None, fails)
