@@ -46,6 +46,15 @@ def test_row_products_of_entries_that_are_there_twice_and_of_other_numbers(kerne
     assert row_products(once, twice, j, np.array([0, 1])).tolist() == [3, 30]
 
 
+@pytest.mark.parametrize("n", [0, 1, 7, 60])
+def test_products_with_eight_columns_are_those_of_scipy_to_the_bit(kernel, n):
+    rng = np.random.default_rng(n)
+    S = csr_array(rng.standard_normal((n, 30)) * (rng.random((n, 30)) < 0.3))
+    for X in (rng.standard_normal((30, 8)), np.asfortranarray(rng.standard_normal((30, 8)))):
+        np.testing.assert_array_equal(loops.times_eight(S, X), S @ X)
+        np.testing.assert_allclose(loops.times_eight(S, X), S.toarray() @ X, atol=1e-13)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_edges_are_taken_while_there_is_room(kernel, seed):
     rng = np.random.default_rng(seed)

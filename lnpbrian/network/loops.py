@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import maximum_flow
 
 from lnpbrian.network.extension import compiled
 
-__all__ = ["FlowGraph", "graph_loops", "row_products", "source", "take_in_order"]
+__all__ = ["FlowGraph", "graph_loops", "row_products", "source", "take_in_order", "times_eight"]
 
 # Rows that SciPy multiplies at a time where nothing is compiled.
 BLOCK = 4096
@@ -66,9 +66,9 @@ struct Brandes {
         order.assign(1, source);
         level.assign(1, 0);
         unreached.clear();
-        int64_t entering = 0;  // edges into what is not yet reached
+        int64_t entering = in_first[n] - in_degree(source);  // edges into what is not yet reached
         for (int32_t v = 0; v < n; ++v)
-            if (v != source) unreached.push_back(v), entering += in_degree(v);
+            if (v != source) unreached.push_back(v);
         depth[source] = 0;
         sigma[source] = 1;
         for (int64_t d = 1; int64_t(order.size()) > level.back(); ++d) {
@@ -154,6 +154,17 @@ struct Brandes {
         for (int64_t k = begin; k < end; ++k) x[order[k]] = 0;
     }
 };
+
+// Product of a sparse matrix and one of K columns, in C order.
+template <int K>
+void times(int64_t rows, const int64_t* first, const int32_t* column, const double* value, const double* x, double* y) {
+    for (int64_t i = 0; i < rows; ++i) {
+        double sum[K] = {};
+        for (int64_t e = first[i]; e < first[i + 1]; ++e)
+            for (int k = 0; k < K; ++k) sum[k] += value[e] * x[int64_t(column[e]) * K + k];
+        for (int k = 0; k < K; ++k) y[i * K + k] = sum[k];
+    }
+}
 
 // Sums of values over the common members of two sets, by bits: 64 members a word.
 struct Common {
@@ -404,6 +415,10 @@ cdef extern from *:
         void prepare() nogil
         cbool add(int32_t source, double* total) nogil
 
+    void times8 "lnpbrian::times<8>"(
+        int64_t rows, const int64_t* first, const int32_t* column, const double* value, const double* x, double* y
+    ) nogil
+
     cdef cppclass Incidence "lnpbrian::Incidence":
         int64_t n, edges
         const int32_t* tail
@@ -490,6 +505,20 @@ def row_products(
             for k in range(other_first[j[e]], other_first[j[e] + 1]):
                 total += row[other_column[k]] * other_value[k]
             out[e] = total
+
+
+def times_eight(
+    const int64_t[::1] first, const int32_t[::1] column, const double[::1] value, const double[:, ::1] x,
+    double[:, ::1] y,
+):
+    """Write to y the product of a matrix and x, which has eight columns."""
+    if not y.shape[0]:
+        return
+    if not value.shape[0]:
+        y[...] = 0
+        return
+    with nogil:
+        times8(y.shape[0], &first[0], &column[0], &value[0], &x[0, 0], &y[0, 0])
 
 
 def take_in_order(
@@ -588,6 +617,33 @@ def row_products(S: Any, C: Any, i: Any, j: Any) -> Any:
     result = np.empty_like(found)
     result[by] = found
     return result
+
+
+def times_eight(S: Any, X: Any) -> Any:
+    """Return the product of a sparse matrix and one of eight columns, to the bit that of SciPy.
+
+    Parameters
+    ----------
+    S : csr_array, shape (M, N)
+    X : array of float, shape (N, 8)
+
+    Returns
+    -------
+    array of float, shape (M, 8)
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> times_eight(csr_array([[1.0, 2.0]]), np.arange(16.0).reshape(2, 8))
+    array([[16., 19., 22., 25., 28., 31., 34., 37.]])
+    """
+    loops = graph_loops()
+    if loops is None:
+        return S @ X
+    Y = np.empty((S.shape[0], 8))
+    entries = S.indptr.astype(np.int64), S.indices.astype(np.int32, copy=False), S.data.astype(float, copy=False)
+    loops.times_eight(*entries, np.ascontiguousarray(X, dtype=float), Y)
+    return Y
 
 
 def take_in_order(order: Any, keep: Any, ends: Any, rooms: Any) -> None:
