@@ -332,7 +332,7 @@ def prune_and_forecast(
         Seed of everything random.
     jobs : int
         Number of processes that share the windows of a forecast; see `forecast`. With more than
-        one the network is pruned while the unpruned one forecasts.
+        one the network is pruned while the unpruned one forecasts, and then the one without synapses.
     checkpoint : path-like, optional
         Folder in which the first forecast and every iteration are kept; the same call goes on where it was interrupted.
     report : callable, optional
@@ -508,7 +508,14 @@ def _prune_between[M: Forecast | Classification](
     def used(name: str, spec: NetworkSpec) -> M:
         return use.measure(spec, lambda fraction: tell(name, fraction, "simulating"))
 
+    rates: Future[np.ndarray] = Future()
+
+    def known(found: np.ndarray | None) -> None:
+        if found is not None and not rates.done():
+            rates.set_result(found)
+
     def progress(now: Progress) -> None:
+        known(now.rates_before)
         tell("prune", now.fraction, f"iteration {now.iteration} of {now.iterations}: {now.step}")
 
     before = model.spec
@@ -524,19 +531,30 @@ def _prune_between[M: Forecast | Classification](
             folder.save_arrays(use.kept, made.to_arrays())
         return made
 
+    def last_use() -> M:
+        return used(fourth, uncoupled(before, rates=rates.result()))
+
+    def while_pruning() -> tuple[M, M | None]:
+        made = stage(first, first_use)
+        return made, None if use.alone else stage(fourth, last_use)
+
     def pruned() -> PruneResult:
         return prune(model, steps, options=pruning, seed=seed, checkpoint=held, report=progress)
 
     with (
         nullcontext() if checkpoint is None else lock_folder("checkpoint", checkpoint) as held,
-        _Background(lambda: stage(first, first_use), stopped, wait=use.alone) as background,
+        _Background(while_pruning, stopped, wait=use.alone) as background,
     ):
-        result = stage(second, pruned)
-        made_before = background.result()
-    after = model.spec
-    made_after = stage(third, lambda: used(third, after))
-    alone_spec = uncoupled(before, rates=result.rates_before)
-    made_uncoupled = stage(fourth, lambda: used(fourth, alone_spec))
+        try:
+            result = stage(second, pruned)
+            known(result.rates_before)
+        finally:
+            rates.cancel()  # nobody waits any more for what never came
+        after = model.spec
+        made_after = stage(third, lambda: used(third, after))
+        made_before, made_uncoupled = background.result()
+    if made_uncoupled is None:
+        made_uncoupled = stage(fourth, last_use)
     rng = Streams(seed).child("study").rng("raster")
     drive = noise_drive(before.n_neurons, duration=500 * ms, rng=rng)
     return (made_before, made_after, made_uncoupled), {

@@ -4,14 +4,16 @@ import io
 import os
 import sys
 
+import networkx as nx
 import numpy as np
 import pytest
 from brian2 import prefs
 from brian2.utils.logger import std_silent
 from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_flow
 
 from lnpbrian.network.engines import extension, loops
-from lnpbrian.network.engines.loops import row_products, take_in_order
+from lnpbrian.network.engines.loops import FlowGraph, row_products, take_in_order
 from lnpbrian.process import standard_streams
 
 
@@ -44,6 +46,15 @@ def test_row_products_of_entries_that_are_there_twice_and_of_other_numbers(kerne
     assert row_products(once, twice, j, np.array([0, 1])).tolist() == [3, 30]
 
 
+@pytest.mark.parametrize("n", [0, 1, 7, 60])
+def test_products_with_eight_columns_are_those_of_scipy_to_the_bit(kernel, n):
+    rng = np.random.default_rng(n)
+    S = csr_array(rng.standard_normal((n, 30)) * (rng.random((n, 30)) < 0.3))
+    for X in (rng.standard_normal((30, 8)), np.asfortranarray(rng.standard_normal((30, 8)))):
+        np.testing.assert_array_equal(loops.times_eight(S, X), S @ X)
+        np.testing.assert_allclose(loops.times_eight(S, X), S.toarray() @ X, atol=1e-13)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_edges_are_taken_while_there_is_room(kernel, seed):
     rng = np.random.default_rng(seed)
@@ -63,6 +74,64 @@ def test_edges_are_taken_while_there_is_room(kernel, seed):
     room_at_all = np.all([room[at] > 0 for room, at in zip(rooms, ends, strict=True)], axis=0)
     assert not (room_at_all & ~keep)[order].any()
     assert not new[np.setdiff1d(np.arange(60), order)].any()
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 200])
+@pytest.mark.parametrize("density", [0, 0.05, 0.3, 1])
+def test_common_sums_are_those_of_sets_to_the_bit(n, density):
+    rng = np.random.default_rng(n)
+    B = csr_array(rng.random((n, n)) < density)
+    i, j = rng.integers(0, n, (2, 300)).astype(np.int32)
+    value, count, total = rng.standard_normal(n), np.full(300, -1), np.full(300, np.nan)
+    first, member = B.indptr.astype(np.int64), B.indices.astype(np.int32)
+    loops.graph_loops().common_sums(first, member, i, j, value, count, total)
+    sets = [set(member[first[k] : first[k + 1]].tolist()) for k in range(n)]
+    for e in range(300):
+        both = sorted(sets[i[e]] & sets[j[e]])
+        assert count[e] == len(both)
+        # One after another, as they come; NumPy and sum() would round otherwise.
+        expected = 0.0
+        for k in both:
+            expected += value[k]
+        assert total[e] == expected
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_largest_flow_is_that_of_scipy_and_conserved(kernel, seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(3, 40))
+    density = rng.choice([0.05, 0.2, 0.8])
+    tail, head = (ends for ends in np.nonzero(rng.random((n, n)) < density))
+    # Some twice, some the other way round as well.
+    again = rng.integers(0, max(tail.size, 1), tail.size // 3)
+    tail, head = np.append(tail, head[again]), np.append(head, tail[again])
+    tail, head = np.append(tail, tail[: n // 2]), np.append(head, head[: n // 2])
+    tail, head = tail[tail != head], head[tail != head]
+    forward, backward = rng.integers(0, 4, (2, tail.size)) * (rng.random((2, tail.size)) < 0.7)
+    label = rng.permutation(n)
+    graph = FlowGraph(tail, head, n)
+    flow = graph.largest(forward, backward, label)
+
+    dense = np.zeros((n, n), dtype=np.int32)
+    np.add.at(dense, (label[tail], label[head]), forward)
+    np.add.at(dense, (label[head], label[tail]), backward)
+    expected = maximum_flow(csr_array(dense), label[-2], label[-1])
+    np.testing.assert_array_equal(flow, expected.flow.toarray()[label[tail], label[head]])
+    # Another time, from the same incidence.
+    np.testing.assert_array_equal(graph.largest(forward, backward, label), flow)
+
+    net = np.zeros((n, n), dtype=np.int64)
+    net[tail, head], net[head, tail] = flow, -flow
+    assert (net[:-2].sum(axis=1) == 0).all()
+    value = nx.DiGraph()
+    value.add_nodes_from(range(n))
+    value.add_weighted_edges_from(((i, j, int(dense[i, j])) for i, j in np.argwhere(dense)), weight="capacity")
+    assert net[-2].sum() == nx.maximum_flow_value(value, int(label[-2]), int(label[-1]))
+
+
+def test_largest_flow_without_edges(kernel):
+    none = np.zeros(0, dtype=int)
+    assert FlowGraph(none, none, 4).largest(none, none, np.arange(4)).size == 0
 
 
 def test_nothing_is_said_while_a_loop_is_compiled(tmp_path, monkeypatch):

@@ -131,13 +131,15 @@ def test_crossings_that_the_simulation_mistook_are_said():
 
 
 # The same operations in another order, 1e-16 of the largest entry at each of some thousand events.
+# A single vector is kept otherwise than several.
+@pytest.mark.parametrize("k", [1, 4, 7])
 @pytest.mark.parametrize("timing", ["interpolated", "precise"])
-def test_the_compiled_loop_is_numpy(timing):
+def test_the_compiled_loop_is_numpy(timing, k):
     spec = HRSNN(60, 0.2, parameters=LIFParameters(spike_timing=timing), check_rate=False, seed=1).spec
     drive = noise_drive(60, duration=300 * ms, rng=rng())
     spikes, found = spike_train(spec, 0.3, drive=drive), []
     for engine in ("native", "numpy"):
-        system, vectors = LIFTangent(spec, spikes, drive, engine=engine), rng(1).standard_normal((120, 7))
+        system, vectors = LIFTangent(spec, spikes, drive, engine=engine), rng(1).standard_normal((120, k))
         log_det = system.advance(vectors, 0.3)
         found.append((log_det, vectors, system.potentials(vectors), system.flat, system.collapses))
     (log_det, vectors, potentials, *seen), (log_det_too, vectors_too, potentials_too, *seen_too) = found
@@ -146,6 +148,16 @@ def test_the_compiled_loop_is_numpy(timing):
     assert np.abs(vectors - vectors_too).max() < 1e-12 * np.abs(vectors).max()
     assert np.abs(potentials - potentials_too).max() < 1e-12 * np.abs(potentials).max()
     assert seen == seen_too
+
+
+def test_a_vector_alone_goes_as_among_others_to_the_bit():
+    spec = HRSNN(60, 0.2, check_rate=False, seed=1).spec
+    drive = noise_drive(60, duration=300 * ms, rng=rng())
+    spikes, several = spike_train(spec, 0.3, drive=drive), rng(1).standard_normal((120, 3))
+    alone = several[:, 1:2].copy()
+    log_dets = [LIFTangent(spec, spikes, drive, engine="native").advance(x, 0.3) for x in (several, alone)]
+    assert log_dets[0] == log_dets[1]
+    np.testing.assert_array_equal(alone[:, 0], several[:, 1])
 
 
 def test_engines_that_are_not_there_are_refused(monkeypatch):

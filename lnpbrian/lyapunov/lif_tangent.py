@@ -155,7 +155,7 @@ class LIFTangent:
         held = self._held.view(np.uint8)
         expansion, flat = self._native.pass_events(
             *(vectors, held, self._current, self._tau, self._kappa, self._tau_syn),
-            *(self._first, self._target, self._out.data),
+            *(self._first, self._target, self._out.data, self._effects),
             *(neurons, when - self.time, is_spike.view(np.uint8), trigger, self._input(neurons, when), self._delta),
         )
         self.flat += flat

@@ -16,11 +16,13 @@ struct Tangent {
     const double *tau, *kappa;
     const int64_t* first;  // synapses, grouped by the neuron that they come from
     const int32_t* target;
-    const double* weight;
+    const double *weight, *effects;  // `effects`: -kappa weight / tau of the target
     double *x, *z, *current;
     uint8_t* held;
     int64_t flat = 0;
-    std::vector<double> shift, rise, effect;
+    std::vector<double> shift, rise, effect, states;
+    std::vector<int64_t> open;  // all bits where a neuron is not held, else none
+    int64_t row, step;  // from one neuron to the next, of x and z, and of the current
 
     // Return the logarithm of the expansion of the membranes.
     double pass(int64_t events, const int64_t* neuron, const double* when, const uint8_t* is_spike,
@@ -28,24 +30,45 @@ struct Tangent {
         double expansion = 0;
         shift.resize(k);
         rise.resize(k);
+        open.resize(n);
+        for (int64_t i = 0; i < n; ++i) open[i] = held[i] ? 0 : -1;
+        row = k;
+        step = 1;
+        const bool together = k == 1 && !delta;
+        double* const outside[] = {x, z, current};
+        if (together) gather(outside);
         for (int64_t e = 0; e < events; ++e)
             expansion += is_spike[e] ? spike(neuron[e], when[e], trigger[e], input[e])
                                      : release(neuron[e], when[e], input[e]);
+        if (together)
+            for (int64_t i = 0; i < n; ++i)
+                for (int64_t part = 0; part < 3; ++part) outside[part][i] = states[LINE * i + part];
         return expansion;
+    }
+
+    // One vector: what a spike changes of a target stands side by side, and is changed at once.
+    void gather(double* const* outside) {
+        states.assign(LINE * n, 0);
+        for (int64_t i = 0; i < n; ++i)
+            for (int64_t part = 0; part < 3; ++part) states[LINE * i + part] = outside[part][i];
+        x = states.data();
+        z = x + 1;
+        current = x + 2;
+        row = step = LINE;
     }
 
     double spike(int64_t i, double t, int64_t trigger, double input) {
         const double decay = std::exp(-t / tau[i]), decay_syn = delta ? 0 : std::exp(-t / tau_syn);
-        double* xi = x + i * k;
+        double* xi = x + i * row;
         double expansion = 0;
         if (trigger >= 0) {  // it takes over the time of the spike that triggered it
-            for (int64_t d = 0; d < k; ++d) shift[d] = -tau[trigger] * x[trigger * k + d];
+            for (int64_t d = 0; d < k; ++d) shift[d] = -tau[trigger] * x[trigger * row + d];
             expansion = -HUGE_VAL;
         } else {
-            const double slope = (input + (delta ? 0 : current[i] * decay_syn) - 1) / tau[i];
+            const double slope = (input + (delta ? 0 : current[i * step] * decay_syn) - 1) / tau[i];
             for (int64_t d = 0; d < k; ++d) {
                 double dv = xi[d] * decay;
-                if (!delta) dv += z[i * k + d] * (kappa[i] * decay_syn);
+                if (!delta) dv += z[i * row + d] * (kappa[i] * decay_syn);
                 shift[d] = -dv / slope;
             }
             flat += slope <= 0;
@@ -53,6 +76,7 @@ struct Tangent {
         }
         for (int64_t d = 0; d < k; ++d) xi[d] = -shift[d] / tau[i];
         held[i] = 1;
+        open[i] = 0;
         send(i, t);
         return expansion;
     }
@@ -61,19 +85,37 @@ struct Tangent {
     void send(int64_t i, double t) {
         const int64_t begin = first[i], count = first[i + 1] - begin;
         const int32_t* to = target + begin;
-        const double* w = weight + begin;
+        const double *w = weight + begin, *by = effects + begin;
         effect.resize(count);
+        double* const grows = effect.data();
+        const double* const tau_of = tau;
+        const int64_t* const open_bits = open.data();
+        // One thing at a time, so that the compiler vectorises each.
+        for (int64_t s = 0; s < count; ++s) grows[s] = tau_of[to[s]];
+        for (int64_t s = 0; s < count; ++s) grows[s] = by[s] * exp_of(t / grows[s]);
         for (int64_t s = 0; s < count; ++s) {
-            const int64_t j = to[s];
-            effect[s] = held[j] ? 0 : -kappa[j] * w[s] / tau[j] * exp_of(t / tau[j]);
+            int64_t bits;
+            std::memcpy(&bits, grows + s, sizeof bits);
+            bits &= open_bits[to[s]];
+            std::memcpy(grows + s, &bits, sizeof bits);
+        }
+        const double grown = delta ? 0 : std::exp(t / tau_syn);
+        for (int64_t d = 0; d < k; ++d) rise[d] = shift[d] * (grown / tau_syn);
+        if (row != k) {
+            const double given = shift[0], risen = rise[0];
+            for (int64_t s = 0; s < count; ++s) {
+                double* state = x + to[s] * LINE;
+                state[0] += grows[s] * given;
+                state[1] += w[s] * risen;
+                state[2] += w[s] * grown;
+            }
+            return;
         }
         for (int64_t s = 0; s < count; ++s) {
             double* xj = x + to[s] * k;
-            for (int64_t d = 0; d < k; ++d) xj[d] += effect[s] * shift[d];
+            for (int64_t d = 0; d < k; ++d) xj[d] += grows[s] * shift[d];
         }
         if (delta) return;
-        const double grown = std::exp(t / tau_syn);
-        for (int64_t d = 0; d < k; ++d) rise[d] = shift[d] * (grown / tau_syn);
         for (int64_t s = 0; s < count; ++s) {
             double* zj = z + to[s] * k;
             for (int64_t d = 0; d < k; ++d) zj[d] += w[s] * rise[d];
@@ -83,16 +125,19 @@ struct Tangent {
 
     // A neuron is released with v = I y; what its current brings from then on is part of the amplitude.
     double release(int64_t i, double r, double input) {
-        const double total = input + (delta ? 0 : current[i] * std::exp(-r / tau_syn));
+        const double total = input + (delta ? 0 : current[i * step] * std::exp(-r / tau_syn));
         const double grown = total * std::exp(r / tau[i]);
         const double taken = delta ? 0 : kappa[i] * std::exp(r / tau[i] - r / tau_syn);
         for (int64_t d = 0; d < k; ++d) {
-            x[i * k + d] *= grown;
-            if (!delta) x[i * k + d] -= taken * z[i * k + d];
+            x[i * row + d] *= grown;
+            if (!delta) x[i * row + d] -= taken * z[i * row + d];
         }
         held[i] = 0;
+        open[i] = -1;
         return std::log(std::abs(total)) + r / tau[i];
     }
+
+    static constexpr int64_t LINE = 4;
 };
 
 }  // namespace lnpbrian
@@ -117,6 +162,7 @@ cdef extern from *:
         const int64_t* first
         const int32_t* target
         const double* weight
+        const double* effects
         double* x
         double* z
         double* current
@@ -130,8 +176,8 @@ cdef extern from *:
 def pass_events(
     double[:, ::1] vectors, uint8_t[::1] held, double[::1] current, const double[::1] tau, const double[::1] kappa,
     double tau_syn, const int64_t[::1] first, const int32_t[::1] target, const double[::1] weight,
-    const int64_t[::1] neuron, const double[::1] when, const uint8_t[::1] is_spike, const int64_t[::1] trigger,
-    const double[::1] external, bint delta,
+    const double[::1] effects, const int64_t[::1] neuron, const double[::1] when, const uint8_t[::1] is_spike,
+    const int64_t[::1] trigger, const double[::1] external, bint delta,
 ):
     """Carry vectors through events in order; `trigger` is the neuron of the spike that triggered one, or -1.
 
@@ -145,7 +191,7 @@ def pass_events(
     tangent.n, tangent.k, tangent.delta, tangent.tau_syn = n, vectors.shape[1], delta, tau_syn
     tangent.tau, tangent.kappa, tangent.first = &tau[0], &kappa[0], &first[0]
     if target.shape[0]:
-        tangent.target, tangent.weight = &target[0], &weight[0]
+        tangent.target, tangent.weight, tangent.effects = &target[0], &weight[0], &effects[0]
     tangent.x, tangent.current, tangent.held = &vectors[0, 0], &current[0], &held[0]
     if not delta:
         tangent.z = &vectors[n, 0]

@@ -275,12 +275,19 @@ class PruneResult:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a pruning run is: `fraction` of the whole, and what it is doing."""
+    """Where a pruning run is: `fraction` of the whole, and what it is doing.
+
+    Attributes
+    ----------
+    rates_before : array of float, shape (N,), Hz, optional
+        `PruneResult.rates_before`, as soon as it is known.
+    """
 
     iteration: int
     iterations: int
     step: str
     fraction: float
+    rates_before: np.ndarray | None = field(default=None, repr=False, compare=False)
 
 
 class Bar:

@@ -298,7 +298,7 @@ class _Loop:
     def _tell(self, k: int, step: str, within: float) -> None:
         if self.report is not None:
             fraction = self.done[k] + within * (self.done[k + 1] - self.done[k])
-            self.report(Progress(k, self.options.iterations, step, min(float(fraction), 1.0)))
+            self.report(Progress(k, self.options.iterations, step, min(float(fraction), 1.0), self.rates))
 
     def _timed(self, step: str, action: Callable[[], Any]) -> Any:
         begun = time.perf_counter()

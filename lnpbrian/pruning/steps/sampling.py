@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.csgraph import maximum_flow, min_weight_full_bipartite_matching
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.engines.loops import take_in_order
+from lnpbrian.network.engines.loops import FlowGraph, take_in_order
 
 __all__ = ["SAMPLINGS", "sample_edges"]
 
@@ -413,17 +413,21 @@ class _Flow:
 
     def repair(self, order: np.ndarray, rng: np.random.Generator) -> None:
         """Bring numbers within their bounds by a largest flow, as far as the graph allows; numbers of kinds always."""
+        if self._within():
+            return
         # Enough as a rule, and the better part: what is kept and as many of the best of the rest.
         rest = order[~self.keep[order]]
-        best = np.concatenate([np.flatnonzero(self.keep), rest[: 2 * int(self.pool_total.sum())]])
-        synapses = best if best.size < order.size else order
+        best = np.sort(np.concatenate([np.flatnonzero(self.keep), rest[: 2 * int(self.pool_total.sum())]]))
+        synapses = best
+        graph = self._graph(synapses)
         lack = np.inf
         while not self._within():
-            if self._circulate(synapses, order, rng):
+            if self._circulate(graph, synapses, order, rng):
                 continue
             before, lack = lack, self.stuck[0].sum()
-            if synapses is not order:
-                synapses, lack = order, np.inf
+            if synapses.size < order.size:
+                synapses, lack = np.arange(order.size), np.inf
+                graph = self._graph(synapses)
             elif lack == before:
                 # There is no even network of this size, and the lower bounds that were lowered did not help.
                 if not self._widen():
@@ -435,43 +439,54 @@ class _Flow:
         layers = (self.lefts, self.leaves, self.targets)
         return bool((self.pool_now == self.pool_total).all() and all((b.now >= b.low).all() for b in layers))
 
-    def _circulate(self, synapses: np.ndarray, order: np.ndarray, rng: np.random.Generator) -> bool:
-        """Meet all bounds, or note in `stuck` what cannot be met."""
-        at, n = self._layers()
+    def _arcs(self) -> list[tuple[np.ndarray, np.ndarray, _Bounds]]:
+        """Tails and heads of what leads from one layer to the next, but for the synapses, and its bounds."""
+        at, _ = self._layers()
         pool, left, leaf, target = (np.arange(at[k], at[k + 1]) for k in range(4))
         hub = np.zeros(target.size, dtype=np.int64)
-        arcs = [
+        return [
             (hub[:1].repeat(pool.size), pool, _Bounds.exactly(self.pool_total, self.pool_now)),
             (pool[self.pool], left, self.lefts),
             (leaf, target[self.target], self.leaves),
             (target, hub, self.targets),
         ]
-        rows, columns, capacity = [], [], []
+
+    def _graph(self, synapses: np.ndarray) -> FlowGraph:
+        """All arcs: synapses, those between layers, and those from the source and to the sink of what is missing."""
+        at, n = self._layers()
+        arcs, everywhere = self._arcs(), np.arange(n)
+        tails = [at[1] + self.left[synapses], *(tail for tail, _, _ in arcs), np.full(n, n), everywhere]
+        heads = [at[2] + self.leaf[synapses], *(head for _, head, _ in arcs), everywhere, np.full(n, n + 1)]
+        return FlowGraph(np.concatenate(tails), np.concatenate(heads), n + 2)
+
+    def _circulate(self, graph: FlowGraph, synapses: np.ndarray, order: np.ndarray, rng: np.random.Generator) -> bool:
+        """Meet all bounds, or note in `stuck` what cannot be met."""
+        _, n = self._layers()
+        arcs, kept = self._arcs(), self.keep[synapses]
+        forward, backward = [~kept], [kept]
         supply, demand = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         for tail, head, bounds in arcs:
             # An arc below its lower bound is filled up to it; what that takes is sent around from its head to its tail.
             missing = np.maximum(bounds.low - bounds.now, 0)
             filled = bounds.now + missing
-            rows += [tail, head]
-            columns += [head, tail]
-            capacity += [bounds.high - filled, filled - bounds.low]
+            forward.append(bounds.high - filled)
+            backward.append(filled - bounds.low)
             np.add.at(supply, head, missing)
             np.add.at(demand, tail, missing)
-        u, r, kept = left[self.left[synapses]], leaf[self.leaf[synapses]], self.keep[synapses]
-        everywhere = np.arange(n)
-        rows += [np.where(kept, r, u), np.full(n, n), everywhere]
-        columns += [np.where(kept, u, r), everywhere, np.full(n, n + 1)]
-        capacity += [np.ones(synapses.size, dtype=np.int64), supply, demand]
+        forward += [supply, demand]
+        backward.append(np.zeros(2 * n, dtype=np.int64))
+        room, back = (np.maximum(np.concatenate(x), 0) for x in (forward, backward))
         label = rng.permutation(n + 2)  # no neuron is nearer because of its number
-        flow = _largest_flow(rows, columns, capacity, label)
+        flow = graph.largest(room, back, label)
 
-        sent, got = flow[np.full(n, n), everywhere], flow[everywhere, np.full(n, n + 1)]
+        sizes = [synapses.size, *(tail.size for tail, _, _ in arcs), n, n]
+        change, *others, sent, got = np.split(flow, np.cumsum(sizes[:-1]))
         self.stuck = (supply - sent, demand - got)
         if sent.sum() < supply.sum():
             return False
-        for tail, head, bounds in arcs:
-            bounds.now += np.maximum(bounds.low - bounds.now, 0) + flow[tail, head]
-        self._switch(flow, u, r, synapses, order)
+        for (_, _, bounds), more in zip(arcs, others, strict=True):
+            bounds.now += np.maximum(bounds.low - bounds.now, 0) + more
+        self._switch(change, synapses, order)
         self.start(self.keep)
         return True
 
@@ -481,18 +496,22 @@ class _Flow:
         at = np.cumsum(sizes)
         return at, int(at[-1])
 
-    def _switch(self, flow: _FlowValues, u: np.ndarray, r: np.ndarray, synapses: np.ndarray, order: np.ndarray) -> None:
-        change = flow[u, r]
+    def _switch(self, change: np.ndarray, synapses: np.ndarray, order: np.ndarray) -> None:
+        """Take and drop synapses: as many of those between two neurons as the change of each says."""
+        some = np.flatnonzero(change)
+        change, edges = change[some], synapses[some]
         rank = np.empty(order.size, dtype=np.int64)
         rank[order] = np.arange(order.size)
         for sign in (1, -1):
             # Of parallel synapses the best are taken first, the worst dropped first.
-            changed = np.flatnonzero((sign * change > 0) & (self.keep[synapses] == (sign < 0)))
-            changed = changed[np.lexsort((sign * rank[synapses[changed]], r[changed], u[changed]))]
-            first = (np.diff(u[changed], prepend=-1) != 0) | (np.diff(r[changed], prepend=-1) != 0)
-            position = np.arange(changed.size)
+            at = np.flatnonzero((sign * change > 0) & (self.keep[edges] == (sign < 0)))
+            u, r = self.left[edges[at]], self.leaf[edges[at]]
+            by = np.lexsort((sign * rank[edges[at]], r, u))
+            first = (np.diff(u[by], prepend=-1) != 0) | (np.diff(r[by], prepend=-1) != 0)
+            position = np.arange(by.size)
             since = position - np.maximum.accumulate(np.where(first, position, 0))
-            self.keep[synapses[changed[since < np.abs(change[changed])]]] = sign > 0
+            at = at[by[since < np.abs(change[at[by]])]]
+            self.keep[edges[at]] = sign > 0
 
     def _widen(self) -> bool:
         """Raise the upper bounds; False if there is no more room."""
@@ -514,36 +533,6 @@ class _Flow:
         for (bounds, _), x in zip(layers, less, strict=True):
             bounds.low -= x
         return any(bool(x.any()) for x in less)
-
-
-class _FlowValues:
-    """Net flow from one node to another, as ``flow[tails, heads]``."""
-
-    def __init__(self, flow: sparse.csr_matrix, label: np.ndarray) -> None:
-        n = label.size
-        self.label, self.n = label, n
-        entries = flow.tocoo()
-        used = entries.data != 0
-        key = entries.row[used].astype(np.int64) * n + entries.col[used]
-        by = np.argsort(key)
-        self.key, self.value = np.append(key[by], n * n), np.append(entries.data[used][by], 0).astype(np.int64)
-
-    def __getitem__(self, ends: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        key = self.label[ends[0]] * self.n + self.label[ends[1]]
-        at = np.searchsorted(self.key, key)
-        return np.where(self.key[at] == key, self.value[at], 0)
-
-
-def _largest_flow(
-    rows: list[np.ndarray], columns: list[np.ndarray], capacity: list[np.ndarray], label: np.ndarray
-) -> _FlowValues:
-    """From the last node but one to the last."""
-    n = label.size
-    row, column, c = (np.concatenate(x) for x in (rows, columns, capacity))
-    some = c > 0
-    ends = (label[row[some]].astype(np.int32), label[column[some]].astype(np.int32))
-    graph = sparse.coo_matrix((c[some].astype(np.int32), ends), shape=(n, n)).tocsr()
-    return _FlowValues(maximum_flow(graph, int(label[-2]), int(label[-1])).flow, label)
 
 
 def _of_parts(p: np.ndarray, part: np.ndarray, share: np.ndarray, populations: int) -> np.ndarray:
