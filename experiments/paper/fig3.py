@@ -120,7 +120,8 @@ def draw(content: Mapping[str, Any]) -> Figure:
             axis.plot(path["iteration"], mean, color=COLORS[method], label=method)
             axis.fill_between(path["iteration"], mean - sd, mean + sd, color=COLORS[method], alpha=0.25, linewidth=0)
         axis.set(ylabel=size, xlabel="iteration", ylim=(0, None))
-        inset = axis.inset_axes((0.62, 0.66, 0.36, 0.3))
+        # Where no curve is.
+        inset = axis.inset_axes((0.62, 0.66, 0.36, 0.3) if size == "synapses" else (0.1, 0.08, 0.3, 0.2))
         ends = [content["paths"][method][size][-1] for method in ("AP", "LNP")]
         inset.bar((0, 1), [end["sd"] for end in ends], color=[COLORS["AP"], COLORS["LNP"]])
         inset.set_xticks((0, 1), ("AP", "LNP"), fontsize=7)
