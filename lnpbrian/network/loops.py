@@ -22,6 +22,7 @@ LOOPS = r"""
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace lnpbrian {
@@ -254,7 +255,8 @@ struct Dinic {
     std::vector<int32_t> level, order, rest, found;
     std::vector<size_t> starts;  // of each level in `order`
     std::vector<uint8_t> leads;
-    std::vector<std::vector<int64_t>> ways;  // of a node within the phase, the next one last
+    // Of a node within the phase, by label, the next one last.
+    std::vector<std::vector<std::pair<int64_t, int64_t>>> ways;
     std::vector<int64_t> path;
 
     void run() {
@@ -341,11 +343,9 @@ struct Dinic {
 
     void list(int32_t v) {
         for (int64_t a = first[v]; a < first[v + 1]; ++a)
-            if (leads[other[a]] && level[other[a]] == level[v] + 1 && room[entry[a]]) ways[v].push_back(a);
-        std::sort(ways[v].begin(), ways[v].end(), [this](int64_t a, int64_t b) {
-            const int64_t i = label[other[a]], j = label[other[b]];
-            return i != j ? i > j : a > b;
-        });
+            if (leads[other[a]] && level[other[a]] == level[v] + 1 && room[entry[a]])
+                ways[v].emplace_back(-label[other[a]], a);
+        std::sort(ways[v].begin(), ways[v].end());
         if (ways[v].empty()) leads[v] = 0;
     }
 
@@ -356,12 +356,12 @@ struct Dinic {
         while (v != sink) {
             if (leads[v] && ways[v].empty()) list(v);
             while (!ways[v].empty()) {
-                const int64_t a = ways[v].back();
+                const int64_t a = ways[v].back().second;
                 if (leads[other[a]] && room[entry[a]]) break;
                 ways[v].pop_back();
             }
             if (!ways[v].empty()) {
-                path.push_back(ways[v].back());
+                path.push_back(ways[v].back().second);
                 v = other[path.back()];
                 continue;
             }
