@@ -69,7 +69,7 @@ def bench_covariance(repeats: int) -> list[dict[str, Any]]:
 
 
 def bench_largest_flow(repeats: int) -> list[dict[str, Any]]:
-    """Repair degrees as the even sample does: of a network that keeps 96 % of its synapses half the neurons lack one."""
+    """Repair degrees as the even sample does: half of the neurons lack one of the synapses that are kept."""
     spec = HRSNN(5000, 0.1, check_rate=False).spec
     n, rng = spec.n_neurons, Streams(0).rng("flow")
     source, sink = np.full(n, 2 * n), np.full(n, 2 * n + 1)
