@@ -20,11 +20,14 @@ import scipy.linalg
 from brian2 import ms, second
 from common import relative_difference, row, timed, write_results
 from rich.console import Console
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import maximum_flow
 
 from lnpbrian.lyapunov import block_twin_exponents
 from lnpbrian.models import HRSNN
 from lnpbrian.network import RecurrentNetwork, noise_drive, observe, remove_synapses
 from lnpbrian.network.betweenness import betweenness_centrality
+from lnpbrian.network.loops import FlowGraph
 from lnpbrian.pruning.covariance import linear_network, noise_covariance
 from lnpbrian.streams import Streams
 
@@ -63,6 +66,33 @@ def bench_covariance(repeats: int) -> list[dict[str, Any]]:
             largest_relative_difference=error,
         )
     ]
+
+
+def bench_largest_flow(repeats: int) -> list[dict[str, Any]]:
+    """Repair degrees as the even sample does: half of the neurons lack one of the synapses that are kept."""
+    spec = HRSNN(5000, 0.1, check_rate=False).spec
+    n, rng = spec.n_neurons, Streams(0).rng("flow")
+    source, sink = np.full(n, 2 * n), np.full(n, 2 * n + 1)
+    tail = np.concatenate([spec.pre, source, n + np.arange(n)])
+    head = np.concatenate([n + spec.post, np.arange(n), sink])
+    kept = rng.random(spec.n_synapses) < 0.96
+    forward = np.concatenate([~kept, rng.integers(0, 2, 2 * n)])
+    backward = np.concatenate([kept, np.zeros(2 * n, dtype=int)])
+    label = rng.permutation(2 * n + 2)
+    ours, flow = timed(lambda: FlowGraph(tail, head, 2 * n + 2).largest(forward, backward, label), repeats)
+    ends = label[tail].astype(np.int32), label[head].astype(np.int32)
+
+    def by_scipy() -> Any:
+        both = np.concatenate([forward, backward]).astype(np.int32)
+        some = both > 0
+        ways = [np.concatenate(way)[some] for way in (ends, ends[::-1])]
+        capacity = both[some], (ways[0], ways[1])
+        graph = coo_matrix(capacity, shape=(2 * n + 2, 2 * n + 2)).tocsr()
+        return maximum_flow(graph, int(label[-2]), int(label[-1])).flow
+
+    theirs, reference = timed(by_scipy)
+    differing = int((np.asarray(reference[ends]).ravel() != flow).sum())
+    return [row("largest flow, N = 5000, p = 0.1", "scipy maximum_flow", ours, theirs, edges_that_differ=differing)]
 
 
 def bench_removal() -> list[dict[str, Any]]:
@@ -118,6 +148,7 @@ def main() -> None:
     for name, bench in (
         ("betweenness", lambda: bench_betweenness(arguments.repeats)),
         ("covariance", lambda: bench_covariance(arguments.repeats)),
+        ("largest flow", lambda: bench_largest_flow(arguments.repeats)),
         ("removal", bench_removal),
         ("twins", lambda: bench_twins(arguments.repeats)),
     ):

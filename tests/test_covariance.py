@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.linalg import solve_continuous_lyapunov
+from scipy.sparse import csr_array
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.pruning import covariance
@@ -297,3 +298,17 @@ def test_error_of_a_local_covariance_that_does_not_decay_is_refused():
     np.fill_diagonal(A, -1)
     with pytest.raises(InvalidInput, match="does not decay, or too slowly"):
         local_covariance(A, 1.0, rng=np.random.default_rng(0))
+
+
+def test_what_third_neurons_add_is_the_sum_over_them():
+    rng = np.random.default_rng(0)
+    S = rng.standard_normal((12, 12)) * (rng.random((12, 12)) < 0.5)
+    np.fill_diagonal(S, 0)
+    C, d = rng.standard_normal((12, 12)) * (rng.random((12, 12)) < 0.8), 1 + rng.random(12)
+    C = C + C.T
+    i, j = np.nonzero(S)
+    found = covariance._left_out(csr_array(S), csr_array(C), d, i, j, S[i, j])
+    for e, (a, b) in enumerate(zip(i, j, strict=True)):
+        onto_a = sum(S[a, k] * C[k, b] for k in range(12) if k != b)
+        onto_b = sum(S[b, k] * C[k, a] for k in range(12) if k != a)
+        assert found[e] == pytest.approx(abs(onto_a + onto_b) / (d[a] + d[b]), abs=1e-12)

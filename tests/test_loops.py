@@ -46,6 +46,29 @@ def test_row_products_of_entries_that_are_there_twice_and_of_other_numbers(kerne
     assert row_products(once, twice, j, np.array([0, 1])).tolist() == [3, 30]
 
 
+@pytest.mark.parametrize("size", [0, 5, 64, 1000])
+def test_expected_degrees_are_those_of_numpy_to_the_bit(kernel, monkeypatch, size):
+    monkeypatch.setattr(loops, "CACHED", 64)
+    rng = np.random.default_rng(size)
+    worth, a, b = 3 * rng.standard_normal(size), rng.standard_normal(7), 300 * rng.standard_normal(11)
+    ends = rng.integers(0, 7, size).astype(np.int32), rng.integers(0, 11, size).astype(np.int32)
+    # The power of a clipped sum, and a sum in order: np.add.at goes edge by edge.
+    chance = -np.expm1(-np.exp(np.clip(worth + a[ends[0]] + b[ends[1]], -700, 7)))
+    for side, n in ((0, 7), (1, 11)):
+        expected = np.zeros(n)
+        np.add.at(expected, ends[side], chance)
+        np.testing.assert_array_equal(loops.expected_degrees(worth, a, b, ends, side), expected)
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 60])
+def test_products_with_eight_columns_are_those_of_scipy_to_the_bit(kernel, n):
+    rng = np.random.default_rng(n)
+    S = csr_array(rng.standard_normal((n, 30)) * (rng.random((n, 30)) < 0.3))
+    for X in (rng.standard_normal((30, 8)), np.asfortranarray(rng.standard_normal((30, 8)))):
+        np.testing.assert_array_equal(loops.times_eight(S, X), S @ X)
+        np.testing.assert_allclose(loops.times_eight(S, X), S.toarray() @ X, atol=1e-13)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_edges_are_taken_while_there_is_room(kernel, seed):
     rng = np.random.default_rng(seed)

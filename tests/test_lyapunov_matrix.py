@@ -1,6 +1,8 @@
 """Lyapunov matrix against set loops and hand-worked networks."""
 
 import importlib
+import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -51,6 +53,26 @@ def test_harmonic_mean_equals_a_loop_over_sets(monkeypatch, cost, neighbours, se
     np.testing.assert_allclose(
         found, harmonic_means(pre, post, np.maximum(abs(lam), 2.0), neighbours), rtol=3e-14, atol=0
     )
+
+
+def test_the_compiled_loop_goes_block_by_block_and_heeds_interrupts_between(monkeypatch):
+    pre, post = random_edges(40, 0.2, 0)
+    how = {"exponents": np.linspace(-90, -10, 40), "resolution": 2.0}
+    whole, loops, done = lyapunov_matrix(pre, post, **how), overlaps.graph_loops(), []
+
+    def interrupted(*arrays):
+        done.append(arrays[2].size)
+        if len(done) == 3:
+            signal.raise_signal(signal.SIGINT)
+        loops.common_sums(*arrays)
+
+    monkeypatch.setattr(overlaps, "UNINTERRUPTED", 17)
+    np.testing.assert_array_equal(lyapunov_matrix(pre, post, **how), whole)
+    monkeypatch.setattr(overlaps, "graph_loops", lambda: SimpleNamespace(common_sums=interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        lyapunov_matrix(pre, post, **how)
+    assert done == [17, 17, 17]
+    assert pre.size > 100
 
 
 # ------------------------------------------------------------------------------------------------- expected overlaps

@@ -11,15 +11,18 @@ from scipy.sparse.csgraph import maximum_flow
 
 from lnpbrian.network.extension import compiled
 
-__all__ = ["FlowGraph", "graph_loops", "row_products", "source", "take_in_order"]
+__all__ = ["FlowGraph", "expected_degrees", "graph_loops", "row_products", "source", "take_in_order", "times_eight"]
 
 # Rows that SciPy multiplies at a time where nothing is compiled.
 BLOCK = 4096
+# Edges whose numbers stay in the cache of a core through several operations.
+CACHED = 1 << 15
 
 LOOPS = r"""
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace lnpbrian {
@@ -66,9 +69,9 @@ struct Brandes {
         order.assign(1, source);
         level.assign(1, 0);
         unreached.clear();
-        int64_t entering = 0;  // edges into what is not yet reached
+        int64_t entering = in_first[n] - in_degree(source);  // edges into what is not yet reached
         for (int32_t v = 0; v < n; ++v)
-            if (v != source) unreached.push_back(v), entering += in_degree(v);
+            if (v != source) unreached.push_back(v);
         depth[source] = 0;
         sigma[source] = 1;
         for (int64_t d = 1; int64_t(order.size()) > level.back(); ++d) {
@@ -154,6 +157,17 @@ struct Brandes {
         for (int64_t k = begin; k < end; ++k) x[order[k]] = 0;
     }
 };
+
+// Product of a sparse matrix and one of K columns, in C order.
+template <int K>
+void times(int64_t rows, const int64_t* first, const int32_t* column, const double* value, const double* x, double* y) {
+    for (int64_t i = 0; i < rows; ++i) {
+        double sum[K] = {};
+        for (int64_t e = first[i]; e < first[i + 1]; ++e)
+            for (int k = 0; k < K; ++k) sum[k] += value[e] * x[int64_t(column[e]) * K + k];
+        for (int k = 0; k < K; ++k) y[i * K + k] = sum[k];
+    }
+}
 
 // Sums of values over the common members of two sets, by bits: 64 members a word.
 struct Common {
@@ -241,7 +255,8 @@ struct Dinic {
     std::vector<int32_t> level, order, rest, found;
     std::vector<size_t> starts;  // of each level in `order`
     std::vector<uint8_t> leads;
-    std::vector<std::vector<int64_t>> ways;  // of a node within the phase, the next one last
+    // Of a node within the phase, by label, the next one last.
+    std::vector<std::vector<std::pair<int64_t, int64_t>>> ways;
     std::vector<int64_t> path;
 
     void run() {
@@ -328,11 +343,9 @@ struct Dinic {
 
     void list(int32_t v) {
         for (int64_t a = first[v]; a < first[v + 1]; ++a)
-            if (leads[other[a]] && level[other[a]] == level[v] + 1 && room[entry[a]]) ways[v].push_back(a);
-        std::sort(ways[v].begin(), ways[v].end(), [this](int64_t a, int64_t b) {
-            const int64_t i = label[other[a]], j = label[other[b]];
-            return i != j ? i > j : a > b;
-        });
+            if (leads[other[a]] && level[other[a]] == level[v] + 1 && room[entry[a]])
+                ways[v].emplace_back(-label[other[a]], a);
+        std::sort(ways[v].begin(), ways[v].end());
         if (ways[v].empty()) leads[v] = 0;
     }
 
@@ -343,12 +356,12 @@ struct Dinic {
         while (v != sink) {
             if (leads[v] && ways[v].empty()) list(v);
             while (!ways[v].empty()) {
-                const int64_t a = ways[v].back();
+                const int64_t a = ways[v].back().second;
                 if (leads[other[a]] && room[entry[a]]) break;
                 ways[v].pop_back();
             }
             if (!ways[v].empty()) {
-                path.push_back(ways[v].back());
+                path.push_back(ways[v].back().second);
                 v = other[path.back()];
                 continue;
             }
@@ -403,6 +416,10 @@ cdef extern from *:
         cbool connected
         void prepare() nogil
         cbool add(int32_t source, double* total) nogil
+
+    void times8 "lnpbrian::times<8>"(
+        int64_t rows, const int64_t* first, const int32_t* column, const double* value, const double* x, double* y
+    ) nogil
 
     cdef cppclass Incidence "lnpbrian::Incidence":
         int64_t n, edges
@@ -490,6 +507,52 @@ def row_products(
             for k in range(other_first[j[e]], other_first[j[e] + 1]):
                 total += row[other_column[k]] * other_value[k]
             out[e] = total
+
+
+def times_eight(
+    const int64_t[::1] first, const int32_t[::1] column, const double[::1] value, const double[:, ::1] x,
+    double[:, ::1] y,
+):
+    """Write to y the product of a matrix and x, which has eight columns."""
+    if not y.shape[0]:
+        return
+    if not value.shape[0]:
+        y[...] = 0
+        return
+    with nogil:
+        times8(y.shape[0], &first[0], &column[0], &value[0], &x[0, 0], &y[0, 0])
+
+
+def sums_at_ends(
+    const double[::1] value, const double[::1] a, const double[::1] b, const int32_t[::1] left,
+    const int32_t[::1] leaf, double least, double most, double[::1] out,
+):
+    """Write the sum of what an edge and its ends have, within bounds."""
+    cdef int64_t e
+    cdef double total
+    with nogil:
+        for e in range(out.shape[0]):
+            total = value[e] + a[left[e]] + b[leaf[e]]
+            total = least if total < least else total
+            out[e] = most if total > most else total
+
+
+def take_off(double[::1] total, const int32_t[::1] at, const double[::1] value):
+    """Subtract the values, one after another, where they belong."""
+    cdef int64_t e
+    cdef int32_t last
+    cdef double there
+    if not at.shape[0]:
+        return
+    with nogil:
+        last, there = at[0], total[at[0]]
+        for e in range(at.shape[0]):
+            if at[e] != last:
+                total[last] = there
+                last = at[e]
+                there = total[last]
+            there -= value[e]
+        total[last] = there
 
 
 def take_in_order(
@@ -588,6 +651,75 @@ def row_products(S: Any, C: Any, i: Any, j: Any) -> Any:
     result = np.empty_like(found)
     result[by] = found
     return result
+
+
+def expected_degrees(worth: Any, a: Any, b: Any, ends: Any, side: int) -> Any:
+    """Sum the probabilities ``1 - exp(-exp(worth + a + b))`` of edges at their left ends, or at their leaves.
+
+    Parameters
+    ----------
+    worth : array of float, shape (S,)
+    a, b : arrays of float
+        What the left ends and the leaves add; sums are kept within -700 and 7.
+    ends : two arrays of int32, shape (S,)
+        Left end and leaf of each edge.
+    side : int
+        0 for left ends, 1 for leaves.
+
+    Returns
+    -------
+    array of float, as many as there are ends on that side
+
+    Examples
+    --------
+    Twice log 2, so that each edge has probability ``1 - exp(-2)``, and both lead to the same leaf:
+
+    >>> ends, half = (np.array([0, 1], np.int32), np.zeros(2, np.int32)), np.full(2, np.log(2) / 2)
+    >>> expected_degrees(half, half, np.zeros(1), ends, 1) / (1 - np.exp(-2))
+    array([2.])
+    """
+    loops = graph_loops()
+    left, leaf = ends
+    if loops is None:
+        exponent = np.clip(worth + a[left] + b[leaf], -700, 7)
+        return np.bincount(ends[side], weights=-np.expm1(-np.exp(exponent)), minlength=(a, b)[side].size)
+    total, space = np.zeros((a, b)[side].size), np.empty(min(CACHED, worth.size))
+    for low in range(0, worth.size, CACHED):
+        at = slice(low, low + CACHED)
+        x = space[: min(CACHED, worth.size - low)]
+        loops.sums_at_ends(worth[at], a, b, left[at], leaf[at], -700.0, 7.0, x)
+        np.exp(x, out=x)
+        np.negative(x, out=x)
+        np.expm1(x, out=x)
+        loops.take_off(total, ends[side][at], x)
+    return total
+
+
+def times_eight(S: Any, X: Any) -> Any:
+    """Return the product of a sparse matrix and one of eight columns, to the bit that of SciPy.
+
+    Parameters
+    ----------
+    S : csr_array, shape (M, N)
+    X : array of float, shape (N, 8)
+
+    Returns
+    -------
+    array of float, shape (M, 8)
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> times_eight(csr_array([[1.0, 2.0]]), np.arange(16.0).reshape(2, 8))
+    array([[16., 19., 22., 25., 28., 31., 34., 37.]])
+    """
+    loops = graph_loops()
+    if loops is None:
+        return S @ X
+    Y = np.empty((S.shape[0], 8))
+    entries = S.indptr.astype(np.int64), S.indices.astype(np.int32, copy=False), S.data.astype(float, copy=False)
+    loops.times_eight(*entries, np.ascontiguousarray(X, dtype=float), Y)
+    return Y
 
 
 def take_in_order(order: Any, keep: Any, ends: Any, rooms: Any) -> None:

@@ -513,7 +513,7 @@ def local_covariance(A: Any, sigma: float, *, rng: np.random.Generator) -> Noise
     seen = np.arange(off.nnz) if off.nnz <= CANDIDATES else rng.choice(off.nnz, size=CANDIDATES, replace=False)
     i, j, s = row[seen], column[seen], np.sign(off.data[seen])
     bracket = c[i] + c[j] - 2 * s * entries(C, i, j)
-    share = _left_out(off, C, d, i, j) / bracket
+    share = _left_out(off, C, d, i, j, off.data[seen]) / bracket
     chosen = np.union1d(np.argsort(-share, kind="stable")[:LEFT_OUT], np.argsort(bracket, kind="stable")[:SMALLEST])
     for low in range(0, chosen.size, COLUMNS):
         at = chosen[low : low + COLUMNS]
@@ -533,11 +533,13 @@ def local_covariance(A: Any, sigma: float, *, rng: np.random.Generator) -> Noise
     return NoiseCovariance(C, error, iterations, status)
 
 
-def _left_out(S: sparse.csr_array, C: sparse.csr_array, d: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """Magnitude of what third neurons would add to C_ij, to first order, for pairs (i, j)."""
-    direct = S @ sparse.diags_array(C.diagonal())
+def _left_out(
+    S: sparse.csr_array, C: sparse.csr_array, d: np.ndarray, i: np.ndarray, j: np.ndarray, strength: np.ndarray
+) -> np.ndarray:
+    """Magnitude of what third neurons would add to C_ij, to first order, for pairs (i, j) of this `strength` S_ij."""
+    c = C.diagonal()
     through = row_products(S, C, i, j) + row_products(S, C, j, i)
-    return np.abs(through - entries(direct, i, j) - entries(direct, j, i)) / (d[i] + d[j])
+    return np.abs(through - strength * c[j] - entries(S, j, i) * c[i]) / (d[i] + d[j])
 
 
 def _unit_brackets(A: sparse.csr_array, i: np.ndarray, j: np.ndarray, s: np.ndarray) -> np.ndarray:

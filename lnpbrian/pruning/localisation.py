@@ -16,6 +16,7 @@ from scipy import linalg, sparse
 from scipy.sparse.csgraph import connected_components
 
 from lnpbrian import checks
+from lnpbrian.network.loops import times_eight
 
 __all__ = ["DelocalisationReport", "Localisation", "delocalisation_report"]
 
@@ -24,7 +25,7 @@ SPREAD = 0.1
 # Eigenvalues closer than this, relative to the largest magnitude, are one eigenvalue: far above rounding.
 DEGENERATE = 1e-9
 # Of the Lanczos method: start vectors, largest angle (rad) between eigenvector and approximation, largest basis.
-BLOCK = 8
+BLOCK = 8  # as `times_eight` takes them
 ANGLE = 0.1
 BASIS = 1000
 # Columns of a matrix that are multiplied at a time: vectors of this length stay in the processor's cache.
@@ -233,7 +234,7 @@ def _component_ipr(
     def apply(X: np.ndarray) -> np.ndarray:
         Y = diagonal[:, np.newaxis] * X
         for k, part in enumerate(stripes):
-            Y += sign * (part @ X[k * STRIPE : (k + 1) * STRIPE])
+            Y += sign * times_eight(part, X[k * STRIPE : (k + 1) * STRIPE])
         return Y
 
     if ends is not None and n > SMALL:

@@ -34,6 +34,8 @@ SAMPLES = 1000
 CANCELLED = 1e-9
 # Block of rows of a dense intermediate, in entries (32 MiB of float64).
 BLOCK = 1 << 22
+# Synapses that the compiled loop takes before Ctrl-C is heeded: about a second.
+UNINTERRUPTED = 1 << 21
 
 
 def lyapunov_matrix(
@@ -294,11 +296,14 @@ def _shared_compiled(
     loops: Any, B: sparse.csr_array, i: np.ndarray, j: np.ndarray, values: list[np.ndarray]
 ) -> list[np.ndarray]:
     """(B diag(x) B^T)[i, j] for each x in `values`, of which the first is 1, from the common bits of rows i and j."""
-    arrays = B.indptr.astype(np.int64), *(x.astype(np.int32) for x in (B.indices, i, j))
+    rows = B.indptr.astype(np.int64), B.indices.astype(np.int32)
+    synapses = i.astype(np.int32), j.astype(np.int32)
     count, shared = np.empty(i.size, dtype=np.int64), []
     for x in values[1:]:
         shared.append(np.empty(i.size))
-        loops.common_sums(*arrays, x, count, shared[-1])
+        for low in range(0, i.size, UNINTERRUPTED):
+            at = slice(low, low + UNINTERRUPTED)
+            loops.common_sums(*rows, *(ends[at] for ends in synapses), x, count[at], shared[-1][at])
     return [count, *shared]
 
 

@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.loops import FlowGraph, take_in_order
+from lnpbrian.network.loops import FlowGraph, expected_degrees, take_in_order
 
 __all__ = ["SAMPLINGS", "sample_edges"]
 
@@ -386,11 +386,11 @@ class _Flow:
     def potentials(self, worth: np.ndarray) -> np.ndarray:
         """What to add to the scores, by source and target, such that a threshold of 0 gives even degrees on average."""
         a, b = np.zeros(self.left_n), np.zeros(self.leaf_n)
+        ends = self.left.astype(np.int32), self.leaf.astype(np.int32)
         for _ in range(30):
             worst = 0.0
-            for shift, at, bounds in ((a, self.left, self.lefts), (b, self.leaf, self.leaves)):
-                exponent = np.clip(worth + a[self.left] + b[self.leaf], -700, 7)
-                expected = np.bincount(at, weights=-np.expm1(-np.exp(exponent)), minlength=shift.size)
+            for side, (shift, bounds) in enumerate(((a, self.lefts), (b, self.leaves))):
+                expected = expected_degrees(worth, a, b, ends, side)
                 ratio = np.clip(bounds.mean / np.maximum(expected, 1e-300), 1e-3, 1e3)
                 shift += np.clip(np.log(ratio), -3, 3)
                 worst = max(worst, float(np.abs(np.log(ratio)).mean()))
