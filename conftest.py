@@ -19,8 +19,9 @@ if not (ROOT / "lnpbrian" / "models").is_dir():
 
 # Its examples need JAX.
 NEEDS_JAX = [
-    *("lnpbrian/learning/bptt.py", "lnpbrian/learning/conversion.py", "lnpbrian/learning/resnet_training.py"),
-    *("lnpbrian/lyapunov/depth.py", "lnpbrian/models/resnet.py", "lnpbrian/pruning/channel_steps.py"),
+    *("lnpbrian/learning/bptt.py", "lnpbrian/lyapunov/depth.py", "lnpbrian/models/resnet.py"),
+    *("lnpbrian/learning/vision/conversion.py", "lnpbrian/learning/vision/resnet_training.py"),
+    "lnpbrian/pruning/channel_steps.py",
 ]
 collect_ignore = [] if find_spec("jax") else NEEDS_JAX
 brian2.prefs.codegen.target = "numpy"

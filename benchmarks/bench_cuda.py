@@ -23,9 +23,9 @@ from rich.console import Console
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import HRSNN
 from lnpbrian.network import CompiledNetwork, Drive, NetworkSpec, noise_drive
-from lnpbrian.network.compiled import CompiledRun
-from lnpbrian.network.cuda import find_gpu
-from lnpbrian.network.devices import require_device
+from lnpbrian.network.engines.compiled import CompiledRun
+from lnpbrian.network.engines.cuda import find_gpu
+from lnpbrian.network.engines.devices import require_device
 from lnpbrian.streams import Streams
 
 DURATION = 0.5 * second

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from lnpbrian.models import HRSNN
 from lnpbrian.network import CompiledNetwork, Drive, NetworkSpec, RecurrentNetwork, noise_drive, observe
-from lnpbrian.network.compiled import CompiledRun
+from lnpbrian.network.engines.compiled import CompiledRun
 from lnpbrian.network.signals import SpikeTrain
 from lnpbrian.streams import Streams
 

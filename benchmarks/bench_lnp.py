@@ -39,9 +39,9 @@ from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import NetworkSpec
 from lnpbrian.network.betweenness import betweenness_centrality
 from lnpbrian.pruning import Delocalisation, NoisePruning, Progress, PruneOptions, PruneResult, TimescaleTuning, prune
-from lnpbrian.pruning.covariance import linear_network, noise_covariance
-from lnpbrian.pruning.lyapunov_matrix import lyapunov_matrix
 from lnpbrian.pruning.schedule import schedule
+from lnpbrian.pruning.steps.covariance import linear_network, noise_covariance
+from lnpbrian.pruning.steps.lyapunov_matrix import lyapunov_matrix
 from lnpbrian.streams import Streams
 
 SECTIONS = ("steps", "naive", "large")

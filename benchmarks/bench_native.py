@@ -20,7 +20,7 @@ from common import row, timed, write_results
 
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
-from lnpbrian.network.native import NativeNetwork
+from lnpbrian.network.engines.native import NativeNetwork
 from lnpbrian.network.signals import spike_counter
 from lnpbrian.pruning.controls import thinned
 from lnpbrian.streams import Streams

@@ -27,8 +27,8 @@ from lnpbrian.lyapunov import block_twin_exponents
 from lnpbrian.models import HRSNN
 from lnpbrian.network import RecurrentNetwork, noise_drive, observe, remove_synapses
 from lnpbrian.network.betweenness import betweenness_centrality
-from lnpbrian.network.loops import FlowGraph
-from lnpbrian.pruning.covariance import linear_network, noise_covariance
+from lnpbrian.network.engines.loops import FlowGraph
+from lnpbrian.pruning.steps.covariance import linear_network, noise_covariance
 from lnpbrian.streams import Streams
 
 

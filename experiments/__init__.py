@@ -15,11 +15,12 @@ SIZES = ("smoke", "medium", "paper")
 PAPER = (
     *("table1", "table2", "table5", "table6", "table8", "table9"),
     *("fig3", "fig8", "fig9", "fig10", "fig11", "fig12", "fig13", "fig_spectra"),
-    *("ablation", "ablation_sparser", "paper_scale"),
+    *("ablation", "ablation_sparser"),
 )
 STUDIES = (
     *("kept", "evenness", "structured", "controls", "forecast_controls", "images_kept", "own_networks", "stdp_drift"),
     *("study_rescale", "covariance_accuracy", "twin_perturbation", "twins_and_tangents"),
+    *("paper_scale", "heterogeneity"),
 )
 EXPERIMENTS = (*PAPER, *STUDIES)
 

@@ -50,6 +50,10 @@ def fig1(neurons: int = NEURONS) -> Figure:
     -------
     Figure
         A row for each model: its graph as drawn, after steps I, II and III, and its time constants before and after IV.
+
+    Notes
+    -----
+    Figure 1 of arXiv 2403.03409.
     """
     settings = {"I": _free(0.8), "II": _free(0.36, 0.2), "III": _free(0.0)}
     figure = Figure(figsize=(16, 6.6), layout="constrained")
@@ -159,6 +163,10 @@ def fig2(neurons: int = 200, iterations: int = 8) -> Figure:
     -------
     Figure
         Above, what is done one after the other, with the options of the run; below, the record of every iteration.
+
+    Notes
+    -----
+    Figure 2 of arXiv 2403.03409.
     """
     model = HRSNN(neurons, 0.15, parameters=LIFParameters.recurrent(), check_rate=False, seed=3)
     first = _size(model.spec)
@@ -230,6 +238,10 @@ def fig6(neurons: int = 200) -> Figure:
     -------
     Figure
         Series, currents, spikes, filtered spikes that are read, and the forecast beside the truth.
+
+    Notes
+    -----
+    Figure 6 of arXiv 2403.03409, whose input is spikes.
     """
     streams = Streams(1).child("diagram")
     sample, shown = 100 * ms, 12

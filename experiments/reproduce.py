@@ -8,12 +8,10 @@ The one place that says what belongs to what is `SHOWN`.
 
 from __future__ import annotations
 
-import base64
-import html
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,14 +20,16 @@ from threadpoolctl import threadpool_limits
 
 from lnpbrian import checks, files, locks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.cluster import ClusterOptions
-from lnpbrian.experiments import EXPERIMENTS, diagrams, experiment
+from lnpbrian.experiments import EXPERIMENTS, diagrams, experiment, sweeps
 from lnpbrian.experiments.common import findings
-from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.findings import Finding, claimed_in
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.sweeps import Tables, markdown, run_experiment
-from lnpbrian.records import is_record, read_json, versions, write_json
+from lnpbrian.records import commit, is_record, read_json, versions, write_json
+from lnpbrian.report.page import Page, Table, Verdict, caption_of, cited, duration, provenance, write_page
+from lnpbrian.report.sweeps import claims_verdict, sweep_page
 from lnpbrian.sweep import ResultStore, SweepProgress
+from lnpbrian.sweep.cluster import ClusterOptions
 
 __all__ = ["SHOWN", "Reproduction", "Shown", "catalogue", "chosen", "cost", "listing"]
 
@@ -57,6 +57,10 @@ class Shown:
         Names of data that are not shipped, and what is done without them.
     smoke_seconds : float
         Time of its tasks at smoke scale on one core, those it shares with others included.
+
+    Notes
+    -----
+    The paper is Chakraborty et al. (2024), arXiv 2403.03409.
     """
 
     name: str
@@ -261,7 +265,8 @@ def listing(wanted: Iterable[Shown] = SHOWN) -> list[list[str]]:
     lines = [["name", "shows", "sweep", "smoke, one core", "medium", "without --data"]]
     for shown in wanted:
         missing = "; ".join(f"{name}: {without}" for name, without in shown.data)
-        times = (duration(cost(shown, scale)) for scale in ("smoke", "medium"))
+        known = (cost(shown, scale) for scale in ("smoke", "medium"))
+        times = (duration(seconds, 0) if seconds else "not measured" for seconds in known)
         lines.append([shown.name, shown.title, shown.experiment or "a diagram", *times, missing])
     return lines
 
@@ -274,18 +279,6 @@ def catalogue() -> list[list[str]]:
     """
     head = ["name", "shows", "alone", "where ours differs"]
     return [head, *([shown.name, shown.title, f"`{shown.command}`", shown.note] for shown in SHOWN)]
-
-
-def duration(seconds: float | None) -> str:
-    """Return a time as text.
-
-    >>> duration(None), duration(42.0), duration(200.0), duration(6000.0)
-    ('not measured', '42 s', '3 min', '1.7 h')
-    """
-    if seconds is None:
-        return "not measured"
-    minutes = round(seconds / 60)
-    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes} min" if minutes < 90 else f"{seconds / 3600:.1f} h"
 
 
 @dataclass
@@ -373,7 +366,9 @@ class Reproduction:
             "tables": {},
             "seconds": None,
             "error": None,
+            "seeds": list(range(self.plan.scale.seeds)) if shown.experiment else [],
             "versions": versions(),
+            "commit": commit(),
         }
         record = folder / f"{shown.name}.json"
         if not is_record(record, "shown"):
@@ -384,8 +379,10 @@ class Reproduction:
         except InvalidInput as error:
             content["error"] = str(error)
         write_json(record, content)
-        _write(folder / f"{shown.name}.md", _markdown(shown, content))
-        _write(folder / f"{shown.name}.html", _page(shown, content, folder))
+        page = _page(shown, content, folder)
+        with files.replacing(folder / f"{shown.name}.md") as temporary:
+            temporary.write_text(_markdown(page, content))
+        write_page(page, folder / f"{shown.name}.html")
         self._index()
         return content
 
@@ -418,7 +415,7 @@ class Reproduction:
             shown.name: {name: content[name] for name in ("scale", "seconds", "error")} for shown, content in found
         }
         write_json(self.folder / RECORD, {"versions": versions(), "reports": reports})
-        _write(self.folder / INDEX, _index_page(found))
+        write_page(_index_page(found), self.folder / INDEX)
 
 
 def _diagram(shown: Shown, folder: Path) -> dict[str, Any]:
@@ -436,94 +433,105 @@ def _diagram(shown: Shown, folder: Path) -> dict[str, Any]:
 # What the page of all reports needs of each.
 _USED = ("shown", "experiment", "scale", "plan", "note", "missing", "findings", "seconds", "error")
 
-HEAD = ["what the paper says", "paper", "here", "verdict"]
-STYLE = (
-    "body{font:15px/1.45 sans-serif;max-width:72em;margin:2em auto;padding:0 1em}"
-    "div{overflow-x:auto}table{border-collapse:collapse;margin:.6em 0 1.6em;font-size:14px}"
-    "td,th{padding:.3em .6em;border:1px solid #ccc;text-align:left;vertical-align:top}"
-    "img{max-width:100%}code{background:#f3f3f3;padding:.1em .3em}"
-    ".held{color:#1a7f37}.part{color:#8a6100}.not{color:#b42318}.untested{color:#666}.said{color:#666}"
-)
 
-
-def _write(path: Path, text: str) -> None:
-    with files.replacing(path) as temporary:
-        temporary.write_text(text)
-
-
-def _rows(content: Mapping[str, Any]) -> list[list[str]]:
-    return [[f["what"], f["paper"], f["ours"], f["verdict"]] for f in content["findings"]]
-
-
-def _said(shown: Shown, content: Mapping[str, Any]) -> list[str]:
-    """Return what is to be known of a report, as sentences."""
+def _about(content: Mapping[str, Any]) -> list[str]:
+    """Return what a report is made of, as sentences."""
     said = [f"Ours: {content['note']}."] if content["note"] else []
-    said += [f"{sentence[0].upper()}{sentence[1:]}." for sentence in content["missing"]]
+    return said + ([f"All tasks took {duration(content['seconds'], 0)} on one core."] if content["seconds"] else [])
+
+
+def _warnings(content: Mapping[str, Any]) -> list[str]:
+    """Return what a report lacks, as sentences."""
+    said = [f"{sentence[0].upper()}{sentence[1:]}." for sentence in content["missing"]]
     if content["scale"] == "smoke" and content["experiment"]:
         size = content["plan"]
         said.append(
             f"Smoke scale, {size['neurons']} neurons, {size['seeds']} networks of each kind: "
             "that it runs is shown, not what holds."
         )
-    if content["seconds"]:
-        said.append(f"All tasks took {duration(content['seconds'])} on one core.")
     return said
 
 
 def _command(shown: Shown, content: Mapping[str, Any]) -> str:
-    return f"{shown.command} --scale {content['scale']}" if shown.experiment else shown.command
+    return sweeps.command(content) if shown.experiment else shown.command
 
 
-def _markdown(shown: Shown, content: Mapping[str, Any]) -> str:
-    lines = [f"# {_called(shown)}: {shown.title}", "", f"`{_command(shown, content)}`", ""]
-    lines += [*_said(shown, content), ""]
+HEAD = ["what the paper says", "paper", "here", "verdict"]
+
+
+def _rows(content: Mapping[str, Any]) -> list[list[str]]:
+    return [[f["what"], f["paper"], f["ours"], f["verdict"]] for f in content["findings"]]
+
+
+def _found(content: Mapping[str, Any], title: str, note: str = "") -> Table:
+    """Return what was found as a table; what is long is below its line."""
+    rows = _rows(content)
+    long = [ours.split("; ") if "; " in ours or len(ours) > 40 else [] for _, _, ours, _ in rows]
+    short = [
+        [what, paper, "" if parts else ours, verdict]
+        for parts, (what, paper, ours, verdict) in zip(long, rows, strict=True)
+    ]
+    return Table(HEAD if rows else (), short, title, note, long)
+
+
+def _markdown(page: Page, content: Mapping[str, Any]) -> str:
+    """Return a page as Markdown, of its figures the names."""
+    lines = [f"# {page.title}", "", f"`{page.command}`", "", page.about, *page.warnings, ""]
     if content["error"]:
         return "\n".join([*lines, f"Not made: {content['error']}", ""])
-    tables: Tables = {"What the paper says, and what is found here": [HEAD, *_rows(content)]} if _rows(content) else {}
-    body = markdown(tables | content["tables"]) if tables or content["tables"] else ""
-    return "\n".join([*lines, f"![{shown.title}]({shown.name}.png)", "", body])
+    tables: Tables = {one.title: [HEAD, *_rows(content)] for one in page.results} | content["tables"]
+    shown = [f"![{one.caption}]({one.name}.png)" for one in page.figures]
+    return "\n".join([*lines, *shown, "", markdown(tables) if tables else ""])
 
 
-def _page(shown: Shown, content: Mapping[str, Any], folder: Path) -> str:
-    parts = [_sentences(shown, content), f"<p><code>{html.escape(_command(shown, content))}</code></p>"]
+def _page(shown: Shown, content: Mapping[str, Any], folder: Path) -> Page:
+    drawn = experiment(shown.experiment).draw if content["tables"] else diagrams.DIAGRAMS.get(shown.name)
+    page = sweep_page(
+        {**content, "seconds": {}},
+        content["tables"],
+        folder / f"{shown.name}.png",
+        about=" ".join(_about(content)),
+        caption=(caption_of(drawn) if drawn else "") or shown.title,
+        command=_command(shown, content),
+    )
+    verdict = page.verdict if shown.experiment else Verdict("drawn", ("A diagram, drawn from the objects themselves.",))
     if content["error"]:
-        parts.append(f'<p class="not">Not made: {html.escape(content["error"])}</p>')
-    else:
-        picture = base64.b64encode((folder / f"{shown.name}.png").read_bytes()).decode()
-        parts.append(f'<img alt="{html.escape(shown.title)}" src="data:image/png;base64,{picture}">')
-        if content["findings"]:
-            parts.append(_table([HEAD, *_rows(content)], verdicts=True))
-        parts += [f"<h2>{html.escape(title)}</h2>{_table(lines)}" for title, lines in content["tables"].items()]
-    parts.append(f'<p><a href="../{INDEX}">all tables and figures</a></p>')
-    return _document(f"{_called(shown)}: {shown.title}", parts)
+        page, verdict = replace(page, figures=()), Verdict("not made", (content["error"],))
+    return replace(
+        page,
+        title=_titled(shown),
+        verdict=verdict,
+        warnings=tuple(_warnings(content)),
+        results=(_found(content, "What the paper says, and what is found here"),) if content["findings"] else (),
+        more=page.results,
+        options=page.options if shown.experiment else (),
+        links=(("all tables and figures", f"../{INDEX}"),),
+    )
 
 
-def _index_page(found: Sequence[tuple[Shown, Mapping[str, Any]]]) -> str:
-    parts = [
-        "<p>The tables and figures of arXiv 2403.03409: what the paper says, its number, ours, and whether ours is as "
-        "good: worse by no more than two of both errors together. What was measured on something else is not "
-        "judged.</p>",
-        _table(
-            [
-                ["", "shows", "scale", "on one core", "held", "not or in part", "untested"],
-                *([_link(shown), shown.title, *_counted(content)] for shown, content in found),
-            ],
-            links=True,
-        ),
-    ]
-    for shown, content in found:
-        parts.append(f"<h2>{_link(shown)}: {html.escape(shown.title)}</h2>{_sentences(shown, content)}")
-        if content["error"]:
-            parts.append(f'<p class="not">Not made: {html.escape(content["error"])}</p>')
-        elif content["findings"]:
-            parts.append(_table([HEAD, *_rows(content)], verdicts=True))
-    return _document("The paper's tables and figures", parts)
+def _index_page(found: Sequence[tuple[Shown, Mapping[str, Any]]]) -> Page:
+    head = ["", "shows", "scale", "on one core", "held", "not or in part", "untested"]
+    rows = [[_called(shown), shown.title, *_counted(content)] for shown, content in found]
+    parts = [_found(one, _titled(shown), " ".join([*_about(one), *_warnings(one)])) for shown, one in found]
+    origin = {"versions": versions(), "commit": commit()}
+    return Page(
+        title="The paper's tables and figures",
+        about="The tables and figures of arXiv 2403.03409: what the paper says, its number, ours, and whether ours is "
+        "as good: worse by no more than two of both errors together. What was measured on something else is not "
+        "judged.",
+        verdict=claims_verdict([finding for _, content in found for finding in content["findings"]]),
+        warnings=tuple(f"{_called(shown)} was not made: {one['error']}" for shown, one in found if one["error"]),
+        results=(Table(head, rows, links=[f"{shown.name}/{shown.name}.html" for shown, _ in found]), *parts),
+        provenance=provenance(origin),
+        command="\n".join(dict.fromkeys(_command(shown, content) for shown, content in found)),
+        citation=cited(origin),
+    )
 
 
 def _counted(content: Mapping[str, Any]) -> list[str]:
     verdicts = [f["verdict"] for f in content["findings"]]
     held, untested = verdicts.count(findings.HELD), verdicts.count(findings.UNTESTED)
-    took = duration(content["seconds"]) if content["seconds"] else "-"
+    took = duration(content["seconds"], 0) if content["seconds"] else "-"
     counts = [str(held), str(len(verdicts) - held - untested), str(untested)] if verdicts else ["-"] * 3
     return [content["scale"] if content["experiment"] else "-", took, *counts]
 
@@ -538,31 +546,5 @@ def _called(shown: Shown) -> str:
     return f"{kind} {shown.name.lstrip('abcdefghijklmnopqrstuvwxyz')}"
 
 
-def _link(shown: Shown) -> str:
-    return f'<a href="{shown.name}/{shown.name}.html">{_called(shown)}</a>'
-
-
-def _sentences(shown: Shown, content: Mapping[str, Any]) -> str:
-    return f'<p class="said">{html.escape(" ".join(_said(shown, content)))}</p>'
-
-
-def _table(lines: Sequence[Sequence[str]], *, verdicts: bool = False, links: bool = False) -> str:
-    def cell(text: str, k: int, tag: str) -> str:
-        named = "part" if text.startswith("held in") else text.split()[0] if text else ""
-        kind = f' class="{named}"' if verdicts and tag == "td" and k == len(lines[0]) - 1 else ""
-        return f"<{tag}{kind}>{text if links and k == 0 else html.escape(text)}</{tag}>"
-
-    rows = (
-        "".join(cell(text, k, "td" if number else "th") for k, text in enumerate(line))
-        for number, line in enumerate(lines)
-    )
-    return "<div><table>" + "\n".join(f"<tr>{row}</tr>" for row in rows) + "</table></div>"
-
-
-def _document(title: str, parts: Sequence[str]) -> str:
-    body = "\n".join(parts)
-    return (
-        '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style>\n<h1>{html.escape(title)}</h1>\n{body}\n</html>\n"
-    )
+def _titled(shown: Shown) -> str:
+    return f"{_called(shown)}: {shown.title}"

@@ -14,18 +14,19 @@ from matplotlib.figure import Figure
 
 from lnpbrian import checks, files, locks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, experiment, summary
-from lnpbrian.experiments.common.comparison import SCALES, Plan
+from lnpbrian.experiments.common.plan import SCALES, Plan
 from lnpbrian.learning import forecast_task, image_task
-from lnpbrian.learning.images import IMAGES
+from lnpbrian.learning.vision.images import IMAGES
 from lnpbrian.records import commit, is_record, read_json, versions, write_json
-from lnpbrian.report import Page, caption_of, sweep_page, write_page
+from lnpbrian.report.page import Page, caption_of, write_page
+from lnpbrian.report.sweeps import sweep_page
 from lnpbrian.sweep import Result, ResultStore, Stamps, SweepProgress, Task, run_sweep
+from lnpbrian.sweep.cluster import ClusterOptions
 
 Tables = dict[str, list[list[str]]]
 
-__all__ = ["Experiment", "data_notes", "redraw", "refuse_foreign_results", "rewrite_page", "run_experiment"]
+__all__ = ["Experiment", "command", "data_notes", "redraw", "refuse_foreign_results", "rewrite_page", "run_experiment"]
 
 
 class Experiment(Protocol):
@@ -211,11 +212,11 @@ def page(module: Experiment, content: Mapping[str, Any], tables: Tables, picture
     """Return the same, and the figure, as a page."""
     name = content["experiment"]
     return sweep_page(
-        content, tables, picture, about=summary(name), caption=caption_of(module.draw), command=_command(content)
+        content, tables, picture, about=summary(name), caption=caption_of(module.draw), command=command(content)
     )
 
 
-def _command(content: Mapping[str, Any]) -> str:
+def command(content: Mapping[str, Any]) -> str:
     """Return the command that repeats a sweep."""
     plan, usual = content.get("plan", {}), SCALES.get(content["scale"])
     given = (

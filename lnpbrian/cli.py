@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -19,28 +20,30 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lnpbrian import checks, figures, files, locks
+from lnpbrian import checks, figures, files, locks, plot
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
-from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, SIZES, summary
 from lnpbrian.jobs import MODELS, NETWORK, RECORD, PruneJob, Report
-from lnpbrian.learning.images import IMAGES
+from lnpbrian.learning.vision.images import IMAGES
 from lnpbrian.lyapunov.spectrum import number_of_exponents
-from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
+from lnpbrian.lyapunov.stability import SPECTRUM, SpectrumOptions, stability_record
 from lnpbrian.network import NetworkSpec, noise_drive
 from lnpbrian.network.betweenness import betweenness_centrality
-from lnpbrian.network.cuda import find_gpu, require_tools, write_cuda_project
-from lnpbrian.network.devices import DeviceReport, devices
+from lnpbrian.network.engines.cuda import find_gpu, require_tools, write_cuda_project
+from lnpbrian.network.engines.devices import DeviceReport, devices
 from lnpbrian.network.nir import FORMATS, READERS, export_network
 from lnpbrian.options import Options, default_of, flags, kind_of
 from lnpbrian.parallel import cores
 from lnpbrian.process import Watched
 from lnpbrian.records import commit, is_record, plain, versions, write_json
-from lnpbrian.report import REPORT, Page, refuse_foreign_report, resnet_table, state_table, write_report
-from lnpbrian.report import Table as Rows
+from lnpbrian.report.before_after import resnet_table, state_table
+from lnpbrian.report.page import REPORT, Page, duration, refuse_foreign_report
+from lnpbrian.report.page import Table as Rows
+from lnpbrian.report.spectra import spectrum_table
 from lnpbrian.resnets import ResNetJob, image_arrays
 from lnpbrian.sweep import STALE, SweepProgress
+from lnpbrian.sweep.cluster import ClusterOptions
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -187,6 +190,8 @@ def prune(
         drawn = figures.draw_all(result, directory)
         result.write_json(directory / RECORD, {"command": job.record()})
         job.finish(directory)
+        from lnpbrian.report.runs import write_report
+
         write_report(directory)
     console.print(_terminal(state_table(result.summary())))
     if not result.pruning.status.startswith("all"):
@@ -230,9 +235,11 @@ def spectrum(
     reorthonormalise_every: Annotated[float, typer.Option(help="Interval between factorisations in ms.")] = 10.0,
     inputs: Annotated[int, typer.Option(help="Number of noise inputs over which is averaged.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder for spectrum.json and spectrum.png.")] = Path("runs/spectrum"),
+    out: Annotated[Path, typer.Option(help="Folder for spectrum.json, the figures and report.html.")] = Path(
+        "runs/spectrum"
+    ),
 ) -> None:
-    """Compute Lyapunov spectra of networks under noise; write numbers and a figure."""
+    """Compute Lyapunov spectra of networks under noise; write numbers, figures and a page."""
     checks.choice("--model", model, MODELS)
     options = SpectrumOptions(
         n_exponents=_number_or_all(n_exponents),
@@ -246,15 +253,21 @@ def spectrum(
     p = checks.probability("connection_probability", connection_probability)
     if networks:
         specs = {str(path): NetworkSpec.load(path) for path in networks}
+        command: dict[str, Any] = {"networks": list(specs)}
     else:
+        command = {"model": model, "neurons": neurons, "connection_probability": p}
         specs = {f"{model}, p = {p:g}": MODELS[model](neurons, p, check_rate=False, seed=seed).spec}
     for spec in specs.values():
         number_of_exponents(spec, options.n_exponents)
     records: list[dict[str, Any]] = []
     with _without_trace(out), locks.lock_folder("--out", out) as lock:
         directory = lock.folder
-        known = is_record(directory / "spectrum.json", "networks")
-        locks.refuse_foreign(directory, ("spectrum.json", "spectrum.png"), accounted=known, evidence="spectrum.json")
+        if (directory / RECORD).exists():
+            raise InvalidInput(f"{str(out)!r} holds a run, whose {REPORT} would be replaced; choose another --out")
+        names = (SPECTRUM, *(f"{name}.png" for name in figures.SPECTRUM_FIGURES))
+        locks.refuse_foreign(directory, names, accounted=is_record(directory / SPECTRUM, "networks"), evidence=SPECTRUM)
+        refuse_foreign_report(directory)
+        content = {"versions": versions(), "commit": commit(), "command": command}
         with _bars(specs) as report:
             for name, spec in specs.items():
                 report(name, 0.0, "")
@@ -264,43 +277,24 @@ def spectrum(
 
                 records.append(stability_record(spec, name, options=options, seed=seed, report=within))
                 # What is done is kept, whatever happens to the next network.
-                write_json(directory / "spectrum.json", {"versions": versions(), "networks": records})
-        with files.replacing(directory / "spectrum.png") as temporary:
-            figures.spectra(records).savefig(temporary, dpi=150)
-    console.print(_spectrum_table(records))
+                write_json(directory / SPECTRUM, {**content, "networks": records})
+        for name, draw in figures.SPECTRUM_FIGURES.items():
+            plot.save(draw(records), directory / f"{name}.png")
+        from lnpbrian.report.runs import write_report
+
+        write_report(directory)
+    console.print(_terminal(spectrum_table(records)))
     for record in records:
         console.print(f"{record['name']}: {record['status']}", soft_wrap=True)
-    console.print(f"Wrote spectrum.json and spectrum.png to {directory}", soft_wrap=True)
+    console.print(
+        f"Wrote {SPECTRUM}, {REPORT} and {len(figures.SPECTRUM_FIGURES)} figures to {directory}", soft_wrap=True
+    )
 
 
 def _number_or_all(value: str) -> int | str:
     if value.strip().lstrip("+-").isdigit():
         return int(value)
     return checks.choice("--n-exponents", value, ("all", "a whole number"))
-
-
-def _spectrum_table(records: list[dict[str, Any]]) -> Table:
-    table = Table("network", "rate (Hz)", "largest (1/s)", "by twins", "mean", "dimension", "entropy rate")
-    for column in table.columns[1:]:
-        column.justify = "right"
-        column.no_wrap = True
-
-    def shown(value: float | None, error: float | None = None, *, without: str = "needs all exponents") -> str:
-        if value is None:
-            return without
-        return f"{value:.1f}" + ("" if error is None else f" ± {error:.1f}")
-
-    for r in records:
-        table.add_row(
-            r["name"],
-            shown(r["mean_rate_hz"]),
-            shown(r["exponents_per_s"][0], r["standard_errors_per_s"][0]),
-            shown(r["largest_from_twins_per_s"], r["largest_from_twins_standard_error_per_s"], without="see below"),
-            shown(None if r["sum_per_s"] is None else r["sum_per_s"] / r["dimension"]),
-            shown(r["kaplan_yorke_dimension"], without="needs more exponents"),
-            shown(r["entropy_rate_per_s"], without="needs more exponents"),
-        )
-    return table
 
 
 @app.command()
@@ -384,7 +378,8 @@ def cuda(
     # What is missing shows before anything is written.
     require_tools(build=build or run, run=run)
     with _without_trace(out), locks.lock_folder("--out", out) as lock:
-        drive = noise_drive(spec.n_neurons, duration=length, rng=rng, standard_deviation=sigma) if sigma else None
+        of = {"duration": length, "standard_deviation": sigma, "hold": _held(spec.dt)}
+        drive = noise_drive(spec.n_neurons, rng=rng, **of) if sigma else None
         with console.status("writing the project"):
             project = write_cuda_project(
                 spec, lock, duration=length, drive=drive, plastic=not fixed, compute_capability=compute_capability
@@ -401,6 +396,15 @@ def cuda(
             console.print(
                 f"{activity.indices.size} spikes in {duration:g} ms on {find_gpu().name}, {rate:.1f} Hz per neuron"
             )
+
+
+def _held(dt: float) -> brian2.Quantity:
+    """Return the 5 ms over which noise is held, rounded up to whole time steps.
+
+    >>> _held(2e-3), _held(1e-4)
+    (6. * msecond, 5. * msecond)
+    """
+    return round(1e3 * dt * math.ceil(5e-3 / dt - 1e-6), 9) * ms
 
 
 @app.command()
@@ -469,11 +473,15 @@ def resnet(
                 report("train", 1.0, "")
         except KeyboardInterrupt:
             _fail("interrupted; the same command goes on after the last epoch", 130)
-        made.save(folder / NETWORK)
+        # Whenever it is killed, the record accounts for the network, and is of no other.
+        (folder / NETWORK).unlink(missing_ok=True)
         record = {"resnet": plain(job), "task": arrays.name, "data": None if data is None else str(data)}
         record |= {"size": size, "images": images, "commit": commit()}
         record |= {"versions": versions(), "dense": before, "pruned": after, "pruning": told}
         write_json(folder / RECORD, record)
+        made.save(folder / NETWORK)
+        from lnpbrian.report.runs import write_report
+
         write_report(folder)
     console.print(_terminal(resnet_table(record)))
     console.print(f"Wrote {RECORD}, {NETWORK} and {REPORT} to {out}", soft_wrap=True)
@@ -524,7 +532,7 @@ def sweep(
     What was computed before is not computed again: a sweep that was stopped or killed goes on.
     """
     # What experiments stand on takes seconds to load.
-    from lnpbrian.experiments.common.comparison import SCALES, Plan
+    from lnpbrian.experiments.common.plan import SCALES, Plan
     from lnpbrian.experiments.sweeps import run_experiment
     from lnpbrian.sweep import ResultStore
 
@@ -582,7 +590,7 @@ def reproduce(
     What was computed before, by a sweep too, is not computed again. What needs data that are not given is said.
     """
     # What experiments stand on takes seconds to load.
-    from lnpbrian.experiments.common.comparison import SCALES, Plan
+    from lnpbrian.experiments.common.plan import SCALES, Plan
     from lnpbrian.experiments.reproduce import INDEX, Reproduction, chosen, listing
     from lnpbrian.sweep import ResultStore
 
@@ -653,10 +661,15 @@ def report(
 def _pages(folder: Path) -> Iterator[tuple[Path, Page]]:
     """Write the page of a run, or of every sweep in a folder."""
     sweeps = sorted(path for path in folder.glob("*.json") if is_record(path, "experiment", "scale"))
-    if not folder.is_dir() or not (sweeps or (folder / RECORD).exists()):
-        raise InvalidInput(f"{str(folder)!r} holds no finished run (no {RECORD}) and no results of a sweep")
+    is_run = any((folder / name).exists() for name in (RECORD, SPECTRUM))
+    if not folder.is_dir() or not (sweeps or is_run):
+        raise InvalidInput(
+            f"{str(folder)!r} holds no finished run (no {RECORD}, no {SPECTRUM}) and no results of a sweep"
+        )
     with locks.lock_folder("report", folder):
-        if (folder / RECORD).exists():
+        if is_run:
+            from lnpbrian.report.runs import write_report
+
             yield folder / REPORT, write_report(folder)
         for path in sweeps:
             # What experiments stand on takes seconds to load.
@@ -711,7 +724,7 @@ def _sweep_bars() -> Iterator[Callable[[SweepProgress], None]]:
             if not console.is_terminal and now.done != finished[0]:
                 finished[0] = now.done
                 console.print(f"{now.done:g} of {now.total:g} tasks", soft_wrap=True)
-            left = "" if now.remaining_seconds is None else f", about {_duration(now.remaining_seconds)} left"
+            left = "" if now.remaining_seconds is None else f", about {duration(now.remaining_seconds, 0)} left"
             bars.update(whole, completed=now.done, total=now.total, what=f"{now.done} of {now.total}{left}")
             for note in (now.dashboard and f"Dask's dashboard: {now.dashboard}", *now.notes):
                 if note and note not in told:
@@ -725,11 +738,6 @@ def _sweep_bars() -> Iterator[Callable[[SweepProgress], None]]:
                 bars.update(running[name], completed=fraction, what=what)
 
         yield report
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes} min" if minutes < 90 else f"{seconds / 3600:.1f} h"
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from lnpbrian.plot.stability import MOST_LABELS
 if TYPE_CHECKING:
     from lnpbrian.jobs import ImageStudy, Study
 
-__all__ = ["FIGURES", "IMAGE_FIGURES", "draw_all", "spectra"]
+__all__ = ["FIGURES", "IMAGE_FIGURES", "SPECTRUM_FIGURES", "draw_all", "spectra"]
 
 EXAMPLES, EXAMPLE_COLUMNS = 32, 8
 # What the history of a run shows, of all that `plot.history` can.
@@ -52,7 +52,10 @@ def exponents(study: Study | ImageStudy) -> Figure:
 
 
 def time_constants(study: Study | ImageStudy) -> Figure:
-    """Draw the distribution of membrane time constants, of all neurons before and of the survivors as they are now."""
+    """Draw the distribution of membrane time constants, of all neurons before and of the survivors as they are now.
+
+    The final ones are figure 10 of arXiv 2403.03409.
+    """
     return plot.time_constants({"before": study.before, "after": study.after}).get_figure()  # type: ignore[return-value]
 
 
@@ -79,7 +82,10 @@ def forecast(study: Study) -> Figure:
 
 
 def history(study: Study | ImageStudy) -> Figure:
-    """Draw synapses, neurons, rate, largest exponent and spectral radius over the iterations."""
+    """Draw synapses, neurons, rate, largest exponent and spectral radius over the iterations.
+
+    Neurons and synapses over iterations are in figure 3 of arXiv 2403.03409.
+    """
     figure, axes = plot.panels(1, len(HISTORY), width=12, height=3.2)
     for axis, quantity in zip(axes.flat, HISTORY, strict=True):
         plot.history(study, axis, quantity=quantity)
@@ -96,12 +102,29 @@ def spectra(records: Sequence[Mapping[str, Any]]) -> Figure:
     records : sequence of mappings
         Entries of ``spectrum.json``, with the keys ``name``, ``dimension``, ``exponents_per_s`` and
         ``standard_errors_per_s``.
+
+    Notes
+    -----
+    Axes as in figure 7 of arXiv 2403.03409.
     """
     figure, axes = plot.panels(1, 2, width=10, height=4.2, gridspec_kw={"width_ratios": (3, 2)})
     whole, leading = axes.flat
     plot.spectrum(records, whole).set_title("spectrum")
     plot.spectrum(records, leading, part="leading").set(title="leading exponents, with standard errors", ylabel="")
     return _legend_below(figure, whole, 4) if len(records) <= MOST_LABELS else figure
+
+
+def convergence(records: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw running estimates of the largest exponents, and at the end their standard errors.
+
+    Parameters
+    ----------
+    records : sequence of mappings
+        Entries of ``spectrum.json``.
+    """
+    figure, axes = plot.panels(1, 1)
+    axis = plot.convergence(records, axes[0, 0])
+    return _legend_below(figure, axis, 3) if len(records) <= MOST_LABELS else figure
 
 
 def confusion(study: ImageStudy) -> Figure:
@@ -146,6 +169,10 @@ FIGURES: dict[str, Callable[[Study], Figure]] = {
     "degrees": degrees,
     "forecast": forecast,
     "history": history,
+}
+SPECTRUM_FIGURES: dict[str, Callable[[Sequence[Mapping[str, Any]]], Figure]] = {
+    "spectrum": spectra,
+    "convergence": convergence,
 }
 IMAGE_FIGURES: dict[str, Callable[[ImageStudy], Figure]] = {
     "raster": raster,

@@ -45,7 +45,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If the folder cannot be written to; nothing is left behind.
+        If the folder cannot be written to, which names `path`; nothing is left behind.
 
     Notes
     -----
@@ -68,6 +68,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, target)
+    except OSError as error:
+        # Nobody has asked for the temporary file.
+        if error.filename == os.fspath(temporary) or error.filename == temporary:
+            error.filename, error.filename2 = os.fspath(target), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

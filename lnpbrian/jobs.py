@@ -22,17 +22,17 @@ from lnpbrian import checks, files, locks
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning import CurrentEncoder, ForecastTask, PoissonEncoder, ReadoutOptions, forecast, forecast_task
-from lnpbrian.learning.classification import Classification, ClassifyOptions, classify
 from lnpbrian.learning.encoding import INPUT_SCALE, Encoder
 from lnpbrian.learning.forecasting import Forecast
-from lnpbrian.learning.image_input import CHANNELS, ImageInput, Presentation, patch_filters, pixel_channels
-from lnpbrian.learning.image_training import TRAININGS, train_images
-from lnpbrian.learning.images import IMAGES, ImageTask, image_task
 from lnpbrian.learning.tasks import PROTOCOLS, SERIES
+from lnpbrian.learning.vision.classification import Classification, ClassifyOptions, classify, require_images
+from lnpbrian.learning.vision.image_input import CHANNELS, ImageInput, Presentation, patch_filters, pixel_channels
+from lnpbrian.learning.vision.image_training import TRAININGS, train_images
+from lnpbrian.learning.vision.images import IMAGES, ImageTask, image_task
 from lnpbrian.locks import lock_folder
 from lnpbrian.models import CHRSNN, HRSNN, MRSNN, LIFParameters
 from lnpbrian.network import Drive, NetworkSpec, RecurrentNetwork, noise_drive, observe
-from lnpbrian.network.devices import require_device
+from lnpbrian.network.engines.devices import require_device
 from lnpbrian.network.graph import graph_statistics
 from lnpbrian.network.signals import SpikeTrain
 from lnpbrian.network.simulate import mean_rates
@@ -189,6 +189,10 @@ class Study(_Studied):
         With all synapses, with those that are left, and with none, at the same mean input.
     task : ForecastTask
     readout : ReadoutOptions
+
+    Notes
+    -----
+    The process is that of figure 2 of Chakraborty et al. (2024), arXiv 2403.03409: pruned without data, then used.
     """
 
     forecast_before: Forecast
@@ -240,8 +244,12 @@ class ImageStudy(_Studied):
         Of the unpruned network.
     readout : ClassifyOptions
     training : str
-        What was trained each time, see `lnpbrian.learning.image_training.train_images`. `before` and `after` are as
-        they were before that.
+        What was trained each time, see `lnpbrian.learning.vision.image_training.train_images`. `before` and `after` are
+        as they were before that.
+
+    Notes
+    -----
+    The process is that of figure 2 of Chakraborty et al. (2024), arXiv 2403.03409: pruned without data, then used.
     """
 
     images_before: Classification
@@ -405,7 +413,7 @@ def prune_and_classify(
     readout : ClassifyOptions, optional
     training : {"readout", "stdp", "bp"}
         What is trained each time, from the weights that pruning has left; see
-        `lnpbrian.learning.image_training.train_images`.
+        `lnpbrian.learning.vision.image_training.train_images`.
     seed : int
         Seed of everything random.
     checkpoint, report
@@ -425,6 +433,7 @@ def prune_and_classify(
     Pruning looks at no images, as in arXiv 2403.03409, section 4.1.
     """
     pruning, readout = pruning or PruneOptions(), readout or ClassifyOptions()
+    require_images(len(channels[0]))
     streams = Streams(seed).child("study").child("images")
 
     def measure(spec: NetworkSpec, tell: Callable[[float], None]) -> Classification:
@@ -746,7 +755,7 @@ class PruneJob(Options):
                 raise InvalidInput("patches have answers below zero, which no rate has; use --encoder current")
             if self.encoder == "poisson" and self.training != "readout":
                 raise InvalidInput(f"training by {self.training} shows images as currents; use --encoder current")
-            self.images  # noqa: B018
+            require_images(len(self.images.y_train))
             return
         if (
             self.training != "readout"

@@ -16,7 +16,7 @@ from brian2 import Quantity, ms
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 
-__all__ = ["Options", "flags", "option", "options"]
+__all__ = ["Options", "as_flag", "flags", "option", "options"]
 
 
 def option(
@@ -162,6 +162,21 @@ def flags(cls: type[Options]) -> Iterator[tuple[str, Field[Any]]]:
             if flag is not None and flag not in seen:
                 seen.add(flag)
                 yield flag, declared
+
+
+def as_flag(flag: str, value: Any) -> tuple[str, ...]:
+    """Return the words of a command line that set an option, none for None.
+
+    >>> as_flag("width", 0.5), as_flag("connected", False), as_flag("offset", -1.0)
+    (('--width', '0.5'), ('--no-connected',), ('--offset=-1',))
+    """
+    if value is None:
+        return ()
+    if isinstance(value, bool):
+        return (f"--{flag}" if value else f"--no-{flag}",)
+    text = f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+    # What begins with a dash would be taken for a flag.
+    return (f"--{flag}={text}",) if text.startswith("-") else (f"--{flag}", text)
 
 
 def _from_flag(one: Field[Any], value: Any) -> Any:

@@ -396,6 +396,12 @@ def _resident(pid: int) -> int:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says."""
+    """Return the first line of what an error says.
+
+    Examples
+    --------
+    >>> first_line(ValueError("no such file\\nlook elsewhere")), first_line(KeyboardInterrupt())
+    ('no such file', 'KeyboardInterrupt')
+    """
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -13,8 +13,13 @@ import numpy as np
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning import image_task
-from lnpbrian.learning.conversion import convert
-from lnpbrian.learning.resnet_training import ResNetTraining, ResNetTrainingOptions, evaluate_resnet, train_resnet
+from lnpbrian.learning.vision.conversion import convert
+from lnpbrian.learning.vision.resnet_training import (
+    ResNetTraining,
+    ResNetTrainingOptions,
+    evaluate_resnet,
+    train_resnet,
+)
 from lnpbrian.models.resnet import LAYOUTS, SpikingResNet, noise_images
 from lnpbrian.options import Options, option, options
 from lnpbrian.pruning.channel_steps import CHANNEL_STEPS, ChannelNoise, ChannelStep, prune_resnet

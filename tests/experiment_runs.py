@@ -7,7 +7,7 @@ import brian2
 import pytest
 
 from lnpbrian.experiments import sweeps
-from lnpbrian.experiments.common.comparison import Scale
+from lnpbrian.experiments.common.plan import Scale
 
 TINY = Scale(
     neurons=60,

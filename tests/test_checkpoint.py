@@ -26,7 +26,7 @@ from lnpbrian.pruning.checkpoint import Checkpoint, CheckpointFolder, fingerprin
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.schedule import PruneOptions, schedule
 from lnpbrian.pruning.steps import NoisePruning, TimescaleTuning, as_steps
-from lnpbrian.pruning.timescales import Measurement
+from lnpbrian.pruning.steps.timescales import Measurement
 
 ALL_STEPS = as_steps(("I", "II", "III", TimescaleTuning(every=3, evaluations=5, exponents=3, duration=20 * ms)))
 I_II = ALL_STEPS[:2]

@@ -8,7 +8,7 @@ from brian2 import ms
 from sklearn.linear_model import Ridge
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.classification import (
+from lnpbrian.learning.vision.classification import (
     Classification,
     ClassifyOptions,
     accuracy_difference,
@@ -16,7 +16,7 @@ from lnpbrian.learning.classification import (
     fit_classifier,
     read_images,
 )
-from lnpbrian.learning.image_input import (
+from lnpbrian.learning.vision.image_input import (
     FULL_RATE,
     ImageInput,
     Presentation,
@@ -24,9 +24,9 @@ from lnpbrian.learning.image_input import (
     pixel_channels,
     spike_counts,
 )
-from lnpbrian.learning.images import ImageTask, image_task
+from lnpbrian.learning.vision.images import ImageTask, image_task
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.network.native import native_works
+from lnpbrian.network.engines.native import native_works
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.streams import Streams
 

@@ -21,11 +21,11 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.device_twins import CompiledTwins, TwinProgram, describe_twins
 from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.models import CHRSNN, HRSNN, uncoupled
-from lnpbrian.network.compiled import CompiledNetwork
+from lnpbrian.network.engines.compiled import CompiledNetwork
+from lnpbrian.network.engines.standalone import DeviceError, Program, Project, describe, verify
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.simulate import observe, simulate, simulated_spike_train
-from lnpbrian.network.standalone import DeviceError, Program, Project, describe, verify
 
 N = 120
 DURATION = 300 * ms
@@ -423,11 +423,11 @@ time.sleep(60)
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads processes from /proc")
 def test_a_killed_parent_leaves_neither_processes_nor_folder(tmp_path):
-    import lnpbrian.network.keeper
+    import lnpbrian.network.engines.keeper
 
     folder = tmp_path / "project"
     folder.mkdir()
-    script = PARENT.format(keeper=lnpbrian.network.keeper.__file__, folder=str(folder), cwd=str(tmp_path))
+    script = PARENT.format(keeper=lnpbrian.network.engines.keeper.__file__, folder=str(folder), cwd=str(tmp_path))
     parent = subprocess.Popen([sys.executable, "-c", script])
     try:
         deadline = time.monotonic() + 30
@@ -445,9 +445,9 @@ def test_a_killed_parent_leaves_neither_processes_nor_folder(tmp_path):
 
 
 def test_keeper_answers_cancels_and_goes_on(tmp_path):
-    import lnpbrian.network.keeper
+    import lnpbrian.network.engines.keeper
 
-    script = lnpbrian.network.keeper.__file__
+    script = lnpbrian.network.engines.keeper.__file__
     keeper = subprocess.Popen([sys.executable, "-I", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(*command, cancel=False):

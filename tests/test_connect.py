@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.pruning.connect import _joining_edges, connect
-from lnpbrian.pruning.sampling import sample_edges
+from lnpbrian.pruning.steps.connect import _joining_edges, connect
+from lnpbrian.pruning.steps.sampling import sample_edges
 
 
 def random_graph(n, density, seed):

@@ -7,7 +7,7 @@ import pytest
 import resnet_reference as reference
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.conversion import convert, folded
+from lnpbrian.learning.vision.conversion import convert, folded
 from lnpbrian.models.resnet import SpikingResNet, noise_images
 
 pytest.importorskip("jax")

@@ -8,16 +8,16 @@ from scipy.linalg import solve_continuous_lyapunov
 from scipy.sparse import csr_array
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.pruning import covariance
-from lnpbrian.pruning.covariance import (
+from lnpbrian.pruning.steps import covariance
+from lnpbrian.pruning.steps.covariance import (
     edge_strength,
     linear_network,
     local_covariance,
     noise_covariance,
     spectral_abscissa,
 )
-from lnpbrian.pruning.lyapunov_matrix import lyapunov_matrix
-from lnpbrian.pruning.noise import keep_scores
+from lnpbrian.pruning.steps.lyapunov_matrix import lyapunov_matrix
+from lnpbrian.pruning.steps.noise import keep_scores
 
 
 def random_edges(n, p, seed):

@@ -21,14 +21,14 @@ from lnpbrian import cli
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.device_twins import CompiledTwins
 from lnpbrian.models import CHRSNN, HRSNN
-from lnpbrian.network import cuda
-from lnpbrian.network.compiled import CompiledNetwork
-from lnpbrian.network.cuda import CudaBuild, CudaProject, CudaToolkit, Gpu, find_toolkit, write_cuda_project
+from lnpbrian.network.engines import cuda
+from lnpbrian.network.engines.compiled import CompiledNetwork
+from lnpbrian.network.engines.cuda import CudaBuild, CudaProject, CudaToolkit, Gpu, find_toolkit, write_cuda_project
+from lnpbrian.network.engines.standalone import CppBuild, Project, write_sources
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import Drive, noise_drive
 from lnpbrian.network.simulate import observe
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.standalone import CppBuild, Project, write_sources
 
 FILES = {"indices": "i", "times": "t", "pre": "pre", "post": "post", "weights": "w"}
 
@@ -252,7 +252,7 @@ def test_compute_capability(monkeypatch):
 @pytest.mark.skipif(bool(NO_BRIAN2CUDA or NO_NVCC), reason=NO_BRIAN2CUDA or NO_NVCC)
 @pytest.mark.parametrize("kind", ["csr", "dense, delayed", "plastic", "precise", "twins"])
 def test_programs_for_any_network_are_written(monkeypatch, kind):
-    """The programs of lnpbrian.network.compiled, whose numbers are handed over when they start."""
+    """The programs of lnpbrian.network.engines.compiled, whose numbers are handed over when they start."""
     job = Project._job
     monkeypatch.setattr(Project, "_job", lambda self, name, *rest: name == "compile" or job(self, name, *rest))
     spec = hrsnn(plastic=kind == "plastic").with_timing("precise" if kind == "precise" else "grid")

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.pruning import delocalise
-from lnpbrian.pruning.delocalise import delocalising_edges, random_edges
 from lnpbrian.pruning.edits import donor_synapses
-from lnpbrian.pruning.neurons import total_degree
+from lnpbrian.pruning.steps import delocalise
+from lnpbrian.pruning.steps.delocalise import delocalising_edges, random_edges
+from lnpbrian.pruning.steps.neurons import total_degree
 
 
 @pytest.fixture(scope="module", autouse=True)

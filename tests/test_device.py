@@ -14,10 +14,10 @@ import pytest
 
 from lnpbrian import cli
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network import cuda
-from lnpbrian.network import devices as device
-from lnpbrian.network.cuda import CudaBuild, CudaToolkit, Curand, Gpu, find_toolkit
-from lnpbrian.network.devices import DeviceReport, Part, devices
+from lnpbrian.network.engines import cuda
+from lnpbrian.network.engines import devices as device
+from lnpbrian.network.engines.cuda import CudaBuild, CudaToolkit, Curand, Gpu, find_toolkit
+from lnpbrian.network.engines.devices import DeviceReport, Part, devices
 
 FOLDERS = ("include", "lib")
 

@@ -8,7 +8,8 @@ import pytest
 from brian2 import ms
 from experiment_runs import TINY, run
 
-from lnpbrian.experiments.common.comparison import FORECASTERS, Plan
+from lnpbrian.experiments.common.comparison import FORECASTERS
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.paper import ablation, ablation_sparser
 from lnpbrian.experiments.studies import (
     covariance_accuracy,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from experiment_runs import TINY, run
 
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.paper import fig_spectra
 
 brian2.prefs.codegen.target = "numpy"

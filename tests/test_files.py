@@ -19,10 +19,10 @@ from lnpbrian.files import LOCK, remove_leftovers, replacing
 from lnpbrian.jobs import CHECKPOINT, COMMAND, PruneJob
 from lnpbrian.locks import lock_folder
 from lnpbrian.models import HRSNN
-from lnpbrian.network import cuda
-from lnpbrian.network.cuda import CudaProject
+from lnpbrian.network.engines import cuda
+from lnpbrian.network.engines.cuda import CudaProject
+from lnpbrian.network.engines.standalone import Project
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.standalone import Project
 from lnpbrian.pruning.checkpoint import MARKER, mark_folder, marked, remove_marked
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.schedule import PruneOptions

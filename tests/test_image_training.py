@@ -8,13 +8,13 @@ from brian2 import ms
 from experiment_runs import TINY, run
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.paper import table1
 from lnpbrian.learning import bptt
-from lnpbrian.learning.classification import classify, read_images
-from lnpbrian.learning.image_input import ImageInput, Presentation, pixel_channels, spike_counts
-from lnpbrian.learning.image_training import ImageBPOptions, _Trainer, train_images_bp, train_images_stdp
-from lnpbrian.learning.images import image_task
+from lnpbrian.learning.vision.classification import classify, read_images
+from lnpbrian.learning.vision.image_input import ImageInput, Presentation, pixel_channels, spike_counts
+from lnpbrian.learning.vision.image_training import ImageBPOptions, _Trainer, train_images_bp, train_images_stdp
+from lnpbrian.learning.vision.images import image_task
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.streams import Streams
 

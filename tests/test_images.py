@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.images import ImageTask, image_task
+from lnpbrian.learning.vision.images import ImageTask, image_task
 
 DATA = Path(os.environ.get("LNPBRIAN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 IDX = {

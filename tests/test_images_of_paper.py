@@ -13,7 +13,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.experiments import sweeps
 from lnpbrian.experiments.common import by_operations
 from lnpbrian.experiments.common.bed import bed_measured
-from lnpbrian.experiments.common.comparison import SCALES, Plan
+from lnpbrian.experiments.common.plan import SCALES, Plan
 from lnpbrian.experiments.paper import ablation, fig3, fig11, fig12, fig13, table1, table2, table5
 from lnpbrian.network import NetworkSpec
 from lnpbrian.pruning import PruneOptions, TimescaleTuning

@@ -16,7 +16,7 @@ from scipy.stats import gamma, kstest, lognorm
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import uncoupled
 from lnpbrian.network.spec import STDP
-from lnpbrian.pruning.laws import (
+from lnpbrian.pruning.steps.laws import (
     GammaLaw,
     Laws,
     LognormalLaw,

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.pruning import localisation
-from lnpbrian.pruning.delocalise import delocalising_edges
-from lnpbrian.pruning.localisation import delocalisation_report
+from lnpbrian.pruning.steps import localisation
+from lnpbrian.pruning.steps.delocalise import delocalising_edges
+from lnpbrian.pruning.steps.localisation import delocalisation_report
 
 
 def random_graph(n, p, seed):

@@ -12,8 +12,8 @@ from brian2.utils.logger import std_silent
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 
-from lnpbrian.network import extension, loops
-from lnpbrian.network.loops import FlowGraph, row_products, take_in_order
+from lnpbrian.network.engines import extension, loops
+from lnpbrian.network.engines.loops import FlowGraph, row_products, take_in_order
 from lnpbrian.process import standard_streams
 
 

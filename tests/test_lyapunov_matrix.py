@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.pruning.lyapunov_matrix import estimated_lyapunov_matrix, lyapunov_matrix
+from lnpbrian.pruning.steps.lyapunov_matrix import estimated_lyapunov_matrix, lyapunov_matrix
 
 # The module: its name is that of the function as well.
-overlaps = importlib.import_module("lnpbrian.pruning.lyapunov_matrix")
+overlaps = importlib.import_module("lnpbrian.pruning.steps.lyapunov_matrix")
 
 
 def random_edges(n, p, seed):

@@ -11,10 +11,11 @@ from brian2 import ms, second
 import lnpbrian.lyapunov.twins as twins_module
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning import CurrentEncoder, PoissonEncoder, ReadoutOptions
-from lnpbrian.learning.features import Brian2Copies, NativeCopies, ReadNetwork
+from lnpbrian.learning.vision.features import Brian2Copies, NativeCopies, ReadNetwork
 from lnpbrian.models import CHRSNN, HRSNN, LIFParameters, uncoupled
-from lnpbrian.network import native, noise_drive
-from lnpbrian.network.native import NativeNetwork
+from lnpbrian.network import noise_drive
+from lnpbrian.network.engines import native
+from lnpbrian.network.engines.native import NativeNetwork
 from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.simulate import brian2_spike_train, native_spike_train, simulate, simulated_spike_train
 from lnpbrian.network.spec import NetworkSpec

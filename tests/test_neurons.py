@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.betweenness import betweenness_centrality
-from lnpbrian.pruning import neurons
-from lnpbrian.pruning.neurons import degree_product, lowest_neurons, removal_centrality, total_degree
+from lnpbrian.pruning.steps import neurons
+from lnpbrian.pruning.steps.neurons import degree_product, lowest_neurons, removal_centrality, total_degree
 
 
 def random_edges(n, p, seed):

@@ -12,10 +12,10 @@ from scipy.linalg import eigh
 from scipy.sparse import csr_array
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.pruning import covariance
-from lnpbrian.pruning.covariance import noise_covariance
-from lnpbrian.pruning.lyapunov_matrix import estimated_lyapunov_matrix, lyapunov_matrix
-from lnpbrian.pruning.noise import (
+from lnpbrian.pruning.steps import covariance
+from lnpbrian.pruning.steps.covariance import noise_covariance
+from lnpbrian.pruning.steps.lyapunov_matrix import estimated_lyapunov_matrix, lyapunov_matrix
+from lnpbrian.pruning.steps.noise import (
     NoisePruneOptions,
     keep_probability,
     keep_scores,
@@ -25,7 +25,7 @@ from lnpbrian.pruning.noise import (
 )
 
 # The module: its name is that of the function as well.
-overlaps = importlib.import_module("lnpbrian.pruning.lyapunov_matrix")
+overlaps = importlib.import_module("lnpbrian.pruning.steps.lyapunov_matrix")
 
 
 def random_edges(n, p, seed):

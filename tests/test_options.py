@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 from lnpbrian import cli
 from lnpbrian.checks import InvalidInput
 from lnpbrian.jobs import PruneJob
-from lnpbrian.learning.images import IMAGES
 from lnpbrian.learning.readout import ReadoutOptions
+from lnpbrian.learning.vision.images import IMAGES
 from lnpbrian.options import Options, default_of, flags, kind_of, option, options
-from lnpbrian.pruning.noise import NoisePruneOptions
 from lnpbrian.pruning.schedule import PruneOptions
 from lnpbrian.pruning.steps import BetweennessPruning, Delocalisation, NoisePruning, TimescaleTuning, paper_steps
+from lnpbrian.pruning.steps.noise import NoisePruneOptions
 from lnpbrian.records import from_plain, plain
 
 KINDS = (

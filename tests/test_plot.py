@@ -16,15 +16,15 @@ from matplotlib.figure import Figure
 
 from lnpbrian import PruneOptions, figures, plot, prune
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.classification import Classification
 from lnpbrian.learning.forecasting import Forecast
-from lnpbrian.learning.images import ImageTask
 from lnpbrian.learning.tasks import ForecastTask
+from lnpbrian.learning.vision.classification import Classification
+from lnpbrian.learning.vision.images import ImageTask
 from lnpbrian.lyapunov import block_twin_exponents, map_spectrum
 from lnpbrian.models import HRSNN, LIFParameters, uncoupled
 from lnpbrian.network.response import slow_response
 from lnpbrian.network.signals import SpikeTrain
-from lnpbrian.pruning.localisation import delocalisation_report
+from lnpbrian.pruning.steps.localisation import delocalisation_report
 from lnpbrian.records import plain, write_json
 
 ROOT = Path(__file__).parent.parent
@@ -625,6 +625,14 @@ def test_files_that_are_refused_leave_nothing(tmp_path: Path):
     with pytest.raises(InvalidInput, match="give what a plot returned"):
         plot.save("axis", tmp_path / "figure.png")  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
+    # The file that was asked for is named, not the one that is renamed to it.
+    for path, kind in ((tmp_path / "gone" / "figure.png", FileNotFoundError), (tmp_path / "a.png", IsADirectoryError)):
+        (tmp_path / "a.png").mkdir(exist_ok=True)
+        with pytest.raises(kind) as refused:
+            plot.save(axis, path)
+        assert refused.value.filename == str(path)
+        assert "lnpbrian-" not in str(refused.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 @pytest.mark.parametrize("name", ["history", "exponents", "convergence", "raster", "degrees", "time_constants"])
@@ -653,6 +661,40 @@ def test_files_of_something_else_are_refused(content: str, tmp_path: Path):
     for draw in (plot.history, plot.windows, plot.confusion, plot.spectrum, plot.degrees):
         with pytest.raises(InvalidInput):
             draw(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("mean_rate_hz", value) for value in ("fast", None, [1.0], True)),
+        *(("iteration", value) for value in ("1", 1.5, -1, 10**30)),
+        *(("status", value) for value in ("I: done", [1])),
+        *(("seconds", value) for value in (3, {"I": "long"})),
+        ("largest_exponent_standard_error_per_s", -1.0),
+        ("synapses", 3.5),
+        ("stable", 1),
+        ("spectral_radius", {}),
+    ],
+)
+def test_a_run_that_was_edited_is_refused_in_a_line(pruned: Any, tmp_path: Path, name: str, value: Any):
+    result = pruned[1]
+    history = [plain(record) for record in result.history]
+    write_json(tmp_path / "run.json", {"history": history, "iteration": 0})
+    assert plot.history(tmp_path).lines[0].get_ydata().tolist() == [record.synapses for record in result.history]
+    history[-1][name] = value
+    write_json(tmp_path / "run.json", {"history": history, "iteration": 0})
+    with pytest.raises(
+        InvalidInput, match=rf"is no run of lnpbrian prune: {name} of an iteration cannot be"
+    ) as refused:
+        plot.history(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("left", "message"), [("0", "whole number"), (9, "at most"), (-1, "at least 0")])
+def test_an_iteration_that_was_not_is_refused(pruned: Any, tmp_path: Path, left: Any, message: str):
+    write_json(tmp_path / "run.json", {"history": [plain(record) for record in pruned[1].history], "iteration": left})
+    with pytest.raises(InvalidInput, match=message):
+        plot.history(tmp_path)
 
 
 def test_figures_of_a_run_are_made_of_plots(study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

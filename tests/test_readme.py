@@ -1,14 +1,21 @@
-"""The Python of the README and of the pages of docs/ runs as it stands, on smaller networks."""
+"""The README runs as it stands, within the times that it says; the pages of docs/ on smaller networks."""
 
+import os
 import re
+import shlex
 import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from brian2 import start_scope
+from brian2 import ms, start_scope
 
 from lnpbrian.experiments.sweeps import redraw
+from lnpbrian.models import HRSNN, LIFParameters
+from lnpbrian.records import read_json
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -21,12 +28,68 @@ def blocks(page: str) -> list[str]:
 
 
 BLOCKS = blocks(README)
+COMMANDS = [
+    line for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL) for line in block.splitlines() if line
+]
+UNITS = {"s": 1, "min": 60, "h": 3600}
 
 
-@pytest.mark.parametrize("code", BLOCKS)
-def test_examples_run(code, tmp_path, monkeypatch):
+def bound(text: str) -> float:
+    """Return the time in seconds that is written beside a command or an example."""
+    (found,) = re.findall(r"# .*?\bunder (\d+) (s|min|h)\b", text)
+    return int(found[0]) * UNITS[found[1]]
+
+
+def within(seconds: float, *arguments: str) -> None:
+    """Run Python, and count its CPU time and that of its children, which others on this machine do not change."""
+    before = os.times()
+    # As a user has it: Brian2 compiles.
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment)
+    after = os.times()
+    assert done.returncode == 0, done.stderr
+    took = after.children_user + after.children_system - before.children_user - before.children_system
+    assert 1 < took < seconds
+
+
+def test_the_time_of_a_child_of_a_child_counts():
+    busy = "import time\nwhile time.process_time() < 2: pass"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}], check=True)"
+    within(60, "-c", code)
+    with pytest.raises(AssertionError):
+        within(1.5, "-c", code)
+
+
+@pytest.mark.cython
+@pytest.mark.timeout(900)  # of a busy machine
+@pytest.mark.parametrize("code", BLOCKS, ids=lambda code: code.splitlines()[-1])
+def test_examples_run_within_the_time_beside_them(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(code.replace("1000", "100"), {})
+    within(bound(code), "-c", code)
+
+
+def test_every_command_has_its_time():
+    assert len(COMMANDS) > 15
+    assert all(bound(line) for line in COMMANDS)
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if bound(line) <= 60])
+def test_quick_commands_run_within_the_time_beside_them(line, tmp_path, monkeypatch):
+    if line.startswith("lnpbrian cuda") and find_spec("brian2cuda") is None:
+        pytest.skip("brian2cuda is in an environment of its own")
+    monkeypatch.chdir(tmp_path)
+    Path("runs/prune").mkdir(parents=True)
+    spec = HRSNN(1000, 0.1, parameters=LIFParameters(dt=2 * ms), check_rate=False).spec
+    spec.save("runs/prune/network.npz")
+    program, *arguments = shlex.split(line, comments=True)
+    assert program == "lnpbrian"
+    within(bound(line), "-m", "lnpbrian", *arguments)
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if "--scale medium" in line])
+def test_sweeps_took_less_than_the_time_beside_them(line):
+    seconds = read_json(ROOT / "experiments" / "results" / f"{line.split()[2]}.json")["seconds"]
+    assert 0 < max(seconds["of_all_tasks"], seconds["of_this_run"]) < bound(line)
 
 
 def test_page_on_structure_runs_from_top_to_bottom():

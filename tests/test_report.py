@@ -27,7 +27,9 @@ from lnpbrian.network.graph import graph_statistics
 from lnpbrian.pruning.schedule import PruneOptions
 from lnpbrian.pruning.steps import TimescaleTuning
 from lnpbrian.records import commit, plain, write_json
-from lnpbrian.report import CITATION, REPORT, Page, Verdict, command_line, render, run_page, write_report
+from lnpbrian.report.commands import command_line
+from lnpbrian.report.page import CITATION, REPORT, Page, Verdict, render
+from lnpbrian.report.runs import run_page, write_report
 from lnpbrian.resnets import ResNetJob
 
 ROOT = Path(__file__).parent.parent
@@ -372,7 +374,7 @@ def test_the_same_files_make_the_same_page(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "holds no finished run (no run.json) and no results of a sweep"),
+        (None, "holds no finished run (no run.json, no spectrum.json) and no results of a sweep"),
         ("", "is no whole record of a run"),
         ("[]", "is no whole record of a run"),
         ('{"versions": {}}', "is no whole record of a run"),

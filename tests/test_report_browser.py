@@ -5,11 +5,21 @@ import shutil
 from pathlib import Path
 
 import pytest
+from brian2 import ms
 from report_runs import draw, image_run, network, resnet_run, series_run, write_run
 
+from lnpbrian import figures, plot
+from lnpbrian.experiments import reproduce
+from lnpbrian.experiments.common.plan import SCALES, Plan
+from lnpbrian.experiments.reproduce import Reproduction, chosen
 from lnpbrian.experiments.sweeps import rewrite_page
+from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
 from lnpbrian.network.graph import graph_statistics
-from lnpbrian.report import REPORT, write_report
+from lnpbrian.records import versions, write_json
+from lnpbrian.report.page import REPORT
+from lnpbrian.report.runs import write_report
+from lnpbrian.sweep import ResultStore
+from lnpbrian.sweep.cluster import ClusterOptions
 
 pytestmark = pytest.mark.browser
 
@@ -68,10 +78,48 @@ def sweep(name):
     return made
 
 
+def spectra(folder):
+    options = SpectrumOptions(duration=100 * ms, transient=20 * ms)
+    records = [stability_record(network(30, 400), "folder/" * 30 + name, options=options, seed=0) for name in "ab"]
+    write_json(folder / "spectrum.json", {"versions": versions(), "networks": records})
+    for name, made in figures.SPECTRUM_FIGURES.items():
+        plot.save(made(records), folder / f"{name}.png")
+    write_report(folder)
+    return folder / REPORT, 2
+
+
+def reproduction(folder):
+    """The page of a table, and of all, of results that are kept."""
+
+    def kept(name, plan, where, **_):
+        write_json(where / f"{name}.json", json.loads((RESULTS / f"{name}.json").read_text()))
+        shutil.copy(RESULTS / f"{name}.png", where)
+        return json.loads((where / f"{name}.json").read_text())
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(reproduce, "run_experiment", kept)
+        for name in ("table2", "table5"):
+            (folder / "sweeps" / name).mkdir(parents=True)
+        store = ResultStore(folder / "store")
+        with Reproduction(folder, Plan(SCALES["medium"], {}), "medium", store, ClusterOptions(workers=1)) as made:
+            for shown in chosen(["table2", "table5"]):
+                assert made.show(shown)["error"] is None
+
+
+def table(folder):
+    reproduction(folder)
+    return folder / "table2" / "table2.html", 1
+
+
+def index(folder):
+    reproduction(folder)
+    return folder / "index.html", 0
+
+
 @pytest.mark.parametrize(
     "make",
-    [series, images, resnet, sweep("table2"), sweep("kept")],
-    ids=["series", "images", "resnet", "table2", "kept"],
+    [series, images, resnet, sweep("table2"), sweep("kept"), spectra, table, index],
+    ids=["series", "images", "resnet", "table2", "kept", "spectra", "reproduced", "index"],
 )
 @pytest.mark.parametrize("width", [400, 1200])
 def test_page_in_a_browser(browser, tmp_path, make, width):
@@ -95,7 +143,7 @@ def test_page_in_a_browser(browser, tmp_path, make, width):
     # What each step said is read without scrolling.
     ends = page.eval_on_selector_all("tr.below div", "all => all.map(one => one.getBoundingClientRect().right)")
     assert all(end <= width for end in ends)
-    assert ends or make is resnet
+    assert ends or make in (resnet, table, index)
     page.close()
 
 
@@ -111,6 +159,18 @@ def test_a_printed_page_is_not_cut(browser, tmp_path, make):
     rows = page.eval_on_selector_all("details tr", "all => all.map(row => row.getBoundingClientRect().height)")
     assert len(rows) > 10
     assert min(rows) > 0
+    page.close()
+
+
+def test_links_between_pages_lead_there_and_back(browser, tmp_path):
+    path, _ = index(tmp_path)
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    page.click("text=Table 5 >> nth=0")
+    assert page.url == (tmp_path / "table5" / "table5.html").as_uri()
+    assert page.title().startswith("Table 5: ")
+    page.click("text=all tables and figures")
+    assert page.url == path.as_uri()
     page.close()
 
 

@@ -12,17 +12,17 @@ from test_sweeps import made_up
 
 from lnpbrian import cli
 from lnpbrian.checks import InvalidInput
-from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, diagrams, experiment, reproduce, sweeps
 from lnpbrian.experiments.common import findings
-from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.findings import Finding
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.reported import PREDICTION
 from lnpbrian.experiments.common.statistics import claimed
 from lnpbrian.experiments.paper import fig3, fig8, fig9, fig10, table2, table6
 from lnpbrian.experiments.reproduce import SHOWN, Reproduction, chosen, cost
 from lnpbrian.records import read_json, versions, write_json
 from lnpbrian.sweep import Result, ResultStore, Task
+from lnpbrian.sweep.cluster import ClusterOptions
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -214,7 +214,9 @@ def test_reports_from_sweeps_that_are_run_once(reproduction, monkeypatch, tmp_pa
     assert (out / "table7" / "table7.png").read_bytes() == (out / "sweeps" / "fig9" / "fig9.png").read_bytes()
     page, index = ((out / name).read_text() for name in ("table7/table7.html", "index.html"))
     assert "it &lt;doubles&gt;" in page
-    assert '<td class="held">held</td>' in page
+    assert '<td class="good">held</td>' in page
+    assert '<a href="../index.html">' in page
+    assert '<a href="table7/table7.html">Table 7</a>' in index
     assert "networks of each kind: that it runs is shown, not what holds" in page
     assert "task -1: k must not be negative, got -1" in index
     assert "experiment must be one of" in json.loads((out / "table6" / "table6.json").read_text())["error"]
@@ -223,7 +225,8 @@ def test_reports_from_sweeps_that_are_run_once(reproduction, monkeypatch, tmp_pa
     assert "No wind=FILE was given: wind is left out." in index
     assert "google=FILE" not in index
     for text in (page, index):
-        assert not re.search(r'(src|href)="(https?:)?//', text)
+        assert not re.search(r'src="(https?:)?//|<link[^>]*href="(https?:)?//', text)
+        assert f"version = {{{versions()['lnpbrian']}}}" in text
     assert set(json.loads((out / "index.json").read_text())["reports"]) == {"fig9", "table7", "fig10", "table6"}
     # Another run keeps what is there, and replaces its own.
     with run:

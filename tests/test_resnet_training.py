@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning import resnet_training
-from lnpbrian.learning.resnet_training import (
+from lnpbrian.learning.vision import resnet_training
+from lnpbrian.learning.vision.resnet_training import (
     ResNetTrainingOptions,
     augmented,
     evaluate_resnet,

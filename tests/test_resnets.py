@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lnpbrian import cli
-from lnpbrian.experiments.common.comparison import SCALES, Plan
+from lnpbrian.experiments.common.plan import SCALES, Plan
 from lnpbrian.experiments.paper import table8, table9
 from lnpbrian.models.resnet import SpikingResNet
 from lnpbrian.pruning.channels import erk_masks
@@ -53,6 +53,34 @@ def test_command_trains_prunes_and_goes_on(tmp_path, capsys):
     assert done.value.code == 0
     again = json.loads((tmp_path / "run.json").read_text())
     assert again["pruned"] == record["pruned"]
+
+
+@pytest.mark.parametrize("when", ["the record is written", "the network is written"])
+def test_a_run_killed_at_its_end_goes_on(when, tmp_path, capsys, monkeypatch):
+    arguments = ["resnet", "--width", "0.0625", "--images", "64", "--epochs", "1", "--time-steps", "2"]
+    arguments += ["--method", "uniform", "--out", str(tmp_path)]
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        where = (cli, "write_json") if when == "the record is written" else (SpikingResNet, "save")
+        patched.setattr(*where, killed)
+        with pytest.raises(SystemExit) as done:
+            cli.main(arguments)
+        assert done.value.code == 130
+    assert not (tmp_path / "network.npz").exists()
+    with pytest.raises(SystemExit) as done:
+        cli.main(arguments)
+    assert done.value.code == 0, capsys.readouterr().err
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert SpikingResNet.load(tmp_path / "network.npz").kept == record["pruned"]["weights"]
+    # A network that no record accounts for is somebody's.
+    (tmp_path / "run.json").unlink()
+    with pytest.raises(SystemExit) as done:
+        cli.main(arguments)
+    assert done.value.code == 2
+    assert "holds a network.npz that may be yours" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

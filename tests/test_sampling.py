@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.pruning import sampling
-from lnpbrian.pruning.noise import keep_probability
-from lnpbrian.pruning.sampling import sample_edges
+from lnpbrian.pruning.steps import sampling
+from lnpbrian.pruning.steps.noise import keep_probability
+from lnpbrian.pruning.steps.sampling import sample_edges
 
 
 def random_graph(n, density, seed):

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from lnpbrian import sources
-from lnpbrian.sources import Code, code_of
+from lnpbrian.sweep import sources
+from lnpbrian.sweep.sources import Code, code_of
 
 FILES = {
     "start_here.py": "import json, numpy\nfrom tree.branch import leaf\ndef f():\n    import late_one as other\n",
@@ -69,10 +69,10 @@ def test_another_version_is_another_code(monkeypatch):
 def test_this_package_counts_wherever_it_is_installed(monkeypatch):
     monkeypatch.setattr(sources, "_is_installed", lambda spec: True)
     code = code_of("lnpbrian.experiments.common.comparison")
-    assert {"lnpbrian.learning.stdp", "lnpbrian.pruning.noise", "lnpbrian.models.hrsnn"} <= set(code.sources)
+    assert {"lnpbrian.learning.stdp", "lnpbrian.pruning.steps.noise", "lnpbrian.models.hrsnn"} <= set(code.sources)
     assert {"numpy", "scipy", "brian2", "networkx", "scikit-optimize", "pot", "jax"} - set(code.versions) <= {"jax"}
     # How tasks are handed out, and what is printed, decides nothing.
-    assert not {"lnpbrian.cluster", "lnpbrian.cli"} & set(code.sources)
+    assert not {"lnpbrian.sweep.cluster", "lnpbrian.cli"} & set(code.sources)
 
 
 def test_a_long_difference_is_one_short_line():

@@ -10,16 +10,8 @@ import scipy.sparse as sp
 from scipy.special import digamma, polygamma
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov.spectrum import (
-    Spectrum,
-    _turning,
-    entropy_rate,
-    flow_spectrum,
-    interpolate_spectrum,
-    kaplan_yorke_dimension,
-    map_spectrum,
-    rate_network_spectrum,
-)
+from lnpbrian.lyapunov.exponents import Spectrum, entropy_rate, interpolate_spectrum, kaplan_yorke_dimension
+from lnpbrian.lyapunov.spectrum import _turning, flow_spectrum, map_spectrum, rate_network_spectrum
 from lnpbrian.lyapunov.systems import Flow, Map, RateNetwork
 
 EPS = np.finfo(float).eps

@@ -1,17 +1,21 @@
 """The record of a network's stability, the command that writes it, and its figure."""
 
 import json
+import shlex
 from dataclasses import replace
 
 import brian2
 import numpy as np
 import pytest
 from brian2 import ms, second
+from scipy import stats
 
-from lnpbrian import cli, figures
-from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
+from lnpbrian import cli, figures, plot
+from lnpbrian.checks import InvalidInput
+from lnpbrian.lyapunov.stability import SpectrumOptions, has_converged, stability_record
 from lnpbrian.models import HRSNN, uncoupled
 from lnpbrian.models.drawing import LIFParameters
+from lnpbrian.report.runs import run_page
 
 brian2.prefs.codegen.target = "numpy"
 
@@ -19,7 +23,7 @@ FIELDS = {
     *("name", "model", "neurons", "neurons_before_pruning", "synapses", "dimension", "exponents_per_s"),
     *("standard_errors_per_s", "sum_per_s", "mean_log_det_per_s", "kaplan_yorke_dimension", "entropy_rate_per_s"),
     *("largest_from_twins_per_s", "largest_from_twins_standard_error_per_s", "mean_rate_hz", "status", "options"),
-    "seconds",
+    *("largest_exponent_trace_per_s", "has_converged", "seconds"),
 }
 SMALL = ("spectrum", "--neurons", 30, "--connection-probability", 0.2, "--duration", 100, "--transient", 20)
 
@@ -43,10 +47,13 @@ def folder(tmp_path_factory):
 
 def test_spectrum_json_holds_the_whole_record(folder):
     content = json.loads((folder / "out" / "spectrum.json").read_text())
-    assert set(content) == {"versions", "networks"}
+    assert set(content) == {"versions", "commit", "command", "networks"}
     whole, pruned = content["networks"]
     for record in (whole, pruned):
         assert set(record) == FIELDS
+        # The running estimate ends with the exponent, after 10 intervals.
+        assert len(record["largest_exponent_trace_per_s"]) == 10
+        assert record["largest_exponent_trace_per_s"][-1] == pytest.approx(record["exponents_per_s"][0], rel=1e-12)
         assert len(record["exponents_per_s"]) == len(record["standard_errors_per_s"]) == record["dimension"]
         assert record["sum_per_s"] == pytest.approx(sum(record["exponents_per_s"]), rel=1e-12)
         assert record["sum_per_s"] == pytest.approx(record["mean_log_det_per_s"], rel=1e-6)
@@ -63,6 +70,91 @@ def test_spectrum_json_holds_the_whole_record(folder):
     assert (pruned["neurons"], pruned["neurons_before_pruning"], pruned["dimension"]) == (25, 30, 50)
     assert whole["name"].endswith("a.npz")
     assert (folder / "out" / "spectrum.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_page_says_what_the_record_holds(folder):
+    whole, pruned = json.loads((folder / "out" / "spectrum.json").read_text())["networks"]
+    page = run_page(folder / "out")
+    assert len(page.figures) == 2
+    assert not any("missing" in warning for warning in page.warnings)
+    for record, row, said in zip((whole, pruned), page.results[0].rows, page.verdict.sentences, strict=True):
+        assert row[0] == record["name"]
+        value, error = float(row[2].split(" ± ")[0]), float(row[2].split(" ± ")[1])
+        assert value == pytest.approx(record["exponents_per_s"][0], abs=0.05)
+        assert error == pytest.approx(record["standard_errors_per_s"][0], abs=0.05)
+        sides = [abs(value) <= 2 * error, value > 2 * error, value < -2 * error]
+        words = ["zero within two standard errors", "above zero", "below zero"]
+        assert f"({words[sides.index(True)]}, by twins" in said
+        trace, end = record["largest_exponent_trace_per_s"], record["exponents_per_s"][0]
+        late = max(abs(value - end) for value in trace[5:])
+        assert ("It has converged" in said) == (late <= 2 * record["standard_errors_per_s"][0])
+    assert page.command.startswith(f"lnpbrian spectrum {folder / 'a.npz'} {folder / 'b.npz'} --n-exponents all")
+    before = (folder / "out" / "report.html").read_bytes()
+    (folder / "out" / "report.html").unlink()
+    assert run("report", folder / "out") == 0
+    assert (folder / "out" / "report.html").read_bytes() == before
+
+
+def test_the_command_of_the_page_repeats_it(tmp_path):
+    options = ("--model", "mrsnn", "--n-exponents", 3, "--inputs", 2, "--seed", 4)
+    assert run(*SMALL, *options, "--out", tmp_path / "one") == 0
+    again = shlex.split(run_page(tmp_path / "one").command)
+    assert run(*again[1:], "--out", tmp_path / "two") == 0
+    one, two = (json.loads((tmp_path / name / "spectrum.json").read_text()) for name in ("one", "two"))
+    for content in (one, two):
+        del content["networks"][0]["seconds"]
+    assert one == two
+
+
+def test_pages_of_others_are_kept(folder, tmp_path, capsys):
+    (tmp_path / "report.html").write_text("mine")
+    assert run(*SMALL, "--out", tmp_path) == 2
+    assert "holds a report.html that may be yours" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    (tmp_path / "report.html").unlink()
+    (tmp_path / "run.json").write_text("{}")
+    assert run(*SMALL, "--out", tmp_path) == 2
+    assert "holds a run, whose report.html would be replaced" in capsys.readouterr().err
+
+
+def test_an_older_file_has_a_page(folder, tmp_path):
+    content = json.loads((folder / "out" / "spectrum.json").read_text())
+    del content["command"], content["commit"]
+    for record in content["networks"]:
+        del record["has_converged"], record["largest_exponent_trace_per_s"]
+    (tmp_path / "spectrum.json").write_text(json.dumps(content))
+    page = run_page(tmp_path)
+    assert "Whether it has converged is not known." in page.verdict.sentences[0]
+    assert {"spectrum.png is missing", "convergence.png is missing"} < set(page.warnings)
+    assert page.command == ""
+    with pytest.raises(InvalidInput, match="holds no running estimate"):
+        plot.convergence(tmp_path)
+    for damaged in ({"versions": content["versions"], "networks": []}, {"networks": content["networks"]}):
+        (tmp_path / "spectrum.json").write_text(json.dumps(damaged))
+        with pytest.raises(InvalidInput, match="no whole record of a run"):
+            run_page(tmp_path)
+
+
+def test_convergence_is_drawn_from_the_file(folder):
+    records = json.loads((folder / "out" / "spectrum.json").read_text())["networks"]
+    axis = plot.convergence(folder / "out")
+    for record, line in zip(records, axis.lines, strict=False):
+        np.testing.assert_allclose(line.get_ydata(), record["largest_exponent_trace_per_s"])
+        np.testing.assert_allclose(line.get_xdata(), 0.01 * np.arange(1, 11))
+
+
+def test_estimates_of_white_noise_converge():
+    # sup |W| over [0, 1] exceeds 2 with probability 4 (1 - Phi(2)) = 0.0910, but for terms of 4 (1 - Phi(6)).
+    growth = np.random.default_rng(0).standard_normal((1500, 2000))
+    traces = np.cumsum(growth, axis=1) / np.arange(1, 2001)
+    said = [has_converged(trace, 1 / np.sqrt(2000)) for trace in traces]
+    expected = 4 * stats.norm.sf(2)
+    # Five standard errors, and what is missed between 1000 steps.
+    assert abs(1 - np.mean(said) - expected) < 5 * np.sqrt(expected * (1 - expected) / 1500) + 0.01
+    drift = traces + np.linspace(0, 10 / np.sqrt(2000), 2000)
+    assert not any(has_converged(trace, 1 / np.sqrt(2000)) for trace in drift)
+    assert has_converged(np.ones(1), 0.1) is None
+    assert has_converged(np.ones(5), np.inf) is None
 
 
 def test_same_seed_same_numbers(folder, tmp_path):

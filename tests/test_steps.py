@@ -16,7 +16,6 @@ from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import noise_drive
 from lnpbrian.network.structure import remove_synapses
 from lnpbrian.pruning.checkpoint import fingerprint
-from lnpbrian.pruning.laws import Laws, fit_laws
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.prunable import prunable
 from lnpbrian.pruning.schedule import PruneOptions
@@ -32,7 +31,8 @@ from lnpbrian.pruning.steps import (
     paper_steps,
     with_options,
 )
-from lnpbrian.pruning.timescales import Measurement
+from lnpbrian.pruning.steps.laws import Laws, fit_laws
+from lnpbrian.pruning.steps.timescales import Measurement
 from lnpbrian.streams import Streams
 
 QUICK = PruneOptions(

@@ -15,10 +15,10 @@ import brian2
 import numpy as np
 import pytest
 
-from lnpbrian import cluster, sources, sweep
+from lnpbrian import sweep
 from lnpbrian.checks import InvalidInput
-from lnpbrian.cluster import ClusterOptions, DaskWorkers, open_workers
-from lnpbrian.sweep import Result, ResultStore, Task, run_sweep
+from lnpbrian.sweep import Result, ResultStore, Task, cluster, run_sweep, sources
+from lnpbrian.sweep.cluster import ClusterOptions, DaskWorkers, open_workers
 
 HERE = Path(__file__).parent
 NOWHERE = ClusterOptions(scheduler="tcp://127.0.0.1:1")
@@ -908,7 +908,7 @@ def test_only_a_script_of_whose_functions_are_tasks_needs_a_guard(tmp_path, modu
     script = tmp_path / "script.py"
     script.write_text(
         "from lnpbrian.sweep import *\n"
-        "from lnpbrian.cluster import ClusterOptions\n"
+        "from lnpbrian.sweep.cluster import ClusterOptions\n"
         f"{function}"
         f"task, store = Task('a', '{module}:f', {{}}), ResultStore({str(tmp_path / 'store')!r})\n"
         "print(run_sweep([task], store, cluster=ClusterOptions(1))[task].record['x'])\n"

@@ -11,16 +11,16 @@ from report_runs import Reader
 
 from lnpbrian import cli
 from lnpbrian.checks import InvalidInput
-from lnpbrian.cluster import ClusterOptions
 from lnpbrian.experiments import EXPERIMENTS, sweeps
 from lnpbrian.experiments import experiment as load
 from lnpbrian.experiments.common import comparison
-from lnpbrian.experiments.common.comparison import SCALES, Plan
+from lnpbrian.experiments.common.plan import SCALES, Plan
 from lnpbrian.experiments.common.reported import INPUT_NOISE, PREDICTION
 from lnpbrian.experiments.paper import fig3, fig9, table2, table6
 from lnpbrian.experiments.studies import controls
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.sweep import Result
+from lnpbrian.sweep.cluster import ClusterOptions
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 

@@ -15,9 +15,17 @@ from skopt.learning.gaussian_process.kernels import Matern
 from lnpbrian.checks import InvalidInput
 from lnpbrian.models import uncoupled
 from lnpbrian.network.spec import STDP
-from lnpbrian.pruning import timescales
-from lnpbrian.pruning.laws import GammaLaw, Laws, LognormalLaw, fit_laws, leading_distance, quantile_vectors, with_laws
-from lnpbrian.pruning.timescales import (
+from lnpbrian.pruning.steps import timescales
+from lnpbrian.pruning.steps.laws import (
+    GammaLaw,
+    Laws,
+    LognormalLaw,
+    fit_laws,
+    leading_distance,
+    quantile_vectors,
+    with_laws,
+)
+from lnpbrian.pruning.steps.timescales import (
     Measurement,
     SearchSpace,
     TimescaleOptimiser,
@@ -483,7 +491,8 @@ def test_laws_of_other_kinds_than_the_space_are_refused_before_anything_is_measu
 
 
 def test_slow_libraries_are_imported_when_needed():
-    code = "import sys, lnpbrian.pruning.timescales; print([m for m in ('skopt', 'sklearn', 'ot') if m in sys.modules])"
+    slow = ("skopt", "sklearn", "ot")
+    code = f"import sys, lnpbrian.pruning.steps.timescales; print([m for m in {slow} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
 

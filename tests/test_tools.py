@@ -19,7 +19,7 @@ def tool(name):
     return module
 
 
-slow_checks, floors = tool("slow_checks"), tool("floors")
+slow_checks, floors, structure = tool("slow_checks"), tool("floors"), tool("structure")
 PASSES, FAILS = "def test_it():\n    pass\n", "def test_it():\n    assert 0\n"
 SKIPS = "import pytest\n\ndef test_it():\n    pass\n\n@pytest.mark.skip\ndef test_other():\n    pass\n"
 
@@ -159,3 +159,14 @@ def test_the_page_of_benchmarks_is_that_of_their_results():
         check=True,
     )
     assert made.stdout == (ROOT / "docs" / "benchmarks.md").read_text()
+
+
+def test_the_longest_chain_of_a_graph_by_hand():
+    graph = {"a": {"b", "d"}, "b": {"c"}, "c": {"d"}, "d": set(), "e": {"a", "c"}}
+    assert structure.longest_chain(graph) == ["e", "a", "b", "c", "d"]
+
+
+def test_no_folder_and_no_chain_of_imports_grows_without_end():
+    folders, graph = structure.folders_and_graph(ROOT)
+    assert max(folders.values()) <= 16
+    assert len(structure.longest_chain(graph)) <= 12

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.experiments.common import bed, graphs, spectra
-from lnpbrian.experiments.common.comparison import SCALES, Plan
+from lnpbrian.experiments.common.plan import SCALES, Plan
 from lnpbrian.experiments.studies import evenness, structured
 from lnpbrian.learning import evaluate_benchmarks
 from lnpbrian.learning.benchmarks import BenchmarkResult

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 # What decides whether a check can pass, as far as the usual tests do not see it.
 LINKS = ("lnpbrian/models", "lnpbrian/experiments")
 IN_SDIST = ("wheel", "layout", "models")
-CUDA = (f"lnpbrian/*/{name}.py" for name in ("*cuda*", "standalone", "keeper", "compiled", "devices", "device_twins"))
+CUDA = (f"lnpbrian/network/engines/{name}.py" for name in ("cuda", "standalone", "keeper", "compiled", "devices"))
 CHECKS = {
     "wheel": (
         "setup.cfg",
@@ -32,9 +32,9 @@ CHECKS = {
     ),
     "floors": ("setup.cfg", "Makefile", "tools/floors.py"),
     "3.13": ("setup.cfg", "Makefile"),
-    "cuda": ("setup.cfg", "tests/test_cuda.py", *CUDA),
+    "cuda": ("setup.cfg", "tests/test_cuda.py", "lnpbrian/lyapunov/device_twins.py", *CUDA),
     "readers": ("setup.cfg", "lnpbrian/network/nir.py", "tests/test_nir_readers.py"),
-    "browser": ("lnpbrian/report.py", "lnpbrian/templates/*", "tests/test_report_browser.py", "tests/report_runs.py"),
+    "browser": ("lnpbrian/report/*.py", "lnpbrian/templates/*", "tests/test_report_browser.py", "tests/report_runs.py"),
 }
 RECORD = ".ci/checked"
 

@@ -93,13 +93,19 @@ def documented(paths: list[Path]) -> dict[str, int]:
     return dict(counts)
 
 
-def main(root: Path) -> None:
-    """Print the figures."""
+def folders_and_graph(root: Path) -> tuple[Counter[Path], dict[str, set[str]]]:
+    """Return how many modules each folder has, and what each module imports."""
     known = modules(root)
     graph = {name: imports(path, known) for name, path in known.items()}
     # A package that only hands on names is no module of its own.
+    return Counter(path.parent.relative_to(root) for path in known.values() if path.name != "__init__.py"), graph
+
+
+def main(root: Path) -> None:
+    """Print the figures."""
+    known = modules(root)
+    folders, graph = folders_and_graph(root)
     own = {name: found for name, found in graph.items() if known[name].name != "__init__.py"}
-    folders = Counter(path.parent.relative_to(root) for path in known.values() if path.name != "__init__.py")
     folder, most = folders.most_common(1)[0]
     chain = longest_chain(graph)
     per_module = sum(len(found - {name}) for name, found in own.items()) / len(own)

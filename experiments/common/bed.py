@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from brian2 import second
 
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.statistics import mean_and_error
 from lnpbrian.learning.benchmarks import BENCHMARKS
 from lnpbrian.network import Drive, NetworkSpec, noise_drive
@@ -130,5 +130,11 @@ def paired(mine: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]
 
 
 def plus_minus(value: Sequence[float], digits: int) -> str:
-    """Return a mean and its standard error as text."""
+    """Return a mean and its standard error as text.
+
+    Examples
+    --------
+    >>> plus_minus((1.25, 0.5), 2)
+    '1.25 ± 0.50'
+    """
     return f"{value[0]:.{digits}f} ± {value[1]:.{digits}f}"

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.experiments.common.bed import bed_measured, plus_minus
-from lnpbrian.experiments.common.comparison import LORENZ, Plan, network_at
+from lnpbrian.experiments.common.plan import LORENZ, Plan, network_at
 from lnpbrian.experiments.common.plotting import COLORS
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.network import NetworkSpec
@@ -127,7 +127,10 @@ def at_stop(options: Mapping[str, Any], path: Result, unpruned: Result, *, repor
 
 
 def control(options: Mapping[str, Any], like: Result, unpruned: Result, *, report: Report) -> Result:
-    """Return a network of the size of another, with the mean inputs and the spectral radius of the unpruned one."""
+    """Return a network of the size of another, with the mean inputs and the spectral radius of the unpruned one.
+
+    Random networks of LNP's size: arXiv 2403.03409, section 4.1.
+    """
     method, seed = options["method"], options["seed"]
     full, small = (NetworkSpec.from_arrays(one.arrays) for one in (unpruned, like))
     _, response = bed_measured(full, seed)
@@ -155,6 +158,8 @@ def better(rows: Rows, value: str, method: str, seed: int) -> dict[int, float]:
 
     The method's value is interpolated over the logarithm of the operations, from the unpruned network on. Where it
     has no network of as few operations, that of its fewest counts.
+
+    What is claimed: arXiv 2403.03409, section B.4.
 
     Examples
     --------
@@ -199,7 +204,10 @@ def summary(rows: Rows, value: str) -> list[dict[str, Any]]:
 
 
 def claims(rows: Rows, value: str, text: str, *, unit: float = 1.0, name: str = "") -> list[dict[str, Any]]:
-    """Return for each method whether LNP is better at equal operations, in the mean over its networks of a seed."""
+    """Return for each method whether LNP is better at equal operations, in the mean over its networks of a seed.
+
+    What is claimed: arXiv 2403.03409, section B.4.
+    """
     seeds = sorted({r["seed"] for r in rows})
     made = []
     for method in dict.fromkeys(r["method"] for r in rows):
@@ -243,7 +251,10 @@ STYLES: dict[str, dict[str, Any]] = {
 
 
 def curve(axis: Axes, entries: Sequence[Mapping[str, Any]], value: str, *, unit: float = 1.0) -> None:
-    """Draw means with their standard errors over operations, a line for each method."""
+    """Draw means with their standard errors over operations, a line for each method.
+
+    Figures 11 and 12 of arXiv 2403.03409.
+    """
     full = next(r for r in entries if r["method"] == "unpruned")
     axis.axhline(unit * full[value][0], color="black", linewidth=0.7, linestyle=":")
     axis.errorbar(

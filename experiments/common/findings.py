@@ -110,7 +110,14 @@ def written(value: Pair) -> str:
 
 
 def claimed_in(content: Mapping[str, Any]) -> list[Finding]:
-    """Return the claims that an experiment has judged itself."""
+    """Return the claims that an experiment has judged itself.
+
+    Examples
+    --------
+    >>> part = {"found": "0.2 to 0.4", "held": True}
+    >>> claimed_in({"claims": [{"claim": "errors grow", "parts": [part], "verdict": "held"}]})[0].ours
+    '0.2 to 0.4'
+    """
     return [
         Finding(
             claim["claim"],
@@ -123,7 +130,14 @@ def claimed_in(content: Mapping[str, Any]) -> list[Finding]:
 
 
 def ordered(what: str, parts: Sequence[tuple[str, bool]], paper: str = "") -> Finding:
-    """Return a finding of several comparisons, each what was found and whether that bears the claim out."""
+    """Return a finding of several comparisons, each what was found and whether that bears the claim out.
+
+    Examples
+    --------
+    >>> found = ordered("errors grow", [("0.2 to 0.4", True), ("0.3 to 0.1", False)])
+    >>> found.verdict, found.ours
+    ('held in 1 of 2', '0.2 to 0.4; 0.3 to 0.1 (no)')
+    """
     if not parts:
         return Finding(what, paper, "", UNTESTED)
     good = sum(held for _, held in parts)

@@ -13,7 +13,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from lnpbrian.network import NetworkSpec
-from lnpbrian.pruning.sampling import sample_edges
+from lnpbrian.pruning.steps.sampling import sample_edges
 
 __all__ = ["COMPONENTS", "grouped", "joined", "strong_components", "thinned_graph"]
 

@@ -15,7 +15,13 @@ COLORS = {"unpruned": "black", "AP": "tab:orange", "LNP": "tab:blue", "random": 
 
 
 def whiskers(values: Sequence[Mapping[str, float]]) -> list[list[float]]:
-    """Return how far the quartiles are below and above the medians."""
+    """Return how far the quartiles are below and above the medians.
+
+    Examples
+    --------
+    >>> whiskers([{"quartile_1": 1.5, "median": 2.0, "quartile_3": 4.0}])
+    [[0.5], [2.0]]
+    """
     return [[v["median"] - v["quartile_1"] for v in values], [v["quartile_3"] - v["median"] for v in values]]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from brian2 import second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, mean_and_error
 from lnpbrian.learning import CurrentEncoder, forecast, forecast_task
@@ -32,8 +32,8 @@ from lnpbrian.pruning import (
     TimescaleTuning,
     prune,
 )
-from lnpbrian.pruning.noise import keep_probability, sample_edges
 from lnpbrian.pruning.prunable import prunable
+from lnpbrian.pruning.steps.noise import keep_probability, sample_edges
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
 
@@ -65,7 +65,10 @@ COLORS = {"I": "#1b3a57", "II": "#4f8fc0", "III": "#e3a857", "IV": "#3a9188"}
 
 
 def tasks(plan: Plan, *, kept: float | None = None, points: Sequence[str] | None = None) -> dict[Any, Task]:
-    """Return the measurements by seed and point."""
+    """Return the measurements by seed and point.
+
+    The points are those of arXiv 2403.03409, figure 13, which has them on CIFAR-10.
+    """
     s = plan.scale
 
     def measurement(point: str, seed: int) -> Task:
@@ -100,7 +103,10 @@ def network(plan: Plan, point: str, seed: int, *, kept: float | None = None, con
 
 
 def made(options: Mapping[str, Any], *needs: Result, report: Callable[[float, str], None]) -> Result:
-    """Make the network of a point of the one that it comes from; the unpruned network is the last of what it needs."""
+    """Make the network of a point of the one that it comes from; the unpruned network is the last of what it needs.
+
+    Which point is made of which, and by which step: arXiv 2403.03409, section B.5.
+    """
     point, seed = options["point"], options["seed"]
     if point == "A":
         spec = _unpruned(options["neurons"], 0.1, seed, options)
@@ -246,7 +252,10 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
-    """Draw valid prediction time and error of every point, coloured by the step that made it, over its operations."""
+    """Draw valid prediction time and error of every point, coloured by the step that made it, over its operations.
+
+    Figure 13 of arXiv 2403.03409 has accuracies.
+    """
     entries = content["summary"]
     names = [entry["point"] for entry in entries]
     figure = Figure(figsize=(9, 5.6), layout="constrained")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.paper import ablation
 from lnpbrian.experiments.paper.ablation import draw, summarise, tables
 from lnpbrian.sweep import Task
@@ -19,5 +19,8 @@ POINTS = ("E", "random")
 
 
 def tasks(plan: Plan) -> dict[Any, Task]:
-    """Return the measurements by seed and point."""
+    """Return the measurements by seed and point.
+
+    Points A and E are those of arXiv 2403.03409, figure 13.
+    """
     return ablation.tasks(plan, kept=plan.scale.kept[1], points=POINTS)

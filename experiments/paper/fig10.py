@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import wasserstein_distance
 
-from lnpbrian.experiments.common.comparison import LORENZ, MODELS, Plan
+from lnpbrian.experiments.common.plan import LORENZ, MODELS, Plan
 from lnpbrian.experiments.common.plotting import COLORS, finish
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.network import NetworkSpec
@@ -28,7 +28,10 @@ Key = tuple[str, str, int]
 
 
 def tasks(plan: Plan) -> dict[Key, Task]:
-    """Return the networks by method, model and seed; activity pruning trains as it prunes."""
+    """Return the networks by method, model and seed; activity pruning trains as it prunes.
+
+    For figure 10 of arXiv 2403.03409.
+    """
     return {
         (method, model, seed): plan.trained(model, method, "STDP", LORENZ, seed)
         if method == "AP"
@@ -74,7 +77,10 @@ def _milliseconds(result: Result) -> np.ndarray:
 
 
 def claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Say whether pruning moves the mean time constant, by pairs of equal seeds."""
+    """Say whether pruning moves the mean time constant, by pairs of equal seeds.
+
+    arXiv 2403.03409, section B.1, says that LNP optimises time constants, and gives no numbers.
+    """
     made = []
     for method, text in (
         ("LNP", "LNP changes the mean time constant of the neurons by more than two standard errors"),
@@ -103,7 +109,10 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
-    """Draw the histograms of the models, a line for each kind of pruning."""
+    """Draw the histograms of the models, a line for each kind of pruning.
+
+    Figure 10 of arXiv 2403.03409.
+    """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     axes = figure.subplots(1, len(MODELS), sharey=True, squeeze=False)[0]
     for axis, model in zip(axes, MODELS, strict=True):

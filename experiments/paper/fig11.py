@@ -25,7 +25,7 @@ from lnpbrian.experiments.common.by_operations import (
     stops,
     summary,
 )
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.reported import IMAGES, IMAGES_100, PEERS
 from lnpbrian.experiments.paper.table1 import datasets, image_files
@@ -43,7 +43,10 @@ def amounts(plan: Plan) -> dict[str, int]:
 
 
 def tasks(plan: Plan) -> dict[Key, Task]:
-    """Return the classifications by images, method, iteration and seed."""
+    """Return the classifications by images, method, iteration and seed.
+
+    For figure 11 of arXiv 2403.03409.
+    """
     points = [("unpruned", 0), ("uncoupled", 0), *((method, k) for method in (*METHODS, "AP") for k in stops(plan))]
     return {
         (name, method, k, seed): _classification(plan, name, method, k, seed)
@@ -70,7 +73,10 @@ def _classification(plan: Plan, name: str, method: str, k: int, seed: int) -> Ta
 
 
 def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
-    """Return rows of single networks, means by method and operations, claims, and what the paper reports."""
+    """Return rows of single networks, means by method and operations, claims, and what the paper reports.
+
+    What is claimed: arXiv 2403.03409, section B.4.
+    """
     rows = [
         {"images": name, "method": method, "stop": k, "seed": seed, **result.record}
         for (name, method, k, seed), result in results.items()
@@ -92,7 +98,10 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
 
 
 def reported() -> list[dict[str, Any]]:
-    """Return what the paper reports: accuracies in per cent, and ratios of operations."""
+    """Return what the paper reports: accuracies in per cent, and ratios of operations.
+
+    Table 1 of arXiv 2403.03409.
+    """
     found = [
         {"network": f"{method}, {model}, {training}", "cifar10": one, "cifar100": IMAGES_100[method, model, training]}
         for (method, model, training), one in IMAGES.items()
@@ -125,7 +134,10 @@ def _names(content: Mapping[str, Any]) -> list[str]:
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
-    """Draw accuracies over operations, a panel for each set of images, and last what the paper reports."""
+    """Draw accuracies over operations, a panel for each set of images, and last what the paper reports.
+
+    Figure 11 of arXiv 2403.03409.
+    """
     names = _names(content)
     figure = Figure(figsize=(4.6 * (len(names) + 1), 4.2), layout="constrained")
     *axes, paper = figure.subplots(1, len(names) + 1, squeeze=False)[0]

@@ -25,7 +25,7 @@ from lnpbrian.experiments.common.by_operations import (
     stops,
     summary,
 )
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import COLORS, finish
 from lnpbrian.experiments.common.reported import PREDICTION
 from lnpbrian.experiments.common.statistics import windows
@@ -37,7 +37,10 @@ Key = tuple[str, int, int]
 
 
 def tasks(plan: Plan) -> dict[Key, Task]:
-    """Return the forecasts by method, iteration and seed."""
+    """Return the forecasts by method, iteration and seed.
+
+    For figure 12 of arXiv 2403.03409.
+    """
     points = [("unpruned", 0), ("uncoupled", 0), *((method, k) for method in METHODS for k in stops(plan))]
     return {
         (method, k, seed): forecast_with(plan, network(plan, method, seed, k), seed)
@@ -47,7 +50,10 @@ def tasks(plan: Plan) -> dict[Key, Task]:
 
 
 def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
-    """Return rows of single networks, means by method and operations, claims, and what the paper reports."""
+    """Return rows of single networks, means by method and operations, claims, and what the paper reports.
+
+    What is claimed: arXiv 2403.03409, section B.4; what is reported: table 2.
+    """
     rows = [
         {
             "method": method,
@@ -77,7 +83,10 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
 
 
 def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
-    """Return tables as rows of text, heads first: ours, and what the paper reports."""
+    """Return tables as rows of text, heads first: ours, and what the paper reports.
+
+    What the paper reports is in table 2 of arXiv 2403.03409.
+    """
 
     def text(value: list[float] | None) -> str:
         return "-" if value is None else f"{value[0]:g} ± {value[1]:g}"
@@ -95,7 +104,10 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
-    """Draw valid prediction times over operations: ours, and what the paper reports."""
+    """Draw valid prediction times over operations: ours, and what the paper reports.
+
+    Figure 12 of arXiv 2403.03409.
+    """
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     axis, paper = figure.subplots(1, 2)
     curve(axis, content["curves"], VALUE)

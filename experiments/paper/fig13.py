@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common.bed import plus_minus
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.experiments.paper.ablation import COLORS, PATHS, network
@@ -49,7 +49,10 @@ def amounts(plan: Plan) -> dict[str, int]:
 
 
 def tasks(plan: Plan) -> dict[Key, Task]:
-    """Return the classifications by images, protocol, training, point and seed."""
+    """Return the classifications by images, protocol, training, point and seed.
+
+    The points are those of arXiv 2403.03409, figure 13.
+    """
     return {
         (name, protocol, training, point, seed): Task(
             f"{name}, {protocol}, {training}: {point}, seed {seed}",
@@ -78,7 +81,10 @@ def tasks(plan: Plan) -> dict[Key, Task]:
 
 
 def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
-    """Return rows of single networks, their means, and which of the paper's sentences hold."""
+    """Return rows of single networks, their means, and which of the paper's sentences hold.
+
+    The sentences are those of arXiv 2403.03409, section B.5.
+    """
     rows = [
         {"images": i, "protocol": p, "training": t, "point": point, "seed": seed, **result.record}
         for (i, p, t, point, seed), result in results.items()
@@ -158,7 +164,10 @@ PLACES = {
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
-    """Draw accuracy over operations, a step of the method as a line; solid where it is the method's own path."""
+    """Draw accuracy over operations, a step of the method as a line; solid where it is the method's own path.
+
+    Figure 13 of arXiv 2403.03409.
+    """
     kinds = list(dict.fromkeys(_title(r) for r in content["table"]))
     columns = len(TRAININGS)
     figure = Figure(figsize=(5.5 * columns, 4.0 * len(kinds) / columns + 0.5), layout="constrained")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import LORENZ, Plan
+from lnpbrian.experiments.common.plan import LORENZ, Plan
 from lnpbrian.experiments.common.plotting import COLORS, finish, median_line
 from lnpbrian.experiments.common.statistics import median_and_quartiles, plus_minus, spread, windows
 from lnpbrian.sweep import Result, Task
@@ -32,7 +32,10 @@ def stops(plan: Plan) -> list[int]:
 
 
 def tasks(plan: Plan) -> dict[Key, Task]:
-    """Return the paths (iteration None) and forecasts by method, iteration and seed."""
+    """Return the paths (iteration None) and forecasts by method, iteration and seed.
+
+    For figure 3 of arXiv 2403.03409: LNP, activity pruning, and random networks of LNP's size.
+    """
     made: dict[Key, Task] = {}
     for seed in plan.seeds:
         for method in ("AP", "LNP"):
@@ -45,7 +48,10 @@ def tasks(plan: Plan) -> dict[Key, Task]:
 
 
 def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
-    """Return the spreads of sizes by method and iteration, and those of the error."""
+    """Return the spreads of sizes by method and iteration, and those of the error.
+
+    Sizes are figure 3a and 3b of arXiv 2403.03409, errors figure 3c.
+    """
     paths: dict[str, Any] = {}
     for method in ("AP", "LNP"):
         records = [result.record["path"] for (name, k, _), result in results.items() if name == method and k is None]
@@ -100,7 +106,10 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
-    """Draw sizes with their standard deviations, and the error with its quartiles, over the iterations."""
+    """Draw sizes with their standard deviations, and the error with its quartiles, over the iterations.
+
+    Figure 3 of arXiv 2403.03409.
+    """
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     axes = figure.subplots(1, 3)
     for axis, size in zip(axes, ("synapses", "neurons"), strict=False):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import MODELS, Plan
+from lnpbrian.experiments.common.plan import MODELS, Plan
 from lnpbrian.experiments.common.plotting import COLORS, finish, whiskers
 from lnpbrian.experiments.common.statistics import claimed, median_and_quartiles, plus_minus
 from lnpbrian.experiments.paper import table6
@@ -28,7 +28,10 @@ MEASURE = "VPT per million operations"
 
 
 def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
-    """Return the efficiencies of table 6, and what became of the paper's claims."""
+    """Return the efficiencies of table 6, and what became of the paper's claims.
+
+    Efficiency: valid prediction time by FLOPS in arXiv 2403.03409, section B.1, by synaptic operations here.
+    """
     content = table6.summarise(plan, results)
     kept = ("method", "model", "operations_per_window")
     table = [
@@ -39,7 +42,10 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
 
 
 def claims(content: Mapping[str, Any], table: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Say where LNP has the most valid prediction time per operation, and on which series its CHRSNN lead."""
+    """Say where LNP has the most valid prediction time per operation, and on which series its CHRSNN lead.
+
+    What is claimed: arXiv 2403.03409, section B.1.
+    """
 
     def median(method: str, model: str, series: str) -> float:
         (line,) = (r for r in table if (r["method"], r["model"]) == (method, model))
@@ -70,7 +76,10 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
-    """Draw the efficiency by series, a bar for each model and kind of pruning."""
+    """Draw the efficiency by series, a bar for each model and kind of pruning.
+
+    Figure 8 of arXiv 2403.03409.
+    """
     figure = Figure(figsize=(9, 4), layout="constrained")
     axis = figure.subplots()
     names, bars = content["series"], content["table"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import LORENZ, METHODS, MODELS, Plan
+from lnpbrian.experiments.common.plan import LORENZ, METHODS, MODELS, Plan
 from lnpbrian.experiments.common.plotting import COLORS, finish, median_line
 from lnpbrian.experiments.common.reported import INPUT_NOISE
 from lnpbrian.experiments.common.statistics import median_and_quartiles, over_windows
@@ -25,7 +25,10 @@ Key = tuple[str, str, int, int]
 
 
 def tasks(plan: Plan) -> dict[Key, Task]:
-    """Return the forecasts by method, model, signal-to-noise ratio in dB and seed."""
+    """Return the forecasts by method, model, signal-to-noise ratio in dB and seed.
+
+    The levels of noise are those of arXiv 2403.03409, table 7.
+    """
     return {
         (method, model, level, seed): plan.forecast(model, method, TRAINING, LORENZ, seed, snr=float(level))
         for seed in plan.seeds
@@ -55,7 +58,10 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
 
 
 def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
-    """Return the table as rows of text, its head first."""
+    """Return the table as rows of text, its head first.
+
+    Table 7 of arXiv 2403.03409.
+    """
     lines = [["pruning", "model", *(cell for level in LEVELS for cell in (f"{level} dB", "paper"))]]
     for r in content["table"]:
         line = [r["method"], r["model"]]
@@ -68,7 +74,10 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
-    """Draw the error over the signal-to-noise ratio, ours full and the paper's dashed."""
+    """Draw the error over the signal-to-noise ratio, ours full and the paper's dashed.
+
+    Figure 9 of arXiv 2403.03409.
+    """
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for axis, model in zip(axes, MODELS, strict=True):

@@ -17,7 +17,7 @@ import numpy as np
 from brian2 import ms, second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, claimed
 from lnpbrian.learning import CurrentEncoder, lorenz63
@@ -46,7 +46,10 @@ OPTIONS = {
 
 
 def tasks(plan: Plan) -> dict[Any, Task]:
-    """Return the measurements by density and seed."""
+    """Return the measurements by density and seed.
+
+    The densities at full size are those of arXiv 2403.03409, section A.7.
+    """
     made = {}
     for p in plan.scale.densities:
         for seed in range(plan.scale.seeds):
@@ -61,7 +64,10 @@ def _options(plan: Plan) -> dict[str, Any]:
 
 
 def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
-    """Measure the spectra of the three stages of one network."""
+    """Measure the spectra of the three stages of one network.
+
+    The stages are those of arXiv 2403.03409, figure 7.
+    """
     p, seed, neurons = options["p"], options["seed"], options["neurons"]
     streams = Streams(seed).child("fig_spectra")
     spectrum = SpectrumOptions(
@@ -104,7 +110,10 @@ def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]
 
 
 def train(model: HRSNN, options: Mapping[str, Any], rng: np.random.Generator) -> None:
-    """Let `model` learn by STDP while it is shown a series, with synaptic scaling."""
+    """Let `model` learn by STDP while it is shown a series, with synaptic scaling.
+
+    Synaptic scaling: Turrigiano et al. 1998, doi:10.1038/36103.
+    """
     series = lorenz63().values
     hold = options["sample_ms"] * 1e-3
     z = ((series - series.mean(axis=0)) / series.std(axis=0))[: round(options["training_s"] / hold)]
@@ -133,7 +142,10 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
 
 
 def claims(records: list[dict[str, Any]], densities: Sequence[float]) -> list[dict[str, Any]]:
-    """State what the paper says of its figure, with our numbers and whether they bear it out."""
+    """State what the paper says of its figure, with our numbers and whether they bear it out.
+
+    What is claimed: arXiv 2403.03409, section A.7.
+    """
     size = max(r["dimension"] for r in records)
     spectra = {(s, p): mean_spectrum(records, s, p, size) for s in STAGES for p in densities}
 
@@ -222,7 +234,10 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
-    """Draw the spectra of every stage, a line for every density, from the content of the JSON file."""
+    """Draw the spectra of every stage, a line for every density, from the content of the JSON file.
+
+    Figure 7 of arXiv 2403.03409.
+    """
     records = content["networks"]
     densities = sorted({r["p"] for r in records})
     size = max(r["dimension"] for r in records)

@@ -22,11 +22,11 @@ from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common.bed import bed_measured
 from lnpbrian.experiments.common.by_operations import control_of
-from lnpbrian.experiments.common.comparison import MODELS, Plan, Report
+from lnpbrian.experiments.common.plan import MODELS, Plan, Report
 from lnpbrian.experiments.common.plotting import COLORS, finish
 from lnpbrian.experiments.common.reported import IMAGES as REPORTED
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error, spread
-from lnpbrian.learning.classification import (
+from lnpbrian.learning.vision.classification import (
     ClassifyOptions,
     accuracy_difference,
     classify,
@@ -34,9 +34,9 @@ from lnpbrian.learning.classification import (
     read_images,
     standard_error,
 )
-from lnpbrian.learning.image_input import ImageInput, Presentation, patch_filters, pixel_channels, spike_counts
-from lnpbrian.learning.image_training import ImageBPOptions, train_images_bp, train_images_stdp
-from lnpbrian.learning.images import IMAGES, ImageTask, image_task
+from lnpbrian.learning.vision.image_input import ImageInput, Presentation, patch_filters, pixel_channels, spike_counts
+from lnpbrian.learning.vision.image_training import ImageBPOptions, train_images_bp, train_images_stdp
+from lnpbrian.learning.vision.images import IMAGES, ImageTask, image_task
 from lnpbrian.network import NetworkSpec
 from lnpbrian.network.spec import synaptic_operations
 from lnpbrian.pruning.controls import activity_pruning, at_radius
@@ -85,7 +85,10 @@ def seeds(plan: Plan) -> range:
 
 
 def tasks(plan: Plan) -> dict[Key, Task]:
-    """Return the classifications by images, protocol, method, model, training and seed, and the controls."""
+    """Return the classifications by images, protocol, method, model, training and seed, and the controls.
+
+    For table 1 of arXiv 2403.03409.
+    """
     made: dict[Key, Task] = {}
     for name in datasets(plan):
         common = {**image_files(plan, name), **amounts(plan)}
@@ -255,7 +258,10 @@ def some_images(options: Mapping[str, Any]) -> ImageTask:
 
 
 def controlled(options: Mapping[str, Any], *, report: Report) -> Result:
-    """Classify without a network, by the same readout: of pixels, of as many random features, of patches."""
+    """Classify without a network, by the same readout: of pixels, of as many random features, of patches.
+
+    Patches: Coates and Ng 2011; see `lnpbrian.learning.vision.image_input.PatchFilters`.
+    """
     task = some_images(options)
     rng = Streams(options["seed"]).child("images").rng("controls")
     pixels = pixel_channels(task)
@@ -280,7 +286,10 @@ def controlled(options: Mapping[str, Any], *, report: Report) -> Result:
 
 
 def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
-    """Return rows of single networks, rows of the table, controls, and what became of the claims."""
+    """Return rows of single networks, rows of the table, controls, and what became of the claims.
+
+    Beside the values of table 1 of arXiv 2403.03409.
+    """
     rows = [
         {"images": i, "protocol": p, "method": method, "model": m, "training": t, "seed": s, **result.record}
         for (i, p, method, m, t, s), result in results.items()
@@ -388,7 +397,10 @@ def _claims(plan: Plan, results: Mapping[Key, Result]) -> list[dict[str, Any]]:
 
 
 def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
-    """Return tables as rows of text, heads first: networks by images and protocol, and what needs none."""
+    """Return tables as rows of text, heads first: networks by images and protocol, and what needs none.
+
+    Table 1 of arXiv 2403.03409, as far as its networks are recurrent.
+    """
     made: dict[str, list[list[str]]] = {}
     for r in content["table"]:
         title = f"{r['images']}, input to {'all' if r['protocol'] == 'all' else 'half, the others read'}"

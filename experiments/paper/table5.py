@@ -17,13 +17,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common.bed import plus_minus
-from lnpbrian.experiments.common.comparison import MODELS, SEEN, Plan
+from lnpbrian.experiments.common.plan import MODELS, SEEN, Plan
 from lnpbrian.experiments.common.plotting import finish, plain_log_axis
 from lnpbrian.experiments.common.reported import READOUT
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.experiments.paper.table1 import PROTOCOLS, READ, classification, datasets, image_files
 from lnpbrian.experiments.paper.table2 import RATIO
-from lnpbrian.learning.classification import ClassifyOptions
+from lnpbrian.learning.vision.classification import ClassifyOptions
 from lnpbrian.sweep import Result, Task
 
 NAME = "table5"
@@ -50,7 +50,10 @@ def seeds(plan: Plan) -> range:
 
 
 def tasks(plan: Plan) -> dict[Key, Task]:
-    """Return the uses of networks by task, protocol, readout, model, method and seed."""
+    """Return the uses of networks by task, protocol, readout, model, method and seed.
+
+    For table 5 of arXiv 2403.03409.
+    """
     fewer = replace(plan, scale=replace(plan.scale, neuron_sparsity=plan.scale.neurons_of_figures))
     made: dict[Key, Task] = {}
     for seed in seeds(plan):
@@ -108,6 +111,8 @@ def _of_readout(record: Mapping[str, Any], options: Mapping[str, Any], *, images
 
 def measures(before: Mapping[str, Any], after: Mapping[str, Any], *, readout: bool) -> dict[str, float]:
     """Return sparsities and the ratio of operations of one network, without or with the readout.
+
+    That the readout is not pruned but shrinks with the network: arXiv 2403.03409, section A.6.
 
     Examples
     --------
@@ -169,7 +174,10 @@ def _claims(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
-    """Return tables as rows of text, heads first: sparsities, operations and accuracies, and the paper's values."""
+    """Return tables as rows of text, heads first: sparsities, operations and accuracies, and the paper's values.
+
+    Table 5 of arXiv 2403.03409.
+    """
     first = [["task", "readout", "model", "measure", "without readout", "with it", "relative change (%)"]]
     second = [["task", "readout", "model", "neurons read", "after LNP", "accuracy (%)", "after LNP"]]
     for r in content["table"]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import LORENZ, MODELS, SEEN, Plan
+from lnpbrian.experiments.common.plan import LORENZ, MODELS, SEEN, Plan
 from lnpbrian.experiments.common.plotting import COLORS, finish, whiskers
 from lnpbrian.experiments.common.reported import PREDICTION
 from lnpbrian.experiments.common.statistics import Rows, median_and_quartiles, over_windows, plus_minus, spread, windows
@@ -33,12 +33,24 @@ Key = tuple[str, str, str, int]
 
 
 def series(plan: Plan) -> list[str]:
-    """Return the series: wind only if there is a file of it."""
+    """Return the series: wind only if there is a file of it.
+
+    The four series are those of arXiv 2403.03409, section A.4.
+
+    Examples
+    --------
+    >>> from lnpbrian.experiments.common.plan import SCALES
+    >>> series(Plan(SCALES["smoke"], {}))[-1], series(Plan(SCALES["smoke"], {"wind": "wind.csv"}))[-1]
+    ('google', 'wind')
+    """
     return [name for name in TITLES if name != "wind" or "wind" in plan.data]
 
 
 def tasks(plan: Plan) -> dict[Key, Task]:
-    """Return the forecasts by method, model, series and seed."""
+    """Return the forecasts by method, model, series and seed.
+
+    For table 6 of arXiv 2403.03409.
+    """
     return {
         (method, model, name, seed): plan.forecast(model, method, TRAINING, name, seed)
         for seed in plan.seeds
@@ -80,7 +92,10 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
 
 
 def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
-    """Return the table as rows of text, its head first."""
+    """Return the table as rows of text, its head first.
+
+    Table 6 of arXiv 2403.03409.
+    """
     head = ["pruning", "model", "SOPs (M)", "ratio"]
     for name in content["series"]:
         head += [f"{TITLES[name]} NRMSE", "paper", "VPT", "one step"]
@@ -101,7 +116,10 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
-    """Draw error and efficiency (VPT per million operations, the paper's figure 8) by series."""
+    """Draw error and efficiency (VPT per million operations, the paper's figure 8) by series.
+
+    Table 6 of arXiv 2403.03409 as a figure, with the efficiency of its figure 8.
+    """
     figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.subplots(2, 1, sharex=True)
     names, bars = content["series"], content["table"]

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import SCALES, Plan
+from lnpbrian.experiments.common.plan import SCALES, Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error
-from lnpbrian.learning.resnet_training import ResNetTrainingOptions
+from lnpbrian.learning.vision.resnet_training import ResNetTrainingOptions
 from lnpbrian.models.resnet import SpikingResNet, noise_images
 from lnpbrian.pruning.channels import erk_masks
 from lnpbrian.records import from_plain, plain
@@ -131,7 +131,10 @@ def task_of(
 
 
 def tasks(plan: Plan) -> dict[Key, Task]:
-    """Return the networks by layout, start, way of pruning and seed."""
+    """Return the networks by layout, start, way of pruning and seed.
+
+    For table 8 of arXiv 2403.03409.
+    """
     return {
         (network[0], start, way, seed): task_of(plan, network, start, way, seed)
         for seed in range(plan.scale.seeds)
@@ -198,6 +201,8 @@ def at_equal_operations(job: ResNetJob, network: SpikingResNet, other: SpikingRe
     """Return a network with ERK densities whose weights meet as many spikes, on noise, as those of another.
 
     Spikes are counted in the dense network for both, so that their number of weights is all that is chosen.
+
+    ERK densities: Evci et al. 2020, arXiv 1911.11134.
     """
     noise = noise_images(64, network.shape, rng=Streams(job.seed).rng("noise"))
     met = network.calibrate(noise).meetings(noise)
@@ -269,7 +274,10 @@ def difference(rows: list[dict[str, Any]], layout: str, start: str, one: str, ot
 
 
 def claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Say what was to be found, what was, and whether it is enough: errors are standard errors."""
+    """Say what was to be found, what was, and whether it is enough: errors are standard errors.
+
+    Random and converted networks are those of arXiv 2403.03409, section B.3.
+    """
     layouts = list(dict.fromkeys(r["layout"] for r in rows))
 
     def parts(start: str, one: str, other: str, held: Callable[[float, float], bool]) -> list[tuple[str, bool]]:
@@ -297,7 +305,10 @@ def claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
-    """Return tables as rows of text, heads first."""
+    """Return tables as rows of text, heads first.
+
+    Table 8 of arXiv 2403.03409.
+    """
     made: dict[str, list[list[str]]] = {}
     for r in content["table"]:
         title = f"{r['layout']}, {r['start']}"
@@ -326,7 +337,10 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
-    """Draw accuracy over operations, as figures 11 and 12 of the paper have it."""
+    """Draw accuracy over operations, as figures 11 and 12 of the paper have it.
+
+    They belong to section B.4 of arXiv 2403.03409.
+    """
     groups = list(dict.fromkeys((r["layout"], r["start"]) for r in content["table"]))
     figure = Figure(figsize=(4.5 * len(groups), 4), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(groups)))

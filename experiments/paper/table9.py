@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error
 from lnpbrian.experiments.paper.table8 import DENSE, difference, shown, size_of, task_of
@@ -33,7 +33,10 @@ Report = Callable[[float, str], None]
 
 
 def tasks(plan: Plan) -> dict[Any, Task]:
-    """Return the networks by way of pruning and seed, all scored on the target."""
+    """Return the networks by way of pruning and seed, all scored on the target.
+
+    For table 9 of arXiv 2403.03409.
+    """
     network = size_of(plan).networks[0]
     made: dict[Any, Task] = {}
     for seed in range(plan.scale.seeds):
@@ -48,7 +51,10 @@ def tasks(plan: Plan) -> dict[Any, Task]:
 
 
 def transferred(options: Mapping[str, Any], source: Result, *, report: Report) -> Result:
-    """Train on the target what the source has left, from the same first weights."""
+    """Train on the target what the source has left, from the same first weights.
+
+    That masks may be of use on other data: Morcos et al. 2019, arXiv 1906.02773.
+    """
     job, images = from_plain(ResNetJob, options["job"]), shown(options, options["classes"])
     found = SpikingResNet.from_arrays(source.arrays)
     fresh = job.network(images)
@@ -104,7 +110,10 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
 
 
 def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
-    """Return the table as rows of text, its head first."""
+    """Return the table as rows of text, its head first.
+
+    Table 9 of arXiv 2403.03409.
+    """
     lines = [["pruning", "accuracy (%)", "SOPs an image", "SOP ratio", "weights gone (%)", "the paper's, other data"]]
     for r in content["table"]:
         a, error = r["accuracy"]

@@ -14,7 +14,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import CONTROLS, LORENZ, MODELS, Plan
+from lnpbrian.experiments.common.plan import CONTROLS, LORENZ, MODELS, Plan
 from lnpbrian.experiments.common.plotting import finish, median_bar, plain_log_axis
 from lnpbrian.experiments.common.statistics import (
     Rows,

@@ -22,13 +22,13 @@ from scipy import sparse
 from scipy.stats import mannwhitneyu, spearmanr
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows
 from lnpbrian.models import CHRSNN, HRSNN, gamma_time_constants
-from lnpbrian.pruning.covariance import LinearNetwork, linear_network, local_covariance, noise_covariance
-from lnpbrian.pruning.lyapunov_matrix import entries, estimated_lyapunov_matrix, lyapunov_matrix
-from lnpbrian.pruning.noise import keep_probability, keep_scores, sample_edges
+from lnpbrian.pruning.steps.covariance import LinearNetwork, linear_network, local_covariance, noise_covariance
+from lnpbrian.pruning.steps.lyapunov_matrix import entries, estimated_lyapunov_matrix, lyapunov_matrix
+from lnpbrian.pruning.steps.noise import keep_probability, keep_scores, sample_edges
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
 
@@ -188,6 +188,8 @@ def spectral_errors(
 
     The norm of E, which bounds the relative change of every quadratic form x^T A x against x^T D x, and the root mean
     square of that change over 100 normal vectors D^1/2 x.
+
+    What is to be kept: the quadratic form of Moore and Chaudhuri (2020), arXiv 2011.07334.
     """
     n = linear.D.size
     keep = sample_edges(probability, rng=rng)
@@ -202,12 +204,28 @@ def spectral_errors(
 
 
 def spearman(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the rank correlation."""
+    """Return the rank correlation.
+
+    Spearman 1904, doi:10.2307/1412159.
+
+    Examples
+    --------
+    >>> spearman(np.array([1.0, 2.0, 3.0]), np.array([1.0, 4.0, 9.0]))
+    1.0
+    """
     return float(spearmanr(one, other).statistic)
 
 
 def total_variation(p: np.ndarray, q: np.ndarray) -> float:
-    """Return the total variation distance of two vectors of probabilities, each divided by its sum."""
+    """Return the total variation distance of two vectors of probabilities, each divided by its sum.
+
+    Examples
+    --------
+    Half and half, and a quarter and three quarters:
+
+    >>> total_variation(np.array([1.0, 1.0]), np.array([1.0, 3.0]))
+    0.25
+    """
     return float(np.abs(p / p.sum() - q / q.sum()).sum() / 2)
 
 
@@ -228,7 +246,17 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
             ranks = (f"{r[name]:.5f}" for name in ("spearman_local", "spearman_degree"))
             found = [*ranks, f"{r['kept'][-1]['total_variation']:.1e}"]
         lines.append([r["family"], f"{r['density']:g}", r["diagonal"], *found])
-    return {"The local covariance against the exact one": lines}
+    return {"The local covariance against the exact one": lines, "How far sparse networks are": _distances(content)}
+
+
+def _distances(content: Mapping[str, Any]) -> list[list[str]]:
+    """Return epsilon of equation (3) of arXiv 2403.03409, with kept weights divided by their probabilities."""
+    lines = [["family", "density", "kept", "largest change of a quadratic form", "of a random vector"]]
+    for r in content["rows"]:
+        for kept in r.get("kept", ()) if r["diagonal"] == "row-dominant" else ():
+            changes = (f"{np.mean(kept[name]['exact']):.3f}" for name in ("operator", "quadratic_form"))
+            lines.append([r["family"], f"{r['density']:g}", f"{kept['fraction']:.0%}", *changes])
+    return lines
 
 
 def draw(content: Mapping[str, Any]) -> Figure:

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
 from lnpbrian.experiments.common.bed import bed_response, bed_samples, paired, plus_minus, restored
-from lnpbrian.experiments.common.comparison import Plan
 from lnpbrian.experiments.common.graphs import thinned_graph
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.spectra import MEASURES, measures
 from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error

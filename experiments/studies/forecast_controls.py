@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import FORECASTERS, Plan, without_network
+from lnpbrian.experiments.common.comparison import FORECASTERS, without_network
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows
 from lnpbrian.learning import CurrentEncoder, forecast, forecast_task
@@ -43,7 +44,10 @@ def tasks(plan: Plan) -> dict[Any, Task]:
 
 
 def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
-    """Forecast the windows."""
+    """Forecast the windows.
+
+    Windows as in arXiv 2403.03409, section 4.1.
+    """
     name, seed, operations = options["forecaster"], options["seed"], None
     task = forecast_task("lorenz63", n_windows=options["windows"])
     if seed is None:

@@ -17,12 +17,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common.bed import bed_measured, plus_minus
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.experiments.paper.table1 import PROTOCOLS, SCALE, datasets, image_files, some_images
-from lnpbrian.learning.classification import classify
-from lnpbrian.learning.image_input import ImageInput, pixel_channels
+from lnpbrian.learning.vision.classification import classify
+from lnpbrian.learning.vision.image_input import ImageInput, pixel_channels
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.pruning.controls import at_radius, magnitude_pruning, thinned, uncoupled
 from lnpbrian.pruning.loop import prune

@@ -28,7 +28,7 @@ from lnpbrian.experiments.common.bed import (
     plus_minus,
     tuned_factor,
 )
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.learning import evaluate_benchmarks

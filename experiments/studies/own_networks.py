@@ -18,7 +18,7 @@ from brian2 import Hz, Network, NeuronGroup, PoissonInput, Synapses, ms, mV, pA,
 from matplotlib.figure import Figure
 
 from lnpbrian import LiveNetwork
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows
 from lnpbrian.pruning.loop import prune

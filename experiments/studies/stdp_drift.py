@@ -15,7 +15,8 @@ import numpy as np
 from brian2 import ms
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import MODELS, Plan
+from lnpbrian import models
+from lnpbrian.experiments.common.plan import MODELS, Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows
 from lnpbrian.learning import CurrentEncoder, ReadoutOptions, forecast, forecast_task, lorenz63, train_stdp
@@ -49,7 +50,7 @@ def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]
     task = forecast_task(lorenz63(start=(12.0, 2.0, 9.0)), n_windows=options["windows"])
     assert task.phase is not None
     parameters = replace(LIFParameters.forecasting(), dt=2 * ms, depression=depression)
-    full = MODELS[model](neurons, parameters=parameters, plastic=True, check_rate=False, seed=seed).spec
+    full = getattr(models, model)(neurons, parameters=parameters, plastic=True, check_rate=False, seed=seed).spec
     rng = Streams(seed).child("encoder").rng("current")
     encoder = CurrentEncoder.draw(neurons, task.dimensions, rng=rng)
     readout = ReadoutOptions(sample_time=SAMPLE_TIME, filter_time=20 * ms)

@@ -29,7 +29,7 @@ from lnpbrian.experiments.common.bed import (
     restored,
     tuned_factor,
 )
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error
 from lnpbrian.learning import CurrentEncoder, evaluate_benchmarks, train_stdp

@@ -18,7 +18,7 @@ import numpy as np
 from brian2 import second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, mean_and_error
 from lnpbrian.models import HRSNN, LIFParameters

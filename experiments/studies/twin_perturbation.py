@@ -17,7 +17,7 @@ from brian2 import ms, second
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows
 from lnpbrian.lyapunov import TwinExponents, block_twin_exponents
@@ -44,7 +44,10 @@ def tasks(plan: Plan) -> dict[Any, Task]:
 
 
 def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
-    """Measure the exponent of twins; all share network, drive and random perturbations."""
+    """Measure the exponent of twins; all share network, drive and random perturbations.
+
+    Twins that are brought close again: arXiv 2403.03409, section A.1, and Benettin et al. 1980, doi:10.1007/BF02128236.
+    """
     neurons, streams = options["neurons"], Streams(options["seed"])
     spec = HRSNN(neurons, 0.1, check_rate=False, seed=options["seed"]).spec
     drive = noise_drive(neurons, duration=1200 * ms, rng=streams.rng("drive"))
@@ -89,7 +92,13 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
 
 
 def exponent_text(row: Mapping[str, float]) -> str:
-    """Return an exponent and its standard error as text."""
+    """Return an exponent and its standard error as text.
+
+    Examples
+    --------
+    >>> exponent_text({"largest_exponent_per_s": 12.34, "standard_error_per_s": 0.5})
+    '12.3 ± 0.5'
+    """
     return f"{row['largest_exponent_per_s']:.1f} ± {row['standard_error_per_s']:.1f}"
 
 

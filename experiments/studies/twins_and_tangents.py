@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from lnpbrian.experiments.common.comparison import Plan
+from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.studies.twin_perturbation import draw_exponents, exponent_text, twin_record
 from lnpbrian.lyapunov import block_twin_exponents, lyapunov_spectrum
@@ -154,17 +154,32 @@ def tangent_differences(
 
 
 def root_mean_square(differences: list[np.ndarray]) -> np.ndarray:
-    """Return the root mean square over neurons, the last axis."""
+    """Return the root mean square over neurons, the last axis.
+
+    Examples
+    --------
+    >>> root_mean_square([np.array([1.0, 7.0]), np.array([2.0, -2.0])]).tolist()
+    [5.0, 2.0]
+    """
     return np.sqrt(np.mean(np.square(differences), axis=-1))
 
 
 def rounded(values: np.ndarray) -> list[float]:
-    """Return numbers of five digits."""
+    """Return numbers of five digits.
+
+    Examples
+    --------
+    >>> rounded(np.array([1.234567, 1e-9]))
+    [1.2346, 1e-09]
+    """
     return [float(f"{value:.5g}") for value in values]
 
 
 def measure_exponents(spec: NetworkSpec, drive: Drive, streams: Streams) -> dict[str, Any]:
-    """Return the largest exponent of twins by timing and perturbation, and that of the tangent dynamics."""
+    """Return the largest exponent of twins by timing and perturbation, and that of the tangent dynamics.
+
+    Twins as in arXiv 2403.03409, section A.1; tangent dynamics as in Benettin et al. 1980, doi:10.1007/BF02128236.
+    """
     tangents = {}
     for trajectory in ("exact", "brian2"):
         spectrum = lyapunov_spectrum(
@@ -207,7 +222,10 @@ def measure_exponents(spec: NetworkSpec, drive: Drive, streams: Streams) -> dict
 
 
 def measure_spectra(streams: Streams) -> dict[str, Any]:
-    """Return the errors of whole spectra along trajectories of Brian2, averaged over inputs, by timing and step."""
+    """Return the errors of whole spectra along trajectories of Brian2, averaged over inputs, by timing and step.
+
+    Spectra by QR decomposition: Benettin et al. 1980, doi:10.1007/BF02128236.
+    """
     neurons, duration = 30, 200 * ms
     base = HRSNN(neurons, 0.2, parameters=STABLE, check_rate=False, seed=streams.seed).spec
     generator = streams.rng("drives of the stable network")

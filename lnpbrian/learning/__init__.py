@@ -5,16 +5,16 @@ JAX is loaded when `train_bp` is called, Matplotlib when its sample of stock pri
 
 from lnpbrian.learning.benchmarks import BENCHMARKS, evaluate_benchmarks, uncoupled_control
 from lnpbrian.learning.bptt import BPOptions, train_bp
-from lnpbrian.learning.classification import Classification, ClassifyOptions, classify
 from lnpbrian.learning.encoding import CurrentEncoder, PoissonEncoder
 from lnpbrian.learning.forecasting import forecast
-from lnpbrian.learning.image_input import ImageInput, patch_filters, pixel_channels, spike_counts
-from lnpbrian.learning.images import ImageTask, image_task
 from lnpbrian.learning.readout import ReadoutOptions
 from lnpbrian.learning.series import Series, lorenz63, mackey_glass
 from lnpbrian.learning.series_files import read_series
 from lnpbrian.learning.stdp import train_stdp
 from lnpbrian.learning.tasks import ForecastTask, forecast_task
+from lnpbrian.learning.vision.classification import Classification, ClassifyOptions, classify
+from lnpbrian.learning.vision.image_input import ImageInput, patch_filters, pixel_channels, spike_counts
+from lnpbrian.learning.vision.images import ImageTask, image_task
 from lnpbrian.learning.without_network import autoregression, next_generation_reservoir
 
 __all__ = [

@@ -19,9 +19,9 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning import metrics
 from lnpbrian.learning.encoding import CurrentEncoder
-from lnpbrian.learning.features import ReadNetwork, shown_copies
 from lnpbrian.learning.readout import FEATURE_LIMIT, ReadoutOptions, moments, readout_neurons
 from lnpbrian.learning.series import lorenz63_velocity, lorenz96_velocity, mackey_glass, runge_kutta
+from lnpbrian.learning.vision.features import ReadNetwork, shown_copies
 from lnpbrian.network.simulate import mean_rates
 from lnpbrian.network.spec import NetworkSpec, synaptic_operations
 from lnpbrian.records import as_html, data_frame

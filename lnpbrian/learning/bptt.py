@@ -96,6 +96,10 @@ class BPResult:
         Wall-clock time, compilation included.
     note : str
         "trained", or why the network was given back as it was.
+
+    Notes
+    -----
+    Surrogate gradients: Neftci et al. 2019, doi:10.1109/MSP.2019.2931595; `train_bp` makes one.
     """
 
     spec: NetworkSpec

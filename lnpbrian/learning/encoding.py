@@ -18,7 +18,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.network.signals import spike_counter
 
 if TYPE_CHECKING:
-    from lnpbrian.network.native import NativeNetwork
+    from lnpbrian.network.engines.native import NativeNetwork
     from lnpbrian.network.recurrent import RecurrentNetwork
 
 # Tuned together with `LIFParameters.forecasting`.
@@ -49,7 +49,10 @@ class Input:
 
 
 class Encoder(Protocol):
-    """What turns samples into input."""
+    """What turns samples into input.
+
+    That of arXiv 2403.03409, section A.6, makes spikes of samples, as `PoissonEncoder` does.
+    """
 
     @property
     def n_neurons(self) -> int:
@@ -414,27 +417,18 @@ class _PoissonFeed:
     def __init__(self, network: NativeNetwork, encoder: PoissonEncoder, gaps: np.ndarray) -> None:
         self._network, self._encoder, self._gaps = network, encoder, gaps
         order = np.argsort(encoder.channel, kind="stable")
-        self._target, self._size = encoder.neuron[order].astype(np.int32), encoder.weights[order]
-        self._fan_out = np.bincount(encoder.channel, minlength=len(encoder.fields))
-        self._first = np.cumsum(self._fan_out) - self._fan_out
+        number = np.bincount(encoder.channel, minlength=len(encoder.fields))
+        network.connect(np.concatenate([[0], np.cumsum(number)]), encoder.neuron[order], encoder.weights[order])
         self._phase, self._next = np.zeros(gaps.shape[1]), gaps[0].copy()
         self._fired = np.zeros(gaps.shape[1], dtype=int)
 
     def show(self, z: np.ndarray, steps: int) -> None:
         moved = self._encoder.rates(z).ravel() * self._network.dt
         spikes = [self._step(moved) for _ in range(steps)]
-        copies, m = self._network.copies, self._fan_out.size
         step = np.repeat(np.arange(steps), [k.size for k in spikes])
-        copy, channel = np.divmod(np.concatenate(spikes), m)
+        copy, channel = np.divmod(np.concatenate(spikes), len(self._encoder.fields))
         order = np.argsort(copy * steps + step, kind="stable")
-        place, channel = (copy * steps + step)[order], channel[order]
-        number = self._fan_out[channel]
-        # All synapses of each spike, one after the other.
-        begin = np.repeat(self._first[channel] - np.cumsum(number) + number, number)
-        synapse = begin + np.arange(number.sum())
-        per_place = np.bincount(place, weights=number, minlength=copies * steps).astype(np.int64)
-        first = np.concatenate([[0], np.cumsum(per_place)])
-        self._network.run(steps, impulses=(first, self._target[synapse], self._size[synapse]))
+        self._network.run(steps, place=(copy * steps + step)[order], channel=channel[order])
 
     def _step(self, moved: np.ndarray) -> np.ndarray:
         """Move the channels on by a step, and return those that fire."""

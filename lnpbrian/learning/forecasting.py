@@ -14,9 +14,9 @@ import numpy as np
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning.encoding import Encoder, require_fit
-from lnpbrian.learning.features import ReadNetwork, shown_copies, stretch_features
 from lnpbrian.learning.readout import Readout, ReadoutOptions, fit_readout, readout_neurons
 from lnpbrian.learning.tasks import ForecastTask
+from lnpbrian.learning.vision.features import ReadNetwork, shown_copies, stretch_features
 from lnpbrian.network.spec import NetworkSpec, synaptic_operations
 from lnpbrian.parallel import run_parts
 

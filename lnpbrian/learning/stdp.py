@@ -32,6 +32,10 @@ class STDPResult:
         Mean of |new weight - old weight| over that of |old weight|.
     seconds : float
         Wall-clock time.
+
+    Notes
+    -----
+    The training of arXiv 2403.03409, section 4.2, without labels; `train_stdp` makes one.
     """
 
     spec: NetworkSpec

@@ -15,10 +15,10 @@ from brian2 import Clock, NeuronGroup, Quantity, StateMonitor, Synapses, linked_
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.growth import DIRECTIONS, Growth, TwinExponents, state_names, twin_exponents, twin_plan
-from lnpbrian.network.devices import build_for
+from lnpbrian.network.engines.devices import build_for
+from lnpbrian.network.engines.standalone import NAME, Description, Program, Project, describe
 from lnpbrian.network.signals import Drive
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.standalone import NAME, Description, Program, Project, describe
 
 __all__ = ["CompiledTwins"]
 
@@ -39,6 +39,10 @@ class TwinProgram(Program):
         Standard deviation of a fresh perturbation.
     directions : {"fresh", "kept"}
         As in `block_twin_exponents`.
+
+    Notes
+    -----
+    The measurement is that of arXiv 2403.03409, section A.1.
     """
 
     window: float = 0.0
@@ -210,7 +214,7 @@ class CompiledTwins(Project):
     spec, drive, duration, transient, renormalise_every, realisations, perturbation, directions
         As in `lnpbrian.lyapunov.twins.block_twin_exponents`; `spec` and `drive` may be replaced in a run.
     device, capacity
-        As in `lnpbrian.network.compiled.CompiledNetwork`.
+        As in `lnpbrian.network.engines.compiled.CompiledNetwork`.
 
     Raises
     ------
@@ -223,6 +227,8 @@ class CompiledTwins(Project):
     -----
     The difference from `block_twin_exponents` is that no Python runs between windows. In runtime mode that is no
     advantage: the code of a window costs more to build than a Python function to call.
+
+    The method is that of arXiv 2403.03409, section A.1.
 
     Examples
     --------

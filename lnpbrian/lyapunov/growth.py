@@ -135,7 +135,10 @@ def state_names(spec: NetworkSpec) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class TwinPlan:
-    """Checked lengths of a twin measurement, in seconds."""
+    """Checked lengths of a twin measurement, in seconds.
+
+    The measurement is that of arXiv 2403.03409, section A.1.
+    """
 
     transient: float
     window: float
@@ -178,7 +181,10 @@ def twin_plan(
 
 
 class Separations(NamedTuple):
-    """How far the twins are from their reference at both ends of a window, and the potentials of the reference."""
+    """How far the twins are from their reference at both ends of a window, and the potentials of the reference.
+
+    What section A.1 of arXiv 2403.03409 fits the growth of a perturbation to.
+    """
 
     start: np.ndarray  # (R, N)
     end: np.ndarray  # (R, N)

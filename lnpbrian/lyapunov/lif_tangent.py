@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.tangent_source import source
-from lnpbrian.network.extension import compiled
+from lnpbrian.network.engines.extension import compiled
 from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
 

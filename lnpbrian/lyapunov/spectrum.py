@@ -7,7 +7,7 @@ QR, collect the logarithms of the diagonal of R (Benettin et al. 1980, doi:10.10
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,21 +17,16 @@ from brian2 import Quantity, ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov.exponents import Exponents, flat_spikes
+from lnpbrian.lyapunov.exponents import Spectrum, flat_spikes
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
 from lnpbrian.lyapunov.systems import Flow, Function, Map, RateNetwork, TangentSystem
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import Drive
 from lnpbrian.network.simulate import TRAJECTORIES, exact_spike_train, simulated_spike_train
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.records import data_frame
 
 __all__ = [
-    "Spectrum",
-    "entropy_rate",
     "flow_spectrum",
-    "interpolate_spectrum",
-    "kaplan_yorke_dimension",
     "lyapunov_spectrum",
     "map_spectrum",
     "rate_network_spectrum",
@@ -48,237 +43,6 @@ _BATCHES = 10
 _LARGE = 1e150
 # A direction that a singular map erased keeps no more than this fraction of its length, by rounding.
 _ERASED = 1e5 * np.finfo(float).eps
-
-
-@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
-class Spectrum(Exponents):
-    """Lyapunov exponents in descending order of their directions, and how far to trust them.
-
-    Rates are in 1/s for spiking networks, per unit of time of the system otherwise.
-
-    Attributes
-    ----------
-    exponents : ndarray, shape (k,)
-        The k leading exponents, -inf where a direction is lost (see `status`).
-    largest_exponent, standard_error : float
-        The first of them, and its standard error.
-    per_neuron : ndarray, shape (N,)
-        Exponent of each neuron: ``sum_m lambda_m <Q_im^2>`` over the coordinates of neuron i, or of each coordinate of
-        a system without spikes. Of a complete spectrum they add up to its sum; of a leading part only to the sum of
-        that part.
-    standard_errors : ndarray, shape (k,)
-        Of the exponents, from the means of ten stretches of each input, and of what directions that are still turning
-        add, which these means have in common; inf if there was but one interval.
-    trace : ndarray, shape (intervals, k)
-        Running estimate after each interval, averaged over inputs.
-    dimension : int
-        Dimension D of the tangent space.
-    mean_log_det : float or None
-        Time mean of ln|det| of the tangent map, computed without vectors: the sum of all D exponents. None where it
-        was not computed, or is -inf.
-    participation : ndarray, shape (D, k)
-        Mean squares of the components of the k orthonormal vectors at the ends of intervals.
-    rates : ndarray, shape (N,)
-        Firing rates in Hz during the measurement; empty for systems without spikes.
-    interval : float
-        Time between factorisations.
-    duration : float
-        Measured time, over all inputs.
-    status : str
-        What a reader must know of the estimate, as a sentence.
-
-    Notes
-    -----
-    From the images of orthonormal vectors (Benettin et al. 1980, doi:10.1007/BF02128236), by `lyapunov_spectrum`,
-    `rate_network_spectrum`, `flow_spectrum` or `map_spectrum`.
-
-    Examples
-    --------
-    Halving one coordinate and doubling another:
-
-    >>> factors = np.array([0.5, 2.0])
-    >>> spectrum = map_spectrum(
-    ...     lambda x: factors * x, lambda x: np.diag(factors), np.zeros(2),
-    ...     duration=10, transient=100, rng=np.random.default_rng(0))
-    >>> bool(np.isclose(spectrum.largest_exponent, np.log(2))), round(spectrum.kaplan_yorke_dimension, 6)
-    (True, 2.0)
-    """
-
-    exponents: np.ndarray
-    standard_errors: np.ndarray
-    dimension: int
-    mean_log_det: float | None
-    participation: np.ndarray
-    interval: float
-    per_neuron: np.ndarray = field(init=False)
-    largest_exponent: float = field(init=False)
-    standard_error: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        finite = np.isfinite(self.exponents)
-        each = self.participation[:, finite] @ self.exponents[finite]
-        if self.rates.size:
-            each = each.reshape(-1, self.rates.size).sum(axis=0)
-        object.__setattr__(self, "per_neuron", each)
-        object.__setattr__(self, "largest_exponent", float(self.exponents[0]))
-        object.__setattr__(self, "standard_error", float(self.standard_errors[0]))
-
-    @property
-    def complete(self) -> bool:
-        """Whether all D exponents are there."""
-        return self.exponents.size == self.dimension
-
-    @property
-    def sum(self) -> float | None:
-        """Sum of the exponents: the mean rate of change of volume; None unless the spectrum is complete."""
-        return float(self.exponents.sum()) if self.complete and np.isfinite(self.exponents).all() else None
-
-    @property
-    def kaplan_yorke_dimension(self) -> float | None:
-        """See `kaplan_yorke_dimension`; None if more exponents are needed, as `status` says."""
-        if not self.complete and np.cumsum(self.exponents)[-1] >= 0:
-            return None
-        return kaplan_yorke_dimension(self.exponents)
-
-    @property
-    def entropy_rate(self) -> float | None:
-        """See `entropy_rate`; None if more exponents are needed, as `status` says."""
-        if not self.complete and self.exponents[-1] > 0:
-            return None
-        return entropy_rate(self.exponents)
-
-    def to_dataframe(self) -> Any:
-        """Return the spectrum as a pandas DataFrame, a row for every exponent, with i/D and standard error.
-
-        Raises
-        ------
-        InvalidInput
-            If pandas is not installed.
-        """
-        i = np.arange(1, self.exponents.size + 1)
-        columns = {"i": i, "i/D": i / self.dimension, "exponent": self.exponents}
-        return data_frame(columns | {"standard_error": self.standard_errors}, "i")
-
-    def shown(self) -> list[tuple[str, str]]:
-        """Return what there is to show, as names and values."""
-        derived = (
-            ("sum", self.sum),
-            ("Kaplan-Yorke dimension", self.kaplan_yorke_dimension),
-            ("entropy rate", self.entropy_rate),
-        )
-        more = [(name, f"{value:.4g}") for name, value in derived if value is not None]
-        return [("exponents", f"{self.exponents.size} of {self.dimension}"), *super().shown(), *more]
-
-    def __repr__(self) -> str:
-        return (
-            f"Spectrum({self.exponents.size} of {self.dimension} exponents, {self.largest_exponent:.3g} +- "
-            f"{self.standard_error:.2g} ... {self.exponents[-1]:.3g}; {self.status})"
-        )
-
-
-def kaplan_yorke_dimension(exponents: np.ndarray) -> float:
-    """Return the Kaplan-Yorke (Lyapunov) dimension of a spectrum.
-
-    Parameters
-    ----------
-    exponents : ndarray, shape (k,)
-        All exponents, or enough leading ones for their sum to fall below zero; sorted here.
-
-    Raises
-    ------
-    InvalidInput
-        If there are none, or one is not a number.
-
-    Notes
-    -----
-    ``j + (lambda_1 + ... + lambda_j)/|lambda_{j+1}|`` with the largest j for which the sum is not negative; 0 if all
-    are negative, the number of exponents if the sum of all is not negative (Kaplan and Yorke 1979,
-    doi:10.1007/BFb0064319).
-
-    Examples
-    --------
-    >>> kaplan_yorke_dimension(np.array([1.0, 0.0, -4.0]))
-    2.25
-    >>> kaplan_yorke_dimension(np.array([-1.0, -2.0]))
-    0.0
-    """
-    ordered = _sorted(exponents)
-    sums = np.cumsum(ordered)
-    j = int(np.sum(sums >= 0)) if (sums < 0).any() else ordered.size
-    if j == ordered.size:
-        return float(j)
-    # Sums rise and fall once: all of the first j are those that are not negative.
-    return float(j + (sums[j - 1] if j else 0.0) / abs(ordered[j]))
-
-
-def entropy_rate(exponents: np.ndarray) -> float:
-    """Return the sum of the positive exponents: the entropy rate in nats per unit of time, by Pesin's identity.
-
-    Parameters
-    ----------
-    exponents : ndarray, shape (k,)
-        All exponents, or at least the positive ones.
-
-    Raises
-    ------
-    InvalidInput
-        If there are none, or one is not a number.
-
-    Notes
-    -----
-    An upper bound in general, the Kolmogorov-Sinai entropy for systems with a smooth invariant measure along unstable
-    directions (Eckmann and Ruelle 1985, doi:10.1103/RevModPhys.57.617).
-
-    Examples
-    --------
-    >>> entropy_rate(np.array([1.5, 0.5, -4.0]))
-    2.0
-    """
-    ordered = _sorted(exponents)
-    return float(ordered[ordered > 0].sum())
-
-
-def interpolate_spectrum(exponents: np.ndarray, size: int) -> np.ndarray:
-    """Return a complete spectrum on the grid i/size, i = 1..size, linearly interpolated over i/N.
-
-    Spectra of networks of different sizes can be compared or averaged on the grid of the largest (arXiv 2403.03409,
-    appendix A). Below 1/N the largest exponent is held.
-
-    Parameters
-    ----------
-    exponents : ndarray, shape (N,)
-        All exponents; sorted here.
-    size : int
-        Number of points.
-
-    Returns
-    -------
-    ndarray, shape (size,)
-
-    Raises
-    ------
-    InvalidInput
-        If there are no exponents, one is not a number, or `size` is below 1.
-
-    Examples
-    --------
-    >>> interpolate_spectrum(np.array([0.0, -1.0]), 4).tolist()
-    [0.0, 0.0, -0.5, -1.0]
-    """
-    ordered = _sorted(exponents)
-    size = checks.count("size", size)
-    n = ordered.size
-    return np.interp(np.arange(1, size + 1) / size, np.arange(1, n + 1) / n, ordered)
-
-
-def _sorted(exponents: np.ndarray) -> np.ndarray:
-    given = checks.array("exponents", exponents, finite=False)
-    if given.ndim != 1 or not given.size or np.isnan(given).any() or (given == np.inf).any():
-        raise InvalidInput(f"exponents must be at least one number each, got an array of shape {given.shape}: {given}")
-    return np.sort(given)[::-1]
-
-
-# --- spectra of given systems -----------------------------------------------------------------------------------------
 
 
 def lyapunov_spectrum(

@@ -12,8 +12,9 @@ from brian2 import Quantity, ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.lyapunov.exponents import Spectrum
 from lnpbrian.lyapunov.growth import twin_window
-from lnpbrian.lyapunov.spectrum import Spectrum, lyapunov_spectrum
+from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
 from lnpbrian.lyapunov.twins import block_twin_exponents
 from lnpbrian.network.signals import Drive, noise_drive
 from lnpbrian.network.simulate import precise_timing
@@ -21,7 +22,10 @@ from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.records import plain
 from lnpbrian.streams import Streams
 
-__all__ = ["SpectrumOptions", "stability_record"]
+__all__ = ["SPECTRUM", "SpectrumOptions", "has_converged", "stability_record"]
+
+# What holds the records of `lnpbrian spectrum`.
+SPECTRUM = "spectrum.json"
 
 Report = Callable[[float], None]
 
@@ -142,6 +146,36 @@ def stability_record(
     }
 
 
+def has_converged(trace: np.ndarray, standard_error: float) -> bool | None:
+    """Whether a running estimate stays within two standard errors of its end over the second half of the measured time.
+
+    Parameters
+    ----------
+    trace : ndarray, shape (intervals,)
+    standard_error : float
+        Of its end.
+
+    Returns
+    -------
+    bool or None
+        None where one interval, or a direction that is lost, says nothing.
+
+    Notes
+    -----
+    If intervals are independent, the distance from the end in standard errors is a Brownian motion over the inverse of
+    the part that has been measured, from 1 to 2. By the principle of reflection it leaves the two with probability
+    ``4 (1 - Phi(2))``: of estimates that have converged, 9 % are said not to have.
+
+    Examples
+    --------
+    >>> has_converged(np.array([9.0, 4.0, 2.5, 2.0]), 0.3), has_converged(np.array([9.0, 4.0, 2.5, 2.0]), 0.2)
+    (True, False)
+    """
+    if trace.size < 2 or not np.isfinite(standard_error) or not np.isfinite(trace).all():
+        return None
+    return bool((abs(trace[trace.size // 2 :] - trace[-1]) <= 2 * standard_error).all())
+
+
 def _numbers(spectrum: Spectrum) -> dict[str, Any]:
     def without_infinity(values: np.ndarray) -> list[float | None]:
         # JSON knows no infinity: a lost direction, or the error of a single interval.
@@ -154,6 +188,8 @@ def _numbers(spectrum: Spectrum) -> dict[str, Any]:
         "mean_log_det_per_s": spectrum.mean_log_det,
         "kaplan_yorke_dimension": spectrum.kaplan_yorke_dimension,
         "entropy_rate_per_s": spectrum.entropy_rate,
+        "largest_exponent_trace_per_s": without_infinity(spectrum.trace[:, 0]),
+        "has_converged": has_converged(spectrum.trace[:, 0], spectrum.standard_error),
     }
 
 

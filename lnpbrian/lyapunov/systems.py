@@ -21,7 +21,10 @@ Function = Callable[[np.ndarray], np.ndarray]
 
 
 class TangentSystem(Protocol):
-    """What the spectrum of a system is computed from."""
+    """What the spectrum of a system is computed from.
+
+    A state, and tangent vectors that go along with it, as in Benettin et al. 1980, doi:10.1007/BF02128236.
+    """
 
     dimension: int
 

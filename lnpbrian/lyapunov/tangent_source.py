@@ -1,6 +1,6 @@
 """The source of the compiled tangent dynamics: what `lif_tangent` does in groups of events, event by event in C++."""
 
-from lnpbrian.network.native_source import EXPONENTIAL
+from lnpbrian.network.engines.native_source import EXPONENTIAL
 
 __all__ = ["source"]
 

@@ -29,8 +29,8 @@ from lnpbrian.lyapunov.growth import (
     twin_plan,
 )
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
+from lnpbrian.network.engines.native import NativeNetwork, native_works
 from lnpbrian.network.live import LiveNetwork, Snapshot
-from lnpbrian.network.native import NativeNetwork, native_works
 from lnpbrian.network.recurrent import RecurrentNetwork, copy_block_events
 from lnpbrian.network.signals import Drive, SpikeTrain, drive_operation, spike_counter
 from lnpbrian.network.simulate import spike_train
@@ -43,7 +43,11 @@ Report = Callable[[float], None]
 
 
 class TwinSystem(Protocol):
-    """A reference with twins that is moved on window by window."""
+    """A reference with twins that is moved on window by window.
+
+    Reference and perturbed copy of arXiv 2403.03409, section A.1; renormalised as in Benettin et al. 1980,
+    doi:10.1007/BF02128236.
+    """
 
     def window(self) -> tuple[Separations, ...]:
         """Perturb the twins, move on by one window, and return their separations, one entry for a kind of direction."""

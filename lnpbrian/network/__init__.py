@@ -4,7 +4,7 @@ Here is what one makes a network of, edits it with and runs it by; what only the
 """
 
 from lnpbrian.network.compaction import CompactNetwork, RunTime, Speedup, compact, run_time
-from lnpbrian.network.compiled import CompiledNetwork
+from lnpbrian.network.engines.compiled import CompiledNetwork
 from lnpbrian.network.live import LiveNetwork
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import Drive, noise_drive

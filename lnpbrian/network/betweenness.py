@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.loops import graph_loops
+from lnpbrian.network.engines.loops import graph_loops
 
 __all__ = ["betweenness_centrality"]
 

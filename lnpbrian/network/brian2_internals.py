@@ -835,7 +835,17 @@ def visible_network(level: int = 0) -> VisibleNetwork:
 
 
 def unowned(network: Network) -> list[Any]:
-    """Return the objects of a network that no network has run yet."""
+    """Return the objects of a network that no network has run yet.
+
+    Examples
+    --------
+    >>> network = Network(NeuronGroup(1, "v : 1", name="cells"))
+    >>> "cells" in [obj.name for obj in unowned(network)]
+    True
+    >>> network.run(0 * second)
+    >>> unowned(network)
+    []
+    """
     return [obj for obj in _get_all_objects(network.objects) if obj._network is None]
 
 
@@ -1739,7 +1749,15 @@ def input_made_again(poisson: PoissonInput, target: Any) -> PoissonInput:
 
 
 def target_of_input(poisson: PoissonInput) -> Any:
-    """Return the group, or the subgroup, that a PoissonInput acts on."""
+    """Return the group, or the subgroup, that a PoissonInput acts on.
+
+    Examples
+    --------
+    >>> from brian2 import Hz
+    >>> cells = NeuronGroup(1, "v : 1")
+    >>> target_of_input(PoissonInput(cells, "v", 10, 5 * Hz, weight=0.1)) is cells
+    True
+    """
     return poisson._group
 
 
@@ -1910,7 +1928,16 @@ def used_names(group: Any) -> set[str]:
 
 
 def linked(group: Any) -> list[str]:
-    """Return the names of the linked variables of a group."""
+    """Return the names of the linked variables of a group.
+
+    Examples
+    --------
+    >>> from brian2 import linked_var
+    >>> one, other = NeuronGroup(1, "v : 1"), NeuronGroup(1, "u : 1 (linked)")
+    >>> other.u = linked_var(one, "v")
+    >>> linked(one), linked(other)
+    ([], ['u'])
+    """
     return sorted(getattr(group, "_linked_variables", ()))
 
 

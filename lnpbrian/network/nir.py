@@ -69,6 +69,8 @@ def _package() -> Any:
 def to_nir(spec: NetworkSpec, *, reader: str = "exact") -> nir.NIRGraph:
     """Return a network as a graph of NIR; see `NetworkSpec.to_nir`.
 
+    The format: Pedersen et al. 2024, doi:10.1038/s41467-024-52259-9.
+
     Examples
     --------
     >>> from brian2 import ms
@@ -255,6 +257,8 @@ def from_nir(
     refractory_period: Quantity | None = None,
 ) -> NetworkSpec:
     """Return the network of a graph of NIR, or of a file that holds one; see `NetworkSpec.from_nir`.
+
+    The format: Pedersen et al. 2024, doi:10.1038/s41467-024-52259-9.
 
     Examples
     --------

@@ -359,6 +359,15 @@ def slow_response(spec: NetworkSpec, *, rates: object = None, spread: float = IN
 
     Rates that agree with their own mean input: Amit and Brunel 1997, doi:10.1093/cercor/7.3.237, who have fast noise
     besides.
+
+    Examples
+    --------
+    Neurons without synapses amplify nothing:
+
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> slow_response(uncoupled([20, 20] * ms, bias=2.0)).spectral_radius
+    0.0
     """
     checks.instance("spec", spec, NetworkSpec, "give the spec of a model of lnpbrian.models")
     constants: dict[str, Any] = {

@@ -10,9 +10,9 @@ from brian2 import Quantity, SpikeMonitor, ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.exact import DeltaNetwork, ExponentialNetwork
+from lnpbrian.network.engines.exact import DeltaNetwork, ExponentialNetwork
+from lnpbrian.network.engines.native import NativeNetwork, native_works
 from lnpbrian.network.live import LiveNetwork
-from lnpbrian.network.native import NativeNetwork, native_works
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import Drive, SpikeTrain, drive_operation
 from lnpbrian.network.spec import NetworkSpec
@@ -164,7 +164,7 @@ def simulate(
     if checks.choice("engine", engine, ENGINES) in CLOCKED:
         return CLOCKED[engine](spec, length, drive=drive)
     if engine in COMPILED:
-        from lnpbrian.network.compiled import CompiledNetwork  # few runs need a compiler
+        from lnpbrian.network.engines.compiled import CompiledNetwork  # few runs need a compiler
 
         with CompiledNetwork(spec, duration=duration, drive=drive, device=engine) as program:
             return program.run().spike_train

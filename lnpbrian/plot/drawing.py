@@ -44,7 +44,14 @@ class Picture(Figure):
 def panels(
     rows: int = 1, columns: int = 1, *, width: float = 7.0, height: float = 3.6, **options: Any
 ) -> tuple[Picture, np.ndarray]:
-    """Return a new figure and its axes, shape (rows, columns), without frames."""
+    """Return a new figure and its axes, shape (rows, columns), without frames.
+
+    Examples
+    --------
+    >>> figure, axes = panels(1, 2)
+    >>> axes.shape
+    (1, 2)
+    """
     figure = Picture(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **options)
     for axis in axes.flat:
@@ -106,7 +113,16 @@ def on(ax: Axes | None) -> Axes:
 def histogram(
     axis: Axes, groups: Sequence[tuple[np.ndarray, str]], colors: Mapping[str, str], *, whole: bool = False
 ) -> list[str]:
-    """Draw fractions of values per bin, of whole numbers in bins of such, and return what lies outside of its bin."""
+    """Draw fractions of values per bin, of whole numbers in bins of such, and return what lies outside of its bin.
+
+    Examples
+    --------
+    >>> axis = panels()[1][0, 0]
+    >>> histogram(axis, [(np.array([1, 2, 2, 3]), "")], {"": "black"}, whole=True)
+    []
+    >>> [float(bar.get_height()) for bar in axis.patches]
+    [0.25, 0.5, 0.25]
+    """
     everything = np.concatenate([values for values, _ in groups]).astype(float)
     if not everything.size:
         raise InvalidInput("there is no neuron to draw; give at least one")
@@ -129,12 +145,25 @@ def histogram(
 
 
 def written(value: float) -> str:
-    """Return a number as axes have it, with a minus sign."""
+    """Return a number as axes have it, with a minus sign.
+
+    Examples
+    --------
+    >>> written(12.345), hex(ord(written(-0.5)[0]))
+    ('12.3', '0x2212')
+    """
     return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
 def fit_axis(axis: Axes, inside: np.ndarray, everything: np.ndarray, what: str) -> list[str]:
-    """Let an axis span the finite values of `inside`, and return how many of `everything` are beyond."""
+    """Let an axis span the finite values of `inside`, and return how many of `everything` are beyond.
+
+    Examples
+    --------
+    >>> axis = panels()[1][0, 0]
+    >>> fit_axis(axis, np.array([0.0, 1.0]), np.array([0.0, 1.0, 9.0]), "exponents")
+    ['1 exponent beyond the axis']
+    """
     finite = inside[np.isfinite(inside)]
     if not finite.size:
         return [f"no finite {what}"]
@@ -146,7 +175,15 @@ def fit_axis(axis: Axes, inside: np.ndarray, everything: np.ndarray, what: str) 
 
 
 def axis_label(axis: Axes, text: str, notes: Iterable[str] = ()) -> None:
-    """Write what the axis is, and below it what is not on it."""
+    """Write what the axis is, and below it what is not on it.
+
+    Examples
+    --------
+    >>> axis = panels()[1][0, 0]
+    >>> axis_label(axis, "rate (Hz)", ["2 values beyond the axis"])
+    >>> axis.get_xlabel().splitlines()
+    ['rate (Hz)', '2 values beyond the axis']
+    """
     axis.set_xlabel("\n".join([text, *notes]))
 
 

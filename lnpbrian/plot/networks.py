@@ -12,7 +12,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.network.response import LinearResponse
 from lnpbrian.plot.drawing import AFTER, axis_label, colors_of, histogram, legend, on, plain_log
 from lnpbrian.plot.sources import graph_of, networks_of, spikes_of, time_constants_of
-from lnpbrian.pruning.localisation import DelocalisationReport, delocalisation_report
+from lnpbrian.pruning.steps.localisation import DelocalisationReport, delocalisation_report
 
 __all__ = ["degrees", "eigenvectors", "raster", "time_constants"]
 
@@ -97,6 +97,8 @@ def time_constants(networks: Any, ax: Axes | None = None) -> Axes:
     -----
     The outermost 1 % of the values are drawn in the first and the last bin, and counted below the axis.
 
+    What step IV makes of them is figure 10 of Chakraborty et al. (2024), arXiv 2403.03409.
+
     Examples
     --------
     >>> from brian2 import ms
@@ -174,7 +176,7 @@ def eigenvectors(networks: Any, ax: Axes | None = None, *, matrix: str = "laplac
     ax : matplotlib.axes.Axes, optional
         Where to; without one, on a new figure.
     matrix : {"laplacian", "adjacency"}
-        Of the symmetrised graph, see `lnpbrian.pruning.localisation.delocalisation_report`.
+        Of the symmetrised graph, see `lnpbrian.pruning.steps.localisation.delocalisation_report`.
 
     Returns
     -------
@@ -192,7 +194,7 @@ def eigenvectors(networks: Any, ax: Axes | None = None, *, matrix: str = "laplac
 
     Examples
     --------
-    >>> from lnpbrian.pruning.localisation import delocalisation_report
+    >>> from lnpbrian.pruning.steps.localisation import delocalisation_report
     >>> i = np.arange(5)
     >>> axis = eigenvectors(delocalisation_report(i, (i + 1) % 5, 5))
     >>> axis.lines[0].get_ydata().round(6).tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from brian2 import Quantity, SpikeMonitor, have_same_dimensions, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov.spectrum import Spectrum
+from lnpbrian.lyapunov.exponents import Exponents, Spectrum
 from lnpbrian.network.live import LiveNetwork
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import SpikeTrain
@@ -48,10 +49,12 @@ def records_of(result: Any) -> tuple[Sequence[Record], int]:
     if isinstance(result, (str, os.PathLike)):
         run = run_record(result)
         try:
-            records, left = [record_from(record) for record in run["history"]], run["iteration"]
-            records[left]
-        except (KeyError, TypeError, IndexError) as error:
+            records = [record_from(record) for record in run["history"]]
+            left = checks.count("iteration", run["iteration"], minimum=0, at_most=len(records) - 1)
+        except (KeyError, TypeError) as error:
             raise InvalidInput(f"{os.fspath(result)!r} is no run of lnpbrian prune ({error!r})") from error
+        except InvalidInput as error:
+            raise InvalidInput(f"{os.fspath(result)!r} is no run of lnpbrian prune: {error}") from error
         return records, left
     if isinstance(result, Sequence) and result and all(isinstance(record, Record) for record in result):
         return result, result[-1].iteration
@@ -59,7 +62,13 @@ def records_of(result: Any) -> tuple[Sequence[Record], int]:
 
 
 def by_name(given: Any) -> dict[str, Any]:
-    """Return things by name, of which a single one has none."""
+    """Return things by name, of which a single one has none.
+
+    Examples
+    --------
+    >>> by_name("a network"), by_name({"before": 1, "after": 2})
+    ({'': 'a network'}, {'before': 1, 'after': 2})
+    """
     if not isinstance(given, Mapping):
         return {"": given}
     if not given:
@@ -68,7 +77,15 @@ def by_name(given: Any) -> dict[str, Any]:
 
 
 def networks_of(given: Any, also: tuple[type, ...] = ()) -> dict[str, Any]:
-    """Return networks by name: specs, live networks, arrays, or what else is allowed."""
+    """Return networks by name: specs, live networks, arrays, or what else is allowed.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> networks_of({"small": uncoupled([10] * ms)})
+    {'small': NetworkSpec(uncoupled, 1 neurons (0 silent), 0 synapses)}
+    """
     if hasattr(given, "pruning") and isinstance(getattr(given, "before", None), NetworkSpec):
         return {"before": given.before, "after": given.after}
     return {name: _network(one, also) for name, one in by_name(given).items()}
@@ -91,7 +108,15 @@ def _network(one: Any, also: tuple[type, ...]) -> Any:
 
 
 def time_constants_of(network: Any) -> np.ndarray:
-    """Return the time constants of living neurons in seconds."""
+    """Return the time constants of living neurons in seconds.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> time_constants_of(uncoupled([10, 20] * ms)).tolist()
+    [0.01, 0.02]
+    """
     if isinstance(network, NetworkSpec):
         return network.time_constants[network.alive]
     if not isinstance(network, LiveNetwork):
@@ -103,7 +128,14 @@ def time_constants_of(network: Any) -> np.ndarray:
 
 
 def in_seconds(name: str, given: Any) -> Any:
-    """Return times without their unit; other units are refused."""
+    """Return times without their unit; other units are refused.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> in_seconds("times", [5, 20] * ms).tolist(), in_seconds("times", 0.5)
+    ([0.005, 0.02], 0.5)
+    """
     if not isinstance(given, Quantity):
         return given
     if not have_same_dimensions(given, second):
@@ -112,7 +144,17 @@ def in_seconds(name: str, given: Any) -> Any:
 
 
 def graph_of(network: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return source and target of every synapse, and which neurons live."""
+    """Return source and target of every synapse, and which neurons live.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from brian2 import ms
+    >>> from lnpbrian.models import uncoupled
+    >>> pair = replace(uncoupled([10, 20] * ms), pre=[0], post=[1], weights=[2.0])
+    >>> [part.tolist() for part in graph_of(pair)]
+    [[0], [1], [True, True]]
+    """
     if isinstance(network, NetworkSpec):
         return network.pre, network.post, network.alive
     if isinstance(network, LiveNetwork):
@@ -158,6 +200,53 @@ def spectra_of(given: Any) -> tuple[list[Mapping[str, Any]], str]:
             }
         )
     return records, unit_of([one for one in named.values() if isinstance(one, Spectrum)])
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Running estimates of leading exponents, shape (intervals, k), what they are of, and the errors of their ends."""
+
+    name: str
+    interval: float
+    values: np.ndarray
+    errors: Sequence[float | None] | np.ndarray
+    what: str = "largest exponent"
+    unit: str = "1/s"
+
+
+def estimates_of(given: Any) -> list[Estimates]:
+    """Return the running estimates of exponents, by the objects or the records that have them."""
+    if isinstance(given, (str, os.PathLike, Sequence)):
+        return [_recorded(record) for record in spectra_of(given)[0]]
+    result = getattr(given, "pruning", given)
+    if isinstance(result, PruneResult):
+        named: dict[str, Any] = {"before": result.exponents_before, "after": result.exponents_after}
+    else:
+        named = by_name(given)
+    for one in named.values():
+        checks.instance("measured", one, Exponents, "give a Spectrum, TwinExponents or PruneResult")
+    unit = unit_of(named.values())
+    return [_estimates(name, one, unit) for name, one in named.items()]
+
+
+def _recorded(record: Mapping[str, Any]) -> Estimates:
+    try:
+        trace, interval = record["largest_exponent_trace_per_s"], record["options"]["reorthonormalise_every_ms"]
+        values = checks.array("trace", [np.nan if x is None else x for x in trace], shape=(None,), finite=False)
+        interval = 1e-3 * checks.real("reorthonormalise_every_ms", interval, above=0)
+    except (KeyError, TypeError) as error:
+        raise InvalidInput(f"the record of {record['name']!r} holds no running estimate (no {error})") from error
+    return Estimates(str(record["name"]), interval, values[:, np.newaxis], record["standard_errors_per_s"][:1])
+
+
+def _estimates(name: str, one: Exponents, unit: str) -> Estimates:
+    if isinstance(one, Spectrum):
+        return Estimates(name, one.interval, one.trace, one.standard_errors, unit=unit)
+    kept = one.largest_exponent is not None
+    error = one.standard_error if kept else getattr(one, "window_standard_error", None)
+    trace = one.trace if one.trace.ndim > 1 else one.trace[:, np.newaxis]
+    interval = one.duration / max(len(trace), 1)
+    return Estimates(name, interval, trace, [error], "largest exponent" if kept else "window exponent", unit)
 
 
 def _checked_record(record: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,6 @@ from matplotlib.axes import Axes
 
 from lnpbrian import checks
 from lnpbrian.lyapunov.exponents import Exponents
-from lnpbrian.lyapunov.spectrum import Spectrum
 from lnpbrian.plot.drawing import (
     axis_label,
     colors_of,
@@ -22,7 +23,7 @@ from lnpbrian.plot.drawing import (
     shades,
     written,
 )
-from lnpbrian.plot.sources import by_name, spectra_of, unit_of
+from lnpbrian.plot.sources import by_name, estimates_of, spectra_of, unit_of
 from lnpbrian.pruning.history import PruneResult
 
 __all__ = ["convergence", "exponents", "spectrum"]
@@ -115,12 +116,12 @@ def convergence(measured: Any, ax: Axes | None = None, *, number: int = 1) -> Ax
 
     Parameters
     ----------
-    measured : Spectrum, TwinExponents, PruneResult, Study, or mapping of str to such
-        Of a result of pruning, before and after.
+    measured : Spectrum, TwinExponents, PruneResult, Study, mapping of str to such, sequence of records, or path-like
+        Of a result of pruning, before and after. Records and paths are those of ``spectrum.json``, as for `spectrum`.
     ax : matplotlib.axes.Axes, optional
         Where to; without one, on a new figure.
     number : int
-        How many leading exponents of a spectrum.
+        How many leading exponents of a spectrum; records hold one.
 
     Returns
     -------
@@ -150,46 +151,35 @@ def convergence(measured: Any, ax: Axes | None = None, *, number: int = 1) -> Ax
     [1.0, -1.0]
     """
     number = checks.count("number", number)
-    result = getattr(measured, "pruning", measured)
-    if isinstance(result, PruneResult):
-        named: dict[str, Any] = {"before": result.exponents_before, "after": result.exponents_after}
-    else:
-        named = by_name(measured)
-    for one in named.values():
-        checks.instance("measured", one, Exponents, "give a Spectrum, TwinExponents or PruneResult")
+    found = estimates_of(measured)
     axis = on(ax)
-    colors = colors_of(named)
+    names = [one.name for one in found]
+    # Networks of a file have the colours that `spectrum` gives them.
+    of_file = isinstance(measured, (str, os.PathLike, Sequence))
+    colors = dict(zip(names, shades(names), strict=True)) if of_file else colors_of(names)
     late, outside, bars = [], [], []
-    for label, one in named.items():
-        trace = one.trace if one.trace.ndim > 1 else one.trace[:, np.newaxis]
-        interval = one.interval if isinstance(one, Spectrum) else one.duration / max(len(trace), 1)
-        time = interval * np.arange(1, len(trace) + 1)
-        errors = one.standard_errors if isinstance(one, Spectrum) else [_error_of_trace(one)]
-        for m, (values, error) in enumerate(zip(trace.T[:number], errors, strict=False)):
-            name = label if m == 0 else None
-            axis.plot(time, values, color=colors[label], linewidth=1.4, alpha=1 / (1 + 0.6 * m), label=name or None)
+    for one in found:
+        time = one.interval * np.arange(1, len(one.values) + 1)
+        for m, (values, error) in enumerate(zip(one.values.T[:number], one.errors, strict=False)):
+            label, faint = one.name if m == 0 else "", 1 / (1 + 0.6 * m)
+            axis.plot(time, values, color=colors[one.name], linewidth=1.4, alpha=faint, label=label or None)
             outside.append(values)
             late.append(values[values.size // 2 :])
             if finite(error) is not None and np.isfinite(values[-1]):
                 reach = values[-1] - error, values[-1] + error
                 late.append(np.array(reach))
-                bars.append((time[-1], values[-1], error, colors[label]))
+                bars.append((time[-1], values[-1], error, colors[one.name]))
     for k, (end, value, error, color) in enumerate(bars, 1):
         # Each a little further on, so that none hides another.
         axis.errorbar(end * (1 + 0.02 * k), value, error, fmt="D", color=color, markersize=4, capsize=3)
     axis.axhline(0, color="black", linewidth=0.6)
     notes = fit_axis(axis, np.concatenate(late), np.concatenate(outside), "estimates")
-    kinds = {isinstance(one, Spectrum) or one.largest_exponent is not None for one in named.values()}
-    what = " or ".join(text for kept, text in ((True, "largest exponent"), (False, "window exponent")) if kept in kinds)
-    what = what if number == 1 else f"{number} leading exponents"
-    axis.set_ylabel(f"running {what} ({unit_of(named.values())})")
-    axis_label(axis, f"measured time ({'s' if unit_of(named.values()) == '1/s' else 'units of the system'})", notes)
+    what = " or ".join(sorted({one.what for one in found})) if number == 1 else f"{number} leading exponents"
+    unit = found[0].unit
+    axis.set_ylabel(f"running {what} ({unit})")
+    axis_label(axis, f"measured time ({'s' if unit == '1/s' else 'units of the system'})", notes)
     legend(axis)
     return axis
-
-
-def _error_of_trace(one: Any) -> float | None:
-    return one.standard_error if one.largest_exponent is not None else getattr(one, "window_standard_error", None)
 
 
 def spectrum(spectra: Any, ax: Axes | None = None, *, part: str = "whole") -> Axes:

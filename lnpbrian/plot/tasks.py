@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.classification import Classification
 from lnpbrian.learning.forecasting import Forecast
 from lnpbrian.learning.tasks import ForecastTask
+from lnpbrian.learning.vision.classification import Classification
 from lnpbrian.plot.drawing import AFTER, BEFORE, TRUTH, axis_label, colors_of, counted, legend, on
 from lnpbrian.plot.sources import by_name, run_record
 
@@ -320,7 +320,7 @@ def image(study: Any, ax: Axes | None = None, *, number: int = 0) -> Axes:
     Examples
     --------
     >>> from types import SimpleNamespace
-    >>> from lnpbrian.learning.images import ImageTask
+    >>> from lnpbrian.learning.vision.images import ImageTask
     >>> pixels = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1)
     >>> task = ImageTask("two", pixels, np.array([0, 1]), pixels, np.array([0, 1]), ("dark", "light"))
     >>> found = Classification(np.array([0, 0]), task.y_test, 2, *6 * [None])

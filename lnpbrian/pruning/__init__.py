@@ -2,7 +2,6 @@
 
 from lnpbrian.pruning.history import Progress, PruneResult, Record
 from lnpbrian.pruning.loop import prune
-from lnpbrian.pruning.noise import NoisePruneOptions, noise_prune
 from lnpbrian.pruning.schedule import PruneOptions
 from lnpbrian.pruning.steps import (
     BetweennessPruning,
@@ -14,6 +13,7 @@ from lnpbrian.pruning.steps import (
     paper_steps,
     with_options,
 )
+from lnpbrian.pruning.steps.noise import NoisePruneOptions, noise_prune
 
 __all__ = [
     "BetweennessPruning",

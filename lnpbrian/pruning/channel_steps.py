@@ -19,8 +19,8 @@ from lnpbrian.lyapunov.depth import DepthExponents, depth_exponents, gradient_ra
 from lnpbrian.models.resnet import SpikingResNet, noise_images
 from lnpbrian.options import Options, option, options
 from lnpbrian.pruning.channels import CHANNEL_STRENGTHS, PER, noise_scores, sampled_masks
-from lnpbrian.pruning.laws import GammaLaw, Laws
-from lnpbrian.pruning.timescales import Measurement, SearchSpace, TimescaleOptimiser, spectrum_objective
+from lnpbrian.pruning.steps.laws import GammaLaw, Laws
+from lnpbrian.pruning.steps.timescales import Measurement, SearchSpace, TimescaleOptimiser, spectrum_objective
 from lnpbrian.streams import Streams
 
 __all__ = [
@@ -64,6 +64,10 @@ class ChannelIteration:
     reference : DepthExponents or None
         Of the network as it came.
     streams : Streams
+
+    Notes
+    -----
+    An iteration of arXiv 2403.03409, section B.2.
     """
 
     number: int
@@ -81,7 +85,10 @@ class ChannelIteration:
 
 
 class ChannelStep(ABC):
-    """Base of the steps: a frozen dataclass whose fields are its options."""
+    """Base of the steps: a frozen dataclass whose fields are its options.
+
+    The paper's are in section B.2 of arXiv 2403.03409.
+    """
 
     name: ClassVar[str]
 

@@ -17,9 +17,9 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.depth import DepthExponents
 from lnpbrian.models.resnet import EPSILON, SpikingResNet
-from lnpbrian.pruning.covariance import STRENGTHS
-from lnpbrian.pruning.lyapunov_matrix import lyapunov_matrix
-from lnpbrian.pruning.noise import keep_probability
+from lnpbrian.pruning.steps.covariance import STRENGTHS
+from lnpbrian.pruning.steps.lyapunov_matrix import lyapunov_matrix
+from lnpbrian.pruning.steps.noise import keep_probability
 
 __all__ = [
     "ChannelGraph",

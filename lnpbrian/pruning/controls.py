@@ -15,8 +15,8 @@ from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.response import LinearResponse
 from lnpbrian.network.spec import NetworkSpec, synaptic_operations
-from lnpbrian.pruning.connect import connect
-from lnpbrian.pruning.sampling import sample_edges
+from lnpbrian.pruning.steps.connect import connect
+from lnpbrian.pruning.steps.sampling import sample_edges
 
 __all__ = [
     "ActivityPruning",
@@ -122,7 +122,7 @@ def random_network(
     rng : numpy.random.Generator
     rates : ndarray, shape (N,), optional
         Rates in Hz of the unpruned network. With them the bias makes up for the mean input that a neuron has lost, as
-        in `lnpbrian.pruning.noise`.
+        in `lnpbrian.pruning.steps.noise`.
 
     Returns
     -------
@@ -194,9 +194,9 @@ def thinned(
     rng : numpy.random.Generator
     sampling : {"independent", "systematic", "even"}
         Any; as many inputs for each neuron; or as many inputs and outputs for each. See
-        `lnpbrian.pruning.sampling.sample_edges`.
+        `lnpbrian.pruning.steps.sampling.sample_edges`.
     connected : bool
-        Whether swaps make the network one strong component; see `lnpbrian.pruning.connect.connect`.
+        Whether swaps make the network one strong component; see `lnpbrian.pruning.steps.connect.connect`.
     rates : ndarray, shape (N,), optional
         As for `random_network`.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TextIO
+from dataclasses import asdict, dataclass, field
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TextIO, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -12,8 +13,8 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.records import as_html, data_frame, same
 
 if TYPE_CHECKING:
+    from lnpbrian.lyapunov.exponents import Spectrum
     from lnpbrian.lyapunov.growth import TwinExponents
-    from lnpbrian.lyapunov.spectrum import Spectrum
     from lnpbrian.network.live import LiveNetwork
     from lnpbrian.network.spec import NetworkSpec
     from lnpbrian.pruning.changes import Changes
@@ -340,6 +341,33 @@ def _exponent(record: Record) -> str:
 
 
 def record_from(saved: dict[str, Any]) -> Record:
-    """Return the record that was written as JSON types."""
-    record = Record(**saved)
-    return replace(record, status=tuple(record.status), exponent_quartiles_per_s=tuple(record.exponent_quartiles_per_s))
+    """Return the record that was written as JSON types.
+
+    Raises
+    ------
+    InvalidInput
+        If an entry is missing, not known, or of another type.
+    """
+    try:
+        values: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in saved.items()}
+        record = Record(**values)
+    except (TypeError, AttributeError) as error:
+        raise InvalidInput(f"an iteration is not recorded as it was written ({error})") from error
+    for name, kind in get_type_hints(Record).items():
+        if not _fits(values[name], kind) or ("standard_error" in name and values[name] < 0):
+            raise InvalidInput(f"{name} of an iteration cannot be {saved[name]!r}")
+    return record
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of the type of a field of `Record`; whole numbers are numbers too."""
+    inner = get_args(kind)
+    if isinstance(kind, UnionType):
+        return any(_fits(value, one) for one in inner)
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_fits(one, inner[0]) for one in value)
+    if get_origin(kind) is dict:
+        return isinstance(value, dict) and all(_fits(one, inner[1]) for one in value.values())
+    if kind is float and type(value) is int:
+        return abs(value) < 2**63
+    return type(value) is kind and (kind is not int or 0 <= value < 2**63)

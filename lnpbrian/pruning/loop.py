@@ -31,10 +31,10 @@ from lnpbrian.process import Watched, frozen_garbage
 from lnpbrian.pruning.changes import Recording
 from lnpbrian.pruning.checkpoint import Checkpoint, CheckpointFolder, fingerprint
 from lnpbrian.pruning.history import Bar, Progress, PruneResult, Record, record_from
-from lnpbrian.pruning.localisation import DelocalisationReport, delocalisation_report
 from lnpbrian.pruning.prunable import Observation, Prunable, prunable
 from lnpbrian.pruning.schedule import PruneOptions, schedule
 from lnpbrian.pruning.steps import Iteration, Step, as_steps, default_steps
+from lnpbrian.pruning.steps.localisation import DelocalisationReport, delocalisation_report
 from lnpbrian.streams import Streams
 
 __all__ = ["prune"]

@@ -9,16 +9,17 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
-from brian2 import ms, second
+from brian2 import Quantity, ms, second
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.device_twins import CompiledTwins
+from lnpbrian.lyapunov.exponents import Spectrum
 from lnpbrian.lyapunov.growth import TwinExponents, twin_window
-from lnpbrian.lyapunov.spectrum import Spectrum, lyapunov_spectrum, number_of_exponents
+from lnpbrian.lyapunov.spectrum import lyapunov_spectrum, number_of_exponents
 from lnpbrian.lyapunov.twins import block_twin_exponents, restored_twin_exponents, tangent_twin_exponents
 from lnpbrian.network.brian2_internals import disown, unowned
-from lnpbrian.network.compiled import CompiledNetwork
-from lnpbrian.network.devices import require_device
+from lnpbrian.network.engines.compiled import CompiledNetwork
+from lnpbrian.network.engines.devices import require_device
 from lnpbrian.network.live import LiveNetwork, Snapshot
 from lnpbrian.network.probing import linear_response, response_and_spikes
 from lnpbrian.network.recurrent import RecurrentNetwork, adopt
@@ -27,9 +28,9 @@ from lnpbrian.network.signals import Drive, SpikeTrain, interval_cv, noise_drive
 from lnpbrian.network.simulate import RATE_RANGE_HZ, mean_rates, observe, spike_train, twin_timing
 from lnpbrian.network.spec import NetworkSpec, mean_input
 from lnpbrian.pruning.edits import add_like, keep_synapses, rehearse, rewire, silence
-from lnpbrian.pruning.laws import PLASTICITY_LIMITS
-from lnpbrian.pruning.noise import input_power
 from lnpbrian.pruning.schedule import SETTLE, PruneOptions
+from lnpbrian.pruning.steps.laws import PLASTICITY_LIMITS
+from lnpbrian.pruning.steps.noise import input_power
 from lnpbrian.streams import Streams
 
 __all__ = ["Observation", "Prunable", "PrunableModel", "PrunableNetwork", "prunable"]
@@ -44,6 +45,9 @@ RATE_LEFT, RATE_EVALUATIONS, RATE_FACTORS = 0.04, 9, 1.5
 
 # Slow networks fluctuate for longer than one observation, and what is kept wrongly at first stays wrong.
 REFERENCE = 5
+
+# Between two orthonormalisations of candidates for time constants.
+REORTHONORMALISE_EVERY = 10 * ms
 
 # Bounds of the mean rate of a network of the user's own, over its rate before pruning.
 RATE_FACTOR = 4.0
@@ -70,6 +74,10 @@ class Observation:
         Of all N neurons; None of a network whose response was not measured.
     time_constants : ndarray, shape (N,), or None
         Of a model's membranes.
+
+    Notes
+    -----
+    Variation of intervals: Softky and Koch 1993, doi:10.1523/JNEUROSCI.13-01-00334.1993.
     """
 
     rates: np.ndarray
@@ -270,6 +278,12 @@ class Prunable(ABC):
     def set_plasticity(self, spec: NetworkSpec) -> None:
         """Give the synapses the constants of plasticity of `spec`, which has the same synapses."""
         self.require_model("plasticity", "leave it")
+
+    def spectrum_of(
+        self, spec: NetworkSpec, n_exponents: int, *, duration: Quantity, rng: np.random.Generator
+    ) -> Spectrum:
+        """Return the leading exponents of what the network may become, under its drive."""
+        raise NotImplementedError
 
     def require_model(self, what: str, remedy: str) -> None:
         """Raise `InvalidInput` if this is no model of `lnpbrian.models`."""
@@ -519,6 +533,22 @@ class PrunableModel(Prunable):
         assert spec.plasticity is not None
         for name in PLASTICITY_LIMITS:
             self.live.synapses.variables[name].get_value()[:] = getattr(spec.plasticity, name)
+
+    def spectrum_of(
+        self, spec: NetworkSpec, n_exponents: int, *, duration: Quantity, rng: np.random.Generator
+    ) -> Spectrum:
+        """Return the leading exponents of what the model may become, under its drive."""
+        return lyapunov_spectrum(
+            spec,
+            n_exponents=n_exponents,
+            duration=duration,
+            transient=self.settle,
+            reorthonormalise_every=REORTHONORMALISE_EVERY,
+            inputs=self.drive,
+            # As in `spike_train`: on the grid slopes at the threshold are not those of a crossing.
+            trajectory="exact" if spec.spike_timing == "grid" else "brian2",
+            rng=rng,
+        )
 
     def close(self) -> None:
         """Remove what was compiled."""

@@ -9,7 +9,7 @@ import numpy as np
 from brian2 import Quantity, ms, second
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.standalone import DEVICES
+from lnpbrian.network.engines.standalone import DEVICES
 from lnpbrian.options import Options, option, options
 
 if TYPE_CHECKING:

@@ -44,7 +44,7 @@ import lnpbrian
 from lnpbrian import learning, lyapunov, models, network, pruning
 from lnpbrian.learning import metrics
 from lnpbrian.network import betweenness
-from lnpbrian.pruning import delocalise, localisation
+from lnpbrian.pruning.steps import delocalise, localisation
 
 
 def odd_values() -> list[Any]:

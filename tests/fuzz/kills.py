@@ -29,8 +29,8 @@ import numpy as np
 from brian2.codegen.codeobject import CodeObject
 
 from lnpbrian import cli
-from lnpbrian.cluster import ClusterOptions
 from lnpbrian.sweep import Result, ResultStore, Task, run_sweep
+from lnpbrian.sweep.cluster import ClusterOptions
 
 COMMAND = [
     *("prune", "--neurons", "60", "--connection-probability", "0.2", "--iterations", "3", "--windows", "1"),

@@ -77,6 +77,16 @@ def default_steps(network: Prunable) -> tuple[Step, ...]:
     """Return the steps of the paper that a network has the means for, with their default options.
 
     The paper is Chakraborty et al. (2024), arXiv 2403.03409, section 3.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> from lnpbrian.pruning import PruneOptions
+    >>> from lnpbrian.pruning.prunable import prunable
+    >>> from lnpbrian.streams import Streams
+    >>> model = HRSNN(20, 0.5, check_rate=False)
+    >>> [step.name for step in default_steps(prunable(model, PruneOptions(), Streams(0)))]
+    ['I', 'II', 'III', 'IV']
     """
     return possible_steps(network, as_steps(tuple(STEPS)))
 

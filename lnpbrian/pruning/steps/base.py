@@ -91,6 +91,10 @@ class Step(ABC):
     minimum_neurons : int
         A step that removes neurons never leaves fewer.
 
+    Notes
+    -----
+    The paper's four steps are in section 3 of Chakraborty et al. (2024), arXiv 2403.03409.
+
     Examples
     --------
     >>> from lnpbrian import PruneOptions, prune

@@ -8,9 +8,9 @@ import numpy as np
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.options import Options, option, options
-from lnpbrian.pruning.neurons import CENTRALITIES, lowest_neurons, removal_centrality, total_degree
-from lnpbrian.pruning.noise import EXCITABILITIES
 from lnpbrian.pruning.steps.base import Iteration, Step
+from lnpbrian.pruning.steps.neurons import CENTRALITIES, lowest_neurons, removal_centrality, total_degree
+from lnpbrian.pruning.steps.noise import EXCITABILITIES
 
 if TYPE_CHECKING:
     from lnpbrian.pruning.prunable import Prunable

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from lnpbrian.options import Options, option, options
-from lnpbrian.pruning.connect import Connection, connect
-from lnpbrian.pruning.delocalise import delocalising_edges, random_edges
-from lnpbrian.pruning.noise import EXCITABILITIES
 from lnpbrian.pruning.steps.base import Iteration, Step
+from lnpbrian.pruning.steps.connect import Connection, connect
+from lnpbrian.pruning.steps.delocalise import delocalising_edges, random_edges
+from lnpbrian.pruning.steps.noise import EXCITABILITIES
 
 if TYPE_CHECKING:
     from lnpbrian.pruning.prunable import Prunable
@@ -30,8 +30,8 @@ class Delocalisation(Options, Step):
     Section 3.3 of arXiv 2403.03409 adds edges where they raise the variance of the degrees, against eigenvectors that
     are localised where pruning has cut the network into pieces. Such edges gather at few neurons, and hubs localise:
     measured, they do the opposite of their aim, see ``docs/choices.md``. Rule "connect" joins the pieces by swaps that
-    leave all degrees as they are; see `lnpbrian.pruning.connect.connect`. Of the paper's rule see
-    `lnpbrian.pruning.delocalise.delocalising_edges`.
+    leave all degrees as they are; see `lnpbrian.pruning.steps.connect.connect`. Of the paper's rule see
+    `lnpbrian.pruning.steps.delocalise.delocalising_edges`.
 
     Examples
     --------

@@ -9,8 +9,8 @@ import numpy as np
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.options import option, options
-from lnpbrian.pruning.noise import NoisePruneOptions, noise_prune, power_factors
 from lnpbrian.pruning.steps.base import Iteration, Step
+from lnpbrian.pruning.steps.noise import NoisePruneOptions, noise_prune, power_factors
 
 if TYPE_CHECKING:
     from lnpbrian.pruning.prunable import Prunable
@@ -24,7 +24,7 @@ class NoisePruning(NoisePruneOptions, Step):
 
     Notes
     -----
-    Section 3.1 of arXiv 2403.03409; the mathematics is in `lnpbrian.pruning.noise.noise_prune`.
+    Section 3.1 of arXiv 2403.03409; the mathematics is in `lnpbrian.pruning.steps.noise.noise_prune`.
 
     Examples
     --------

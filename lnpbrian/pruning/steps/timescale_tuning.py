@@ -10,21 +10,18 @@ from brian2 import Quantity, ms
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov.spectrum import lyapunov_spectrum
 from lnpbrian.network.response import at_rates
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.options import Options, option, options
-from lnpbrian.pruning.laws import PLASTICITY_LIMITS, Laws, fit_laws
-from lnpbrian.pruning.noise import EXCITABILITIES
 from lnpbrian.pruning.steps.base import Iteration, Step
-from lnpbrian.pruning.timescales import DISTANCES, Measurement, SearchSpace, tune_time_constants
+from lnpbrian.pruning.steps.laws import PLASTICITY_LIMITS, Laws, fit_laws
+from lnpbrian.pruning.steps.noise import EXCITABILITIES
+from lnpbrian.pruning.steps.timescales import DISTANCES, Measurement, SearchSpace, tune_time_constants
 
 if TYPE_CHECKING:
     from lnpbrian.pruning.prunable import Prunable
 
 __all__ = ["TimescaleTuning"]
-
-REORTHONORMALISE_EVERY = 10 * ms
 
 
 @options
@@ -168,16 +165,8 @@ class TimescaleTuning(Options, Step):
         part = min(1.0, self.exponents / self._unpruned(network).compacted().n_neurons)
         per_neuron = 1 if spec.has_delta_synapses else 2
         wanted = max(2, int(np.ceil(part * spec.n_alive)))
-        found = lyapunov_spectrum(
-            spec,
-            n_exponents=min(wanted, per_neuron * spec.n_alive),
-            duration=self.duration,
-            transient=network.settle,
-            reorthonormalise_every=REORTHONORMALISE_EVERY,
-            inputs=network.drive,
-            # As in `spike_train`: on the grid slopes at the threshold are not those of a crossing.
-            trajectory="exact" if spec.spike_timing == "grid" else "brian2",
-            rng=now.streams.rng("vectors"),
+        found = network.spectrum_of(
+            spec, min(wanted, per_neuron * spec.n_alive), duration=self.duration, rng=now.streams.rng("vectors")
         )
         mean = None if found.mean_log_det is None else found.mean_log_det / found.dimension
         return Measurement(found.exponents, float(found.rates.mean()), found.dimension, mean)

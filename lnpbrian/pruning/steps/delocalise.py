@@ -127,11 +127,11 @@ def delocalising_edges(
     A common neighbour is in the same piece of the network: pieces that have come apart stay apart.
 
     *Effect on eigenvectors.* Random directed graphs of 500 neurons and 2500 (10,000) synapses, 2 % new ones, means
-    of 20. Localised eigenvectors of the Laplacian, as `lnpbrian.pruning.localisation` counts them: 81 (64) before, 92
-    (74) after, standard error of the difference 1. Largest inverse participation ratio of the adjacency matrix: 12 (26)
-    times that before, up to nearly 1/4, half of an eigenvector on one neuron. With ``at_most=10``: 87 (82), and 4 (3)
-    times. The same number of edges between random pairs: 81 (63), and 1 (1). The larger variance of the degrees thus
-    localises on these graphs; compare the report before and after on yours.
+    of 20. Localised eigenvectors of the Laplacian, counted as by `lnpbrian.pruning.steps.localisation`: 81 (64)
+    before, 92 (74) after, standard error of the difference 1. Largest inverse participation ratio of the adjacency
+    matrix: 12 (26) times that before, up to nearly 1/4, half of an eigenvector on one neuron. With ``at_most=10``: 87
+    (82), and 4 (3) times. The same number of edges between random pairs: 81 (63), and 1 (1). The larger variance of
+    the degrees thus localises on these graphs; compare the report before and after on yours.
 
     Two neurons that have no row of candidates yet cannot gain more than their degrees allow, so rows are built in the
     order of degree as far as needed; a handful of them on a dense random graph.

@@ -17,7 +17,7 @@ from brian2 import ms, second
 from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common.bed import bed_drive, bed_measured, bed_samples, by_activity
-from lnpbrian.experiments.common.comparison import LORENZ, Plan
+from lnpbrian.experiments.common.plan import LORENZ, Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.learning import CurrentEncoder, ReadoutOptions, evaluate_benchmarks, forecast, forecast_task
@@ -45,7 +45,10 @@ THRESHOLD = 0.3
 
 
 def tasks(plan: Plan) -> dict[Any, Task]:
-    """Return the evaluations by method."""
+    """Return the evaluations by method.
+
+    Scale and ways of pruning: arXiv 2403.03409, section 4.1.
+    """
     scale = plan.scale
     neurons = NEURONS if scale.neurons >= 400 else scale.neurons
     made: dict[Any, Task] = {}
@@ -125,7 +128,10 @@ def _path(history: list[Record]) -> dict[str, Any]:
 
 
 def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
-    """Return what each network is worth, and what became of the paper's claims."""
+    """Return what each network is worth, and what became of the paper's claims.
+
+    What is claimed: arXiv 2403.03409, section 4.2.
+    """
     rows = {method: results[method].record for method in METHODS}
     table = [
         {

@@ -14,11 +14,11 @@ from brian2 import Quantity, ms
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.learning import bptt
-from lnpbrian.learning.classification import read_images, standard_error
 from lnpbrian.learning.encoding import CurrentEncoder
-from lnpbrian.learning.image_input import ImageInput, Presentation
-from lnpbrian.learning.images import ImageTask
 from lnpbrian.learning.stdp import STDPResult, train_stdp
+from lnpbrian.learning.vision.classification import read_images, standard_error
+from lnpbrian.learning.vision.image_input import ImageInput, Presentation
+from lnpbrian.learning.vision.images import ImageTask
 from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.options import Options, option, options
 
@@ -76,8 +76,8 @@ def train_images(
 
     Examples
     --------
-    >>> from lnpbrian.learning.image_input import pixel_channels
-    >>> from lnpbrian.learning.images import image_task
+    >>> from lnpbrian.learning.vision.image_input import pixel_channels
+    >>> from lnpbrian.learning.vision.images import image_task
     >>> from lnpbrian.models import HRSNN
     >>> task, spec = image_task("digits", train=5, test=5), HRSNN(30, 0.2, plastic=True, check_rate=False).spec
     >>> rng = np.random.default_rng(0)
@@ -213,6 +213,10 @@ class ImageBPResult:
         An image on average.
     seconds : float
         Wall-clock time.
+
+    Notes
+    -----
+    Surrogate gradients: Neftci et al. 2019, doi:10.1109/MSP.2019.2931595; `train_images_bp` makes one.
     """
 
     spec: NetworkSpec

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.extension import compiled
-from lnpbrian.network.native_source import source
+from lnpbrian.network.engines.extension import compiled
+from lnpbrian.network.engines.native_source import source
 from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
 
@@ -157,15 +157,29 @@ class NativeNetwork:
             self._loop.tap(places, moments, tau)
         return moments
 
-    def run(self, steps: int, *, impulses: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None) -> None:
+    def connect(self, fan_out: np.ndarray, target: np.ndarray, size: np.ndarray) -> None:
+        """Give D channels from outside synapses: a spike moves the current, or with delta synapses the potential.
+
+        The synapses of channel d are entries ``fan_out[d]`` to ``fan_out[d + 1] - 1`` of `target`, a neuron, and
+        `size`; `fan_out` has shape (D + 1,).
+        """
+        self._loop.connect(
+            np.ascontiguousarray(fan_out, np.int64),
+            np.ascontiguousarray(target, np.int32),
+            np.ascontiguousarray(size, float),
+        )
+
+    def run(self, steps: int, *, place: np.ndarray | None = None, channel: np.ndarray | None = None) -> None:
         """Go on by a number of steps; filtered spikes are those of their end.
 
-        `impulses` are jumps of the synaptic current, or of the potential with delta synapses: targets and sizes of all,
-        after where those of step k of copy c begin, entry ``c steps + k`` of ``copies steps + 1``.
+        Spikes of the channels of `connect`: spike s is of channel ``channel[s]``, and arrives in step k of copy c if
+        ``place[s] = c steps + k``. Places do not fall.
         """
         end = (self.steps_done + steps) * self.dt
-        if impulses is not None:
-            self._loop.run(self.steps_done, steps, False, end, impulses)
+        if place is not None and channel is not None:
+            number = np.bincount(place, minlength=self.copies * steps)
+            first = np.concatenate([[0], np.cumsum(number)]).astype(np.int64)
+            self._loop.run(self.steps_done, steps, False, end, (first, np.ascontiguousarray(channel, np.int32)))
             self.steps_done += steps
             return
         for part in self._parts(steps):

@@ -554,7 +554,7 @@ def write_sources(
 
 
 _REQUEST, _MANIFEST = "request.pickle", "manifest.json"
-_GENERATE = "import sys; from lnpbrian.network.standalone import generate; generate(sys.argv[1])"
+_GENERATE = "import sys; from lnpbrian.network.engines.standalone import generate; generate(sys.argv[1])"
 _KEEPER = Path(__file__).with_name("keeper.py")
 
 
@@ -741,7 +741,7 @@ def verify(asked: Mapping[str, np.ndarray], used: Mapping[str, np.ndarray]) -> N
     --------
     >>> verify({"tau_m": np.array([0.01, 0.02])}, {"tau_m": np.array([0.01, 0.0])})
     Traceback (most recent call last):
-    lnpbrian.network.standalone.DeviceError: the program did not use what it was handed: tau_m differs in 1 of 2 ...
+    lnpbrian.network.engines.standalone.DeviceError: the program did not use what it was handed: tau_m differs ...
     """
     head = "the program did not use what it was handed"
     for name, wanted in asked.items():

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from brian2 import Quantity
 
-from lnpbrian.network.devices import build_for
+from lnpbrian.network.engines.devices import build_for
+from lnpbrian.network.engines.standalone import Program, Project, describe
 from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.standalone import Program, Project, describe
 
 __all__ = ["CompiledNetwork", "CompiledRun"]
 

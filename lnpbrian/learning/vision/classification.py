@@ -11,9 +11,9 @@ from scipy.optimize import minimize
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.image_input import ImageInput, Presentation, spike_counts
-from lnpbrian.learning.images import ImageTask
 from lnpbrian.learning.readout import READOUTS, moments, readout_neurons
+from lnpbrian.learning.vision.image_input import ImageInput, Presentation, spike_counts
+from lnpbrian.learning.vision.images import ImageTask
 from lnpbrian.network.spec import NetworkSpec, synaptic_operations
 from lnpbrian.options import Options, option, options
 from lnpbrian.streams import Streams
@@ -26,6 +26,7 @@ __all__ = [
     "classify",
     "fit_classifier",
     "read_images",
+    "require_images",
     "standard_error",
 ]
 
@@ -120,6 +121,19 @@ class Classifier:
         return self.scores(features).argmax(axis=1)
 
 
+def require_images(number: int) -> None:
+    """Refuse fewer images than a readout can be fitted to.
+
+    Examples
+    --------
+    >>> require_images(4)
+    Traceback (most recent call last):
+    lnpbrian.checks.InvalidInput: a readout needs at least five images to be fitted to, got 4
+    """
+    if number < 5:
+        raise InvalidInput(f"a readout needs at least five images to be fitted to, got {number}")
+
+
 def fit_classifier(
     features: np.ndarray, labels: np.ndarray, *, classes: int, options: ClassifyOptions | None = None
 ) -> Classifier:
@@ -161,8 +175,7 @@ def fit_classifier(
     options = options or ClassifyOptions()
     x = checks.array("features", features, shape=(None, None))
     y = checks.array("labels", labels, shape=(len(x),), dtype=int)
-    if len(x) < 5:
-        raise InvalidInput(f"a readout needs at least five images to be fitted to, got {len(x)}")
+    require_images(len(x))
     mean, scale = moments(x)
     z = (x - mean) / scale
     if options.kind == "mlp":
@@ -250,6 +263,10 @@ class Classification:
         Of the squared weights of the readout.
     train_accuracy : float
         On the images that the readout was fitted to.
+
+    Notes
+    -----
+    Synaptic operations are those of equation (9) of arXiv 2403.03409.
     """
 
     predicted: np.ndarray
@@ -424,7 +441,7 @@ def classify(
     task : ImageTask
         For the labels.
     channels : (ndarray, ndarray), shapes (M, D)
-        Of the images that train and that test, see `lnpbrian.learning.image_input`.
+        Of the images that train and that test, see `lnpbrian.learning.vision.image_input`.
     options : ClassifyOptions, optional
         The readout.
     presentation : Presentation, optional

@@ -18,7 +18,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.network.response import spectral_radius
 from lnpbrian.network.spec import firing_rates, mean_input
 from lnpbrian.options import Options, option, options
-from lnpbrian.pruning.covariance import (
+from lnpbrian.pruning.steps.covariance import (
     COVARIANCES,
     DIAGONALS,
     STRENGTHS,
@@ -26,14 +26,14 @@ from lnpbrian.pruning.covariance import (
     linear_network,
     stationary_covariance,
 )
-from lnpbrian.pruning.lyapunov_matrix import (
+from lnpbrian.pruning.steps.lyapunov_matrix import (
     NEIGHBOURS,
     entries,
     estimated_lyapunov_matrix,
     exact_overlap_is_affordable,
     lyapunov_matrix,
 )
-from lnpbrian.pruning.sampling import SAMPLINGS, probabilities, sample_edges
+from lnpbrian.pruning.steps.sampling import SAMPLINGS, probabilities, sample_edges
 
 __all__ = [
     "KeepProbability",
@@ -94,7 +94,7 @@ def keep_scores(
     --------
     The complete graph of N neurons with equal excitatory weights w and a leak s: ``sigma^2 / (N w + s)``.
 
-    >>> from lnpbrian.pruning.covariance import noise_covariance
+    >>> from lnpbrian.pruning.steps.covariance import noise_covariance
     >>> w, s, pairs = 2.0, 4.0, np.ones((3, 3)) - np.eye(3)
     >>> C = noise_covariance(w * pairs - (2 * w + s) * np.eye(3), 1.0).covariance
     >>> keep_scores(*np.nonzero(pairs), np.ones(6), strength=np.ones(6), covariance=C).round(12)
@@ -469,7 +469,7 @@ class NoisePruneOptions(Options):
     sampling: str = option(
         default="even",
         help="How synapses are drawn: with as equal numbers of inputs and of outputs as can be; with as many inputs as "
-        "are to be expected; or each by itself (the paper's). See `lnpbrian.pruning.sampling.sample_edges`.",
+        "are to be expected; or each by itself (the paper's). See `lnpbrian.pruning.steps.sampling.sample_edges`.",
         choices=SAMPLINGS,
         flag="sampling",
     )
@@ -603,7 +603,7 @@ def noise_prune(
     time_constants : array of float, shape (N,), s, > 0
         Membrane time constants.
     resolution : float, 1/s, > 0
-        One over the averaging time of the exponents; see `lnpbrian.pruning.lyapunov_matrix.lyapunov_matrix`.
+        One over the averaging time of the exponents; see `lnpbrian.pruning.steps.lyapunov_matrix.lyapunov_matrix`.
     rng : numpy.random.Generator
         Draws the synapses to keep, and through generators of its own those on which errors are measured.
     fraction, count, rho, epsilon
@@ -619,7 +619,7 @@ def noise_prune(
         "spectral"; see `lnpbrian.network.response.linear_response`.
     groups : array of int, shape (N,), optional
         Cluster of each neuron, for even samples, which are even within each, and for expected overlaps; see
-        `sample_edges` and `lnpbrian.pruning.lyapunov_matrix.estimated_lyapunov_matrix`.
+        `sample_edges` and `lnpbrian.pruning.steps.lyapunov_matrix.estimated_lyapunov_matrix`.
     kinds : array of int, shape (S,), optional
         Kind of each synapse, by default its sign; even samples are even in each kind.
     options : NoisePruneOptions

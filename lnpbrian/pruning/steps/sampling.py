@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.loops import FlowGraph, expected_degrees, take_in_order
+from lnpbrian.network.engines.loops import FlowGraph, expected_degrees, take_in_order
 
 __all__ = ["SAMPLINGS", "sample_edges"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import maximum_flow
 
-from lnpbrian.network.extension import compiled
+from lnpbrian.network.engines.extension import compiled
 
 __all__ = ["FlowGraph", "expected_degrees", "graph_loops", "row_products", "source", "take_in_order", "times_eight"]
 

@@ -19,7 +19,7 @@ from scipy.special import ndtr
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.pruning.laws import Laws, fit_laws, leading_distance, log_quantiles, quantile_vectors, with_laws
+from lnpbrian.pruning.steps.laws import Laws, fit_laws, leading_distance, log_quantiles, quantile_vectors, with_laws
 
 __all__ = [
     "Measurement",
@@ -198,7 +198,7 @@ class SearchSpace:
 
     Examples
     --------
-    >>> from lnpbrian.pruning.laws import GammaLaw
+    >>> from lnpbrian.pruning.steps.laws import GammaLaw
     >>> space = SearchSpace(Laws(GammaLaw(3, 0.01)), Laws(GammaLaw(3, 0.04)))
     >>> space.dimension
     1
@@ -468,7 +468,7 @@ class TimescaleOptimiser:
 
     Examples
     --------
-    >>> from lnpbrian.pruning.laws import GammaLaw
+    >>> from lnpbrian.pruning.steps.laws import GammaLaw
     >>> space = SearchSpace(Laws(GammaLaw(3, 0.005)), Laws(GammaLaw(3, 0.08)))
     >>> optimiser = TimescaleOptimiser(space, rng=np.random.default_rng(0), initial=4)
     >>> for _ in range(10):
@@ -739,7 +739,7 @@ def tune_time_constants(
 
     >>> from brian2 import ms
     >>> from lnpbrian.models import uncoupled
-    >>> from lnpbrian.pruning.laws import GammaLaw
+    >>> from lnpbrian.pruning.steps.laws import GammaLaw
     >>> result = tune_time_constants(
     ...     uncoupled([10, 20, 30] * ms), measure=lambda spec: (-1 / spec.time_constants, 0.0),
     ...     target=Measurement(-1 / np.array([0.015, 0.03, 0.045]), 0.0), evaluations=16,

@@ -15,8 +15,8 @@ from scipy.linalg import solve_continuous_lyapunov
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.loops import row_products
-from lnpbrian.pruning.lyapunov_matrix import DENSE_NEURONS, entries
+from lnpbrian.network.engines.loops import row_products
+from lnpbrian.pruning.steps.lyapunov_matrix import DENSE_NEURONS, entries
 
 __all__ = [
     "LinearNetwork",

@@ -126,6 +126,10 @@ class ResNetTraining:
         Mean cross-entropy of each epoch, in nats.
     seconds : float
         Of this call, compilation included.
+
+    Notes
+    -----
+    Surrogate gradients: Neftci et al. 2019, doi:10.1109/MSP.2019.2931595.
     """
 
     network: Any

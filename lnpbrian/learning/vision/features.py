@@ -12,7 +12,7 @@ from brian2 import NeuronGroup, Synapses, second
 
 from lnpbrian.learning.encoding import Encoder, show_samples
 from lnpbrian.learning.readout import ReadoutOptions
-from lnpbrian.network.native import NativeNetwork, native_works
+from lnpbrian.network.engines.native import NativeNetwork, native_works
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.spec import NetworkSpec
 

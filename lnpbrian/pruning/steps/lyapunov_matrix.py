@@ -14,7 +14,7 @@ from scipy import sparse
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.loops import graph_loops
+from lnpbrian.network.engines.loops import graph_loops
 
 __all__ = ["LyapunovEstimate", "estimated_lyapunov_matrix", "lyapunov_matrix"]
 

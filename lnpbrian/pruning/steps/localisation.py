@@ -16,7 +16,7 @@ from scipy import linalg, sparse
 from scipy.sparse.csgraph import connected_components
 
 from lnpbrian import checks
-from lnpbrian.network.loops import times_eight
+from lnpbrian.network.engines.loops import times_eight
 
 __all__ = ["DelocalisationReport", "Localisation", "delocalisation_report"]
 

@@ -59,8 +59,10 @@ struct Spikes {
     std::vector<double> time;    // seconds; on the grid the end of the step
 };
 
-struct Impulses {  // jumps from outside: those of step k of copy c are first[c*steps + k] .. first[c*steps + k + 1] - 1
+struct Channels {  // from outside: the spikes of step k of copy c are first[c*steps + k] .. first[c*steps + k + 1] - 1
     const int64_t* first = nullptr;
+    const int32_t* spike = nullptr;
+    const int64_t* fan_out = nullptr;  // the synapses of channel d are fan_out[d] .. fan_out[d + 1] - 1
     const int32_t* target = nullptr;
     const double* size = nullptr;
 };
@@ -91,7 +93,7 @@ struct Loop {
     const double* drive = nullptr;
     int64_t rows = 0;
     double hold = 1;
-    Impulses impulses;
+    Channels channels;
 
     std::vector<std::vector<int32_t>> flight;  // synapses that spikes travel along, (slot, copy)
     int64_t slots = 1;
@@ -164,14 +166,17 @@ struct Loop {
                 for (int32_t i : fired) last[i] = step;
             else
                 find_crossings(c, t);
-            if (impulses.first) {
+            if (channels.first) {
                 const int64_t k = c * steps + step - begin;
-                for (int64_t s = impulses.first[k]; s < impulses.first[k + 1]; s++) {
-                    const int32_t i = impulses.target[s];
-                    if (!delta)
-                        current[i] += impulses.size[s];
-                    else if (step - last[i] >= held && last[i] != step)
-                        v[i] += impulses.size[s];
+                for (int64_t x = channels.first[k]; x < channels.first[k + 1]; x++) {
+                    const int32_t d = channels.spike[x];
+                    for (int64_t s = channels.fan_out[d]; s < channels.fan_out[d + 1]; s++) {
+                        const int32_t i = channels.target[s];
+                        if (!delta)
+                            current[i] += channels.size[s];
+                        else if (step - last[i] >= held && last[i] != step)
+                            v[i] += channels.size[s];
+                    }
                 }
             }
             deliver(c, t, step);
@@ -407,8 +412,10 @@ cdef extern from *:
         vector[int64_t] index
         vector[double] time
 
-    cdef struct Impulses "lnpbrian::Impulses":
+    cdef struct Channels "lnpbrian::Channels":
         const int64_t* first
+        const int32_t* spike
+        const int64_t* fan_out
         const int32_t* target
         const double* size
 
@@ -437,7 +444,7 @@ cdef extern from *:
         const int32_t* tap
         double* moments
         const double* drive
-        Impulses impulses
+        Channels channels
         vector[vector[int32_t]] flight
         void prepare()
         void run(int64_t begin, int64_t steps, Spikes* spikes) nogil
@@ -495,22 +502,27 @@ cdef class Loop:
         self.arrays["drive"] = np.asarray(values)
         self.loop.drive, self.loop.rows, self.loop.hold = &values[0, 0], values.shape[0], hold
 
-    def run(self, int64_t begin, int64_t steps, bint record, double sample_end=0.0, impulses=None):
+    def connect(self, const int64_t[::1] fan_out, const int32_t[::1] target, const double[::1] size):
+        """Give channels from outside synapses: those of channel d are ``fan_out[d]`` to ``fan_out[d + 1] - 1``."""
+        self.arrays["channels"] = [np.asarray(fan_out), np.asarray(target), np.asarray(size)]
+        self.loop.channels.fan_out = &fan_out[0]
+        self.loop.channels.target = &target[0] if target.shape[0] else NULL
+        self.loop.channels.size = &size[0] if size.shape[0] else NULL
+
+    def run(self, int64_t begin, int64_t steps, bint record, double sample_end=0.0, spikes_of_channels=None):
         """Go on from step `begin`, and return the places and times of spikes, or None."""
         cdef Spikes spikes
         cdef Spikes* kept = &spikes if record else NULL
-        cdef int64_t[::1] first
-        cdef int32_t[::1] target
-        cdef double[::1] size
-        self.loop.impulses.first = NULL
-        if impulses is not None and impulses[1].size:
-            first, target, size = impulses
-            self.loop.impulses.first, self.loop.impulses.target = &first[0], &target[0]
-            self.loop.impulses.size = &size[0]
+        cdef const int64_t[::1] first
+        cdef const int32_t[::1] spike
+        self.loop.channels.first = NULL
+        if spikes_of_channels is not None and spikes_of_channels[1].size:
+            first, spike = spikes_of_channels
+            self.loop.channels.first, self.loop.channels.spike = &first[0], &spike[0]
         self.loop.sample_end = sample_end
         with nogil:
             self.loop.run(begin, steps, kept)
-        self.loop.impulses.first = NULL
+        self.loop.channels.first = NULL
         if record:
             return np.array(spikes.index, dtype=np.int64), np.array(spikes.time, dtype=float)
 

@@ -29,7 +29,7 @@ from lnpbrian import checks
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
 from lnpbrian.parallel import SINGLE_THREAD, Event, Pool, cores, first_line, machine_memory, prepare_worker
-from lnpbrian.sources import code_of
+from lnpbrian.sweep.sources import code_of
 
 __all__ = ["ClusterOptions", "DaskWorkers", "Workers", "open_client", "open_workers"]
 
@@ -211,7 +211,7 @@ class DaskWorkers:
         self.dashboard = client.dashboard_link or ""
         self._client = client
         self._needed = options.workers or 1
-        self._code = code_of("lnpbrian.sweep")
+        self._code = code_of("lnpbrian.sweep.tasks")
         self._preparation = partial(
             _prepare_dask_worker,
             caches=None if options.caches is None else str(Path(options.caches).absolute()),

@@ -31,10 +31,10 @@ from brian2.devices.device import Device
 
 from lnpbrian import checks, files, locks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.network.engines.standalone import Build, Description, write_sources
 from lnpbrian.network.equations import build_objects
 from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
-from lnpbrian.network.standalone import Build, Description, write_sources
 from lnpbrian.records import is_record, versions, write_json
 
 __all__ = [
@@ -496,7 +496,7 @@ Run      ./main
     In this folder, on a machine with an NVIDIA GPU. CUDA_VISIBLE_DEVICES chooses among several. The folder results must
     be there; everything is written to it. Errors are told, and some of them do not stop the program.
 
-Read     python -c 'from lnpbrian.network.cuda import CudaProject; print(CudaProject.load(".").activity())'
+Read     python -c 'from lnpbrian.network.engines.cuda import CudaProject; print(CudaProject.load(".").activity())'
     This compares the synapses that were run with those of {file} as well. By hand, spikes are pairs of
     results/{indices} (int32, the neuron)
     results/{times} (float64, seconds), in any order within a time step.

@@ -19,8 +19,8 @@ import numpy as np
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.network.cuda import CudaBuild, CudaToolkit, find_gpu, find_toolkit, require_brian2cuda
-from lnpbrian.network.standalone import CPP, CUDA, Build, CppBuild, DeviceError
+from lnpbrian.network.engines.cuda import CudaBuild, CudaToolkit, find_gpu, find_toolkit, require_brian2cuda
+from lnpbrian.network.engines.standalone import CPP, CUDA, Build, CppBuild, DeviceError
 
 __all__ = ["DeviceReport", "Part", "build_for", "devices", "require_device"]
 

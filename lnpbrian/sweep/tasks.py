@@ -24,12 +24,12 @@ import numpy as np
 from lnpbrian import checks, files
 from lnpbrian._version import __version__
 from lnpbrian.checks import InvalidInput
-from lnpbrian.cluster import DEATHS, ClusterOptions, Workers, open_workers
 from lnpbrian.process import frozen_garbage
 from lnpbrian.records import read_json, write_json
-from lnpbrian.sources import Code, code_of
+from lnpbrian.sweep.cluster import DEATHS, ClusterOptions, Workers, open_workers
+from lnpbrian.sweep.sources import Code, code_of
 
-__all__ = ["STALE", "Result", "ResultStore", "SweepProgress", "Task", "run_sweep"]
+__all__ = ["STALE", "Result", "ResultStore", "Stamps", "SweepProgress", "Task", "run_sweep"]
 
 
 # What becomes of results of other code.
@@ -114,6 +114,11 @@ class Result:
     """What a task gives: a record of JSON types, and arrays.
 
     `seconds` is the time that the task took; it is set by who runs it.
+
+    Examples
+    --------
+    >>> Result({"nrmse": 0.2}, {"spikes": np.zeros(3)})
+    Result(nrmse, spikes)
     """
 
     record: dict[str, Any]

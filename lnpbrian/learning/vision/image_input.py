@@ -11,8 +11,8 @@ from brian2 import Quantity, SpikeGeneratorGroup, Synapses, ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.images import ImageTask
-from lnpbrian.network.native import NativeNetwork, native_works
+from lnpbrian.learning.vision.images import ImageTask
+from lnpbrian.network.engines.native import NativeNetwork, native_works
 from lnpbrian.network.recurrent import RecurrentNetwork
 from lnpbrian.network.signals import spike_counter
 from lnpbrian.network.spec import NetworkSpec
@@ -38,7 +38,7 @@ def pixel_channels(task: ImageTask) -> tuple[np.ndarray, np.ndarray]:
 
     Examples
     --------
-    >>> from lnpbrian.learning.images import image_task
+    >>> from lnpbrian.learning.vision.images import image_task
     >>> train, test = pixel_channels(image_task("digits"))
     >>> train.shape, test.shape, float(train.max())
     ((1297, 64), (500, 64), 1.0)
@@ -150,7 +150,7 @@ def patch_filters(
 
     Examples
     --------
-    >>> from lnpbrian.learning.images import image_task
+    >>> from lnpbrian.learning.vision.images import image_task
     >>> task = image_task("digits")
     >>> found = patch_filters(task.intensities(task.x_train), rng=np.random.default_rng(0), filters=5, patches=500)
     >>> found
@@ -479,6 +479,8 @@ class _Native:
         self._network = NativeNetwork(spec, copies=_BATCH["native"])
         self._start = self._network.stored()
         self._source, (self._on, self._off) = source, presentation.steps(spec.dt)
+        if source.mode == "poisson":
+            self._network.connect(*source.synapses)
 
     def counts(self, x: np.ndarray, numbers: np.ndarray, streams: Streams) -> np.ndarray:
         network, source, number = self._network, self._source, len(x)
@@ -493,18 +495,9 @@ class _Native:
             network.external[:] = 0
         else:
             spikes = source.spikes(x, numbers, steps=self._on, dt=network.dt, streams=streams)
-            network.run(self._on, impulses=self._impulses(spikes))
+            network.run(self._on, place=spikes.copy * self._on + spikes.step, channel=spikes.channel)
         network.run(self._off)
         return network.counts[:number]
-
-    def _impulses(self, spikes: _Spikes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        first, target, weight = self._source.synapses
-        number = np.diff(first)[spikes.channel]
-        begin = np.repeat(first[spikes.channel] - np.cumsum(number) + number, number)
-        synapse = begin + np.arange(begin.size)
-        places = self._network.copies * self._on
-        per_place = np.bincount(spikes.copy * self._on + spikes.step, weights=number, minlength=places).astype(np.int64)
-        return np.concatenate([[0], np.cumsum(per_place)]), target[synapse], weight[synapse]
 
 
 class _Brian2:

@@ -1,0 +1,1 @@
+"""What runs a `lnpbrian.network.NetworkSpec`: exact events, one compiled loop, programs in C++ and CUDA."""

@@ -1,0 +1,1 @@
+"""Pages of HTML about runs and sweeps."""
