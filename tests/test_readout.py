@@ -220,3 +220,27 @@ def test_poisson_channels_never_run_dry():
     source.write(np.array([[1.0]]))
     live.run(4 * second)
     assert np.histogram(monitor.t_[:], 4, (0, 4))[0].min() > 150
+
+
+@pytest.mark.parametrize(("samples", "features"), [(30, 31), (30, 200), (2, 5)])
+@pytest.mark.parametrize("ridge", [1e-3, 1.0, 1e3])
+def test_more_features_than_samples_give_the_same_readout(samples, features, ridge):
+    rng = np.random.default_rng(samples + features)
+    x, z, y = (rng.standard_normal((samples, k)) for k in (features, 2, 3))
+    readout = RidgeReadout.fit(x, z, y, ridge=ridge)
+    standard, centred = (x - x.mean(axis=0)) / x.std(axis=0), z - z.mean(axis=0)
+    # As one problem of least squares without a penalty, by a decomposition into singular values.
+    rows = np.block(
+        [
+            [standard, centred],
+            [np.sqrt(ridge) * np.eye(features), np.zeros((features, 2))],
+            [np.zeros((2, features)), 1e-3 * np.eye(2)],
+        ]
+    )
+    right = np.concatenate([y - y.mean(axis=0), np.zeros((features + 2, 3))])
+    expected = np.linalg.lstsq(rows, right)[0]
+    found = np.concatenate([readout.feature_weights, readout.current_weights])
+    # Of 1e-16 of the condition of the penalised problem, at most 1e6 squared, little matters in what is predicted.
+    seen = np.concatenate([standard, centred], axis=1)
+    np.testing.assert_allclose(seen @ found, seen @ expected, atol=1e-8 * np.abs(y).max())
+    np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())

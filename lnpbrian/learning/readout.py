@@ -135,6 +135,11 @@ class RidgeReadout(Readout):
 
         X are the standardised features (T, F), Z the current samples (T, D) and Y their increments (T, D).
 
+        Notes
+        -----
+        With fewer samples than features B is found from T equations in place of F: ``B = X^T M^-1 (Y - Z C)`` with
+        ``M = X X^T + ridge`` (Saunders, Gammerman and Vovk 1998, Proc. ICML, 515), which is the same but for rounding.
+
         Examples
         --------
         With a vanishing penalty a linear law is found exactly:
@@ -147,17 +152,31 @@ class RidgeReadout(Readout):
         """
         mean, scale = moments(features)
         centre = current.mean(axis=0)
-        x = np.concatenate([(features - mean) / scale, current - centre], axis=1)
-        y = increments - increments.mean(axis=0)
-        n_features = features.shape[1]
-        # A trace of penalty keeps the system regular when the current sample is a combination of itself and features.
-        penalty = np.where(np.arange(x.shape[1]) < n_features, ridge, 1e-6)
-        weights = np.linalg.solve(x.T @ x + np.diag(penalty), x.T @ y)
-        b, c = weights[:n_features], weights[n_features:]
+        x, z, y = (features - mean) / scale, current - centre, increments - increments.mean(axis=0)
+        b, c = _least_squares(x, z, y, ridge) if len(x) > x.shape[1] else _dual_least_squares(x, z, y, ridge)
         return cls(mean, scale, b, c, increments.mean(axis=0) - centre @ c)
 
     def _increments(self, x: np.ndarray, current: np.ndarray) -> np.ndarray:
         return x @ self.feature_weights + current @ self.current_weights + self.intercept
+
+
+# A trace of penalty keeps the system regular when the current sample is a combination of itself and features.
+TRACE = 1e-6
+
+
+def _least_squares(x: np.ndarray, z: np.ndarray, y: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray]:
+    both, n = np.concatenate([x, z], axis=1), x.shape[1]
+    penalty = np.where(np.arange(both.shape[1]) < n, ridge, TRACE)
+    weights = np.linalg.solve(both.T @ both + np.diag(penalty), both.T @ y)
+    return weights[:n], weights[n:]
+
+
+def _dual_least_squares(x: np.ndarray, z: np.ndarray, y: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray]:
+    """The same from T equations; the penalty of Z is in units of what B leaves of it."""
+    M = x @ x.T + ridge * np.eye(len(x))
+    of_y, of_z = np.split(np.linalg.solve(M, np.concatenate([y, z], axis=1)), [y.shape[1]], axis=1)
+    c = np.linalg.solve(z.T @ of_z + TRACE / ridge * np.eye(z.shape[1]), z.T @ of_y)
+    return x.T @ (of_y - of_z @ c), c
 
 
 @dataclass(frozen=True, repr=False)
