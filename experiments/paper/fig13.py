@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from lnpbrian.experiments.common.bed import plus_minus
 from lnpbrian.experiments.common.plan import Plan
@@ -156,47 +158,68 @@ def _title(r: Mapping[str, Any]) -> str:
     return f"{r['images']}, input to {where}, {'a readout only' if r['training'] == 'readout' else 'after STDP'}"
 
 
-# Where names of points are, in points: those of equal operations on different sides.
-PLACES = {
-    **{"A": (6, 4), "B": (0, 7), "C": (0, 7), "D": (-7, -9), "E": (7, -9), "D'": (-7, 4), "E'": (7, 4)},
-    **{"E''": (7, -9), "E'''": (-7, 4), "random": (-7, -4)},
-}
-
-
 def draw(content: Mapping[str, Any]) -> Figure:
     """Draw accuracy over operations, a step of the method as a line; solid where it is the method's own path.
 
-    Figure 13 of arXiv 2403.03409.
+    Figure 13 of arXiv 2403.03409. The axis of operations is broken before the unpruned network.
     """
     kinds = list(dict.fromkeys(_title(r) for r in content["table"]))
     columns = len(TRAININGS)
-    figure = Figure(figsize=(5.5 * columns, 4.0 * len(kinds) / columns + 0.5), layout="constrained")
-    axes = figure.subplots(len(kinds) // columns, columns, squeeze=False)
-    for axis, title in zip(axes.flat, kinds, strict=True):
+    figure = Figure(figsize=(6.5 * columns, 4.0 * len(kinds) / columns + 0.5), layout="constrained")
+    pairs = figure.subplots(
+        len(kinds) // columns, 2 * columns, squeeze=False, sharey=False, width_ratios=(6, 1) * columns
+    )
+    for k, title in enumerate(kinds):
+        row, column = divmod(k, columns)
+        left, right = pairs[row, 2 * column : 2 * column + 2]
+        right.sharey(left)
         found = {r["point"]: r for r in content["table"] if _title(r) == title}
-        place = {point: (r["synaptic_operations"][0], 100 * r["accuracy"][0]) for point, r in found.items()}
-        for point, r in found.items():
-            origin, step = PATHS.get(point, ("", ""))
-            color = COLORS.get(step, "black" if point == "A" else "0.5")
-            if step in COLORS:
-                style = "-" if point in "BCDE" else ":"
-                axis.plot(*zip(place[origin], place[point], strict=True), style, color=color, linewidth=1.4, zorder=0)
-            marker = "x" if point == "random" else "o"
-            axis.errorbar(*place[point], 100 * r["accuracy"][1], fmt=marker, color=color, markersize=5, capsize=2)
-            x, y = PLACES[point]
-            axis.annotate(
-                point,
-                place[point],
-                xytext=(x, y),
-                textcoords="offset points",
-                ha="left" if x > 0 else "right" if x < 0 else "center",
-                fontsize=9,
-            )
-        axis.set(title=title.replace(", ", ",\n", 1), xscale="log", xlabel="synaptic operations an image")
-        axis.set_ylabel("accuracy (%)")
-        axis.margins(x=0.15)
+        for axis in (left, right):
+            _panel(axis, found)
+        pruned = [r["synaptic_operations"][0] for point, r in found.items() if point != "A"]
+        left.set(xlim=(min(pruned) / 1.12, max(pruned) * 1.12), ylabel="accuracy (%)")
+        left.set(title=title.replace(", ", ",\n", 1), xlabel="synaptic operations an image")
+        full = found["A"]["synaptic_operations"][0]
+        right.set(xlim=(full / 1.1, full * 1.1))
+        right.xaxis.set_major_locator(FixedLocator([float(f"{full:.2g}")]))
+        left.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 5, 6, 8)))
+        for axis in (left, right):
+            axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1e3:g} k"))
+            axis.xaxis.set_minor_locator(NullLocator())
+        right.tick_params(axis="y", left=False, labelleft=False)
+        right.spines["left"].set_visible(False)
     for step, color in COLORS.items():
-        axes[0, 0].plot([], [], color=color, label=f"step {step}")
-    axes[0, 0].plot([], [], ":", color="grey", label="dotted: other paths")
-    axes[0, 0].plot([], [], "x", color="0.5", label="random, of the size of E")
-    return finish(figure, axes[0, 0], 6)
+        pairs[0, 0].plot([], [], color=color, label=f"step {step}")
+    pairs[0, 0].plot([], [], ":", color="grey", label="dotted: other paths")
+    pairs[0, 0].plot([], [], "x", color="0.5", label="random, of the size of E")
+    return finish(figure, pairs[0, 0], 6)
+
+
+def _panel(axis: Axes, found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Draw the networks of one task; those of step IV, which changes no synapses, a little to the right."""
+    place = {}
+    for point, r in found.items():
+        aside = 1.012 if point[0] == "E" else 0.988 if point == "random" else 1.0
+        place[point] = (aside * r["synaptic_operations"][0], 100 * r["accuracy"][0])
+    for point, r in found.items():
+        origin, step = PATHS.get(point, ("", ""))
+        color = COLORS.get(step, "black" if point == "A" else "0.5")
+        if step in COLORS:
+            style = "-" if point in "BCDE" else ":"
+            axis.plot(*zip(place[origin], place[point], strict=True), style, color=color, linewidth=1.4, zorder=0)
+        axis.errorbar(
+            *place[point], 100 * r["accuracy"][1], fmt="x" if point == "random" else "o", color=color, markersize=5,
+            elinewidth=0.7, alpha=0.9,
+        )  # fmt: skip
+        beside = point[0] == "E"
+        axis.annotate(
+            point,
+            place[point],
+            xytext=(6 if beside else -6, 0),
+            textcoords="offset points",
+            ha="left" if beside else "right",
+            va="center",
+            fontsize=9,
+            annotation_clip=True,
+        )
+    axis.set_xscale("log")
