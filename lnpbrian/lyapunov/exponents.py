@@ -160,6 +160,7 @@ class Spectrum(Exponents):
     --------
     Halving one coordinate and doubling another:
 
+    >>> from lnpbrian.lyapunov import map_spectrum
     >>> factors = np.array([0.5, 2.0])
     >>> spectrum = map_spectrum(
     ...     lambda x: factors * x, lambda x: np.diag(factors), np.zeros(2),
