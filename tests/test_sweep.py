@@ -15,9 +15,9 @@ import brian2
 import numpy as np
 import pytest
 
-from lnpbrian import sweep
 from lnpbrian.checks import InvalidInput
 from lnpbrian.sweep import Result, ResultStore, Task, cluster, run_sweep, sources
+from lnpbrian.sweep import tasks as sweep
 from lnpbrian.sweep.cluster import ClusterOptions, DaskWorkers, open_workers
 
 HERE = Path(__file__).parent

@@ -96,7 +96,7 @@ def code_of(module: str) -> Code:
     sources: dict[str, str] = {}
     packages = {name for name in versions() if name not in (PACKAGE, "python")}
     # How a task reaches its worker decides nothing.
-    seen, waiting = {module, f"{PACKAGE}.cluster"}, [module]
+    seen, waiting = {module, f"{PACKAGE}.sweep.cluster"}, [module]
     while waiting:
         name = waiting.pop()
         top = name.partition(".")[0]
