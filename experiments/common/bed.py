@@ -26,6 +26,7 @@ __all__ = [
     "bed_measured",
     "bed_response",
     "bed_samples",
+    "best_choice",
     "by_activity",
     "largest_weights",
     "paired",
@@ -113,11 +114,22 @@ def tuned_factor(tried: Sequence[Mapping[str, float]]) -> tuple[float, float]:
     >>> tuned_factor([{"factor": 1.0, "capacity": 4.0}, {"factor": 1.2, "capacity": 5.0}])
     (1.2, 5.0)
     """
-    by_factor: dict[float, list[float]] = {}
+    best, capacity = best_choice(tried, "factor")
+    return best["factor"], capacity
+
+
+def best_choice(tried: Sequence[Mapping[str, float]], *names: str) -> tuple[dict[str, float], float]:
+    """Return what was chosen where the mean capacity is largest, by its names, and that capacity; each trial has all.
+
+    >>> best_choice([{"factor": 1, "mean_ms": 20, "capacity": 4.0}, {"factor": 2, "mean_ms": 20, "capacity": 5.0}],
+    ...             "factor", "mean_ms")
+    ({'factor': 2, 'mean_ms': 20}, 5.0)
+    """
+    by_choice: dict[tuple[float, ...], list[float]] = {}
     for one in tried:
-        by_factor.setdefault(one["factor"], []).append(one["capacity"])
-    best = max(by_factor, key=lambda f: float(np.mean(by_factor[f])))
-    return best, float(np.mean(by_factor[best]))
+        by_choice.setdefault(tuple(one[name] for name in names), []).append(one["capacity"])
+    best = max(by_choice, key=lambda choice: float(np.mean(by_choice[choice])))
+    return dict(zip(names, best, strict=True)), float(np.mean(by_choice[best]))
 
 
 def paired(mine: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]], name: str) -> list[float]:

@@ -166,9 +166,7 @@ def draw(content: Mapping[str, Any]) -> Figure:
     kinds = list(dict.fromkeys(_title(r) for r in content["table"]))
     columns = len(TRAININGS)
     figure = Figure(figsize=(6.5 * columns, 4.0 * len(kinds) / columns + 0.5), layout="constrained")
-    pairs = figure.subplots(
-        len(kinds) // columns, 2 * columns, squeeze=False, sharey=False, width_ratios=(6, 1) * columns
-    )
+    pairs = figure.subplots(len(kinds) // columns, 2 * columns, squeeze=False, width_ratios=(6, 1) * columns)
     for k, title in enumerate(kinds):
         row, column = divmod(k, columns)
         left, right = pairs[row, 2 * column : 2 * column + 2]

@@ -14,11 +14,10 @@ from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Any
 
-import numpy as np
 from brian2 import ms, second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.bed import at_factor, bed_measured, bed_samples, paired, plus_minus
+from lnpbrian.experiments.common.bed import at_factor, bed_measured, bed_samples, best_choice, paired, plus_minus
 from lnpbrian.experiments.common.plan import Plan
 from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error
@@ -78,7 +77,7 @@ def tried(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -
 
 def evaluated(options: Mapping[str, Any], *tried: Result, report: Callable[[float, str], None]) -> Result:
     """Return what a network is worth, with what was best on other networks."""
-    best = best_of([result.record for result in tried])
+    best, _ = best_choice([result.record for result in tried], "factor", "mean_ms")
     spec, exponent = _made(options, best, report)
     found = evaluate_benchmarks(
         spec,
@@ -99,19 +98,6 @@ def evaluated(options: Mapping[str, Any], *tried: Result, report: Callable[[floa
         **found.scores,
     }
     return Result({"rows": [row]})
-
-
-def best_of(tried: list[dict[str, float]]) -> dict[str, float]:
-    """Return the factor and the mean of the largest mean capacity.
-
-    >>> best_of([{"factor": 1, "mean_ms": 20, "capacity": 4}, {"factor": 2, "mean_ms": 20, "capacity": 5}])
-    {'factor': 2, 'mean_ms': 20}
-    """
-    by_choice: dict[tuple[float, float], list[float]] = {}
-    for one in tried:
-        by_choice.setdefault((one["factor"], one["mean_ms"]), []).append(one["capacity"])
-    factor, mean = max(by_choice, key=lambda choice: float(np.mean(by_choice[choice])))
-    return {"factor": factor, "mean_ms": mean}
 
 
 def _made(
