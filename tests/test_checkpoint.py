@@ -62,7 +62,7 @@ def job(model: str, folder: Path) -> None:
     (folder / "history.txt").write_text(repr(numbers(result.history)))
 
 
-def known_measurement(step, spec, network, now):
+def known_measurement(step, spec, network, now, draw=0):
     """Exponents that depend on time constants and synapses, so that pruning always calls for other time constants."""
     leak = np.sort(1 / spec.time_constants[spec.alive])
     return Measurement(-leak * (1 + spec.n_synapses / 300), 10.0)

@@ -261,7 +261,7 @@ def test_no_edge_without_a_donor():
 # Step IV
 
 
-def known_measurement(step, spec, network, now):
+def known_measurement(step, spec, network, now, draw=0):
     """Exponents that depend on time constants and synapses, so that pruning calls for other time constants."""
     leak = np.sort(1 / spec.time_constants[spec.alive])
     return Measurement(-leak * (1 + spec.n_synapses / 300), 10.0)

@@ -195,6 +195,12 @@ def test_objective_terms_by_hand():
     assert found.positive == pytest.approx(5 / scale, rel=1e-12)
     assert found.drift == pytest.approx(np.log(2), rel=1e-12)
     assert found.value == pytest.approx(found.distance + found.positive + found.drift, rel=1e-12)
+    # A target that is unstable itself: what is above it counts.
+    unstable = Measurement(np.array([4.0, -20.0, -20.0]), 20.0)
+    assert spectrum_objective(Measurement(np.array([5.0, -20.0, -20.0]), 20.0), unstable).positive == pytest.approx(
+        1 / np.sqrt(816 / 3), rel=1e-12
+    )
+    assert spectrum_objective(Measurement(np.array([3.0, -20.0, -20.0]), 20.0), unstable).positive == 0
     weighed = spectrum_objective((np.array([-20.0, 5.0, -20.0]), 10.0), target, positive_weight=2, rate_weight=0)
     assert weighed.value == pytest.approx(found.distance + 2 * found.positive, rel=1e-12)
     with pytest.raises(InvalidInput, match="rate_weight must be a number in"):
@@ -473,6 +479,52 @@ def test_present_laws_stay_if_nothing_is_better():
     assert result.history[1].notes["largest_exponent"] == pytest.approx(
         max(exactly(with_laws(spec, result.history[1].laws, before=Laws(START)))[0])
     )
+
+
+def test_laws_that_looked_better_by_chance_are_not_taken():
+    spec = below_threshold(30, START)
+    noise = np.random.default_rng(1)
+
+    def noisy(network, draw=0):
+        """Exponents of neurons that do not depend on their time constants."""
+        return np.array([-1.0, -2.0]) + noise.standard_normal(2), 0.0
+
+    def tuned(seed, **options):
+        return tune_time_constants(
+            spec,
+            measure=noisy,
+            target=(np.array([-1.0, -2.0]), 0.0),
+            space=SPACE,
+            laws=Laws(START),
+            evaluations=12,
+            initial=12,  # random laws: nothing can be learnt here
+            rng=np.random.default_rng(seed),
+            **options,
+        )
+
+    taken = [tuned(seed).laws != Laws(START) for seed in range(40)]
+    confirmed = [tuned(seed, measure_again=noisy, confirmations=4) for seed in range(40)]
+    # The best of twelve is the first in one of twelve; four draws let pass one in sixteen of the others.
+    assert sum(taken) > 30
+    assert sum(result.laws != Laws(START) for result in confirmed) < 10
+    stayed = next(result for result in confirmed if result.status.startswith("the laws stay"))
+    assert (stayed.spec.time_constants == spec.time_constants).all()
+    assert stayed.value == stayed.initial_value
+
+
+def test_laws_that_are_better_are_taken_after_all_draws():
+    spec, draws = below_threshold(50, START), []
+    truth = with_laws(spec, Laws(TRUTH), before=Laws(START))
+
+    def again(network, draw):
+        draws.append(draw)
+        return exactly(network)
+
+    settings = {"measure": exactly, "target": exactly(truth), "space": SPACE, "laws": Laws(START), "evaluations": 12}
+    once = tune_time_constants(spec, rng=np.random.default_rng(0), **settings)
+    result = tune_time_constants(spec, rng=np.random.default_rng(0), measure_again=again, confirmations=3, **settings)
+    assert result.laws == once.laws != Laws(START)
+    assert draws == [1, 1, 2, 2, 3, 3]
 
 
 def test_laws_of_other_kinds_than_the_space_are_refused_before_anything_is_measured():

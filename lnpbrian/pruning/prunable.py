@@ -280,9 +280,15 @@ class Prunable(ABC):
         self.require_model("plasticity", "leave it")
 
     def spectrum_of(
-        self, spec: NetworkSpec, n_exponents: int, *, duration: Quantity, rng: np.random.Generator
+        self,
+        spec: NetworkSpec,
+        n_exponents: int,
+        *,
+        duration: Quantity,
+        rng: np.random.Generator,
+        restart: np.random.Generator | None = None,
     ) -> Spectrum:
-        """Return the leading exponents of what the network may become, under its drive."""
+        """Return the leading exponents of what the network may become under its drive, from another start if wanted."""
         raise NotImplementedError
 
     def require_model(self, what: str, remedy: str) -> None:
@@ -535,16 +541,30 @@ class PrunableModel(Prunable):
             self.live.synapses.variables[name].get_value()[:] = getattr(spec.plasticity, name)
 
     def spectrum_of(
-        self, spec: NetworkSpec, n_exponents: int, *, duration: Quantity, rng: np.random.Generator
+        self,
+        spec: NetworkSpec,
+        n_exponents: int,
+        *,
+        duration: Quantity,
+        rng: np.random.Generator,
+        restart: np.random.Generator | None = None,
     ) -> Spectrum:
-        """Return the leading exponents of what the model may become, under its drive."""
+        """Return the leading exponents of what the model may become under its drive, from another start if wanted.
+
+        `restart` draws that: the potentials of other neurons, and the drive of another time.
+        """
+        drive = self.drive
+        if restart is not None:
+            spec = replace(spec, initial_potential=restart.permutation(spec.initial_potential))
+            if drive is not None:
+                drive = Drive(np.roll(drive.values, restart.integers(len(drive.values)), axis=0), drive.hold)
         return lyapunov_spectrum(
             spec,
             n_exponents=n_exponents,
             duration=duration,
             transient=self.settle,
             reorthonormalise_every=REORTHONORMALISE_EVERY,
-            inputs=self.drive,
+            inputs=drive,
             # As in `spike_train`: on the grid slopes at the threshold are not those of a crossing.
             trajectory="exact" if spec.spike_timing == "grid" else "brian2",
             rng=rng,
