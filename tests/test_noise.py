@@ -304,6 +304,24 @@ def test_noise_prune_takes_rho_or_an_accuracy():
         noise_prune(**net, count=200, rho=1.0, rng=np.random.default_rng(5))
 
 
+@pytest.mark.parametrize("sampling", ["independent", "systematic", "even"])
+def test_synapses_without_a_score_are_kept_after_all_others(sampling):
+    net = network()
+    # Neurons that do not answer to input: synapses onto them have no response.
+    sensitivity = np.where(np.arange(60) < 40, 0.0, 0.01)
+    without = sensitivity[net["post"]] == 0
+    wanted = int((~without).sum()) + 30
+    options = NoisePruneOptions(edge_strength="response", sampling=sampling)
+    found = noise_prune(**net, count=wanted, rng=np.random.default_rng(5), options=options, sensitivity=sensitivity)
+    np.testing.assert_allclose(found.probability[~without], 1)
+    np.testing.assert_allclose(found.probability[without], 30 / without.sum(), rtol=1e-9)
+    if sampling != "even":  # which may leave out a certain synapse for the sake of degrees
+        assert found.keep[~without].all()
+    assert abs(int(found.keep.sum()) - wanted) < 5 * np.sqrt(30)
+    few = noise_prune(**net, count=20, rng=np.random.default_rng(5), options=options, sensitivity=sensitivity)
+    assert not few.keep[without].any()
+
+
 def test_compensated_excitability_restores_the_mean_input():
     net = network()
     rates = np.random.default_rng(0).uniform(1, 30, 60)

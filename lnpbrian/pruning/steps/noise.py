@@ -224,6 +224,14 @@ def keep_probability(
     return KeepProbability(p, factor, float(p.sum()))
 
 
+def _enough(scores: np.ndarray, wanted: float) -> np.ndarray:
+    """Return scores that `wanted` synapses have: where there are fewer, those without one are kept after all others."""
+    none = scores <= NEGLIGIBLE * scores.max(initial=0)
+    if wanted <= np.count_nonzero(~none):
+        return scores
+    return np.where(none, 1e-9 * scores[~none].min(initial=1.0), scores)
+
+
 def _solve_rho(scores: np.ndarray, target: float) -> float:
     """The rho for which sum(min(1, rho * scores)) = target."""
     positive = scores[scores > NEGLIGIBLE * scores.max(initial=0)]
@@ -688,6 +696,9 @@ def noise_prune(
     )
     solution = stationary_covariance(network, sigma=chosen.sigma, method=chosen.covariance, rng=covariance_rng)
     scores = keep_scores(pre, post, w, strength=strength, covariance=solution.covariance)
+    wanted = count if fraction is None else fraction * w.size
+    if wanted is not None and wanted <= w.size:
+        scores = _enough(scores, wanted)
     kept = keep_probability(
         scores, fraction=fraction, count=count, rho=rho, epsilon=epsilon, neurons=n, sigma=chosen.sigma
     )
