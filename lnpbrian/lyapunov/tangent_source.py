@@ -1,4 +1,4 @@
-"""The source of the compiled tangent dynamics: what `lif_tangent` does in groups of events, event by event in C++."""
+"""The source of the compiled tangent dynamics: what `lif_tangent` does in NumPy, in C++."""
 
 from lnpbrian.network.engines.native_source import EXPONENTIAL
 
