@@ -13,7 +13,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -661,20 +661,6 @@ class SpikingResNet:
                 raise InvalidInput(f"masks[{name!r}] must be a boolean mask of shape {own.shape}, got {mask.shape}")
         return replace(self, masks={name: np.array(masks[name]) for name in self.masks}).without_channels({})
 
-    def with_classes(self, classes: int, *, seed: int = 0) -> SpikingResNet:
-        """Return the network with a new, random readout of another number of classes."""
-        other = SpikingResNet.random(
-            layout=self.layout,
-            width=self.width,
-            shape=self.shape,
-            classes=classes,
-            neuron="lif",
-            seed=seed,
-            precision=str(self.dtype),
-        )
-        readout = {name: other.parameters[name] for name in ("head", "head/offset")}
-        return replace(self, classes=other.classes, parameters=self.parameters | readout)
-
     # ----------------------------------------------------------------------------------------------------- what it does
 
     # Pure: what training differentiates, called with `static` and `arrays`.
@@ -818,16 +804,7 @@ class SpikingResNet:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the network as arrays by name, which `from_arrays` takes."""
-        about = {
-            "layout": self.layout,
-            "width": self.width,
-            "shape": list(self.shape),
-            "classes": self.classes,
-            "steps": self.steps,
-            "neuron": self.neuron,
-            "shortcuts": [list(pair) for pair in self.shortcuts],
-            "folded": self.folded,
-        }
+        about = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _KINDS}
         arrays = {f"{kind}:{name}": value for kind in _KINDS for name, value in getattr(self, kind).items()}
         return {"about": np.array(json.dumps(about)), **arrays}
 

@@ -9,8 +9,7 @@ twins of `tangent_twin_exponents` are infinitely close, and one run of the netwo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from brian2 import NetworkOperation, Quantity, ms, second
@@ -40,25 +39,6 @@ from lnpbrian.process import frozen_garbage
 __all__ = ["block_twin_exponents", "restored_twin_exponents", "tangent_twin_exponents"]
 
 Report = Callable[[float], None]
-
-
-class TwinSystem(Protocol):
-    """A reference with twins that is moved on window by window.
-
-    Reference and perturbed copy of arXiv 2403.03409, section A.1; renormalised as in Benettin et al. 1980,
-    doi:10.1007/BF02128236.
-    """
-
-    def window(self) -> tuple[Separations, ...]:
-        """Perturb the twins, move on by one window, and return their separations, one entry for a kind of direction."""
-
-
-def _follow(system: TwinSystem, plan: TwinPlan, growths: tuple[Growth, ...], report: Report | None) -> None:
-    for k in range(plan.n_windows):
-        for growth, separations in zip(growths, system.window(), strict=True):
-            growth.add(*separations)
-        if report is not None:
-            report((k + 1) / plan.n_windows)
 
 
 # --- twins side by side in one network --------------------------------------------------------------------------------
@@ -375,45 +355,39 @@ def restored_twin_exponents(
     if plan.transient > 0:
         live.run(plan.transient * second)
     with frozen_garbage(), Snapshot(live) as begin:
-        _follow(_RestoredTwins(live, plan, eps, begin, rng), plan, (growth,), report)
+        for k, separations in enumerate(_restored_windows(live, plan, eps, begin, rng)):
+            growth.add(*separations)
+            if report is not None:
+                report((k + 1) / plan.n_windows)
     return twin_exponents(np.zeros(0), {"fresh": growth})
 
 
-class _RestoredTwins:
-    """A network that runs every window once for each twin, and once more as the reference."""
+def _restored_windows(
+    live: LiveNetwork, plan: TwinPlan, perturbation: float, begin: Snapshot, rng: np.random.Generator
+) -> Iterator[Separations]:
+    """Run the network in every window once for each twin, and once more as the reference."""
+    neurons, length = np.flatnonzero(live.measured), plan.window * second
+    spread = live.state_scales()[neurons]
 
-    def __init__(
-        self, live: LiveNetwork, plan: TwinPlan, perturbation: float, begin: Snapshot, rng: np.random.Generator
-    ) -> None:
-        self._live, self._plan, self._begin, self._rng = live, plan, begin, rng
-        self._neurons = np.flatnonzero(live.measured)
-        self._spread = live.state_scales()[self._neurons]
-        self._size = perturbation * self._spread
+    def state() -> np.ndarray:
+        return live.state_values()[neurons] / spread
 
-    def window(self) -> tuple[Separations]:
-        """See `TwinSystem`."""
-        length = self._plan.window * second
-        self._begin.take()
-        v = self._state()
+    for _ in range(plan.n_windows):
+        begin.take()
+        v = state()
         starts, ends = [], []
-        for _ in range(self._plan.realisations):
-            self._move(self._size * self._rng.standard_normal(self._neurons.size))
-            starts.append(np.abs(self._state() - v))
-            self._live.run(length)
-            ends.append(self._state())
-            self._begin.restore()
-        self._live.run(length)
-        reference = self._state()
-        return (Separations(np.array(starts), np.abs(np.array(ends) - reference), reference),)
-
-    def _state(self) -> np.ndarray:
-        return self._live.state_values()[self._neurons] / self._spread
-
-    def _move(self, by: np.ndarray) -> None:
-        shift = np.zeros(self._live.n_neurons)
-        shift[self._neurons] = by
-        for where, values in self._live.states():
-            values += shift[where]
+        for _ in range(plan.realisations):
+            shift = np.zeros(live.n_neurons)
+            shift[neurons] = perturbation * spread * rng.standard_normal(neurons.size)
+            for where, values in live.states():
+                values += shift[where]
+            starts.append(np.abs(state() - v))
+            live.run(length)
+            ends.append(state())
+            begin.restore()
+        live.run(length)
+        reference = state()
+        yield Separations(np.array(starts), np.abs(np.array(ends) - reference), reference)
 
 
 # --- twins infinitely close -------------------------------------------------------------------------------------------
@@ -495,39 +469,39 @@ def tangent_twin_exponents(
     followed = spike_train(spec, whole, drive=drive) if spikes is None else spikes
     tangent = LIFTangent(spec, followed, drive)
     fresh, kept = Growth(plan.window), Growth(plan.window)
-    _follow(_TangentTwins(tangent, plan, rng), plan, (fresh, kept), report)
+    for k, (each, one) in enumerate(_tangent_windows(tangent, plan, rng)):
+        fresh.add(*each)
+        kept.add(*one)
+        if report is not None:
+            report((k + 1) / plan.n_windows)
     measured = (followed.times > plan.transient) & (followed.times <= whole)
     rates = np.bincount(followed.indices[measured], minlength=spec.n_neurons) / (plan.n_windows * plan.window)
     remarks = flat_spikes(tangent.flat, followed.times.size, "a smaller dt")
     return twin_exponents(rates, {"fresh": fresh, "kept": kept}, remarks)
 
 
-class _TangentTwins:
-    """Tangent vectors along a run: fresh ones in every window, and one that is kept."""
-
-    def __init__(self, tangent: LIFTangent, plan: TwinPlan, rng: np.random.Generator) -> None:
-        self._tangent, self._plan, self._rng = tangent, plan, rng
-        self._n = tangent.spec.n_neurons
-        # The last column is the kept direction.
-        self._vectors = np.zeros((tangent.dimension, plan.realisations + 1))
-        self._vectors[: self._n, -1] = rng.standard_normal(self._n)
-        if plan.transient > 0:
-            kept = self._vectors[:, -1:].copy()
-            tangent.advance(kept, plan.transient)
-            self._vectors[:, -1:] = kept
-
-    def window(self) -> tuple[Separations, Separations]:
-        """See `TwinSystem`; fresh directions, then the kept one."""
-        vectors = self._vectors
+def _tangent_windows(
+    tangent: LIFTangent, plan: TwinPlan, rng: np.random.Generator
+) -> Iterator[tuple[Separations, Separations]]:
+    """Carry tangent vectors along a run: fresh ones in every window, and one that is kept."""
+    n = tangent.spec.n_neurons
+    # The last column is the kept direction.
+    vectors = np.zeros((tangent.dimension, plan.realisations + 1))
+    vectors[:n, -1] = rng.standard_normal(n)
+    if plan.transient > 0:
+        kept = vectors[:, -1:].copy()
+        tangent.advance(kept, plan.transient)
+        vectors[:, -1:] = kept
+    # Tangent vectors have no size that rounding could be compared with.
+    unit = np.ones(n)
+    for _ in range(plan.n_windows):
         vectors[:, :-1] = 0
-        vectors[: self._n, :-1] = self._rng.standard_normal((self._n, self._plan.realisations))
+        vectors[:n, :-1] = rng.standard_normal((n, plan.realisations))
         vectors[:, -1] /= np.linalg.norm(vectors[:, -1])
-        start = np.abs(self._tangent.potentials(vectors)).T
-        self._tangent.advance(vectors, self._plan.window)
-        end = np.abs(self._tangent.potentials(vectors)).T
-        # Tangent vectors have no size that rounding could be compared with.
-        unit = np.ones(self._n)
-        return Separations(start[:-1], end[:-1], unit), Separations(start[-1:], end[-1:], unit)
+        start = np.abs(tangent.potentials(vectors)).T
+        tangent.advance(vectors, plan.window)
+        end = np.abs(tangent.potentials(vectors)).T
+        yield Separations(start[:-1], end[:-1], unit), Separations(start[-1:], end[-1:], unit)
 
 
 def _require_alive(spec: NetworkSpec) -> None:

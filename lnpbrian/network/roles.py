@@ -126,7 +126,11 @@ def neuron_role(group: Group, synapses: Iterable[Synapses], namespace: Mapping[s
     if rate is None:
         return NeuronRole(state)
     written = set(_identifiers(group, threshold)) | _written_to(group, synapses)
-    return NeuronRole(state, *_linear_parts(group, state, rate, written, namespace))
+    try:
+        parts = _linear_parts(group, state, str_to_sympy(rate, group.variables), written, namespace)
+    except Exception:  # what SymPy cannot read, or differentiate, is not plain
+        return NeuronRole(state)
+    return NeuronRole(state, *parts)
 
 
 def synapse_role(
@@ -348,7 +352,7 @@ class _Reader:
         """Return the parameter that the expression is proportional to, or the constant in it."""
         factors = list(_factors(expression))
         for candidates in ([n for n, power in factors if power > 0], _names(expression)):
-            own = [n for n in candidates if self._kind(n) == "own" and self._is_parameter(n)]
+            own = [n for n in candidates if self._kind(n) == "own" and _is_state(self.synapses, n)]
             states = states_of_equations(self.synapses)
             own.sort(key=lambda n: (n in states, n not in _USUAL_NAMES, not n.startswith("w")))
             if own:
@@ -363,14 +367,6 @@ class _Reader:
                 return None
             constant = constant * abs(value) ** power
         return constant if np.isfinite(float(constant)) and float(constant) != 0 else None
-
-    def _is_parameter(self, name: str) -> bool:
-        variable = self.synapses.variables[name]
-        return (
-            isinstance(variable, ArrayVariable)
-            and not (variable.read_only or variable.scalar)
-            and np.issubdtype(variable.dtype, np.floating)
-        )
 
     def _varies(self, name: str) -> bool:
         return self._kind(name) == "own" and not self.synapses.variables[name].scalar
@@ -449,7 +445,8 @@ def _state(group: NeuronGroup, threshold: str, onto: list[Synapses]) -> str | No
     return next((n for n in names if n in moved), None)
 
 
-def _is_state(group: NeuronGroup, name: str) -> bool:
+def _is_state(group: Group, name: str) -> bool:
+    """Whether a name is a floating-point variable that can be set, one for each neuron or synapse."""
     variable = group.variables.get(name)
     return (
         isinstance(variable, ArrayVariable)
@@ -518,18 +515,9 @@ def _written_to(group: NeuronGroup, synapses: Iterable[Synapses]) -> set[str]:
 
 
 def _linear_parts(
-    group: NeuronGroup, state: str, rate: str, taken: set[str], namespace: Mapping[str, Any]
-) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Return the time constants of the passive membrane, and the parameters that are added to its input."""
-    try:
-        return _plain_parts(group, state, str_to_sympy(rate, group.variables), taken, namespace)
-    except Exception:  # what SymPy cannot read, or differentiate, is not plain
-        return None, ()
-
-
-def _plain_parts(
     group: NeuronGroup, state: str, expression: Any, taken: set[str], namespace: Mapping[str, Any]
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Return the time constants of the passive membrane, and the parameters that are added to its input."""
     symbols = {str(s): s for s in expression.free_symbols}
     states = {n for n in group.equations.diff_eq_names if n in symbols}
     inputs = []
@@ -649,7 +637,12 @@ def _quantity(expression: str, group: Group, namespace: Mapping[str, Any]) -> An
 def _evaluate(expression: str, values: Mapping[str, Any]) -> Any:
     """Return the value of an expression of Brian2, or None where it has none here."""
     functions = {name: f.pyfunc for name, f in DEFAULT_FUNCTIONS.items() if getattr(f, "pyfunc", None) is not None}
-    functions |= {"rand": lambda *_: 0.5, "randn": lambda *_: 0.5, "poisson": lambda mean, *_: mean, "int": _as_int}
+    functions |= {
+        "rand": lambda *_: 0.5,
+        "randn": lambda *_: 0.5,
+        "poisson": lambda mean, *_: mean,
+        "int": lambda value: np.asarray(value).astype(int),
+    }
     try:
         with np.errstate(all="ignore"):
             value = eval(expression, {"__builtins__": {}}, {**functions, **values})
@@ -657,10 +650,6 @@ def _evaluate(expression: str, values: Mapping[str, Any]) -> Any:
     except Exception:  # whatever it is, it is not known
         return None
     return value if finite else None
-
-
-def _as_int(value: Any) -> Any:
-    return np.asarray(value).astype(int)
 
 
 def _typical(variable: Any) -> Any:

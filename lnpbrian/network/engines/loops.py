@@ -216,9 +216,9 @@ struct Common {
 };
 
 // A largest flow by Dinic's algorithm: in each phase, paths of the fewest edges, the next one always through the nodes
-// of lowest label. Entries of a node v are those from first[v] on, each an edge e with its other end: entry 2 e from its
-// tail, 2 e + 1 from its head; `room` is what may still pass that way. Of the levels, those that do not lead to the sink
-// are left out first, and of a node's edges only those of the phase are looked at again.
+// of lowest label. Entries of a node v are those from first[v] on, one for each of its edges, with the other end: 2 e of
+// edge e from its tail, 2 e + 1 from its head; `room` is what may still pass that way. Of the levels, those that do not
+// lead to the sink are left out first, and of a node's edges only those of the phase are looked at again.
 struct Dinic {
     int64_t n;
     const int64_t* first;
