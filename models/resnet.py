@@ -424,26 +424,23 @@ def forward(
     return Pass(pooled @ p["head"] + p["head/offset"], events, potentials, found)
 
 
+# What is asked of a forward pass.
+_SEEN: dict[str, Callable[[Pass], Any]] = {
+    "logits": lambda seen: seen.logits,
+    "measured": lambda seen: seen.statistics,
+    "counted": lambda seen: {layer: s.sum((0, 1)) for layer, s in seen.events.items()},
+    "potentials": lambda seen: {layer: abs(v).mean((0, 2, 3)).sum(0) for layer, v in seen.potentials.items()},
+}
+
+
 @functools.cache
 def _compiled(static: _Static, what: str) -> Callable[..., Any]:
     """Return a compiled function of arrays, images and statistics; what is not asked for is not computed."""
-    jax = _jax()
 
-    def logits(arrays: Arrays, images: Any, statistics: Any) -> Any:
-        return forward(static, arrays, images, statistics).logits
+    def run(arrays: Arrays, images: Any, statistics: Any = None) -> Any:
+        return _SEEN[what](forward(static, arrays, images, statistics))
 
-    def measured(arrays: Arrays, images: Any) -> Any:
-        return forward(static, arrays, images).statistics
-
-    def counted(arrays: Arrays, images: Any, statistics: Any) -> Any:
-        seen = forward(static, arrays, images, statistics)
-        return {layer: s.sum((0, 1)) for layer, s in seen.events.items()}
-
-    def potentials(arrays: Arrays, images: Any, statistics: Any) -> Any:
-        seen = forward(static, arrays, images, statistics)
-        return {layer: abs(v).mean((0, 2, 3)).sum(0) for layer, v in seen.potentials.items()}
-
-    return jax.jit({"logits": logits, "measured": measured, "counted": counted, "potentials": potentials}[what])
+    return _jax().jit(run)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov.tangent_source import source
+from lnpbrian.lyapunov.tangent_source import SOURCE
 from lnpbrian.network.engines.extension import compiled
 from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
@@ -81,7 +81,7 @@ class LIFTangent:
         self, spec: NetworkSpec, spikes: SpikeTrain, drive: Drive | None = None, *, engine: str = "auto"
     ) -> None:
         checks.choice("engine", engine, ("auto", "native", "numpy"))
-        self._native = None if engine == "numpy" else compiled(source())
+        self._native = None if engine == "numpy" else compiled(SOURCE)
         if engine == "native" and self._native is None:
             raise InvalidInput("engine='native' needs a C++ compiler, which Brian2 does not find; use 'numpy'")
         n = spec.n_neurons

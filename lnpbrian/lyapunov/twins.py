@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 from brian2 import NetworkOperation, Quantity, ms, second
@@ -128,7 +129,11 @@ def block_twin_exponents(
     plan = twin_plan(duration, transient, renormalise_every, realisations, spec.dt)
     checks.choice("directions", directions, DIRECTIONS)
     twins = (_NativeTwins if native_works() else _Brian2Twins)(
-        spec, plan.realisations, checks.real("perturbation", perturbation, above=0, below=1), directions == "kept", rng
+        spec,
+        plan.realisations + 1,
+        checks.real("perturbation", perturbation, above=0, below=1),
+        directions == "kept",
+        rng,
     )
     growth = Growth(plan.window)
     start: np.ndarray | None = None
@@ -148,17 +153,17 @@ def block_twin_exponents(
     return twin_exponents(rates, {directions: growth})
 
 
+@dataclass
 class _BlockTwins(ABC):
     """A reference and its copies, as uncoupled blocks side by side."""
 
+    spec: NetworkSpec
+    copies: int  # the reference included
+    perturbation: float
+    kept: bool
+    rng: np.random.Generator
     # What a renormalised twin takes from its reference.
-    states: tuple[str, ...]
-
-    def __init__(
-        self, spec: NetworkSpec, realisations: int, perturbation: float, kept: bool, rng: np.random.Generator
-    ) -> None:
-        self._spec, self._copies = spec, realisations + 1
-        self._perturbation, self._kept, self._rng = perturbation, kept, rng
+    states: tuple[str, ...] = field(init=False)
 
     @abstractmethod
     def blocks(self, name: str) -> np.ndarray:
@@ -192,24 +197,24 @@ class _BlockTwins(ABC):
 
     def perturb(self, end: np.ndarray | None) -> np.ndarray:
         """Set each copy back close to the reference from separations `end`, and return its separations from there."""
-        n, everyone = self._spec.n_neurons, np.ones(self._copies - 1, dtype=bool)
+        n, everyone = self.spec.n_neurons, np.ones(self.copies - 1, dtype=bool)
         fresh = everyone if end is None else self._set_back(np.linalg.norm(end, axis=1))
-        draws = self._perturbation * self._rng.standard_normal((int(fresh.sum()), n))
+        draws = self.perturbation * self.rng.standard_normal((int(fresh.sum()), n))
         self.blocks("v")[1:][fresh] += draws
         return self.separations()
 
     def _set_back(self, norms: np.ndarray) -> np.ndarray:
         """Keep the direction of each copy's difference and set back its size; return a mask of those without one."""
-        size = self._perturbation * np.sqrt(self._spec.n_neurons)
+        size = self.perturbation * np.sqrt(self.spec.n_neurons)
         # A difference that is gone has no direction to keep.
-        fresh = (norms == 0) | ~np.isfinite(norms) | (not self._kept)
+        fresh = (norms == 0) | ~np.isfinite(norms) | (not self.kept)
         factor = np.where(fresh, 0.0, size / np.where(norms > 0, norms, 1.0))[:, np.newaxis]
         for name in self.states:
             block = self.blocks(name)
             # On the grid the time of the last spike is no coordinate, and is copied.
             is_coordinate = block.dtype == float and name != "lastspike"
             block[1:] = block[0] + factor * (block[1:] - block[0]) if is_coordinate else block[0]
-        if self._spec.delays is not None:
+        if self.spec.delays is not None:
             self.copy_events()
         return fresh
 
@@ -217,21 +222,18 @@ class _BlockTwins(ABC):
 class _Brian2Twins(_BlockTwins):
     """Twins in one Brian2 network."""
 
-    def __init__(
-        self, spec: NetworkSpec, realisations: int, perturbation: float, kept: bool, rng: np.random.Generator
-    ) -> None:
-        super().__init__(spec, realisations, perturbation, kept, rng)
-        self._model = RecurrentNetwork(spec.replicated(self._copies), plastic=False)
-        self.states = state_names(spec)
+    def __post_init__(self) -> None:
+        self._model = RecurrentNetwork(self.spec.replicated(self.copies), plastic=False)
+        self.states = state_names(self.spec)
 
     def blocks(self, name: str) -> np.ndarray:
-        return self._model.neurons.variables[name].get_value().reshape(self._copies, -1)
+        return self._model.neurons.variables[name].get_value().reshape(self.copies, -1)
 
     def compared(self) -> np.ndarray:
-        return self._model.state_values().reshape(self._copies, -1)
+        return self._model.state_values().reshape(self.copies, -1)
 
     def copy_events(self) -> None:
-        copy_block_events(self._model.synapses, self._copies)
+        copy_block_events(self._model.synapses, self.copies)
 
     def run(self, plan: TwinPlan, close_window: Callable[[int], None], drive: Drive | None) -> np.ndarray:
         now = self._model.neurons.variables["t"]
@@ -246,22 +248,19 @@ class _Brian2Twins(_BlockTwins):
         counter = spike_counter(self._model.neurons)
         self._model.network.add(operation, counter)
         if drive is not None:
-            self._model.network.add(drive_operation(self._model.neurons, drive, copies=self._copies))
+            self._model.network.add(drive_operation(self._model.neurons, drive, copies=self.copies))
         # The last window ends at the start of the step after it.
-        length = plan.transient + plan.n_windows * plan.window + self._spec.dt
+        length = plan.transient + plan.n_windows * plan.window + self.spec.dt
         self._model.run(length * second)
-        return np.array(counter.count[: self._spec.n_neurons]) / length
+        return np.array(counter.count[: self.spec.n_neurons]) / length
 
 
 class _NativeTwins(_BlockTwins):
     """Twins as copies of the compiled loop."""
 
-    def __init__(
-        self, spec: NetworkSpec, realisations: int, perturbation: float, kept: bool, rng: np.random.Generator
-    ) -> None:
-        super().__init__(spec, realisations, perturbation, kept, rng)
-        self._network = NativeNetwork(spec, copies=self._copies)
-        on_grid, delta = spec.spike_timing == "grid", spec.has_delta_synapses
+    def __post_init__(self) -> None:
+        self._network = NativeNetwork(self.spec, copies=self.copies)
+        on_grid, delta = self.spec.spike_timing == "grid", self.spec.has_delta_synapses
         of_spikes = ("last",) if on_grid else ("release", "overshoot", "decayed", "rise", "slope")
         self.states = ("v", *(() if delta else ("I_syn",)), *of_spikes)
 
@@ -275,7 +274,7 @@ class _NativeTwins(_BlockTwins):
         self._network.copy_events()
 
     def run(self, plan: TwinPlan, close_window: Callable[[int], None], drive: Drive | None) -> np.ndarray:
-        network, spec = self._network, self._spec
+        network, spec = self._network, self.spec
         if drive is not None:
             network.drive(drive)
         before = round(plan.transient / plan.window)

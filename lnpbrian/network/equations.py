@@ -190,7 +190,12 @@ def build_objects(spec: NetworkSpec, *, plastic: bool, name: str) -> tuple[Neuro
     >>> neurons.name, synapses.name, len(synapses)
     ('two_neurons', 'two_synapses', 0)
     """
-    neurons = _build_neurons(spec, name)
+    neurons = neuron_group(spec, name)
+    set_time_constants(neurons, spec)
+    neurons.I_bias = spec.bias
+    neurons.v = np.where(spec.alive, spec.initial_potential, 0)
+    neurons.dale = np.where(spec.excitatory, 1, -1)
+    neurons.alive = spec.alive
     return neurons, _build_synapses(spec, neurons, name, plastic)
 
 
@@ -232,16 +237,6 @@ def neuron_group(spec: NetworkSpec, name: str, *, extra: str = "") -> NeuronGrou
         neurons.resetter["spike"].when = "before_synapses"
         neurons.release = -1 * second
         neurons.slope = 1 * Hz
-    return neurons
-
-
-def _build_neurons(spec: NetworkSpec, name: str) -> NeuronGroup:
-    neurons = neuron_group(spec, name)
-    set_time_constants(neurons, spec)
-    neurons.I_bias = spec.bias
-    neurons.v = np.where(spec.alive, spec.initial_potential, 0)
-    neurons.dale = np.where(spec.excitatory, 1, -1)
-    neurons.alive = spec.alive
     return neurons
 
 

@@ -177,7 +177,6 @@ def require_active(
     spec: NetworkSpec,
     drive: Drive,
     *,
-    allowed: tuple[float, float] = RATE_RANGE_HZ,
     settle: Quantity = 100 * ms,
 ) -> SpikeTrain:
     """Run a fresh copy of `spec` under `drive`, and refuse a network whose mean rate is out of bounds.
@@ -188,8 +187,6 @@ def require_active(
         The network; silent neurons do not count.
     drive : Drive
         Frozen drive; it is observed once, after `settle`.
-    allowed : (float, float)
-        Bounds of the mean rate in Hz.
     settle : Quantity
         Time before the observation.
 
@@ -200,7 +197,7 @@ def require_active(
     Raises
     ------
     InvalidInput
-        If the mean rate is below or above `allowed`; the message names the knob to turn.
+        If the mean rate is below 5 or above 50 Hz; the message names the knob to turn.
 
     Examples
     --------
@@ -212,7 +209,7 @@ def require_active(
     live = RecurrentNetwork(spec, plastic=False)
     observe(live, settle, drive=drive)
     activity = observe(live, drive.duration * second, drive=drive)
-    rate, (low, high) = float(activity.rates[spec.alive].mean()), allowed
+    rate, (low, high) = float(activity.rates[spec.alive].mean()), RATE_RANGE_HZ
     if rate < low:
         raise InvalidInput(
             f"the network is silent: mean rate {rate:.2f} Hz is below {low:g} Hz; "

@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import maximum_flow
 
 from lnpbrian.network.engines.extension import compiled
 
-__all__ = ["FlowGraph", "expected_degrees", "graph_loops", "row_products", "source", "take_in_order", "times_eight"]
+__all__ = ["FlowGraph", "expected_degrees", "graph_loops", "row_products", "take_in_order", "times_eight"]
 
 # Rows that SciPy multiplies at a time where nothing is compiled.
 BLOCK = 4096
@@ -216,9 +216,9 @@ struct Common {
 };
 
 // A largest flow by Dinic's algorithm: in each phase, paths of the fewest edges, the next one always through the nodes
-// of lowest label. Entries of a node v are those from first[v] on, one for each of its edges, with the other end: 2 e of
-// edge e from its tail, 2 e + 1 from its head; `room` is what may still pass that way. Of the levels, those that do not
-// lead to the sink are left out first, and of a node's edges only those of the phase are looked at again.
+// of lowest label. Entries of a node v are those from first[v] on, one for each of its edges, with the other end: 2 e
+// of edge e from its tail, 2 e + 1 from its head; `room` is what may still pass that way. Of the levels, those that do
+// not lead to the sink are left out first, and of a node's edges only those of the phase are looked at again.
 struct Dinic {
     int64_t n;
     const int64_t* first;
@@ -539,16 +539,7 @@ def largest_flow(
         dinic.run()
 '''
 
-
-def source() -> str:
-    """Return the text of the Cython module.
-
-    Examples
-    --------
-    >>> "def common_sums" in source()
-    True
-    """
-    return MODULE.replace("GRAPH_HPP", LOOPS)
+SOURCE = MODULE.replace("GRAPH_HPP", LOOPS)
 
 
 def row_products(S: Any, C: Any, i: Any, j: Any) -> Any:
@@ -775,4 +766,4 @@ def graph_loops() -> Any:
     >>> graph_loops().__doc__.splitlines()[0]
     'Loops over the edges of graphs. Indices are not checked.'
     """
-    return compiled(source())
+    return compiled(SOURCE)
