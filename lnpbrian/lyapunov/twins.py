@@ -166,6 +166,10 @@ class _BlockTwins(ABC):
     states: tuple[str, ...] = field(init=False)
 
     @abstractmethod
+    def __post_init__(self) -> None:
+        """Make the network of all, and say what its states are."""
+
+    @abstractmethod
     def blocks(self, name: str) -> np.ndarray:
         """Return a state variable of all, shape (1 + R, N), to be written to."""
 

@@ -37,7 +37,7 @@ from lnpbrian.network.brian2_internals import (
     whole_group,
 )
 
-__all__ = ["NeuronRole", "Roles", "SynapseRole", "neuron_role", "synapse_role"]
+__all__ = ["NeuronRole", "Roles", "SynapseRole"]
 
 # How long a network is run with and without synapses whose sign its equations do not tell.
 _MEASURED = 200 * ms
@@ -94,90 +94,6 @@ class SynapseRole:
     gates: bool = False
 
 
-def neuron_role(group: Group, synapses: Iterable[Synapses], namespace: Mapping[str, Any]) -> NeuronRole:
-    """Return what a group of neurons is.
-
-    Parameters
-    ----------
-    group : brian2.Group
-        A NeuronGroup, or a source of spikes.
-    synapses : sequence of brian2.Synapses
-        All of the network: what they write to is no input.
-    namespace : mapping of str to number or Quantity
-        External identifiers of the equations.
-
-    Examples
-    --------
-    >>> from brian2 import ms
-    >>> cells = NeuronGroup(2, "dv/dt = (drive - v)/(10*ms) : 1\\n drive : 1", threshold="v > 1", reset="v = 0")
-    >>> role = neuron_role(cells, [], {})
-    >>> role.state, role.time_constant.tolist(), role.inputs
-    ('v', [0.01, 0.01], ('drive',))
-    """
-    if not isinstance(group, NeuronGroup):
-        return NeuronRole(None)
-    threshold = group.events.get("spike")
-    if threshold is None:
-        return NeuronRole(None, why_not="has no threshold, so no spikes")
-    state = _state(group, threshold, [s for s in synapses if whole_group(s.target)[0].name == group.name])
-    if state is None:
-        return NeuronRole(None)
-    rate = _differential(group).get(state)
-    if rate is None:
-        return NeuronRole(state)
-    written = set(_identifiers(group, threshold)) | _written_to(group, synapses)
-    try:
-        parts = _linear_parts(group, state, str_to_sympy(rate, group.variables), written, namespace)
-    except Exception:  # what SymPy cannot read, or differentiate, is not plain
-        return NeuronRole(state)
-    return NeuronRole(state, *parts)
-
-
-def synapse_role(
-    synapses: Synapses, neurons: Mapping[str, NeuronRole], groups: Mapping[str, Group], namespace: Mapping[str, Any]
-) -> SynapseRole:
-    """Return what a Synapses object is.
-
-    Parameters
-    ----------
-    synapses : brian2.Synapses
-    neurons : mapping of str to NeuronRole
-        Of the groups of the network, by name.
-    groups : mapping of str to brian2.Group
-        These groups.
-    namespace : mapping of str to number or Quantity
-        External identifiers of the equations.
-
-    Examples
-    --------
-    A conductance whose reversal potential lies below the threshold inhibits:
-
-    >>> from brian2 import ms
-    >>> model = "dv/dt = (1.5 - v + g*(-1 - v))/(10*ms) : 1\\n dg/dt = -g/(5*ms) : 1"
-    >>> cells = NeuronGroup(2, model, threshold="v > 1", reset="v = 0", name="cells")
-    >>> synapses = Synapses(cells, cells, "w : 1", on_pre="g += 2*w")
-    >>> synapse_role(synapses, {"cells": neuron_role(cells, [], {})}, {"cells": cells}, {})
-    SynapseRole(weight='w', sign=-1.0, statement='g += 2*w', why_not='', gates=False)
-    """
-    source, target = (whole_group(side)[0] for side in (synapses.source, synapses.target))
-    for side in (source, target):
-        if isinstance(side, Synapses):
-            return SynapseRole(why_not=f"connects to the synapses '{side.name}'")
-        if not isinstance(side, NeuronGroup) and side is target:
-            return SynapseRole(why_not=f"goes to '{side.name}', which is no NeuronGroup")
-    role = neurons.get(target.name)
-    found = _Reader(synapses, groups.get(source.name), groups.get(target.name), role, namespace).read()
-    why_not = found.why_not
-    if not synapses.active:
-        why_not = "is not active"
-    elif role is None or role.why_not or role.state is None:
-        kind = "is a source of spikes" if role and not role.why_not else "has no threshold"
-        why_not = f"goes to '{target.name}', which {kind}"
-    elif neurons[source.name].state is None:
-        why_not = f"comes from the source of spikes '{source.name}'"
-    return replace(found, why_not=why_not, gates=found.gates and why_not == found.why_not)
-
-
 class Roles:
     """What the parts of a network are, each read when it is asked for.
 
@@ -215,21 +131,82 @@ class Roles:
         self._synapses: dict[str, SynapseRole] = {}
 
     def neurons(self, name: str) -> NeuronRole:
-        """Return what the group of that name is."""
+        """Return what the group of that name is.
+
+        Examples
+        --------
+        >>> from brian2 import ms
+        >>> model = "dv/dt = (drive - v)/(10*ms) : 1\\n drive : 1"
+        >>> cells = NeuronGroup(2, model, threshold="v > 1", reset="v = 0", name="cells")
+        >>> role = Roles(Network(cells), {}).neurons("cells")
+        >>> role.state, role.time_constant.tolist(), role.inputs
+        ('v', [0.01, 0.01], ('drive',))
+        """
         if name not in self._neurons:
             if not self._neurons:
                 for group in self._all:
                     check_runtime(f"synapses '{group.name}'", group)
                 require_names(self.network, self.namespace)
-            self._neurons[name] = neuron_role(self.groups[name], self._all, self.namespace)
+            self._neurons[name] = self._neuron_role(self.groups[name])
         return self._neurons[name]
 
+    def _neuron_role(self, group: Group) -> NeuronRole:
+        if not isinstance(group, NeuronGroup):
+            return NeuronRole(None)
+        threshold = group.events.get("spike")
+        if threshold is None:
+            return NeuronRole(None, why_not="has no threshold, so no spikes")
+        state = _state(group, threshold, [s for s in self._all if whole_group(s.target)[0].name == group.name])
+        if state is None:
+            return NeuronRole(None)
+        rate = _differential(group).get(state)
+        if rate is None:
+            return NeuronRole(state)
+        written = set(_identifiers(group, threshold)) | _written_to(group, self._all)
+        try:
+            parts = _linear_parts(group, state, str_to_sympy(rate, group.variables), written, self.namespace)
+        except Exception:  # what SymPy cannot read, or differentiate, is not plain
+            return NeuronRole(state)
+        return NeuronRole(state, *parts)
+
     def synapses(self, synapses: Synapses) -> SynapseRole:
-        """Return what a Synapses object is."""
+        """Return what a Synapses object is.
+
+        Examples
+        --------
+        A conductance whose reversal potential lies below the threshold inhibits:
+
+        >>> from brian2 import ms
+        >>> model = "dv/dt = (1.5 - v + g*(-1 - v))/(10*ms) : 1\\n dg/dt = -g/(5*ms) : 1"
+        >>> cells = NeuronGroup(2, model, threshold="v > 1", reset="v = 0", name="cells")
+        >>> synapses = Synapses(cells, cells, "w : 1", on_pre="g += 2*w")
+        >>> Roles(Network(cells, synapses), {}).synapses(synapses)
+        SynapseRole(weight='w', sign=-1.0, statement='g += 2*w', why_not='', gates=False)
+        """
         if synapses.name not in self._synapses:
-            known = {name: self.neurons(name) for name in self.groups}
-            self._synapses[synapses.name] = synapse_role(synapses, known, self.groups, self.namespace)
+            self._synapses[synapses.name] = self._synapse_role(synapses)
         return self._synapses[synapses.name]
+
+    def _synapse_role(self, synapses: Synapses) -> SynapseRole:
+        neurons = {name: self.neurons(name) for name in self.groups}
+        source, target = (whole_group(side)[0] for side in (synapses.source, synapses.target))
+        for side in (source, target):
+            if isinstance(side, Synapses):
+                return SynapseRole(why_not=f"connects to the synapses '{side.name}'")
+            if not isinstance(side, NeuronGroup) and side is target:
+                return SynapseRole(why_not=f"goes to '{side.name}', which is no NeuronGroup")
+        role = neurons.get(target.name)
+        ends = self.groups.get(source.name), self.groups.get(target.name)
+        found = _Reader(synapses, *ends, role, self.namespace).read()
+        why_not = found.why_not
+        if not synapses.active:
+            why_not = "is not active"
+        elif role is None or role.why_not or role.state is None:
+            kind = "is a source of spikes" if role and not role.why_not else "has no threshold"
+            why_not = f"goes to '{target.name}', which {kind}"
+        elif neurons[source.name].state is None:
+            why_not = f"comes from the source of spikes '{source.name}'"
+        return replace(found, why_not=why_not, gates=found.gates and why_not == found.why_not)
 
     def measured(self, synapses: Synapses) -> SynapseRole:
         """Return what a Synapses object is, with a sign that the equations do not tell from two runs.
