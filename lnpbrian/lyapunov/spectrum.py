@@ -545,9 +545,7 @@ def _aligned(error: float, interval: float, unit: str) -> InvalidInput:
 def _drives(inputs: Drive | Sequence[Drive] | None, n: int) -> list[Drive | None]:
     if inputs is None:
         return [None]
-    if not np.iterable(inputs) and not isinstance(inputs, Drive):
-        raise InvalidInput(f"inputs must be Drive objects, got {inputs!r}")
-    drives = [inputs] if isinstance(inputs, Drive) else list(inputs)
+    drives = list(inputs) if np.iterable(inputs) else [inputs]
     if not drives:
         raise InvalidInput("inputs must hold at least one Drive; leave it out for none")
     for drive in drives:

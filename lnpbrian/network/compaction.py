@@ -521,8 +521,7 @@ class _Compaction:
         if isinstance(group, Synapses):
             return numbers
         whole, start = whole_group(group)
-        kept = self.kept[whole.name]
-        own = kept[(kept >= start) & (kept < start + len(group))] - start
+        own = self.kept[whole.name][self.inside(group)] - start
         return _new_numbers(own, len(group))[numbers]
 
     def relink(self, group: Any) -> None:
@@ -607,8 +606,7 @@ class _Obstacles:
                     yield f"'{group.name}' stores '{name}', which its equations do not define"
             if not self.plan.kept[group.name].size:
                 yield f"no neuron of '{group.name}' is left"
-            if self.plan.is_smaller(group):
-                yield from self.of_numbers(group, group.name, used_names(group))
+            yield from self.of_numbers(group, group.name, used_names(group))
         else:
             yield from self.of_synapses(group)
         yield from self.of_links(group)

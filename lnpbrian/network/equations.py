@@ -15,25 +15,20 @@ if TYPE_CHECKING:
 
 __all__ = ["build_objects", "neuron_group", "set_time_constants", "synapse_group"]
 
-NEURON_EQUATIONS = """
+_PARAMETERS = """I_ext : 1
+I_bias : 1
+tau_m : second (constant)
+dale : 1 (constant)
+alive : boolean
+"""
+NEURON_EQUATIONS = f"""
 dv/dt = (I_bias + I_ext + I_syn - v)/tau_m : 1 (unless refractory)
 dI_syn/dt = -I_syn/tau_syn : 1
-I_ext : 1
-I_bias : 1
-tau_m : second (constant)
-dale : 1 (constant)
-alive : boolean
-"""
-
+{_PARAMETERS}"""
 # Delta synapses: a spike moves the potential itself, unless the target is held (Brian2 skips writes to such variables).
-DELTA_NEURON_EQUATIONS = """
+DELTA_NEURON_EQUATIONS = f"""
 dv/dt = (I_bias + I_ext - v)/tau_m : 1 (unless refractory)
-I_ext : 1
-I_bias : 1
-tau_m : second (constant)
-dale : 1 (constant)
-alive : boolean
-"""
+{_PARAMETERS}"""
 
 RESET = "v = 0"
 

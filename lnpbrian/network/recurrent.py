@@ -104,9 +104,7 @@ class RecurrentNetwork(LiveNetwork):
         plasticity = None
         if built.plasticity is not None and "eta_plus" in synapses.variables:
             names = ("tau_plus", "tau_minus", "eta_plus", "eta_minus")
-            constants: dict[str, Any] = {
-                name: np.array(synapses.get_states([name], units=False)[name]) for name in names
-            }
+            constants: dict[str, Any] = synapses.get_states(list(names), units=False)
             constants |= {name: float(getattr(synapses, name)[:]) for name in ("w_min", "w_max")}
             plasticity = replace(built.plasticity, **constants)
         return replace(

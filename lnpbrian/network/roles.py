@@ -236,19 +236,20 @@ class Roles:
             disown(new)
 
 
+@dataclass(frozen=True, eq=False)
 class _Reader:
     """Reads the pathways of one Synapses object."""
 
-    def __init__(
-        self,
-        synapses: Synapses,
-        source: Group | None,
-        target: Group | None,
-        role: NeuronRole | None,
-        namespace: Mapping[str, Any],
-    ) -> None:
-        self.synapses, self.source, self.target, self.role = synapses, source, target, role
-        self.namespace = namespace
+    synapses: Synapses
+    source: Group | None
+    target: Group | None
+    role: NeuronRole | None
+    namespace: Mapping[str, Any]
+
+    @property
+    def state(self) -> str | None:
+        """The variable that the threshold of the targets looks at."""
+        return self.role.state if self.role else None
 
     def read(self) -> SynapseRole:
         added: list[tuple[str, str, str]] = []
@@ -275,17 +276,14 @@ class _Reader:
             return SynapseRole(why_not="changes nothing in its targets when a spike arrives")
         if not added:
             return SynapseRole(why_not=f"sets '{min(other)}' rather than adding to it")
-        state = self.role.state if self.role else None
-        reaching = [one for one in added if state is None or _reaches(self.target, one[0], state)]
+        reaching = [one for one in added if self.state is None or _reaches(self.target, one[0], self.state)]
         if not reaching:
             names = ", ".join(f"'{name}'" for name, _, _ in added)
             return SynapseRole(why_not=f"changes {names}, which the threshold of its targets does not depend on")
         name, op, said = reaching[0]
         expression = _expanded(said, self.synapses)
         weight = self._weight(expression)
-        sign = self._sign(expression, weight) * (1.0 if op == "+=" else -1.0)
-        if state is not None and name != state:
-            sign = sign * self._path_sign(name, state)
+        sign = self._sign(expression, weight, name) * (1.0 if op == "+=" else -1.0)
         return SynapseRole(weight, sign, f"{name} {op} {said}")
 
     # --------------------------------------------------------------------------------------------------- what it does
@@ -307,10 +305,7 @@ class _Reader:
         gated = any(True for code in self._arrivals() for _ in _statements(code))
         how = "gates" if gated else "acts without spikes through"
         shown = f"the summed variable '{names[0]}'"
-        state = self.role.state if self.role else None
-        sign = self._sign(term, weight)
-        if state is not None and names[0] != state:
-            sign = sign * self._path_sign(names[0], state)
+        sign = self._sign(term, weight, names[0])
         return SynapseRole(weight, sign, f"{names[0]} = sum of {term}", f"{how} {shown}", gated)
 
     def _kind(self, name: str) -> str:
@@ -350,8 +345,8 @@ class _Reader:
 
     # ----------------------------------------------------------------------------------------------------------- sign
 
-    def _sign(self, expression: str, weight: Any) -> float | np.ndarray:
-        """Return the sign of an expression for positive weights, one or that of each source neuron."""
+    def _sign(self, expression: str, weight: Any, name: str) -> float | np.ndarray:
+        """Return whether positive weights excite by adding an expression to `name`: one sign or one for each source."""
         values = self._probe(expression)
         if values is None:
             return 0.0
@@ -360,7 +355,8 @@ class _Reader:
         result = _evaluate(expression, values)
         if result is None:
             return 0.0
-        return _one_sign(result, None if self.source is None else len(self.source))
+        sign = _one_sign(result, None if self.source is None else len(self.source))
+        return sign if self.state in (None, name) else sign * self._path_sign(name, self.state)
 
     def _probe(self, expression: str) -> dict[str, Any] | None:
         """Return values of the names in an expression: of source neurons one for each, of all else one."""
