@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from brian2 import Quantity, ms
 
@@ -80,18 +82,9 @@ class HRSNN(DrawnNetwork):
         tau = drawing.gamma_time_constants(
             n, shape=shape, mean=mean, dt=float(constants.dt), rng=streams.rng("time constants")
         )
-        self._build("HRSNN", tau, p, constants, plastic, check_rate, streams)
+        self._build("HRSNN", tau, p, streams, parameters=constants, plastic=plastic, check_rate=check_rate)
 
-    def _build(
-        self,
-        model: str,
-        tau: np.ndarray,
-        p: float,
-        parameters: LIFParameters,
-        plastic: bool,
-        check_rate: bool,
-        streams: Streams,
-    ) -> None:
+    def _build(self, model: str, tau: np.ndarray, p: float, streams: Streams, **drawn: Any) -> None:
         everyone = np.arange(tau.size)
         pre, post = drawing.random_pairs(everyone, everyone, p, streams.rng("connections"))
         super().__init__(
@@ -100,10 +93,8 @@ class HRSNN(DrawnNetwork):
             cluster=np.zeros(tau.size, int),
             pre=pre,
             post=post,
-            parameters=parameters,
-            plastic=plastic,
-            check_rate=check_rate,
             streams=streams,
+            **drawn,
         )
 
 
@@ -141,6 +132,5 @@ class MRSNN(HRSNN):
     ) -> None:
         n, p = drawing.checked_size(neurons, connection_probability)
         tau = np.full(n, checks.seconds("time_constant", time_constant))
-        self._build(
-            "MRSNN", tau, p, drawing.chosen_parameters(parameters), plastic, check_rate, Streams(seed).child("network")
-        )
+        constants, streams = drawing.chosen_parameters(parameters), Streams(seed).child("network")
+        self._build("MRSNN", tau, p, streams, parameters=constants, plastic=plastic, check_rate=check_rate)

@@ -13,7 +13,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -424,26 +424,23 @@ def forward(
     return Pass(pooled @ p["head"] + p["head/offset"], events, potentials, found)
 
 
+# What is asked of a forward pass.
+_SEEN: dict[str, Callable[[Pass], Any]] = {
+    "logits": lambda seen: seen.logits,
+    "measured": lambda seen: seen.statistics,
+    "counted": lambda seen: {layer: s.sum((0, 1)) for layer, s in seen.events.items()},
+    "potentials": lambda seen: {layer: abs(v).mean((0, 2, 3)).sum(0) for layer, v in seen.potentials.items()},
+}
+
+
 @functools.cache
 def _compiled(static: _Static, what: str) -> Callable[..., Any]:
     """Return a compiled function of arrays, images and statistics; what is not asked for is not computed."""
-    jax = _jax()
 
-    def logits(arrays: Arrays, images: Any, statistics: Any) -> Any:
-        return forward(static, arrays, images, statistics).logits
+    def run(arrays: Arrays, images: Any, statistics: Any = None) -> Any:
+        return _SEEN[what](forward(static, arrays, images, statistics))
 
-    def measured(arrays: Arrays, images: Any) -> Any:
-        return forward(static, arrays, images).statistics
-
-    def counted(arrays: Arrays, images: Any, statistics: Any) -> Any:
-        seen = forward(static, arrays, images, statistics)
-        return {layer: s.sum((0, 1)) for layer, s in seen.events.items()}
-
-    def potentials(arrays: Arrays, images: Any, statistics: Any) -> Any:
-        seen = forward(static, arrays, images, statistics)
-        return {layer: abs(v).mean((0, 2, 3)).sum(0) for layer, v in seen.potentials.items()}
-
-    return jax.jit({"logits": logits, "measured": measured, "counted": counted, "potentials": potentials}[what])
+    return _jax().jit(run)
 
 
 @dataclass(frozen=True, eq=False)
@@ -661,20 +658,6 @@ class SpikingResNet:
                 raise InvalidInput(f"masks[{name!r}] must be a boolean mask of shape {own.shape}, got {mask.shape}")
         return replace(self, masks={name: np.array(masks[name]) for name in self.masks}).without_channels({})
 
-    def with_classes(self, classes: int, *, seed: int = 0) -> SpikingResNet:
-        """Return the network with a new, random readout of another number of classes."""
-        other = SpikingResNet.random(
-            layout=self.layout,
-            width=self.width,
-            shape=self.shape,
-            classes=classes,
-            neuron="lif",
-            seed=seed,
-            precision=str(self.dtype),
-        )
-        readout = {name: other.parameters[name] for name in ("head", "head/offset")}
-        return replace(self, classes=other.classes, parameters=self.parameters | readout)
-
     # ----------------------------------------------------------------------------------------------------- what it does
 
     # Pure: what training differentiates, called with `static` and `arrays`.
@@ -818,16 +801,7 @@ class SpikingResNet:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the network as arrays by name, which `from_arrays` takes."""
-        about = {
-            "layout": self.layout,
-            "width": self.width,
-            "shape": list(self.shape),
-            "classes": self.classes,
-            "steps": self.steps,
-            "neuron": self.neuron,
-            "shortcuts": [list(pair) for pair in self.shortcuts],
-            "folded": self.folded,
-        }
+        about = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _KINDS}
         arrays = {f"{kind}:{name}": value for kind in _KINDS for name, value in getattr(self, kind).items()}
         return {"about": np.array(json.dumps(about)), **arrays}
 

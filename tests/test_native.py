@@ -17,7 +17,7 @@ from lnpbrian.network import noise_drive
 from lnpbrian.network.engines import native
 from lnpbrian.network.engines.native import NativeNetwork
 from lnpbrian.network.signals import Drive, SpikeTrain
-from lnpbrian.network.simulate import brian2_spike_train, native_spike_train, simulate, simulated_spike_train
+from lnpbrian.network.simulate import brian2_spike_train, simulate, simulated_spike_train
 from lnpbrian.network.spec import NetworkSpec
 
 KINDS = ("grid", "interpolated", "precise", "delta")
@@ -62,7 +62,11 @@ def test_the_spikes_are_those_of_brian2(kind: str, delays: bool, constants: int)
     drive = noise(60)
     # Off the grid rounding differs, and neurons that graze the threshold enlarge it: 1e-14 s at first.
     within = 0 if kind in ("grid", "delta") else 1e-6
-    assert_same(native_spike_train(spec, 0.5, drive=drive), brian2_spike_train(spec, 0.5, drive=drive), within=within)
+    assert_same(
+        simulated_spike_train(spec, 0.5, drive=drive, engine="native"),
+        brian2_spike_train(spec, 0.5, drive=drive),
+        within=within,
+    )
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -85,7 +89,7 @@ def test_the_counts_on_the_grid_are_equal_on_random_networks(seed: int) -> None:
 def test_a_clustered_network_with_silent_neurons() -> None:
     spec = CHRSNN(60, clusters=5, check_rate=False).spec
     spec = replace(spec.with_timing("grid"), alive=np.arange(60) % 7 > 0)
-    found, expected = native_spike_train(spec, 0.3), brian2_spike_train(spec, 0.3)
+    found, expected = simulated_spike_train(spec, 0.3, engine="native"), brian2_spike_train(spec, 0.3)
     assert_same(found, expected, within=0)
     assert not found.counts[::7].any()
 
@@ -93,15 +97,15 @@ def test_a_clustered_network_with_silent_neurons() -> None:
 @pytest.mark.parametrize("duration", [0.0103, 0.01, 0.0099, 3 * 0.1])
 def test_a_step_that_has_begun_is_run_to_its_end(duration: float) -> None:
     spec = replace(uncoupled([20] * ms, bias=30.0), refractory_period=0.0, dt=1e-3)
-    found, expected = native_spike_train(spec, duration), brian2_spike_train(spec, duration)
+    found, expected = simulated_spike_train(spec, duration, engine="native"), brian2_spike_train(spec, duration)
     assert np.array_equal(found.times, expected.times)
 
 
 def test_parts_of_a_run_are_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     spec, drive = network("interpolated", delays=True), noise(60)
-    whole = native_spike_train(spec, 0.3, drive=drive)
+    whole = simulated_spike_train(spec, 0.3, drive=drive, engine="native")
     monkeypatch.setattr(native, "UPDATES", 60 * 7)  # seven steps at a time
-    parts = native_spike_train(spec, 0.3, drive=drive)
+    parts = simulated_spike_train(spec, 0.3, drive=drive, engine="native")
     assert np.array_equal(parts.indices, whole.indices)
     # Times count from the start of a part; they are added up.
     assert np.abs(parts.times - whole.times).max() < 1e-12
@@ -185,15 +189,15 @@ def test_without_a_compiler_brian2_runs(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_drive_of_other_neurons_is_refused() -> None:
     with pytest.raises(InvalidInput, match="a drive for 3 neurons does not fit 60"):
-        native_spike_train(network("grid"), 0.1, drive=noise(3))
+        simulated_spike_train(network("grid"), 0.1, drive=noise(3), engine="native")
 
 
 def test_a_drive_that_must_not_be_written_to_is_read() -> None:
     spec, drive = network("grid"), noise(60)
     frozen = drive.values.copy()
     frozen.flags.writeable = False
-    found = native_spike_train(spec, 0.1, drive=Drive(frozen, drive.hold))
-    assert np.array_equal(found.times, native_spike_train(spec, 0.1, drive=drive).times)
+    found = simulated_spike_train(spec, 0.1, drive=Drive(frozen, drive.hold), engine="native")
+    assert np.array_equal(found.times, simulated_spike_train(spec, 0.1, drive=drive, engine="native").times)
 
 
 def test_ctrl_c_ends_a_long_run_between_two_parts(monkeypatch: pytest.MonkeyPatch) -> None:

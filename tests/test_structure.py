@@ -282,7 +282,7 @@ def test_connectivity_names_the_variables():
         connectivity(small(model=""))
     with pytest.raises(InvalidInput, match="refers to names that are not known"):
         connectivity(small(model="w = not_there * 2 : 1"))
-    with pytest.raises(InvalidInput, match=r"must be a brian2.Synapses object, got NeuronGroup"):
+    with pytest.raises(InvalidInput, match=r"must be a Synapses, got NeuronGroup; name a brian2"):
         connectivity(NeuronGroup(1, ""))
 
 

@@ -70,6 +70,13 @@ def _compiled_tangent(static: Any) -> Any:
     return jax.jit(tangent)
 
 
+def _images(network: SpikingResNet, images: object) -> np.ndarray:
+    """Return images as a network takes them, if its neurons have a derivative."""
+    if network.neuron == "if":
+        raise InvalidInput("neurons of a converted network have no derivative; measure the network before conversion")
+    return checks.array("images", images, shape=(None, *network.shape)).astype(network.dtype)
+
+
 def depth_exponents(network: SpikingResNet, images: object, *, rng: np.random.Generator) -> DepthExponents:
     """Measure how a perturbation of the input of the first layer grows, or shrinks, from layer to layer.
 
@@ -107,10 +114,8 @@ def depth_exponents(network: SpikingResNet, images: object, *, rng: np.random.Ge
     (4,)
     """
     checks.generator("rng", rng)
-    if network.neuron == "if":
-        raise InvalidInput("neurons of a converted network have no derivative; measure the network before conversion")
     net = network.architecture
-    x = checks.array("images", images, shape=(None, *network.shape)).astype(network.dtype)
+    x = _images(network, images)
     size = (network.steps, len(x), net.maps[0], net.maps[0], net.channels[0])
     with network.precision():
         direction = rng.standard_normal(size).astype(network.dtype)
@@ -202,9 +207,7 @@ def gradient_ratios(
     (3,)
     """
     checks.generator("rng", rng)
-    if network.neuron == "if":
-        raise InvalidInput("neurons of a converted network have no derivative; measure the network before conversion")
-    x = checks.array("images", images, shape=(None, *network.shape)).astype(network.dtype)
+    x = _images(network, images)
     run = _compiled_gradients(network.static, tuple(candidates))
     with network.precision():
         cotangent = rng.standard_normal((len(x), network.classes)).astype(network.dtype)

@@ -341,6 +341,3 @@ def _sorted(exponents: np.ndarray) -> np.ndarray:
     if given.ndim != 1 or not given.size or np.isnan(given).any() or (given == np.inf).any():
         raise InvalidInput(f"exponents must be at least one number each, got an array of shape {given.shape}: {given}")
     return np.sort(given)[::-1]
-
-
-# --- spectra of given systems -----------------------------------------------------------------------------------------

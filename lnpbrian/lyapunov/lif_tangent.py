@@ -6,19 +6,18 @@ potential v, or, while the neuron is held at the reset, ``y = -shift/tau_m`` of 
 where synapses are exponential.
 
 Within a segment of time the vectors are kept as amplitudes of the exponentials they decay with, so that nothing
-happens between spikes. Spikes are handled one by one in a compiled loop (`tangent_source`); where nothing can be
-compiled, in groups, by one triangular solve and two sparse products each.
+happens between spikes. Spikes are handled one by one in a compiled loop (`tangent_source`), or in NumPy where nothing
+can be compiled.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse as sp
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.lyapunov.tangent_source import source
+from lnpbrian.lyapunov.tangent_source import SOURCE
 from lnpbrian.network.engines.extension import compiled
 from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
@@ -27,8 +26,6 @@ __all__ = ["LIFTangent"]
 
 # Amplitudes of the fastest membrane grow by exp of this within a segment.
 _LARGEST_EXPONENT = 40.0
-# Spikes of one group: the solve costs their square per vector, everything else a constant per group.
-_GROUP = 96
 
 
 class LIFTangent:
@@ -43,7 +40,7 @@ class LIFTangent:
     drive : Drive, optional
         The drive of that run.
     engine : {"auto", "native", "numpy"}
-        The compiled loop, or groups of spikes in NumPy; "auto" takes the first where it can be compiled.
+        The compiled loop, or the same in NumPy; "auto" takes the first where it can be compiled.
 
     Attributes
     ----------
@@ -84,7 +81,7 @@ class LIFTangent:
         self, spec: NetworkSpec, spikes: SpikeTrain, drive: Drive | None = None, *, engine: str = "auto"
     ) -> None:
         checks.choice("engine", engine, ("auto", "native", "numpy"))
-        self._native = None if engine == "numpy" else compiled(source())
+        self._native = None if engine == "numpy" else compiled(SOURCE)
         if engine == "native" and self._native is None:
             raise InvalidInput("engine='native' needs a C++ compiler, which Brian2 does not find; use 'numpy'")
         n = spec.n_neurons
@@ -146,18 +143,19 @@ class LIFTangent:
     def _pass_events(self, vectors: np.ndarray, stop: float) -> float:
         """Carry the amplitudes through the spikes and releases up to `stop`, and return the logarithm of expansion."""
         which, is_spike, when = self._events(stop)
-        n = self.spec.n_neurons
-        if self._native is None:
-            return sum(self._pass_group(vectors[:n], vectors[n:], g) for g in self._groups(which, is_spike, when))
         neurons = self.spikes.indices[which]
         trigger = np.where(is_spike, self.spikes.triggers[which], -1)
         trigger = np.where(trigger >= 0, self.spikes.indices[trigger], -1)
-        held = self._held.view(np.uint8)
-        expansion, flat = self._native.pass_events(
-            *(vectors, held, self._current, self._tau, self._kappa, self._tau_syn),
-            *(self._first, self._target, self._out.data, self._effects),
-            *(neurons, when - self.time, is_spike.view(np.uint8), trigger, self._input(neurons, when), self._delta),
-        )
+        events = neurons, when - self.time, is_spike, trigger, self._input(neurons, when)
+        if self._native is None:
+            expansion, flat = self._pass_in_numpy(vectors, *events)
+        else:
+            held, spikes = self._held.view(np.uint8), is_spike.view(np.uint8)
+            expansion, flat = self._native.pass_events(
+                *(vectors, held, self._current, self._tau, self._kappa, self._tau_syn),
+                *(self._first, self._target, self._out.data, self._effects),
+                *(*events[:2], spikes, *events[3:], self._delta),
+            )
         self.flat += flat
         self.collapses += int((trigger >= 0).sum())
         return float(expansion)
@@ -173,29 +171,6 @@ class LIFTangent:
         order = np.lexsort((which, ~is_spike, when))
         return which[order], is_spike[order], when[order]
 
-    def _groups(self, which: np.ndarray, is_spike: np.ndarray, when: np.ndarray) -> list[_Events]:
-        """Cut spikes and releases into groups in which no neuron fires after another event of its."""
-        neurons = self.spikes.indices[which]
-        # For a spike, the place of the event of the same neuron before it.
-        before = np.full(which.size, -1)
-        by_neuron = np.argsort(neurons, kind="stable")
-        same = neurons[by_neuron][1:] == neurons[by_neuron][:-1]
-        before[by_neuron[1:][same]] = by_neuron[:-1][same]
-        before[~is_spike] = -1
-        # A group may begin anywhere but at a spike that another one of the same instant triggered.
-        begins = np.append((self.spikes.triggers[which] < 0) | ~is_spike, True)
-        groups, start = [], 0
-        while start < which.size:
-            end = min(start + 2 * _GROUP, which.size)
-            conflicts = np.flatnonzero(before[start:end] >= start)
-            end = start + int(conflicts[0]) if conflicts.size else end
-            earlier = np.flatnonzero(begins[start + 1 : end + 1])
-            end = start + 1 + int(earlier[-1] if earlier.size else np.argmax(begins[start + 1 :]))
-            part = slice(start, end)
-            groups.append(_Events(which[part], neurons[part], when[part] - self.time, is_spike[part], self.spikes))
-            start = end
-        return groups
-
     def _input(self, neurons: np.ndarray, when: np.ndarray) -> np.ndarray:
         """Return bias and drive of `neurons` at the times `when`."""
         total = self.spec.bias[neurons]
@@ -205,144 +180,47 @@ class LIFTangent:
             total = total + self.drive.values[step, neurons]
         return total
 
-    def _pass_group(self, x: np.ndarray, z: np.ndarray, events: _Events) -> float:
-        """Carry the amplitudes `x` of the membranes (y where held) and `z` of the currents through one group."""
-        fired, released, t, r = events.fired, events.released, events.spike_times, events.release_times
-        tau_f, tau_r, tau_s = self._tau[fired], self._tau[released], self._tau_syn
-        out = _Outgoing(self._out, self._effects, fired, released)
-        # Weights among the events of the group, where the spike of the column comes before the event of the row.
-        onto_fired = out.onto(fired) * np.tri(fired.size, k=-1)
-        onto_released = out.onto(released) * (events.order_of_spikes < events.order_of_releases[:, np.newaxis])
-        since_f = np.maximum(t[:, np.newaxis] - t, 0)
-        since_r = np.maximum(r[:, np.newaxis] - t, 0)
-
-        input_f = self._input(fired, self.time + t)
-        input_r = self._input(released, self.time + r)
-        base = x[fired] * np.exp(-t / tau_f)[:, np.newaxis]
-        response = -np.exp(-since_f / tau_f[:, np.newaxis]) / tau_f[:, np.newaxis]
-        if not self._delta:
-            input_f += self._current[fired] * np.exp(-t / tau_s) + (onto_fired * np.exp(-since_f / tau_s)).sum(axis=1)
-            input_r += self._current[released] * np.exp(-r / tau_s)
-            input_r += (onto_released * np.exp(-since_r / tau_s)).sum(axis=1)
-            base += z[fired] * (self._kappa[fired] * np.exp(-t / tau_s))[:, np.newaxis]
-            response += np.exp(-since_f / tau_s) / tau_s
-
-        # shift_l = -(dv_l/slope_l), dv_l = base_l + sum_g coupling_lg shift_g
-        triggered = events.triggers >= 0
-        slope = np.where(triggered, 1.0, (input_f - 1) / tau_f)
-        coupling = onto_fired * self._kappa[fired][:, np.newaxis] * response / slope[:, np.newaxis]
-        right = base / -slope[:, np.newaxis]
-        coupling[triggered], right[triggered] = 0, 0
-        coupling[triggered, events.triggers[triggered]] = -1
-        shifts = scipy.linalg.solve_triangular(
-            coupling, right, lower=True, unit_diagonal=True, overwrite_b=True, check_finite=False
-        )
-        y = shifts / -tau_f[:, np.newaxis]
-
-        # A neuron is released with v = I y; what its current brings from then on is part of the amplitude.
-        own = events.spike_of_release
-        y_released = x[released]
-        y_released[own >= 0] = y[own[own >= 0]]
-        x[released] = (input_r * np.exp(r / tau_r))[:, np.newaxis] * y_released
-        if not self._delta:
-            x[released] -= (self._kappa[released] * np.exp(r / tau_r - r / tau_s))[:, np.newaxis] * z[released]
-        self._held[fired] = True
-        self._held[released] = False
-        change = out.product(self._onto_membranes(out, events), shifts)
-        change[self._held] = 0
-        x += change
-        still = self._held[fired]
-        x[fired[still]] = y[still]
-        if not self._delta:
-            rise = np.exp(t / tau_s)
-            z += out.product(out.weights, shifts * (rise / tau_s)[:, np.newaxis])
-            self._current += out.product(out.weights, rise[:, np.newaxis])[:, 0]
-
-        self.flat += int(np.sum(slope <= 0))
-        self.collapses += int(triggered.sum())
-        if triggered.any():
-            return -np.inf
-        expansion = np.log(np.abs(input_r)).sum() - np.log(np.abs(slope * tau_f)).sum()
-        return float(expansion + np.sum(r / tau_r) - np.sum(t / tau_f))
-
-    def _onto_membranes(self, out: _Outgoing, events: _Events) -> np.ndarray:
-        """Return, for every synapse, how much of its spike's shift goes to the amplitude of its target's membrane.
-
-        Where the target is held it does not count.
-        """
-        tau_s = self._tau_syn
-        effect = out.effects * np.exp(events.spike_times[out.columns] / self._tau[out.rows])
-        # Before a release the spike acts through the current alone.
-        release_order = np.full(self.spec.n_neurons, -1)
-        release_order[events.released] = events.order_of_releases
-        hit = out.onto_events
-        early = hit[events.order_of_spikes[out.columns[hit]] < release_order[out.rows[hit]]]
-        if self._delta:
-            effect[early] = 0
-        else:
-            rows = out.rows[early]
-            release = np.zeros(self.spec.n_neurons)
-            release[events.released] = events.release_times
-            r, t = release[rows], events.spike_times[out.columns[early]]
-            scale = -self._kappa[rows] * out.weights[early]
-            effect[early] = scale * np.exp(r / self._tau[rows] + (t - r) / tau_s) / tau_s
-        return effect
-
-
-class _Outgoing:
-    """The synapses of a group of spikes: a column for each spike."""
-
-    def __init__(self, matrix: sp.csc_array, effects: np.ndarray, fired: np.ndarray, released: np.ndarray) -> None:
-        n = matrix.shape[0]
-        sizes = matrix.indptr[fired + 1] - matrix.indptr[fired]
-        self._starts = np.concatenate(([0], np.cumsum(sizes)))
-        self.columns = np.repeat(np.arange(fired.size), sizes)
-        synapses = np.arange(self._starts[-1]) + np.repeat(matrix.indptr[fired] - self._starts[:-1], sizes)
-        self.rows = matrix.indices[synapses]
-        self.weights = matrix.data[synapses]
-        self.effects = effects[synapses]
-        self._n = n
-        # The few synapses onto neurons that have an event in the group.
-        eventful = np.zeros(n, dtype=bool)
-        eventful[fired] = True
-        eventful[released] = True
-        self.onto_events = np.flatnonzero(eventful[self.rows])
-
-    def onto(self, neurons: np.ndarray) -> np.ndarray:
-        """Return the weights onto `neurons` with an event in the group, a row each."""
-        place = np.full(self._n, -1)
-        place[neurons] = np.arange(neurons.size)
-        rows = place[self.rows[self.onto_events]]
-        hit = self.onto_events[rows >= 0]
-        dense = np.zeros((neurons.size, self._starts.size - 1))
-        np.add.at(dense, (rows[rows >= 0], self.columns[hit]), self.weights[hit])
-        return dense
-
-    def product(self, values: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """Return the product of the matrix that holds `values` at the synapses with `right`."""
-        matrix = sp.csc_array((values, self.rows, self._starts), shape=(self._n, self._starts.size - 1))
-        return matrix @ right
-
-
-class _Events:
-    """A group of spikes and releases in order; times count from the start of the segment."""
-
-    def __init__(
-        self, which: np.ndarray, neurons: np.ndarray, when: np.ndarray, is_spike: np.ndarray, spikes: SpikeTrain
-    ) -> None:
-        order = np.arange(which.size)
-        self.fired, self.released = neurons[is_spike], neurons[~is_spike]
-        self.spike_times, self.release_times = when[is_spike], when[~is_spike]
-        self.order_of_spikes, self.order_of_releases = order[is_spike], order[~is_spike]
-        first = which[is_spike]
-        # Places in the group, -1 where the spike is not in it.
-        self.spike_of_release = _places(which[~is_spike], first)
-        self.triggers = _places(spikes.triggers[first], first)
-
-
-def _places(values: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Return where each value stands in the increasing array `among`, -1 where it does not."""
-    if not among.size:
-        return np.full(values.size, -1)
-    place = np.searchsorted(among, values).clip(max=among.size - 1)
-    return np.where(among[place] == values, place, -1)
+    def _pass_in_numpy(
+        self,
+        vectors: np.ndarray,
+        neurons: np.ndarray,
+        times: np.ndarray,
+        is_spike: np.ndarray,
+        triggers: np.ndarray,
+        inputs: np.ndarray,
+    ) -> tuple[float, int]:
+        """Carry amplitudes through events as `tangent_source` does, and return what it returns."""
+        n, delta, tau_s = self.spec.n_neurons, self._delta, self._tau_syn
+        x, z = vectors[:n], vectors[n:]
+        expansion, flat = 0.0, 0
+        for i, t, fires, trigger, total in zip(neurons, times, is_spike, triggers, inputs, strict=True):
+            tau, kappa, grown = self._tau[i], self._kappa[i], np.exp(t / self._tau[i])
+            grown_s = 0.0 if delta else np.exp(t / tau_s)
+            if not delta:
+                total = total + self._current[i] / grown_s
+            if not fires:
+                # A neuron is released with v = I y; what its current brings from then on is part of the amplitude.
+                x[i] *= total * grown
+                if not delta:
+                    x[i] -= kappa * grown / grown_s * z[i]
+                self._held[i] = False
+                expansion += np.log(np.abs(total)) + t / tau
+                continue
+            if trigger >= 0:  # it takes over the time of the spike that triggered it
+                shift = -self._tau[trigger] * x[trigger]
+                expansion = -np.inf
+            else:
+                slope = (total - 1) / tau
+                shift = -x[i] / grown / slope if delta else -(x[i] / grown + kappa / grown_s * z[i]) / slope
+                flat += int(slope <= 0)
+                expansion -= np.log(np.abs(slope * tau)) + t / tau
+            x[i] = -shift / tau
+            self._held[i] = True
+            synapses = slice(self._first[i], self._first[i + 1])
+            targets, weights = self._target[synapses], self._out.data[synapses]
+            effects = self._effects[synapses] * np.exp(t / self._tau[targets])
+            x[targets] += np.outer(np.where(self._held[targets], 0.0, effects), shift)
+            if not delta:
+                z[targets] += np.outer(weights * (grown_s / tau_s), shift)
+                self._current[targets] += weights * grown_s
+        return expansion, flat

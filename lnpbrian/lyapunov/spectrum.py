@@ -131,7 +131,7 @@ def lyapunov_spectrum(
     checks.callback("report", report)
     drives = _drives(inputs, spec.n_neurons)
     length = (n_transient + n_measured) * interval
-    runs, counts, notes = [], np.zeros(inner.n_neurons), _Notes()
+    runs, counts, fired, flat, collapses = [], np.zeros(inner.n_neurons), 0, 0, 0
     for m, drive in enumerate(drives):
         own = None if drive is None else drive.of_neurons(alive)
 
@@ -149,12 +149,15 @@ def lyapunov_spectrum(
         )
         late = spikes.times > n_transient * interval
         counts += np.bincount(spikes.indices[late], minlength=inner.n_neurons)
-        notes.collapses += system.collapses
-        notes.flat += system.flat
-        notes.spikes += spikes.times.size
+        collapses += system.collapses
+        flat += system.flat
+        fired += spikes.times.size
     measured = n_measured * interval * len(drives)
-    notes.silent = not counts.any()
-    return _result(runs, counts / measured, (interval, n_transient), ("ms", 1e3), notes)
+    remarks = [] if counts.any() else ["no neuron fired: these are the rates of membranes and synapses alone"]
+    remarks += flat_spikes(flat, fired, "a smaller dt or trajectory='exact'")
+    if collapses:
+        remarks.append(f"jumps triggered {collapses} of {fired} spikes, each of which erases a direction")
+    return _result(runs, counts / measured, (interval, n_transient), ("ms", 1e3), remarks)
 
 
 def rate_network_spectrum(
@@ -385,16 +388,6 @@ class _Run:
     errors: np.ndarray  # (intervals,), relative error of the worst R_mm
 
 
-@dataclass
-class _Notes:
-    """What happened to a spiking network on the way."""
-
-    spikes: int = 0
-    flat: int = 0
-    collapses: int = 0
-    silent: bool = False
-
-
 def _follow(
     system: TangentSystem,
     k: int,
@@ -445,7 +438,7 @@ def _of_system(
     checks.generator("rng", rng)
     interval, n_transient, n_measured = plan
     run = _follow(system, k, interval, n_transient, n_measured, rng, report)
-    return _result([run], np.zeros(0), (interval, n_transient), ("units of time", 1.0), None)
+    return _result([run], np.zeros(0), (interval, n_transient), ("units of time", 1.0), [])
 
 
 def _result(
@@ -453,7 +446,7 @@ def _result(
     rates: np.ndarray,
     intervals_before: tuple[float, int],
     in_words: tuple[str, float],
-    notes: _Notes | None,
+    remarks: list[str],
 ) -> Spectrum:
     (interval, n_transient), (unit, per_unit) = intervals_before, in_words
     growth = np.mean([run.growth for run in runs], axis=0)
@@ -481,8 +474,7 @@ def _result(
     lost = int(np.sum(exponents == -np.inf))
     if lost:
         said.append(f"the tangent map is singular: {lost} exponents are -inf")
-    if notes is not None:
-        said += _remarks(notes)
+    said += remarks
     if exponents.size < dimension:
         said += _undetermined(exponents)
     return Spectrum(
@@ -500,16 +492,6 @@ def _result(
         duration=intervals * interval * len(runs),
         status="; ".join(said),
     )
-
-
-def _remarks(notes: _Notes) -> list[str]:
-    said = []
-    if notes.silent:
-        said.append("no neuron fired: these are the rates of membranes and synapses alone")
-    said += flat_spikes(notes.flat, notes.spikes, "a smaller dt or trajectory='exact'")
-    if notes.collapses:
-        said.append(f"jumps triggered {notes.collapses} of {notes.spikes} spikes, each of which erases a direction")
-    return said
 
 
 def _undetermined(leading: np.ndarray) -> list[str]:
@@ -563,9 +545,7 @@ def _aligned(error: float, interval: float, unit: str) -> InvalidInput:
 def _drives(inputs: Drive | Sequence[Drive] | None, n: int) -> list[Drive | None]:
     if inputs is None:
         return [None]
-    if not np.iterable(inputs) and not isinstance(inputs, Drive):
-        raise InvalidInput(f"inputs must be Drive objects, got {inputs!r}")
-    drives = [inputs] if isinstance(inputs, Drive) else list(inputs)
+    drives = list(inputs) if np.iterable(inputs) else [inputs]
     if not drives:
         raise InvalidInput("inputs must hold at least one Drive; leave it out for none")
     for drive in drives:

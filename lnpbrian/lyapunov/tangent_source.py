@@ -1,8 +1,8 @@
-"""The source of the compiled tangent dynamics: what `lif_tangent` does in groups of events, event by event in C++."""
+"""The source of the compiled tangent dynamics: what `lif_tangent` does in NumPy, in C++."""
 
 from lnpbrian.network.engines.native_source import EXPONENTIAL
 
-__all__ = ["source"]
+__all__ = ["SOURCE"]
 
 EVENTS = r"""
 namespace lnpbrian {
@@ -200,18 +200,4 @@ def pass_events(
     return expansion, tangent.flat
 '''
 
-
-def source() -> str:
-    """Return the text of the Cython module.
-
-    Notes
-    -----
-    Jumps at spikes and releases are those of `LIFTangent` (Bizzarri, Brambilla and Storti Gajani 2013,
-    doi:10.1007/s10827-013-0448-6).
-
-    Examples
-    --------
-    >>> "def pass_events" in source()
-    True
-    """
-    return MODULE.replace("TANGENT_HPP", EXPONENTIAL + EVENTS)
+SOURCE = MODULE.replace("TANGENT_HPP", EXPONENTIAL + EVENTS)

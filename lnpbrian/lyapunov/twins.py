@@ -9,8 +9,8 @@ twins of `tangent_twin_exponents` are infinitely close, and one run of the netwo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 from brian2 import NetworkOperation, Quantity, ms, second
@@ -40,25 +40,6 @@ from lnpbrian.process import frozen_garbage
 __all__ = ["block_twin_exponents", "restored_twin_exponents", "tangent_twin_exponents"]
 
 Report = Callable[[float], None]
-
-
-class TwinSystem(Protocol):
-    """A reference with twins that is moved on window by window.
-
-    Reference and perturbed copy of arXiv 2403.03409, section A.1; renormalised as in Benettin et al. 1980,
-    doi:10.1007/BF02128236.
-    """
-
-    def window(self) -> tuple[Separations, ...]:
-        """Perturb the twins, move on by one window, and return their separations, one entry for a kind of direction."""
-
-
-def _follow(system: TwinSystem, plan: TwinPlan, growths: tuple[Growth, ...], report: Report | None) -> None:
-    for k in range(plan.n_windows):
-        for growth, separations in zip(growths, system.window(), strict=True):
-            growth.add(*separations)
-        if report is not None:
-            report((k + 1) / plan.n_windows)
 
 
 # --- twins side by side in one network --------------------------------------------------------------------------------
@@ -148,7 +129,11 @@ def block_twin_exponents(
     plan = twin_plan(duration, transient, renormalise_every, realisations, spec.dt)
     checks.choice("directions", directions, DIRECTIONS)
     twins = (_NativeTwins if native_works() else _Brian2Twins)(
-        spec, plan.realisations, checks.real("perturbation", perturbation, above=0, below=1), directions == "kept", rng
+        spec,
+        plan.realisations + 1,
+        checks.real("perturbation", perturbation, above=0, below=1),
+        directions == "kept",
+        rng,
     )
     growth = Growth(plan.window)
     start: np.ndarray | None = None
@@ -168,17 +153,21 @@ def block_twin_exponents(
     return twin_exponents(rates, {directions: growth})
 
 
+@dataclass
 class _BlockTwins(ABC):
     """A reference and its copies, as uncoupled blocks side by side."""
 
+    spec: NetworkSpec
+    copies: int  # the reference included
+    perturbation: float
+    kept: bool
+    rng: np.random.Generator
     # What a renormalised twin takes from its reference.
-    states: tuple[str, ...]
+    states: tuple[str, ...] = field(init=False)
 
-    def __init__(
-        self, spec: NetworkSpec, realisations: int, perturbation: float, kept: bool, rng: np.random.Generator
-    ) -> None:
-        self._spec, self._copies = spec, realisations + 1
-        self._perturbation, self._kept, self._rng = perturbation, kept, rng
+    @abstractmethod
+    def __post_init__(self) -> None:
+        """Make the network of all, and say what its states are."""
 
     @abstractmethod
     def blocks(self, name: str) -> np.ndarray:
@@ -212,24 +201,24 @@ class _BlockTwins(ABC):
 
     def perturb(self, end: np.ndarray | None) -> np.ndarray:
         """Set each copy back close to the reference from separations `end`, and return its separations from there."""
-        n, everyone = self._spec.n_neurons, np.ones(self._copies - 1, dtype=bool)
+        n, everyone = self.spec.n_neurons, np.ones(self.copies - 1, dtype=bool)
         fresh = everyone if end is None else self._set_back(np.linalg.norm(end, axis=1))
-        draws = self._perturbation * self._rng.standard_normal((int(fresh.sum()), n))
+        draws = self.perturbation * self.rng.standard_normal((int(fresh.sum()), n))
         self.blocks("v")[1:][fresh] += draws
         return self.separations()
 
     def _set_back(self, norms: np.ndarray) -> np.ndarray:
         """Keep the direction of each copy's difference and set back its size; return a mask of those without one."""
-        size = self._perturbation * np.sqrt(self._spec.n_neurons)
+        size = self.perturbation * np.sqrt(self.spec.n_neurons)
         # A difference that is gone has no direction to keep.
-        fresh = (norms == 0) | ~np.isfinite(norms) | (not self._kept)
+        fresh = (norms == 0) | ~np.isfinite(norms) | (not self.kept)
         factor = np.where(fresh, 0.0, size / np.where(norms > 0, norms, 1.0))[:, np.newaxis]
         for name in self.states:
             block = self.blocks(name)
             # On the grid the time of the last spike is no coordinate, and is copied.
             is_coordinate = block.dtype == float and name != "lastspike"
             block[1:] = block[0] + factor * (block[1:] - block[0]) if is_coordinate else block[0]
-        if self._spec.delays is not None:
+        if self.spec.delays is not None:
             self.copy_events()
         return fresh
 
@@ -237,21 +226,18 @@ class _BlockTwins(ABC):
 class _Brian2Twins(_BlockTwins):
     """Twins in one Brian2 network."""
 
-    def __init__(
-        self, spec: NetworkSpec, realisations: int, perturbation: float, kept: bool, rng: np.random.Generator
-    ) -> None:
-        super().__init__(spec, realisations, perturbation, kept, rng)
-        self._model = RecurrentNetwork(spec.replicated(self._copies), plastic=False)
-        self.states = state_names(spec)
+    def __post_init__(self) -> None:
+        self._model = RecurrentNetwork(self.spec.replicated(self.copies), plastic=False)
+        self.states = state_names(self.spec)
 
     def blocks(self, name: str) -> np.ndarray:
-        return self._model.neurons.variables[name].get_value().reshape(self._copies, -1)
+        return self._model.neurons.variables[name].get_value().reshape(self.copies, -1)
 
     def compared(self) -> np.ndarray:
-        return self._model.state_values().reshape(self._copies, -1)
+        return self._model.state_values().reshape(self.copies, -1)
 
     def copy_events(self) -> None:
-        copy_block_events(self._model.synapses, self._copies)
+        copy_block_events(self._model.synapses, self.copies)
 
     def run(self, plan: TwinPlan, close_window: Callable[[int], None], drive: Drive | None) -> np.ndarray:
         now = self._model.neurons.variables["t"]
@@ -266,22 +252,19 @@ class _Brian2Twins(_BlockTwins):
         counter = spike_counter(self._model.neurons)
         self._model.network.add(operation, counter)
         if drive is not None:
-            self._model.network.add(drive_operation(self._model.neurons, drive, copies=self._copies))
+            self._model.network.add(drive_operation(self._model.neurons, drive, copies=self.copies))
         # The last window ends at the start of the step after it.
-        length = plan.transient + plan.n_windows * plan.window + self._spec.dt
+        length = plan.transient + plan.n_windows * plan.window + self.spec.dt
         self._model.run(length * second)
-        return np.array(counter.count[: self._spec.n_neurons]) / length
+        return np.array(counter.count[: self.spec.n_neurons]) / length
 
 
 class _NativeTwins(_BlockTwins):
     """Twins as copies of the compiled loop."""
 
-    def __init__(
-        self, spec: NetworkSpec, realisations: int, perturbation: float, kept: bool, rng: np.random.Generator
-    ) -> None:
-        super().__init__(spec, realisations, perturbation, kept, rng)
-        self._network = NativeNetwork(spec, copies=self._copies)
-        on_grid, delta = spec.spike_timing == "grid", spec.has_delta_synapses
+    def __post_init__(self) -> None:
+        self._network = NativeNetwork(self.spec, copies=self.copies)
+        on_grid, delta = self.spec.spike_timing == "grid", self.spec.has_delta_synapses
         of_spikes = ("last",) if on_grid else ("release", "overshoot", "decayed", "rise", "slope")
         self.states = ("v", *(() if delta else ("I_syn",)), *of_spikes)
 
@@ -295,7 +278,7 @@ class _NativeTwins(_BlockTwins):
         self._network.copy_events()
 
     def run(self, plan: TwinPlan, close_window: Callable[[int], None], drive: Drive | None) -> np.ndarray:
-        network, spec = self._network, self._spec
+        network, spec = self._network, self.spec
         if drive is not None:
             network.drive(drive)
         before = round(plan.transient / plan.window)
@@ -375,45 +358,39 @@ def restored_twin_exponents(
     if plan.transient > 0:
         live.run(plan.transient * second)
     with frozen_garbage(), Snapshot(live) as begin:
-        _follow(_RestoredTwins(live, plan, eps, begin, rng), plan, (growth,), report)
+        for k, separations in enumerate(_restored_windows(live, plan, eps, begin, rng)):
+            growth.add(*separations)
+            if report is not None:
+                report((k + 1) / plan.n_windows)
     return twin_exponents(np.zeros(0), {"fresh": growth})
 
 
-class _RestoredTwins:
-    """A network that runs every window once for each twin, and once more as the reference."""
+def _restored_windows(
+    live: LiveNetwork, plan: TwinPlan, perturbation: float, begin: Snapshot, rng: np.random.Generator
+) -> Iterator[Separations]:
+    """Run the network in every window once for each twin, and once more as the reference."""
+    neurons, length = np.flatnonzero(live.measured), plan.window * second
+    spread = live.state_scales()[neurons]
 
-    def __init__(
-        self, live: LiveNetwork, plan: TwinPlan, perturbation: float, begin: Snapshot, rng: np.random.Generator
-    ) -> None:
-        self._live, self._plan, self._begin, self._rng = live, plan, begin, rng
-        self._neurons = np.flatnonzero(live.measured)
-        self._spread = live.state_scales()[self._neurons]
-        self._size = perturbation * self._spread
+    def state() -> np.ndarray:
+        return live.state_values()[neurons] / spread
 
-    def window(self) -> tuple[Separations]:
-        """See `TwinSystem`."""
-        length = self._plan.window * second
-        self._begin.take()
-        v = self._state()
+    for _ in range(plan.n_windows):
+        begin.take()
+        v = state()
         starts, ends = [], []
-        for _ in range(self._plan.realisations):
-            self._move(self._size * self._rng.standard_normal(self._neurons.size))
-            starts.append(np.abs(self._state() - v))
-            self._live.run(length)
-            ends.append(self._state())
-            self._begin.restore()
-        self._live.run(length)
-        reference = self._state()
-        return (Separations(np.array(starts), np.abs(np.array(ends) - reference), reference),)
-
-    def _state(self) -> np.ndarray:
-        return self._live.state_values()[self._neurons] / self._spread
-
-    def _move(self, by: np.ndarray) -> None:
-        shift = np.zeros(self._live.n_neurons)
-        shift[self._neurons] = by
-        for where, values in self._live.states():
-            values += shift[where]
+        for _ in range(plan.realisations):
+            shift = np.zeros(live.n_neurons)
+            shift[neurons] = perturbation * spread * rng.standard_normal(neurons.size)
+            for where, values in live.states():
+                values += shift[where]
+            starts.append(np.abs(state() - v))
+            live.run(length)
+            ends.append(state())
+            begin.restore()
+        live.run(length)
+        reference = state()
+        yield Separations(np.array(starts), np.abs(np.array(ends) - reference), reference)
 
 
 # --- twins infinitely close -------------------------------------------------------------------------------------------
@@ -495,39 +472,39 @@ def tangent_twin_exponents(
     followed = spike_train(spec, whole, drive=drive) if spikes is None else spikes
     tangent = LIFTangent(spec, followed, drive)
     fresh, kept = Growth(plan.window), Growth(plan.window)
-    _follow(_TangentTwins(tangent, plan, rng), plan, (fresh, kept), report)
+    for k, (each, one) in enumerate(_tangent_windows(tangent, plan, rng)):
+        fresh.add(*each)
+        kept.add(*one)
+        if report is not None:
+            report((k + 1) / plan.n_windows)
     measured = (followed.times > plan.transient) & (followed.times <= whole)
     rates = np.bincount(followed.indices[measured], minlength=spec.n_neurons) / (plan.n_windows * plan.window)
     remarks = flat_spikes(tangent.flat, followed.times.size, "a smaller dt")
     return twin_exponents(rates, {"fresh": fresh, "kept": kept}, remarks)
 
 
-class _TangentTwins:
-    """Tangent vectors along a run: fresh ones in every window, and one that is kept."""
-
-    def __init__(self, tangent: LIFTangent, plan: TwinPlan, rng: np.random.Generator) -> None:
-        self._tangent, self._plan, self._rng = tangent, plan, rng
-        self._n = tangent.spec.n_neurons
-        # The last column is the kept direction.
-        self._vectors = np.zeros((tangent.dimension, plan.realisations + 1))
-        self._vectors[: self._n, -1] = rng.standard_normal(self._n)
-        if plan.transient > 0:
-            kept = self._vectors[:, -1:].copy()
-            tangent.advance(kept, plan.transient)
-            self._vectors[:, -1:] = kept
-
-    def window(self) -> tuple[Separations, Separations]:
-        """See `TwinSystem`; fresh directions, then the kept one."""
-        vectors = self._vectors
+def _tangent_windows(
+    tangent: LIFTangent, plan: TwinPlan, rng: np.random.Generator
+) -> Iterator[tuple[Separations, Separations]]:
+    """Carry tangent vectors along a run: fresh ones in every window, and one that is kept."""
+    n = tangent.spec.n_neurons
+    # The last column is the kept direction.
+    vectors = np.zeros((tangent.dimension, plan.realisations + 1))
+    vectors[:n, -1] = rng.standard_normal(n)
+    if plan.transient > 0:
+        kept = vectors[:, -1:].copy()
+        tangent.advance(kept, plan.transient)
+        vectors[:, -1:] = kept
+    # Tangent vectors have no size that rounding could be compared with.
+    unit = np.ones(n)
+    for _ in range(plan.n_windows):
         vectors[:, :-1] = 0
-        vectors[: self._n, :-1] = self._rng.standard_normal((self._n, self._plan.realisations))
+        vectors[:n, :-1] = rng.standard_normal((n, plan.realisations))
         vectors[:, -1] /= np.linalg.norm(vectors[:, -1])
-        start = np.abs(self._tangent.potentials(vectors)).T
-        self._tangent.advance(vectors, self._plan.window)
-        end = np.abs(self._tangent.potentials(vectors)).T
-        # Tangent vectors have no size that rounding could be compared with.
-        unit = np.ones(self._n)
-        return Separations(start[:-1], end[:-1], unit), Separations(start[-1:], end[-1:], unit)
+        start = np.abs(tangent.potentials(vectors)).T
+        tangent.advance(vectors, plan.window)
+        end = np.abs(tangent.potentials(vectors)).T
+        yield Separations(start[:-1], end[:-1], unit), Separations(start[-1:], end[-1:], unit)
 
 
 def _require_alive(spec: NetworkSpec) -> None:

@@ -5,8 +5,6 @@ A synapse from ``pre[e]`` to ``post[e]`` is a directed edge; parallel synapses a
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components, dijkstra
@@ -85,28 +83,15 @@ def betweenness_centrality(pre: object, post: object, n: int, *, weights: object
     # In a strongly connected graph the search is over when all are reached; else one level later.
     connected = connected_components(edges, directed=True, connection="strong")[0] == 1
     loops = graph_loops()
-    return _by_batches(edges, connected) if loops is None else _by_loop(loops, edges, connected)
-
-
-def _by_loop(loops: Any, edges: sparse.csr_array, connected: bool) -> np.ndarray:
-    n = edges.shape[0]
-    total = np.zeros(n)
-    ways: list[np.ndarray] = []
-    for M in (edges, edges.T.tocsr()):
-        ways += [M.indptr.astype(np.int64), M.indices.astype(np.int32)]
-    for low in range(0, n, SOURCES):
-        if not loops.dependencies(*ways, connected, low, min(low + SOURCES, n), total):
+    forward, total = edges.T.tocsr(), np.zeros(size)
+    ways = [a.astype(kind) for M in (edges, forward) for a, kind in ((M.indptr, np.int64), (M.indices, np.int32))]
+    batch = max(1, min(4 * SOURCES, BATCH // max(size, 1))) if loops is None else SOURCES
+    for low in range(0, size, batch):
+        high = min(low + batch, size)
+        if loops is None:
+            total += _dependencies(forward, edges, connected, np.arange(low, high))
+        elif not loops.dependencies(*ways, connected, low, high, total):
             raise InvalidInput(UNCOUNTABLE)
-    return total
-
-
-def _by_batches(edges: sparse.csr_array, connected: bool) -> np.ndarray:
-    n = edges.shape[0]
-    forward = edges.T.tocsr()
-    batch = max(1, min(4 * SOURCES, BATCH // max(n, 1)))
-    total = np.zeros(n)
-    for low in range(0, n, batch):
-        total += _dependencies(forward, edges, connected, np.arange(low, min(low + batch, n)))
     return total
 
 

@@ -47,7 +47,7 @@ from brian2.groups.group import CodeRunner
 from brian2.parsing.expressions import is_boolean_expression
 from brian2.utils.stringtools import get_identifiers
 
-from lnpbrian.checks import InvalidInput
+from lnpbrian.checks import InvalidInput, instance
 from lnpbrian.process import Held, Watched, collect_all
 
 __all__ = [
@@ -62,7 +62,6 @@ __all__ = [
     "StoredState",
     "add_operations",
     "after_restore",
-    "as_synapses",
     "by_name",
     "check_delays_differ",
     "check_no_links",
@@ -88,7 +87,6 @@ __all__ = [
     "neuron_indices",
     "own_arrays",
     "parts",
-    "pathway_delays",
     "per_synapse",
     "recorded",
     "removals",
@@ -97,7 +95,6 @@ __all__ = [
     "scalars_and_arrays",
     "settable_neuron_variables",
     "settable_synapse_variables",
-    "side_size",
     "states_of_equations",
     "synapse_pathways",
     "synapses_made_again",
@@ -388,8 +385,7 @@ class Guarded:
         if self.rest is not None:
             self.rest.take_out(self.group)
         for name in (ALIVE, *(_REST + v.name for v in self.states)):
-            self.group.variables._variables.pop(name, None)
-            self.group.variables.indices.pop(name, None)
+            _take_out(self.group, name)
 
 
 class _Rest(BrianObject):
@@ -524,8 +520,7 @@ class Scalable:
             factors = s.variables[SCALE]
             if factors in s._registered_variables:
                 s.unregister_variable(factors)
-            s.variables._variables.pop(SCALE, None)
-            s.variables.indices.pop(SCALE, None)
+            _take_out(s, SCALE)
 
 
 def _add_factors(s: Synapses) -> None:
@@ -604,8 +599,7 @@ class Numbered:
     def __exit__(self, *_: object) -> None:
         for s in self._synapses:
             s.unregister_variable(s.variables[_NUMBER])
-            del s.variables._variables[_NUMBER]
-            s.variables.indices.pop(_NUMBER, None)
+            _take_out(s, _NUMBER)
 
 
 def per_synapse(synapses: Synapses) -> dict[str, Any]:
@@ -666,6 +660,11 @@ def after_restore(network: Network, tell: Callable[[], None]) -> None:
         tell()
 
     restored.restore = restore
+
+
+def _take_out(group: Any, name: str) -> None:
+    group.variables._variables.pop(name, None)
+    group.variables.indices.pop(name, None)
 
 
 def _set_size(variable: Any, size: int) -> None:
@@ -1143,22 +1142,8 @@ def _forget_deleted_objects() -> None:
 # What can be edited
 
 
-def as_synapses(name: str, value: object) -> Synapses:
-    """Return `value`, a Synapses object, or raise.
-
-    Examples
-    --------
-    >>> as_synapses("synapses", "S")
-    Traceback (most recent call last):
-    lnpbrian.checks.InvalidInput: synapses must be a brian2.Synapses object, got str
-    """
-    if not isinstance(value, Synapses):
-        raise InvalidInput(f"{name} must be a brian2.Synapses object, got {type(value).__name__}")
-    return value
-
-
-def editable(name: str, value: object) -> Synapses:
-    """Return `value`, a Synapses object in runtime mode and not inside a run, or raise.
+def editable(name: str, synapses: Synapses) -> Synapses:
+    """Return `synapses`, which must be in runtime mode and not inside a run.
 
     Examples
     --------
@@ -1166,7 +1151,7 @@ def editable(name: str, value: object) -> Synapses:
     >>> editable("synapses", Synapses(neurons, neurons, name="between")).name
     'between'
     """
-    synapses = as_synapses(name, value)
+    instance(name, synapses, Synapses, "name a brian2.Synapses object")
     check_runtime(f"synapses '{synapses.name}'", synapses)
     if inside_run(synapses):
         raise InvalidInput(_during_run(synapses))
@@ -1444,22 +1429,6 @@ def _is_known(group: Any, name: str, namespace: Mapping[str, Any]) -> bool:
     return True
 
 
-def pathway_delays(synapses: Synapses) -> dict[str, np.ndarray]:
-    """Return the delays (S,) in seconds of all pathways that have one per synapse, by their names.
-
-    Examples
-    --------
-    >>> from brian2 import ms
-    >>> neurons = NeuronGroup(3, "v : 1", threshold="v > 1", reset="v = 0")
-    >>> synapses = Synapses(neurons, neurons, on_pre="v_post += 1")
-    >>> synapses.connect(i=[0, 1], j=[1, 2])
-    >>> synapses.delay = 2*ms
-    >>> pathway_delays(synapses)
-    {'pre': array([0.002, 0.002])}
-    """
-    return {p.objname: p._delays.get_value() for p in synapses._pathways if not p._delays.scalar}
-
-
 def matching(synapses: Synapses, condition: str, namespace: Mapping[str, Any]) -> np.ndarray:
     """Return the numbers of the synapses for which a condition holds, evaluated by Brian2.
 
@@ -1591,19 +1560,6 @@ def neuron_indices(synapses: Synapses) -> tuple[np.ndarray, np.ndarray]:
     pre = synapses.variables["_synaptic_pre"].get_value() - _offset(synapses, "_source_offset")
     post = synapses.variables["_synaptic_post"].get_value() - _offset(synapses, "_target_offset")
     return pre, post
-
-
-def side_size(synapses: Synapses, name: str) -> int:
-    """Return ``N_pre`` or ``N_post``, the neurons on one side of synapses.
-
-    Examples
-    --------
-    >>> neurons = NeuronGroup(4, "v : 1", threshold="v > 1", reset="v = 0")
-    >>> synapses = Synapses(neurons[2:], neurons, on_pre="v_post += 1")
-    >>> side_size(synapses, "N_pre"), side_size(synapses, "N_post")
-    (2, 4)
-    """
-    return int(synapses.variables[name].item())
 
 
 def _offset(synapses: Synapses, name: str) -> int:

@@ -191,50 +191,40 @@ def run_time(network: LiveNetwork | Network, duration: Quantity = 1 * second, *,
     >>> len(found.per_second), found.median > 0, network.t
     (2, True, 0. * second)
     """
-    live = _Runnable.of(network, get_local_namespace(1))
-    return _run_times([live], duration, repeats)[0]
+    if isinstance(network, LiveNetwork):
+        return _run_times([(network.network, network.namespace)], duration, repeats)[0]
+    checks.instance("network", network, Network, "use the brian2.Network that you run, or a LiveNetwork")
+    return _run_times([(network, get_local_namespace(1))], duration, repeats)[0]
 
 
-@dataclass(frozen=True)
-class _Runnable:
-    network: Network
-    namespace: dict[str, Any]
+def _timed(network: Network, namespace: dict[str, Any], duration: Quantity) -> tuple[float, float]:
+    """Return the wall times before the first step and from there on, of a run after which all is as before."""
+    state, new = StoredState(network), unowned(network)
+    steps: list[float] = []
 
-    @classmethod
-    def of(cls, network: Any, namespace: dict[str, Any]) -> _Runnable:
-        if isinstance(network, LiveNetwork):
-            return cls(network.network, network.namespace)
-        checks.instance("network", network, Network, "use the brian2.Network that you run, or a LiveNetwork")
-        return cls(network, namespace)
+    def report(elapsed: Quantity, *_: object) -> None:
+        steps.append(float(elapsed))
 
-    def time(self, duration: Quantity) -> tuple[float, float]:
-        """Return the wall times before the first step and from there on, of a run after which all is as before."""
-        state, new = StoredState(self.network), unowned(self.network)
-        steps: list[float] = []
-
-        def report(elapsed: Quantity, *_: object) -> None:
-            steps.append(float(elapsed))
-
-        try:
-            begin = time.perf_counter()
-            # Called right before the first step and right after the last one.
-            options: dict[str, Any] = {"report": report, "report_period": 1e9 * second}
-            run_network(self.network, duration, namespace=self.namespace, **options)
-            whole = time.perf_counter() - begin
-        finally:
-            state.restore()
-            disown(new)
-        return whole - steps[-1], steps[-1]
+    try:
+        begin = time.perf_counter()
+        # Called right before the first step and right after the last one.
+        options: dict[str, Any] = {"report": report, "report_period": 1e9 * second}
+        run_network(network, duration, namespace=namespace, **options)
+        whole = time.perf_counter() - begin
+    finally:
+        state.restore()
+        disown(new)
+    return whole - steps[-1], steps[-1]
 
 
-def _run_times(networks: list[_Runnable], duration: Quantity, repeats: int) -> list[RunTime]:
+def _run_times(networks: list[tuple[Network, dict[str, Any]]], duration: Quantity, repeats: int) -> list[RunTime]:
     length = checks.seconds("duration", duration)
     checks.count("repeats", repeats)
-    for each in networks:
-        steps = [float(obj.clock.dt) for obj in each.network.objects if hasattr(obj.clock, "dt")]
-        each.time(2 * max(steps, default=0.001) * second)  # what is new is compiled
+    for network, namespace in networks:
+        steps = [float(obj.clock.dt) for obj in network.objects if hasattr(obj.clock, "dt")]
+        _timed(network, namespace, 2 * max(steps, default=0.001) * second)  # what is new is compiled
     # In turn: what else the machine does changes from minute to minute.
-    times = [[each.time(duration) for each in networks] for _ in range(repeats)]
+    times = [[_timed(*each, duration) for each in networks] for _ in range(repeats)]
     return [
         RunTime(tuple(run / length for _, run in column), median(before for before, _ in column))
         for column in zip(*times, strict=True)
@@ -334,7 +324,7 @@ class CompactNetwork(LiveNetwork):
         Each is run from where it is now, and set back. Where nobody has run either since `compact`, they do the same.
         """
         checks.optional("before", before, RunTime, "use run_time(...)")
-        both = [_Runnable(live.network, live.namespace) for live in (self.source, self)]
+        both = [(live.network, live.namespace) for live in (self.source, self)]
         in_place, alone = _run_times(both, duration, repeats)
         return Speedup(in_place, alone, before)
 
@@ -531,8 +521,7 @@ class _Compaction:
         if isinstance(group, Synapses):
             return numbers
         whole, start = whole_group(group)
-        kept = self.kept[whole.name]
-        own = kept[(kept >= start) & (kept < start + len(group))] - start
+        own = self.kept[whole.name][self.inside(group)] - start
         return _new_numbers(own, len(group))[numbers]
 
     def relink(self, group: Any) -> None:
@@ -617,8 +606,7 @@ class _Obstacles:
                     yield f"'{group.name}' stores '{name}', which its equations do not define"
             if not self.plan.kept[group.name].size:
                 yield f"no neuron of '{group.name}' is left"
-            if self.plan.is_smaller(group):
-                yield from self.of_numbers(group, group.name, used_names(group))
+            yield from self.of_numbers(group, group.name, used_names(group))
         else:
             yield from self.of_synapses(group)
         yield from self.of_links(group)

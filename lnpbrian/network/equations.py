@@ -15,25 +15,20 @@ if TYPE_CHECKING:
 
 __all__ = ["build_objects", "neuron_group", "set_time_constants", "synapse_group"]
 
-NEURON_EQUATIONS = """
+_PARAMETERS = """I_ext : 1
+I_bias : 1
+tau_m : second (constant)
+dale : 1 (constant)
+alive : boolean
+"""
+NEURON_EQUATIONS = f"""
 dv/dt = (I_bias + I_ext + I_syn - v)/tau_m : 1 (unless refractory)
 dI_syn/dt = -I_syn/tau_syn : 1
-I_ext : 1
-I_bias : 1
-tau_m : second (constant)
-dale : 1 (constant)
-alive : boolean
-"""
-
+{_PARAMETERS}"""
 # Delta synapses: a spike moves the potential itself, unless the target is held (Brian2 skips writes to such variables).
-DELTA_NEURON_EQUATIONS = """
+DELTA_NEURON_EQUATIONS = f"""
 dv/dt = (I_bias + I_ext - v)/tau_m : 1 (unless refractory)
-I_ext : 1
-I_bias : 1
-tau_m : second (constant)
-dale : 1 (constant)
-alive : boolean
-"""
+{_PARAMETERS}"""
 
 RESET = "v = 0"
 
@@ -190,7 +185,12 @@ def build_objects(spec: NetworkSpec, *, plastic: bool, name: str) -> tuple[Neuro
     >>> neurons.name, synapses.name, len(synapses)
     ('two_neurons', 'two_synapses', 0)
     """
-    neurons = _build_neurons(spec, name)
+    neurons = neuron_group(spec, name)
+    set_time_constants(neurons, spec)
+    neurons.I_bias = spec.bias
+    neurons.v = np.where(spec.alive, spec.initial_potential, 0)
+    neurons.dale = np.where(spec.excitatory, 1, -1)
+    neurons.alive = spec.alive
     return neurons, _build_synapses(spec, neurons, name, plastic)
 
 
@@ -232,16 +232,6 @@ def neuron_group(spec: NetworkSpec, name: str, *, extra: str = "") -> NeuronGrou
         neurons.resetter["spike"].when = "before_synapses"
         neurons.release = -1 * second
         neurons.slope = 1 * Hz
-    return neurons
-
-
-def _build_neurons(spec: NetworkSpec, name: str) -> NeuronGroup:
-    neurons = neuron_group(spec, name)
-    set_time_constants(neurons, spec)
-    neurons.I_bias = spec.bias
-    neurons.v = np.where(spec.alive, spec.initial_potential, 0)
-    neurons.dale = np.where(spec.excitatory, 1, -1)
-    neurons.alive = spec.alive
     return neurons
 
 

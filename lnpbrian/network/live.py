@@ -36,7 +36,6 @@ from lnpbrian.network.brian2_internals import (
 )
 from lnpbrian.network.roles import Roles
 from lnpbrian.network.structure import switches
-from lnpbrian.process import Held
 
 __all__ = ["LiveNetwork", "Snapshot"]
 
@@ -68,7 +67,6 @@ class Snapshot:
 
     def __init__(self, live: LiveNetwork) -> None:
         self._live = live
-        self._state: StoredState | None = None
         self.take()
 
     def take(self) -> None:
@@ -77,15 +75,13 @@ class Snapshot:
 
     def restore(self) -> None:
         """Set the network back, as a whole: Ctrl-C waits until that is done."""
-        assert self._state is not None
-        with Held():
-            self._state.restore()
+        self._state.restore()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._state = None
+        del self._state
 
 
 class LiveNetwork:
@@ -394,19 +390,14 @@ class LiveNetwork:
         known: dict[tuple[str, str, Any], int] = {}
         found = []
         for s, w in zip(self.connections, self._weight, strict=True):
-            dim = s.variables[w].dim if isinstance(w, str) else get_dimensions(w)
-            key = (whole_group(s.target)[0].name, self.adds_to(s), dim)
+            key = (whole_group(s.target)[0].name, self.adds_to(s), _dimensions(s, w))
             found.append(known.setdefault(key, len(known)))
         return np.array(found)
 
     def weights_compare(self) -> str:
         """Return why weights of different Synapses objects cannot be compared, or nothing."""
-        dims = [
-            get_unit(s.variables[w].dim) if isinstance(w, str) else w
-            for s, w in zip(self.connections, self._weight, strict=True)
-        ]
-        for s, unit in zip(self.connections, dims, strict=True):
-            if not have_same_dimensions(unit, dims[0]):
+        for s, w in zip(self.connections, self._weight, strict=True):
+            if _dimensions(s, w) != _dimensions(self.connections[0], self._weight[0]):
                 return f"the weights of '{s.name}' and '{self.connections[0].name}' have different units"
         return ""
 
@@ -535,6 +526,10 @@ class LiveNetwork:
 def _is_shared(synapses: Synapses, weight: Per) -> bool:
     """Whether a weight is one for all synapses."""
     return not isinstance(weight, str) or synapses.variables[weight].read_only or synapses.variables[weight].scalar
+
+
+def _dimensions(synapses: Synapses, weight: Per) -> Any:
+    return synapses.variables[weight].dim if isinstance(weight, str) else get_dimensions(weight)
 
 
 def _values(synapses: Synapses, weight: Per) -> np.ndarray:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from brian2 import Network, NeuronGroup, Synapses, second
 
-from lnpbrian.checks import InvalidInput, count
-from lnpbrian.network.brian2_internals import as_synapses, check_runtime, neuron_indices, pathway_delays, tile_events
+from lnpbrian.checks import InvalidInput, count, instance
+from lnpbrian.network.brian2_internals import check_runtime, neuron_indices, per_synapse, tile_events
 from lnpbrian.network.equations import build_objects, set_time_constants
 from lnpbrian.network.live import LiveNetwork
 from lnpbrian.network.spec import NetworkSpec
@@ -104,9 +104,7 @@ class RecurrentNetwork(LiveNetwork):
         plasticity = None
         if built.plasticity is not None and "eta_plus" in synapses.variables:
             names = ("tau_plus", "tau_minus", "eta_plus", "eta_minus")
-            constants: dict[str, Any] = {
-                name: np.array(synapses.get_states([name], units=False)[name]) for name in names
-            }
+            constants: dict[str, Any] = synapses.get_states(list(names), units=False)
             constants |= {name: float(getattr(synapses, name)[:]) for name in ("w_min", "w_max")}
             plasticity = replace(built.plasticity, **constants)
         return replace(
@@ -216,10 +214,10 @@ def copy_block_events(synapses: Synapses, n_blocks: int) -> None:
     Traceback (most recent call last):
     lnpbrian.checks.InvalidInput: 2 synapses between 4 neurons cannot be 4 identical blocks
     """
-    checked = as_synapses("synapses", synapses)
-    check_runtime(f"synapses '{checked.name}'", checked)
+    instance("synapses", synapses, Synapses, "name a brian2.Synapses object")
+    check_runtime(f"synapses '{synapses.name}'", synapses)
     blocks = count("n_blocks", n_blocks)
-    tile_events(checked, _check_blocks(checked, blocks), blocks)
+    tile_events(synapses, _check_blocks(synapses, blocks), blocks)
 
 
 def _check_blocks(synapses: Synapses, blocks: int) -> int:
@@ -236,8 +234,9 @@ def _check_blocks(synapses: Synapses, blocks: int) -> int:
     shift = (n_neurons // blocks) * np.arange(blocks)[:, np.newaxis]
     for name, neuron in zip(("i", "j"), neuron_indices(synapses), strict=True):
         _check_equal_blocks(synapses, name, neuron.reshape(blocks, size) - shift)
-    for pathway, delays in pathway_delays(synapses).items():
-        _check_equal_blocks(synapses, f"{pathway}.delay", delays.reshape(blocks, size))
+    for name, variable in per_synapse(synapses).items():
+        if name.endswith(".delay"):
+            _check_equal_blocks(synapses, name, variable.get_value().reshape(blocks, size))
     return size
 
 

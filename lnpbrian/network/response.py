@@ -323,14 +323,6 @@ class LinearResponse:
         vectors = np.abs(np.linalg.eig(self.matrix.toarray())[1]) ** 2
         return (vectors**2).sum(axis=0) / vectors.sum(axis=0) ** 2
 
-    @cached_property
-    def memory_time(self) -> float:
-        """Time constant in seconds of what decays slowest: ``tau_syn/(1 - a)``, a the largest real part among the
-        eigenvalues of J; infinite for a of 1 and more, as is then only cut off by the curve of the rates."""
-        values = np.linalg.eigvals(self.matrix.toarray()) if self.rates.size else np.zeros(1)
-        largest = float(values.real.max())
-        return np.inf if largest >= 1 else float(self.time_constants.mean()) / (1 - largest)
-
     def __repr__(self) -> str:
         return f"LinearResponse({self.rates.size} neurons, spectral radius {self.spectral_radius:.2f})"
 

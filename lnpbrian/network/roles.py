@@ -37,7 +37,7 @@ from lnpbrian.network.brian2_internals import (
     whole_group,
 )
 
-__all__ = ["NeuronRole", "Roles", "SynapseRole", "neuron_role", "synapse_role"]
+__all__ = ["NeuronRole", "Roles", "SynapseRole"]
 
 # How long a network is run with and without synapses whose sign its equations do not tell.
 _MEASURED = 200 * ms
@@ -94,86 +94,6 @@ class SynapseRole:
     gates: bool = False
 
 
-def neuron_role(group: Group, synapses: Iterable[Synapses], namespace: Mapping[str, Any]) -> NeuronRole:
-    """Return what a group of neurons is.
-
-    Parameters
-    ----------
-    group : brian2.Group
-        A NeuronGroup, or a source of spikes.
-    synapses : sequence of brian2.Synapses
-        All of the network: what they write to is no input.
-    namespace : mapping of str to number or Quantity
-        External identifiers of the equations.
-
-    Examples
-    --------
-    >>> from brian2 import ms
-    >>> cells = NeuronGroup(2, "dv/dt = (drive - v)/(10*ms) : 1\\n drive : 1", threshold="v > 1", reset="v = 0")
-    >>> role = neuron_role(cells, [], {})
-    >>> role.state, role.time_constant.tolist(), role.inputs
-    ('v', [0.01, 0.01], ('drive',))
-    """
-    if not isinstance(group, NeuronGroup):
-        return NeuronRole(None)
-    threshold = group.events.get("spike")
-    if threshold is None:
-        return NeuronRole(None, why_not="has no threshold, so no spikes")
-    state = _state(group, threshold, [s for s in synapses if whole_group(s.target)[0].name == group.name])
-    if state is None:
-        return NeuronRole(None)
-    rate = _differential(group).get(state)
-    if rate is None:
-        return NeuronRole(state)
-    written = set(_identifiers(group, threshold)) | _written_to(group, synapses)
-    return NeuronRole(state, *_linear_parts(group, state, rate, written, namespace))
-
-
-def synapse_role(
-    synapses: Synapses, neurons: Mapping[str, NeuronRole], groups: Mapping[str, Group], namespace: Mapping[str, Any]
-) -> SynapseRole:
-    """Return what a Synapses object is.
-
-    Parameters
-    ----------
-    synapses : brian2.Synapses
-    neurons : mapping of str to NeuronRole
-        Of the groups of the network, by name.
-    groups : mapping of str to brian2.Group
-        These groups.
-    namespace : mapping of str to number or Quantity
-        External identifiers of the equations.
-
-    Examples
-    --------
-    A conductance whose reversal potential lies below the threshold inhibits:
-
-    >>> from brian2 import ms
-    >>> model = "dv/dt = (1.5 - v + g*(-1 - v))/(10*ms) : 1\\n dg/dt = -g/(5*ms) : 1"
-    >>> cells = NeuronGroup(2, model, threshold="v > 1", reset="v = 0", name="cells")
-    >>> synapses = Synapses(cells, cells, "w : 1", on_pre="g += 2*w")
-    >>> synapse_role(synapses, {"cells": neuron_role(cells, [], {})}, {"cells": cells}, {})
-    SynapseRole(weight='w', sign=-1.0, statement='g += 2*w', why_not='', gates=False)
-    """
-    source, target = (whole_group(side)[0] for side in (synapses.source, synapses.target))
-    for side in (source, target):
-        if isinstance(side, Synapses):
-            return SynapseRole(why_not=f"connects to the synapses '{side.name}'")
-        if not isinstance(side, NeuronGroup) and side is target:
-            return SynapseRole(why_not=f"goes to '{side.name}', which is no NeuronGroup")
-    role = neurons.get(target.name)
-    found = _Reader(synapses, groups.get(source.name), groups.get(target.name), role, namespace).read()
-    why_not = found.why_not
-    if not synapses.active:
-        why_not = "is not active"
-    elif role is None or role.why_not or role.state is None:
-        kind = "is a source of spikes" if role and not role.why_not else "has no threshold"
-        why_not = f"goes to '{target.name}', which {kind}"
-    elif neurons[source.name].state is None:
-        why_not = f"comes from the source of spikes '{source.name}'"
-    return replace(found, why_not=why_not, gates=found.gates and why_not == found.why_not)
-
-
 class Roles:
     """What the parts of a network are, each read when it is asked for.
 
@@ -211,21 +131,82 @@ class Roles:
         self._synapses: dict[str, SynapseRole] = {}
 
     def neurons(self, name: str) -> NeuronRole:
-        """Return what the group of that name is."""
+        """Return what the group of that name is.
+
+        Examples
+        --------
+        >>> from brian2 import ms
+        >>> model = "dv/dt = (drive - v)/(10*ms) : 1\\n drive : 1"
+        >>> cells = NeuronGroup(2, model, threshold="v > 1", reset="v = 0", name="cells")
+        >>> role = Roles(Network(cells), {}).neurons("cells")
+        >>> role.state, role.time_constant.tolist(), role.inputs
+        ('v', [0.01, 0.01], ('drive',))
+        """
         if name not in self._neurons:
             if not self._neurons:
                 for group in self._all:
                     check_runtime(f"synapses '{group.name}'", group)
                 require_names(self.network, self.namespace)
-            self._neurons[name] = neuron_role(self.groups[name], self._all, self.namespace)
+            self._neurons[name] = self._neuron_role(self.groups[name])
         return self._neurons[name]
 
+    def _neuron_role(self, group: Group) -> NeuronRole:
+        if not isinstance(group, NeuronGroup):
+            return NeuronRole(None)
+        threshold = group.events.get("spike")
+        if threshold is None:
+            return NeuronRole(None, why_not="has no threshold, so no spikes")
+        state = _state(group, threshold, [s for s in self._all if whole_group(s.target)[0].name == group.name])
+        if state is None:
+            return NeuronRole(None)
+        rate = _differential(group).get(state)
+        if rate is None:
+            return NeuronRole(state)
+        written = set(_identifiers(group, threshold)) | _written_to(group, self._all)
+        try:
+            parts = _linear_parts(group, state, str_to_sympy(rate, group.variables), written, self.namespace)
+        except Exception:  # what SymPy cannot read, or differentiate, is not plain
+            return NeuronRole(state)
+        return NeuronRole(state, *parts)
+
     def synapses(self, synapses: Synapses) -> SynapseRole:
-        """Return what a Synapses object is."""
+        """Return what a Synapses object is.
+
+        Examples
+        --------
+        A conductance whose reversal potential lies below the threshold inhibits:
+
+        >>> from brian2 import ms
+        >>> model = "dv/dt = (1.5 - v + g*(-1 - v))/(10*ms) : 1\\n dg/dt = -g/(5*ms) : 1"
+        >>> cells = NeuronGroup(2, model, threshold="v > 1", reset="v = 0", name="cells")
+        >>> synapses = Synapses(cells, cells, "w : 1", on_pre="g += 2*w")
+        >>> Roles(Network(cells, synapses), {}).synapses(synapses)
+        SynapseRole(weight='w', sign=-1.0, statement='g += 2*w', why_not='', gates=False)
+        """
         if synapses.name not in self._synapses:
-            known = {name: self.neurons(name) for name in self.groups}
-            self._synapses[synapses.name] = synapse_role(synapses, known, self.groups, self.namespace)
+            self._synapses[synapses.name] = self._synapse_role(synapses)
         return self._synapses[synapses.name]
+
+    def _synapse_role(self, synapses: Synapses) -> SynapseRole:
+        neurons = {name: self.neurons(name) for name in self.groups}
+        source, target = (whole_group(side)[0] for side in (synapses.source, synapses.target))
+        for side in (source, target):
+            if isinstance(side, Synapses):
+                return SynapseRole(why_not=f"connects to the synapses '{side.name}'")
+            if not isinstance(side, NeuronGroup) and side is target:
+                return SynapseRole(why_not=f"goes to '{side.name}', which is no NeuronGroup")
+        role = neurons.get(target.name)
+        ends = self.groups.get(source.name), self.groups.get(target.name)
+        found = _Reader(synapses, *ends, role, self.namespace).read()
+        why_not = found.why_not
+        if not synapses.active:
+            why_not = "is not active"
+        elif role is None or role.why_not or role.state is None:
+            kind = "is a source of spikes" if role and not role.why_not else "has no threshold"
+            why_not = f"goes to '{target.name}', which {kind}"
+        elif neurons[source.name].state is None:
+            why_not = f"comes from the source of spikes '{source.name}'"
+        return replace(found, why_not=why_not, gates=found.gates and why_not == found.why_not)
 
     def measured(self, synapses: Synapses) -> SynapseRole:
         """Return what a Synapses object is, with a sign that the equations do not tell from two runs.
@@ -255,19 +236,20 @@ class Roles:
             disown(new)
 
 
+@dataclass(frozen=True, eq=False)
 class _Reader:
     """Reads the pathways of one Synapses object."""
 
-    def __init__(
-        self,
-        synapses: Synapses,
-        source: Group | None,
-        target: Group | None,
-        role: NeuronRole | None,
-        namespace: Mapping[str, Any],
-    ) -> None:
-        self.synapses, self.source, self.target, self.role = synapses, source, target, role
-        self.namespace = namespace
+    synapses: Synapses
+    source: Group | None
+    target: Group | None
+    role: NeuronRole | None
+    namespace: Mapping[str, Any]
+
+    @property
+    def state(self) -> str | None:
+        """The variable that the threshold of the targets looks at."""
+        return self.role.state if self.role else None
 
     def read(self) -> SynapseRole:
         added: list[tuple[str, str, str]] = []
@@ -294,17 +276,14 @@ class _Reader:
             return SynapseRole(why_not="changes nothing in its targets when a spike arrives")
         if not added:
             return SynapseRole(why_not=f"sets '{min(other)}' rather than adding to it")
-        state = self.role.state if self.role else None
-        reaching = [one for one in added if state is None or _reaches(self.target, one[0], state)]
+        reaching = [one for one in added if self.state is None or _reaches(self.target, one[0], self.state)]
         if not reaching:
             names = ", ".join(f"'{name}'" for name, _, _ in added)
             return SynapseRole(why_not=f"changes {names}, which the threshold of its targets does not depend on")
         name, op, said = reaching[0]
         expression = _expanded(said, self.synapses)
         weight = self._weight(expression)
-        sign = self._sign(expression, weight) * (1.0 if op == "+=" else -1.0)
-        if state is not None and name != state:
-            sign = sign * self._path_sign(name, state)
+        sign = self._sign(expression, weight, name) * (1.0 if op == "+=" else -1.0)
         return SynapseRole(weight, sign, f"{name} {op} {said}")
 
     # --------------------------------------------------------------------------------------------------- what it does
@@ -326,10 +305,7 @@ class _Reader:
         gated = any(True for code in self._arrivals() for _ in _statements(code))
         how = "gates" if gated else "acts without spikes through"
         shown = f"the summed variable '{names[0]}'"
-        state = self.role.state if self.role else None
-        sign = self._sign(term, weight)
-        if state is not None and names[0] != state:
-            sign = sign * self._path_sign(names[0], state)
+        sign = self._sign(term, weight, names[0])
         return SynapseRole(weight, sign, f"{names[0]} = sum of {term}", f"{how} {shown}", gated)
 
     def _kind(self, name: str) -> str:
@@ -348,7 +324,7 @@ class _Reader:
         """Return the parameter that the expression is proportional to, or the constant in it."""
         factors = list(_factors(expression))
         for candidates in ([n for n, power in factors if power > 0], _names(expression)):
-            own = [n for n in candidates if self._kind(n) == "own" and self._is_parameter(n)]
+            own = [n for n in candidates if self._kind(n) == "own" and _is_state(self.synapses, n)]
             states = states_of_equations(self.synapses)
             own.sort(key=lambda n: (n in states, n not in _USUAL_NAMES, not n.startswith("w")))
             if own:
@@ -364,21 +340,13 @@ class _Reader:
             constant = constant * abs(value) ** power
         return constant if np.isfinite(float(constant)) and float(constant) != 0 else None
 
-    def _is_parameter(self, name: str) -> bool:
-        variable = self.synapses.variables[name]
-        return (
-            isinstance(variable, ArrayVariable)
-            and not (variable.read_only or variable.scalar)
-            and np.issubdtype(variable.dtype, np.floating)
-        )
-
     def _varies(self, name: str) -> bool:
         return self._kind(name) == "own" and not self.synapses.variables[name].scalar
 
     # ----------------------------------------------------------------------------------------------------------- sign
 
-    def _sign(self, expression: str, weight: Any) -> float | np.ndarray:
-        """Return the sign of an expression for positive weights, one or that of each source neuron."""
+    def _sign(self, expression: str, weight: Any, name: str) -> float | np.ndarray:
+        """Return whether positive weights excite by adding an expression to `name`: one sign or one for each source."""
         values = self._probe(expression)
         if values is None:
             return 0.0
@@ -387,7 +355,8 @@ class _Reader:
         result = _evaluate(expression, values)
         if result is None:
             return 0.0
-        return _one_sign(result, None if self.source is None else len(self.source))
+        sign = _one_sign(result, None if self.source is None else len(self.source))
+        return sign if self.state in (None, name) else sign * self._path_sign(name, self.state)
 
     def _probe(self, expression: str) -> dict[str, Any] | None:
         """Return values of the names in an expression: of source neurons one for each, of all else one."""
@@ -449,7 +418,8 @@ def _state(group: NeuronGroup, threshold: str, onto: list[Synapses]) -> str | No
     return next((n for n in names if n in moved), None)
 
 
-def _is_state(group: NeuronGroup, name: str) -> bool:
+def _is_state(group: Group, name: str) -> bool:
+    """Whether a name is a floating-point variable that can be set, one for each neuron or synapse."""
     variable = group.variables.get(name)
     return (
         isinstance(variable, ArrayVariable)
@@ -518,18 +488,9 @@ def _written_to(group: NeuronGroup, synapses: Iterable[Synapses]) -> set[str]:
 
 
 def _linear_parts(
-    group: NeuronGroup, state: str, rate: str, taken: set[str], namespace: Mapping[str, Any]
-) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Return the time constants of the passive membrane, and the parameters that are added to its input."""
-    try:
-        return _plain_parts(group, state, str_to_sympy(rate, group.variables), taken, namespace)
-    except Exception:  # what SymPy cannot read, or differentiate, is not plain
-        return None, ()
-
-
-def _plain_parts(
     group: NeuronGroup, state: str, expression: Any, taken: set[str], namespace: Mapping[str, Any]
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Return the time constants of the passive membrane, and the parameters that are added to its input."""
     symbols = {str(s): s for s in expression.free_symbols}
     states = {n for n in group.equations.diff_eq_names if n in symbols}
     inputs = []
@@ -649,7 +610,12 @@ def _quantity(expression: str, group: Group, namespace: Mapping[str, Any]) -> An
 def _evaluate(expression: str, values: Mapping[str, Any]) -> Any:
     """Return the value of an expression of Brian2, or None where it has none here."""
     functions = {name: f.pyfunc for name, f in DEFAULT_FUNCTIONS.items() if getattr(f, "pyfunc", None) is not None}
-    functions |= {"rand": lambda *_: 0.5, "randn": lambda *_: 0.5, "poisson": lambda mean, *_: mean, "int": _as_int}
+    functions |= {
+        "rand": lambda *_: 0.5,
+        "randn": lambda *_: 0.5,
+        "poisson": lambda mean, *_: mean,
+        "int": lambda value: np.asarray(value).astype(int),
+    }
     try:
         with np.errstate(all="ignore"):
             value = eval(expression, {"__builtins__": {}}, {**functions, **values})
@@ -657,10 +623,6 @@ def _evaluate(expression: str, values: Mapping[str, Any]) -> Any:
     except Exception:  # whatever it is, it is not known
         return None
     return value if finite else None
-
-
-def _as_int(value: Any) -> Any:
-    return np.asarray(value).astype(int)
 
 
 def _typical(variable: Any) -> Any:

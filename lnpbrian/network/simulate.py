@@ -96,7 +96,8 @@ def observe(
 
 
 COMPILED = ("cpp_standalone", "cuda_standalone")
-ENGINES = ("auto", "native", "brian2", "exact", *COMPILED)
+CLOCKED = ("auto", "native", "brian2")
+ENGINES = (*CLOCKED, "exact", *COMPILED)
 
 
 def simulate(
@@ -162,7 +163,7 @@ def simulate(
     checks.callback("report", report)
     length = checks.seconds("duration", duration)
     if checks.choice("engine", engine, ENGINES) in CLOCKED:
-        return CLOCKED[engine](spec, length, drive=drive)
+        return simulated_spike_train(spec, length, drive=drive, engine=engine)
     if engine in COMPILED:
         from lnpbrian.network.engines.compiled import CompiledNetwork  # few runs need a compiler
 
@@ -177,7 +178,6 @@ def require_active(
     spec: NetworkSpec,
     drive: Drive,
     *,
-    allowed: tuple[float, float] = RATE_RANGE_HZ,
     settle: Quantity = 100 * ms,
 ) -> SpikeTrain:
     """Run a fresh copy of `spec` under `drive`, and refuse a network whose mean rate is out of bounds.
@@ -188,8 +188,6 @@ def require_active(
         The network; silent neurons do not count.
     drive : Drive
         Frozen drive; it is observed once, after `settle`.
-    allowed : (float, float)
-        Bounds of the mean rate in Hz.
     settle : Quantity
         Time before the observation.
 
@@ -200,7 +198,7 @@ def require_active(
     Raises
     ------
     InvalidInput
-        If the mean rate is below or above `allowed`; the message names the knob to turn.
+        If the mean rate is below 5 or above 50 Hz; the message names the knob to turn.
 
     Examples
     --------
@@ -212,7 +210,7 @@ def require_active(
     live = RecurrentNetwork(spec, plastic=False)
     observe(live, settle, drive=drive)
     activity = observe(live, drive.duration * second, drive=drive)
-    rate, (low, high) = float(activity.rates[spec.alive].mean()), allowed
+    rate, (low, high) = float(activity.rates[spec.alive].mean()), RATE_RANGE_HZ
     if rate < low:
         raise InvalidInput(
             f"the network is silent: mean rate {rate:.2f} Hz is below {low:g} Hz; "
@@ -316,15 +314,22 @@ def exact_spike_train(
     return SpikeTrain(found, np.array(times), spec.n_neurons, duration, np.array(triggers, dtype=int))
 
 
-def simulated_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = None) -> SpikeTrain:
+def simulated_spike_train(
+    spec: NetworkSpec, duration: float, *, drive: Drive | None = None, engine: str = "auto"
+) -> SpikeTrain:
     """Run a network with its own step and spike timing, and return its spikes.
 
-    Parameters are those of `exact_spike_train`. A spike on the grid counts at the end of its step, where it acts. The
-    compiled loop runs it, or Brian2 where there is none; spikes on the grid are the same.
+    Parameters are those of `exact_spike_train`, and one of the engines "native", the compiled loop, "brian2" and
+    "auto", the loop where there is one. A spike on the grid counts at the end of its step, where it acts, and is the
+    same by both.
 
     Returns
     -------
     SpikeTrain
+
+    Notes
+    -----
+    Between spikes the loop is exact (Rotter and Diesmann 1999, doi:10.1007/s004220050570).
 
     Examples
     --------
@@ -335,22 +340,8 @@ def simulated_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | 
     >>> [simulated_spike_train(spec.with_timing(t), 0.02).times.round(5).tolist() for t in ("grid", "interpolated")]
     [[0.014], [0.01386]]
     """
-    return (native_spike_train if native_works() else brian2_spike_train)(spec, duration, drive=drive)
-
-
-def native_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = None) -> SpikeTrain:
-    """Run a network by the compiled loop; see `simulated_spike_train`.
-
-    Notes
-    -----
-    Between spikes it is exact (Rotter and Diesmann 1999, doi:10.1007/s004220050570).
-
-    Examples
-    --------
-    >>> from lnpbrian.models import uncoupled
-    >>> native_spike_train(uncoupled([20] * ms, bias=2.0), 0.02)
-    SpikeTrain(1 spikes of 1 neurons in 0.02 s)
-    """
+    if engine == "brian2" or (engine == "auto" and not native_works()):
+        return brian2_spike_train(spec, duration, drive=drive)
     network = NativeNetwork(spec)
     if drive is not None:
         network.drive(drive)
@@ -383,9 +374,6 @@ def brian2_spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | Non
         times -= getattr(monitor, f"{part}_")[:]
     order = np.argsort(times, kind="stable")
     return SpikeTrain(np.array(monitor.i[:])[order], times[order], spec.n_neurons, duration)
-
-
-CLOCKED = {"auto": simulated_spike_train, "native": native_spike_train, "brian2": brian2_spike_train}
 
 
 def spike_train(spec: NetworkSpec, duration: float, *, drive: Drive | None = None) -> SpikeTrain:

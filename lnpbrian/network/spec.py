@@ -342,8 +342,6 @@ class NetworkSpec:
                 fixed = checks.array(name, value, shape=(size,), dtype=dtype).copy()
                 fixed.flags.writeable = False
                 object.__setattr__(self, name, fixed)
-        if not isinstance(self.plasticity, STDP | None):
-            raise InvalidInput(f"plasticity must be STDP or None, got {type(self.plasticity).__name__}")
         checks.optional("plasticity", self.plasticity, STDP, "use STDP(...)")
         if self.plasticity is not None and self.plasticity.tau_plus.size != n_synapses:
             raise InvalidInput(

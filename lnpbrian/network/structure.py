@@ -26,7 +26,6 @@ from lnpbrian.network.brian2_internals import (
     Assigned,
     Edit,
     Guarded,
-    as_synapses,
     check_delays_differ,
     check_no_links,
     check_runtime,
@@ -40,7 +39,6 @@ from lnpbrian.network.brian2_internals import (
     removals,
     settable_neuron_variables,
     settable_synapse_variables,
-    side_size,
     states_of_equations,
     touching,
     whole_group,
@@ -93,16 +91,16 @@ def connectivity(synapses: Synapses, weight: str = "w") -> scipy.sparse.csr_arra
            [ 0.5,  0. ,  0. ],
            [ 0. , -2. ,  0. ]])
     """
-    checked = as_synapses("synapses", synapses)
+    instance("synapses", synapses, Synapses, "name a brian2.Synapses object")
     try:
-        pre, post = neuron_indices(checked)
+        pre, post = neuron_indices(synapses)
     except NotImplementedError as error:
         raise InvalidInput(
-            f"the synapses of '{checked.name}' do not exist before the standalone program has run; "
+            f"the synapses of '{synapses.name}' do not exist before the standalone program has run; "
             "build and run it, then ask for its connectivity"
         ) from error
-    shape = (side_size(checked, "N_post"), side_size(checked, "N_pre"))
-    matrix = scipy.sparse.coo_array((_weights(checked, weight, pre.size), (post, pre)), shape=shape).tocsr()
+    shape = (len(synapses.target), len(synapses.source))
+    matrix = scipy.sparse.coo_array((_weights(synapses, weight, pre.size), (post, pre)), shape=shape).tocsr()
     matrix.sum_duplicates()
     matrix.sort_indices()
     return matrix
@@ -232,8 +230,8 @@ def add_synapses(synapses: Synapses, pre: ArrayLike, post: ArrayLike, **values: 
     lnpbrian.checks.InvalidInput: pre must hold indices from 0 to 1 (neurongroup... has 2 entries), got 2 at position 0
     """
     checked = editable("synapses", synapses)
-    sources = _index_array("pre", pre, side_size(checked, "N_pre"), checked.source.name)
-    targets = _index_array("post", post, side_size(checked, "N_post"), checked.target.name)
+    sources = _index_array("pre", pre, len(checked.source), checked.source.name)
+    targets = _index_array("post", post, len(checked.target), checked.target.name)
     if sources.size != targets.size:
         raise InvalidInput(f"pre and post must have the same length, got {sources.size} and {targets.size} entries")
     check_no_links(checked)

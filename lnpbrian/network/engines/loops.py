@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import maximum_flow
 
 from lnpbrian.network.engines.extension import compiled
 
-__all__ = ["FlowGraph", "expected_degrees", "graph_loops", "row_products", "source", "take_in_order", "times_eight"]
+__all__ = ["FlowGraph", "expected_degrees", "graph_loops", "row_products", "take_in_order", "times_eight"]
 
 # Rows that SciPy multiplies at a time where nothing is compiled.
 BLOCK = 4096
@@ -215,35 +215,10 @@ struct Common {
     }
 };
 
-// Edges by their ends: those of node v from first[v], each with its other end; entry 2 e is edge e from its tail,
-// 2 e + 1 from its head.
-struct Incidence {
-    int64_t n, edges;
-    const int32_t *tail, *head;
-    int64_t* first;
-    int32_t* other;
-    int64_t* entry;
-
-    void fill() {
-        std::fill(first, first + n + 2, 0);
-        for (int64_t e = 0; e < edges; ++e) ++first[tail[e] + 2], ++first[head[e] + 2];
-        for (int64_t v = 0; v < n; ++v) first[v + 2] += first[v + 1];
-        for (int64_t e = 0; e < edges; ++e) {
-            put(tail[e], head[e], 2 * e);
-            put(head[e], tail[e], 2 * e + 1);
-        }
-    }
-
-    void put(int32_t v, int32_t to, int64_t which) {
-        const int64_t k = first[v + 1]++;
-        other[k] = to;
-        entry[k] = which;
-    }
-};
-
 // A largest flow by Dinic's algorithm: in each phase, paths of the fewest edges, the next one always through the nodes
-// of lowest label. `room` of an entry of an incidence is what may still pass that way. Of the levels, those that do not
-// lead to the sink are left out first, and of a node's edges only those of the phase are looked at again.
+// of lowest label. Entries of a node v are those from first[v] on, one for each of its edges, with the other end: 2 e
+// of edge e from its tail, 2 e + 1 from its head; `room` is what may still pass that way. Of the levels, those that do
+// not lead to the sink are left out first, and of a node's edges only those of the phase are looked at again.
 struct Dinic {
     int64_t n;
     const int64_t* first;
@@ -375,22 +350,6 @@ struct Dinic {
         for (int64_t a : path) room[entry[a]] -= most, room[entry[a] ^ 1] += most;
         return true;
     }
-
-    // Of every edge, what passes from its tail to its head, less what passes back, also along edges parallel to it.
-    void net(int64_t edges, const int32_t* tail, const int32_t* head, const int32_t* before, int32_t* flow) {
-        std::fill(flow, flow + edges, 0);
-        for (int64_t e = 0; e < edges; ++e) {
-            if (before[2 * e] == room[2 * e]) continue;
-            const bool short_tail = degree(tail[e]) < degree(head[e]);
-            const int32_t v = short_tail ? tail[e] : head[e], w = short_tail ? head[e] : tail[e];
-            int32_t total = 0, parallel = 0;
-            for (int64_t a = first[v]; a < first[v + 1]; ++a)
-                if (other[a] == w) total += before[entry[a]] - room[entry[a]], ++parallel;
-            flow[e] = short_tail ? total : -total;
-            for (int64_t a = first[v]; parallel > 1 && a < first[v + 1]; ++a)
-                if (other[a] == w) flow[entry[a] / 2] = entry[a] % 2 ? -total : total;
-        }
-    }
 };
 
 }  // namespace lnpbrian
@@ -421,15 +380,6 @@ cdef extern from *:
         int64_t rows, const int64_t* first, const int32_t* column, const double* value, const double* x, double* y
     ) nogil
 
-    cdef cppclass Incidence "lnpbrian::Incidence":
-        int64_t n, edges
-        const int32_t* tail
-        const int32_t* head
-        int64_t* first
-        int32_t* other
-        int64_t* entry
-        void fill() nogil
-
     cdef cppclass Dinic "lnpbrian::Dinic":
         int64_t n
         const int64_t* first
@@ -439,7 +389,6 @@ cdef extern from *:
         int32_t* room
         int32_t source, sink
         void run() nogil
-        void net(int64_t edges, const int32_t* tail, const int32_t* head, const int32_t* before, int32_t* flow) nogil
 
     cdef cppclass Common "lnpbrian::Common":
         void fill(int64_t n, const int64_t* first, const int32_t* member) nogil
@@ -576,46 +525,21 @@ def take_in_order(
             keep[e] = 1
 
 
-def incidence(
-    const int32_t[::1] tail, const int32_t[::1] head, int64_t[::1] first, int32_t[::1] other, int64_t[::1] entry
-):
-    """Write the edges of each node: those of v from first[v], of n + 2 entries, on."""
-    cdef Incidence made
-    if not tail.shape[0]:
-        first[...] = 0
-        return
-    made.n, made.edges, made.tail, made.head = first.shape[0] - 2, tail.shape[0], &tail[0], &head[0]
-    made.first, made.other, made.entry = &first[0], &other[0], &entry[0]
-    with nogil:
-        made.fill()
-
-
 def largest_flow(
-    const int32_t[::1] tail, const int32_t[::1] head, const int64_t[::1] first, const int32_t[::1] other,
-    const int64_t[::1] entry, const int64_t[::1] label, const int32_t[::1] before, int32_t[::1] room,
-    int32_t source, int32_t sink, int32_t[::1] flow,
+    const int64_t[::1] first, const int32_t[::1] other, const int64_t[::1] entry, const int64_t[::1] label,
+    int32_t[::1] room, int32_t source, int32_t sink,
 ):
-    """Send as much as can be from source to sink; `room` becomes what is left of `before`."""
+    """Send as much as can be from source to sink; `room` becomes what is left of it."""
     cdef Dinic dinic
-    if not tail.shape[0]:
+    if not room.shape[0]:
         return
-    dinic.n, dinic.first, dinic.other, dinic.entry = first.shape[0] - 2, &first[0], &other[0], &entry[0]
+    dinic.n, dinic.first, dinic.other, dinic.entry = first.shape[0] - 1, &first[0], &other[0], &entry[0]
     dinic.label, dinic.room, dinic.source, dinic.sink = &label[0], &room[0], source, sink
     with nogil:
         dinic.run()
-        dinic.net(tail.shape[0], &tail[0], &head[0], &before[0], &flow[0])
 '''
 
-
-def source() -> str:
-    """Return the text of the Cython module.
-
-    Examples
-    --------
-    >>> "def common_sums" in source()
-    True
-    """
-    return MODULE.replace("GRAPH_HPP", LOOPS)
+SOURCE = MODULE.replace("GRAPH_HPP", LOOPS)
 
 
 def row_products(S: Any, C: Any, i: Any, j: Any) -> Any:
@@ -781,9 +705,15 @@ class FlowGraph:
         self.tail, self.head, self.nodes = tail.astype(np.int32), head.astype(np.int32), nodes
         self._loops = graph_loops()
         if self._loops is not None:
-            first, other = np.empty(nodes + 2, dtype=np.int64), np.empty(2 * tail.size, dtype=np.int32)
-            self._incidence = first, other, np.empty(2 * tail.size, dtype=np.int64)
-            self._loops.incidence(self.tail, self.head, *self._incidence)
+            # Entry 2 e is edge e from its tail, 2 e + 1 from its head.
+            ends = np.stack([self.tail, self.head], axis=1).ravel()
+            place = ends, np.arange(ends.size)
+            of_nodes = sparse.csr_array((np.ones(ends.size, dtype=bool), place), shape=(nodes, ends.size))
+            entry = of_nodes.indices.astype(np.int64)
+            self._incidence = of_nodes.indptr.astype(np.int64), ends[entry ^ 1], entry
+            # Edges between the same two nodes, whatever their directions, have one number.
+            between = np.minimum(tail, head) * np.int64(nodes) + np.maximum(tail, head)
+            self._pair = np.unique(between, return_inverse=True)[1]
 
     def largest(self, forward: Any, backward: Any, label: Any) -> Any:
         """Send as much as the capacities let through; the flow along each edge.
@@ -808,10 +738,11 @@ class FlowGraph:
             return self._by_scipy(forward, backward, label)
         before = np.empty(2 * forward.size, dtype=np.int32)
         before[0::2], before[1::2] = forward, backward
-        flow = np.zeros(forward.size, dtype=np.int32)
-        ends = self.nodes - 2, self.nodes - 1
-        self._loops.largest_flow(self.tail, self.head, *self._incidence, label, before, before.copy(), *ends, flow)
-        return flow.astype(np.int64)
+        room = before.copy()
+        self._loops.largest_flow(*self._incidence, label, room, self.nodes - 2, self.nodes - 1)
+        way = np.where(self.tail < self.head, 1, -1)
+        total = np.bincount(self._pair, weights=way * (before - room)[0::2])
+        return way * total[self._pair].astype(np.int64)
 
     def _by_scipy(self, forward: Any, backward: Any, label: Any) -> Any:
         n, tail, head = self.nodes, label[self.tail], label[self.head]
@@ -835,4 +766,4 @@ def graph_loops() -> Any:
     >>> graph_loops().__doc__.splitlines()[0]
     'Loops over the edges of graphs. Indices are not checked.'
     """
-    return compiled(source())
+    return compiled(SOURCE)

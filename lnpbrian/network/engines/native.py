@@ -13,7 +13,7 @@ import numpy as np
 
 from lnpbrian.checks import InvalidInput
 from lnpbrian.network.engines.extension import compiled
-from lnpbrian.network.engines.native_source import source
+from lnpbrian.network.engines.native_source import SOURCE
 from lnpbrian.network.signals import Drive, SpikeTrain
 from lnpbrian.network.spec import NetworkSpec
 
@@ -32,7 +32,7 @@ def native_works() -> bool:
     >>> native_works()
     True
     """
-    return compiled(source()) is not None
+    return compiled(SOURCE) is not None
 
 
 class NativeNetwork:
@@ -77,7 +77,7 @@ class NativeNetwork:
     """
 
     def __init__(self, spec: NetworkSpec, *, copies: int = 1) -> None:
-        module = compiled(source())
+        module = compiled(SOURCE)
         if module is None:
             raise InvalidInput("engine='native' needs a C++ compiler, which Brian2 does not find; use 'brian2'")
         n, on_grid = spec.n_neurons, spec.spike_timing == "grid"

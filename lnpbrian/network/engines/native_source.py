@@ -1,7 +1,7 @@
 """The source of the compiled loop: the equations of `equations` in C++, and the arrays that it works on in Cython."""
 
 # As one module, since Brian2 compiles one text and knows it by its content.
-__all__ = ["EXPONENTIAL", "source"]
+__all__ = ["EXPONENTIAL", "SOURCE"]
 
 EXPONENTIAL = r"""
 #include <algorithm>
@@ -544,17 +544,4 @@ cdef class Loop:
                 self.loop.flight[slot * self.loop.copies + copy] = self.loop.flight[slot * self.loop.copies]
 '''
 
-
-def source() -> str:
-    """Return the text of the Cython module.
-
-    Notes
-    -----
-    Between spikes the loop is exact (Rotter and Diesmann 1999, doi:10.1007/s004220050570).
-
-    Examples
-    --------
-    >>> "cdef class Loop" in source()
-    True
-    """
-    return MODULE.replace("NATIVE_HPP", EXPONENTIAL + LOOP)
+SOURCE = MODULE.replace("NATIVE_HPP", EXPONENTIAL + LOOP)
