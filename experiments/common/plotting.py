@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-__all__ = ["COLORS", "finish", "median_bar", "median_line", "plain_log_axis", "whiskers"]
+__all__ = ["COLORS", "bars", "finish", "median_bar", "median_line", "of_operations", "plain_log_axis", "ranking"]
 
 COLORS = {"unpruned": "black", "AP": "tab:orange", "LNP": "tab:blue", "random": "tab:green", "uncoupled": "tab:grey"}
 
@@ -44,6 +45,43 @@ def plain_log_axis(axis: Axes, along: Literal["x", "y"] = "y") -> None:
     one.set_major_locator(LogLocator(subs=(1, 2, 5)))
     one.set_major_formatter(StrMethodFormatter("{x:g}"))
     one.set_minor_formatter(NullFormatter())
+
+
+def bars(axis: Axes, table: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """Draw medians and quartiles of some spreads of networks side by side, a bar for each model and kind of pruning."""
+    width = 0.8 / len(table)
+    for k, r in enumerate(table):
+        values = [r[name] for name in names]
+        axis.bar(
+            np.arange(len(names)) + (k - (len(table) - 1) / 2) * width,
+            [v["median"] for v in values],
+            0.9 * width,
+            yerr=whiskers(values),
+            color=COLORS[r["method"]],
+            hatch="//" if r["model"] == "CHRSNN" else None,
+            edgecolor="white",
+            error_kw={"linewidth": 0.8},
+            label=f"{r['method']} {r['model']}",
+        )
+
+
+def ranking(
+    axis: Axes, values: Mapping[str, Sequence[float]], color_of: Callable[[str], str], *, unit: float = 1.0
+) -> None:
+    """Draw means with their errors below each other, the first on top, each with its name."""
+    for k, (name, (mean, error)) in enumerate(reversed(values.items())):
+        axis.errorbar(unit * mean, k, xerr=unit * error, fmt="o", color=color_of(name), capsize=3)
+    axis.set_yticks(range(len(values)), list(reversed(values)))
+
+
+def of_operations(axis: Axes, table: Iterable[Mapping[str, Any]]) -> None:
+    """Draw accuracies of ways of pruning over operations an image; errors are at least those of the images."""
+    for k, r in enumerate(table):
+        a, error = r["accuracy"]
+        bar = 100 * max(error, r["error_of_images"])
+        axis.errorbar(r["operations"], 100 * a, bar, fmt="o", color=f"C{k}", label=r["way"])
+    axis.set(xscale="log", xlabel="synaptic operations an image")
+    axis.legend(frameon=False, fontsize=7)
 
 
 Place = Literal["outside lower center", "outside upper center"]

@@ -15,15 +15,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common import Plan, Result, Task, all_rows, finish
 from lnpbrian.experiments.common.comparison import FORECASTERS, without_network
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import all_rows
 from lnpbrian.learning import CurrentEncoder, forecast, forecast_task
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.pruning.controls import uncoupled
+from lnpbrian.pruning import uncoupled
 from lnpbrian.streams import Streams
-from lnpbrian.sweep import Result, Task
 
 NAME = "forecast_controls"
 UNCOUPLED = "the same, uncoupled"

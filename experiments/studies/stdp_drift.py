@@ -16,14 +16,11 @@ from brian2 import ms
 from matplotlib.figure import Figure
 
 from lnpbrian import models
-from lnpbrian.experiments.common.plan import MODELS, Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import all_rows
+from lnpbrian.experiments.common import MODELS, Plan, Result, Task, all_rows, finish
 from lnpbrian.learning import CurrentEncoder, ReadoutOptions, forecast, forecast_task, lorenz63, train_stdp
 from lnpbrian.models import LIFParameters
 from lnpbrian.models.drawing import DEPRESSIONS
 from lnpbrian.streams import Streams
-from lnpbrian.sweep import Result, Task
 
 NAME = "stdp_drift"
 SEED = 101
