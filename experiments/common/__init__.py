@@ -4,24 +4,20 @@ Here is what most experiments need; what only some do is in the modules.
 """
 
 from lnpbrian.experiments.common.plan import LORENZ, MODELS, SEEN, Plan, Report
-from lnpbrian.experiments.common.plotting import COLORS, finish, plain_log_axis
+from lnpbrian.experiments.common.plotting import COLORS, bars, finish, median_bar, median_line, plain_log_axis, ranking
 from lnpbrian.experiments.common.statistics import (
-    Rows,
     all_rows,
     claimed,
     lead,
     mean_and_error,
     mean_of,
     means,
-    median_and_quartiles,
-    over_windows,
     plus_minus,
     ratios,
-    spread,
     unlike,
     where,
-    windows,
 )
+from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
 
 __all__ = [
@@ -32,22 +28,22 @@ __all__ = [
     "Plan",
     "Report",
     "Result",
-    "Rows",
+    "Streams",
     "Task",
     "all_rows",
+    "bars",
     "claimed",
     "finish",
     "lead",
     "mean_and_error",
     "mean_of",
     "means",
-    "median_and_quartiles",
-    "over_windows",
+    "median_bar",
+    "median_line",
     "plain_log_axis",
     "plus_minus",
+    "ranking",
     "ratios",
-    "spread",
     "unlike",
     "where",
-    "windows",
 ]

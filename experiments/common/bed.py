@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from brian2 import second
 
-from lnpbrian import checks
+from lnpbrian.checks import InvalidInput
 from lnpbrian.experiments.common.plan import Plan, Report
 from lnpbrian.experiments.common.statistics import mean_and_error
 from lnpbrian.learning.benchmarks import BENCHMARKS, BenchmarkResult, evaluate_benchmarks
@@ -106,8 +106,10 @@ def as_small(
         return random_network(full, n_neurons=n, n_synapses=n_synapses, rng=rng, rates=rates)
     if way == "magnitude":
         return magnitude_pruning(full, n_neurons=n, n_synapses=n_synapses, per_sign=True, rates=rates)
-    checks.choice("way", way, (*THINNED, "Erdos-Renyi", "magnitude", "uncoupled"))
-    return uncoupled(full, rates=rates)
+    if way == "uncoupled":
+        return uncoupled(full, rates=rates)
+    known = (*THINNED, "Erdos-Renyi", "magnitude", "uncoupled")
+    raise InvalidInput(f"unknown way {way!r} to a smaller network; use one of {', '.join(known)}")
 
 
 def worth(

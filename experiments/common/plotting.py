@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-__all__ = ["COLORS", "bars", "finish", "median_bar", "median_line", "of_operations", "plain_log_axis", "ranking"]
+__all__ = ["COLORS", "bars", "finish", "median_bar", "median_line", "plain_log_axis", "ranking"]
 
 COLORS = {"unpruned": "black", "AP": "tab:orange", "LNP": "tab:blue", "random": "tab:green", "uncoupled": "tab:grey"}
 
@@ -72,16 +72,6 @@ def ranking(
     for k, (name, (mean, error)) in enumerate(reversed(values.items())):
         axis.errorbar(unit * mean, k, xerr=unit * error, fmt="o", color=color_of(name), capsize=3)
     axis.set_yticks(range(len(values)), list(reversed(values)))
-
-
-def of_operations(axis: Axes, table: Iterable[Mapping[str, Any]]) -> None:
-    """Draw accuracies of ways of pruning over operations an image; errors are at least those of the images."""
-    for k, r in enumerate(table):
-        a, error = r["accuracy"]
-        bar = 100 * max(error, r["error_of_images"])
-        axis.errorbar(r["operations"], 100 * a, bar, fmt="o", color=f"C{k}", label=r["way"])
-    axis.set(xscale="log", xlabel="synaptic operations an image")
-    axis.legend(frameon=False, fontsize=7)
 
 
 Place = Literal["outside lower center", "outside upper center"]

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from lnpbrian.experiments.common import (
     Plan,
     Result,
+    Streams,
     Task,
     all_rows,
     finish,
@@ -43,7 +44,6 @@ from lnpbrian.pruning import (
 )
 from lnpbrian.pruning.prunable import prunable
 from lnpbrian.pruning.steps.noise import keep_probability, sample_edges
-from lnpbrian.streams import Streams
 
 NAME = "ablation"
 # Step III adds this fraction of the synapses.

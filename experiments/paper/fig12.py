@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import COLORS, Plan, Result, Task, finish, windows
+from lnpbrian.experiments.common import COLORS, Plan, Result, Task, finish
 from lnpbrian.experiments.common.by_operations import (
     METHODS,
     MODEL,
@@ -27,6 +27,7 @@ from lnpbrian.experiments.common.by_operations import (
     summary,
 )
 from lnpbrian.experiments.common.reported import PREDICTION
+from lnpbrian.experiments.common.statistics import windows
 
 NAME = "fig12"
 VALUE = "vpt"

@@ -14,19 +14,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import (
-    COLORS,
-    LORENZ,
-    Plan,
-    Result,
-    Task,
-    finish,
-    median_and_quartiles,
-    plus_minus,
-    spread,
-    windows,
-)
-from lnpbrian.experiments.common.plotting import median_line
+from lnpbrian.experiments.common import COLORS, LORENZ, Plan, Result, Task, finish, median_line, plus_minus
+from lnpbrian.experiments.common.statistics import median_and_quartiles, spread, windows
 
 NAME = "fig3"
 MODEL = "HRSNN"

@@ -13,8 +13,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import MODELS, Plan, Result, claimed, finish, median_and_quartiles, plus_minus
-from lnpbrian.experiments.common.plotting import bars
+from lnpbrian.experiments.common import MODELS, Plan, Result, bars, claimed, finish, plus_minus
+from lnpbrian.experiments.common.statistics import median_and_quartiles
 from lnpbrian.experiments.paper import table6
 from lnpbrian.experiments.paper.table6 import TITLES, tasks
 

@@ -12,22 +12,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import (
-    COLORS,
-    LORENZ,
-    MODELS,
-    Plan,
-    Result,
-    Task,
-    all_rows,
-    finish,
-    median_and_quartiles,
-    over_windows,
-    where,
-)
+from lnpbrian.experiments.common import COLORS, LORENZ, MODELS, Plan, Result, Task, all_rows, finish, median_line, where
 from lnpbrian.experiments.common.plan import METHODS
-from lnpbrian.experiments.common.plotting import median_line
 from lnpbrian.experiments.common.reported import INPUT_NOISE
+from lnpbrian.experiments.common.statistics import median_and_quartiles, over_windows
 
 NAME = "fig9"
 LEVELS = (50, 40, 30, 20, 10)

@@ -17,14 +17,13 @@ import numpy as np
 from brian2 import ms, second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import Plan, Result, Task, all_rows, claimed, finish
+from lnpbrian.experiments.common import Plan, Result, Streams, Task, all_rows, claimed, finish
 from lnpbrian.learning import CurrentEncoder, lorenz63
 from lnpbrian.lyapunov import interpolate_spectrum
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import Drive, observe
 from lnpbrian.pruning import BetweennessPruning, NoisePruning, PruneOptions, prune
-from lnpbrian.streams import Streams
 
 NAME = "fig_spectra"
 STAGES = ("unpruned", "pruned", "trained")

@@ -24,6 +24,7 @@ from lnpbrian.experiments.common import (
     Plan,
     Report,
     Result,
+    Streams,
     Task,
     all_rows,
     claimed,
@@ -31,13 +32,13 @@ from lnpbrian.experiments.common import (
     mean_and_error,
     plus_minus,
     ratios,
-    spread,
     unlike,
     where,
 )
 from lnpbrian.experiments.common.bed import bed_measured
 from lnpbrian.experiments.common.by_operations import control_of
 from lnpbrian.experiments.common.reported import IMAGES as REPORTED
+from lnpbrian.experiments.common.statistics import spread
 from lnpbrian.learning import (
     ClassifyOptions,
     ImageInput,
@@ -54,7 +55,6 @@ from lnpbrian.learning.vision.image_training import ImageBPOptions, train_images
 from lnpbrian.learning.vision.images import IMAGES
 from lnpbrian.network import NetworkSpec, synaptic_operations
 from lnpbrian.pruning import activity_pruning, at_radius
-from lnpbrian.streams import Streams
 
 NAME = "table1"
 METHODS = ("unpruned", "AP", "LNP", "random", "magnitude", "uncoupled")

@@ -21,22 +21,25 @@ from lnpbrian.experiments.common import (
     SEEN,
     Plan,
     Result,
-    Rows,
     Task,
     all_rows,
     claimed,
     finish,
-    median_and_quartiles,
-    over_windows,
+    median_bar,
     plain_log_axis,
     plus_minus,
-    spread,
 )
 from lnpbrian.experiments.common.comparison import FORECASTERS, without_network
 from lnpbrian.experiments.common.plan import METHODS, TRAININGS
-from lnpbrian.experiments.common.plotting import median_bar
 from lnpbrian.experiments.common.reported import PREDICTION, RATIO
-from lnpbrian.experiments.common.statistics import against, over_networks
+from lnpbrian.experiments.common.statistics import (
+    Rows,
+    against,
+    median_and_quartiles,
+    over_networks,
+    over_windows,
+    spread,
+)
 from lnpbrian.learning import ReadoutOptions, forecast_task
 
 NAME = "table2"

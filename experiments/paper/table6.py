@@ -13,24 +13,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import (
-    LORENZ,
-    MODELS,
-    SEEN,
-    Plan,
-    Result,
-    Rows,
-    Task,
-    all_rows,
-    finish,
-    median_and_quartiles,
-    over_windows,
-    plus_minus,
-    spread,
-    windows,
-)
-from lnpbrian.experiments.common.plotting import bars
+from lnpbrian.experiments.common import LORENZ, MODELS, SEEN, Plan, Result, Task, all_rows, bars, finish, plus_minus
 from lnpbrian.experiments.common.reported import PREDICTION
+from lnpbrian.experiments.common.statistics import Rows, median_and_quartiles, over_windows, spread, windows
 
 NAME = "table6"
 METHODS = ("unpruned", "AP", "LNP")

@@ -9,16 +9,18 @@ are kept, and by nothing that step I could have been spared for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common import (
     Plan,
     Result,
+    Streams,
     Task,
     all_rows,
     claimed,
@@ -32,13 +34,11 @@ from lnpbrian.experiments.common import (
     where,
 )
 from lnpbrian.experiments.common.plan import SCALES
-from lnpbrian.experiments.common.plotting import of_operations
 from lnpbrian.learning.vision.resnet_training import ResNetTrainingOptions
 from lnpbrian.models.resnet import SpikingResNet, noise_images
 from lnpbrian.pruning.channels import erk_masks
 from lnpbrian.records import from_plain, plain
 from lnpbrian.resnets import ImageArrays, ResNetJob, image_arrays
-from lnpbrian.streams import Streams
 
 NAME = "table8"
 Report = Callable[[float, str], None]
@@ -333,6 +333,16 @@ def percent(r: Mapping[str, Any]) -> str:
     """Return the accuracy of a line, whose error is at least that of the images, in per cent."""
     mean, error = r["accuracy"]
     return plus_minus((mean, max(error, r["error_of_images"])), unit=100)
+
+
+def of_operations(axis: Axes, table: Iterable[Mapping[str, Any]]) -> None:
+    """Draw accuracies of ways of pruning over operations an image; errors are at least those of the images."""
+    for k, r in enumerate(table):
+        a, error = r["accuracy"]
+        bar = 100 * max(error, r["error_of_images"])
+        axis.errorbar(r["operations"], 100 * a, bar, fmt="o", color=f"C{k}", label=r["way"])
+    axis.set(xscale="log", xlabel="synaptic operations an image")
+    axis.legend(frameon=False, fontsize=7)
 
 
 def draw(content: Mapping[str, Any]) -> Figure:

@@ -15,8 +15,17 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common import Plan, Result, Task, all_rows, claimed, finish, mean_of, where
-from lnpbrian.experiments.common.plotting import of_operations
-from lnpbrian.experiments.paper.table8 import DENSE, described, difference, percent, shown, size_of, task_of, worth
+from lnpbrian.experiments.paper.table8 import (
+    DENSE,
+    described,
+    difference,
+    of_operations,
+    percent,
+    shown,
+    size_of,
+    task_of,
+    worth,
+)
 from lnpbrian.models.resnet import SpikingResNet
 from lnpbrian.records import from_plain
 from lnpbrian.resnets import ResNetJob

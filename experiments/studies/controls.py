@@ -19,20 +19,23 @@ from lnpbrian.experiments.common import (
     MODELS,
     Plan,
     Result,
-    Rows,
     Task,
     all_rows,
     claimed,
     finish,
-    median_and_quartiles,
-    over_windows,
+    median_bar,
     plain_log_axis,
     plus_minus,
-    spread,
 )
 from lnpbrian.experiments.common.plan import CONTROLS
-from lnpbrian.experiments.common.plotting import median_bar
-from lnpbrian.experiments.common.statistics import against, over_networks
+from lnpbrian.experiments.common.statistics import (
+    Rows,
+    against,
+    median_and_quartiles,
+    over_networks,
+    over_windows,
+    spread,
+)
 
 NAME = "controls"
 METHODS = ("unpruned", "LNP", *CONTROLS)

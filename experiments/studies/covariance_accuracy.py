@@ -22,12 +22,11 @@ from scipy import sparse
 from scipy.stats import mannwhitneyu, spearmanr
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.experiments.common import Plan, Result, Task, all_rows, finish
+from lnpbrian.experiments.common import Plan, Result, Streams, Task, all_rows, finish
 from lnpbrian.models import CHRSNN, HRSNN, gamma_time_constants
 from lnpbrian.pruning.steps.covariance import LinearNetwork, linear_network, local_covariance, noise_covariance
 from lnpbrian.pruning.steps.lyapunov_matrix import entries, estimated_lyapunov_matrix, lyapunov_matrix
 from lnpbrian.pruning.steps.noise import keep_probability, keep_scores, sample_edges
-from lnpbrian.streams import Streams
 
 NAME = "covariance_accuracy"
 SEED = 0

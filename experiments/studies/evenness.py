@@ -21,6 +21,7 @@ from scipy.stats import rankdata
 from lnpbrian.experiments.common import (
     Plan,
     Result,
+    Streams,
     Task,
     all_rows,
     claimed,
@@ -35,7 +36,6 @@ from lnpbrian.experiments.common.bed import bed_response, bed_samples, paired, r
 from lnpbrian.experiments.common.graphs import thinned_graph
 from lnpbrian.experiments.common.spectra import MEASURES, measures
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.streams import Streams
 
 NAME = "evenness"
 SCORES = ("memory", "capacity", "mackey_glass_30")

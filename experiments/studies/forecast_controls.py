@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import Plan, Result, Task, all_rows, finish
+from lnpbrian.experiments.common import Plan, Result, Streams, Task, all_rows, finish
 from lnpbrian.experiments.common.comparison import FORECASTERS, without_network
 from lnpbrian.learning import CurrentEncoder, forecast, forecast_task
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.pruning import uncoupled
-from lnpbrian.streams import Streams
 
 NAME = "forecast_controls"
 UNCOUPLED = "the same, uncoupled"

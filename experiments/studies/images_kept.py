@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from lnpbrian.experiments.common import (
     Plan,
     Result,
+    Streams,
     Task,
     claimed,
     finish,
@@ -28,17 +29,16 @@ from lnpbrian.experiments.common import (
     mean_of,
     means,
     plus_minus,
+    ranking,
     ratios,
     unlike,
     where,
 )
 from lnpbrian.experiments.common.bed import as_small, bed_measured, unbound
-from lnpbrian.experiments.common.plotting import ranking
 from lnpbrian.experiments.paper.table1 import PROTOCOLS, SCALE, datasets, few_images, some_images, titled
 from lnpbrian.learning import ImageInput, classify, pixel_channels
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.pruning import at_radius
-from lnpbrian.streams import Streams
 
 NAME = "images_kept"
 METHODS = ("unpruned", "LNP", "even and connected", "fixed in-degree", "random", "magnitude per sign", "uncoupled")

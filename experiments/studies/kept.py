@@ -18,7 +18,19 @@ import numpy as np
 from brian2 import second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import Plan, Result, Task, claimed, finish, mean_and_error, means, plus_minus, ratios
+from lnpbrian.experiments.common import (
+    Plan,
+    Result,
+    Streams,
+    Task,
+    claimed,
+    finish,
+    mean_and_error,
+    means,
+    plus_minus,
+    ranking,
+    ratios,
+)
 from lnpbrian.experiments.common.bed import (
     THINNED,
     as_small,
@@ -33,13 +45,11 @@ from lnpbrian.experiments.common.bed import (
     unbound,
     worth,
 )
-from lnpbrian.experiments.common.plotting import ranking
 from lnpbrian.learning import evaluate_benchmarks
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import LinearResponse, NetworkSpec, linear_response, synaptic_operations
 from lnpbrian.network.response import lif_rate
 from lnpbrian.pruning import NoisePruning, Step, at_radius, uncoupled
-from lnpbrian.streams import Streams
 
 NAME = "kept"
 LNP: dict[str, tuple[Step | str, ...]] = {

@@ -16,13 +16,12 @@ import numpy as np
 from brian2 import ms, second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import LORENZ, Plan, Result, Task, claimed, finish, mean_and_error
+from lnpbrian.experiments.common import LORENZ, Plan, Result, Streams, Task, claimed, finish, mean_and_error
 from lnpbrian.experiments.common.bed import as_small, bed_drive, bed_measured, bed_samples, by_activity, unbound, worth
 from lnpbrian.learning import BENCHMARKS, CurrentEncoder, ReadoutOptions, forecast, forecast_task
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import NetworkSpec, linear_response, synaptic_operations
 from lnpbrian.pruning import Record, at_radius, uncoupled
-from lnpbrian.streams import Streams
 
 NAME = "paper_scale"
 # What is removed: of the synapses, and of the neurons.

@@ -16,11 +16,10 @@ from brian2 import ms
 from matplotlib.figure import Figure
 
 from lnpbrian import models
-from lnpbrian.experiments.common import MODELS, Plan, Result, Task, all_rows, finish
+from lnpbrian.experiments.common import MODELS, Plan, Result, Streams, Task, all_rows, finish
 from lnpbrian.learning import CurrentEncoder, ReadoutOptions, forecast, forecast_task, lorenz63, train_stdp
 from lnpbrian.models import LIFParameters
 from lnpbrian.models.drawing import DEPRESSIONS
-from lnpbrian.streams import Streams
 
 NAME = "stdp_drift"
 SEED = 101

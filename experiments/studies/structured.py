@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from lnpbrian.experiments.common import (
     Plan,
     Result,
+    Streams,
     Task,
     all_rows,
     claimed,
@@ -29,6 +30,7 @@ from lnpbrian.experiments.common import (
     mean_and_error,
     means,
     plus_minus,
+    ranking,
     ratios,
     where,
 )
@@ -44,14 +46,12 @@ from lnpbrian.experiments.common.bed import (
     unbound,
     worth,
 )
-from lnpbrian.experiments.common.plotting import ranking
 from lnpbrian.learning import CurrentEncoder, evaluate_benchmarks, train_stdp
 from lnpbrian.learning.benchmarks import STREAMS, draw_stream
 from lnpbrian.models import CHRSNN, HRSNN, LIFParameters, gamma_time_constants
 from lnpbrian.models.drawing import DrawnNetwork, random_pairs
 from lnpbrian.network import LinearResponse, NetworkSpec, RecurrentNetwork, slow_response, synaptic_operations
 from lnpbrian.pruning import NoisePruning, Step
-from lnpbrian.streams import Streams
 
 NAME = "structured"
 SCORES = ("memory", "capacity", "mackey_glass_30")

@@ -19,12 +19,11 @@ import numpy as np
 from brian2 import second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import Plan, Result, Task, all_rows, finish, lead, unlike, where
+from lnpbrian.experiments.common import Plan, Result, Streams, Task, all_rows, finish, lead, unlike, where
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import RecurrentNetwork, noise_drive
 from lnpbrian.pruning import Iteration, NoisePruning, PruneOptions
 from lnpbrian.pruning.prunable import Observation, prunable
-from lnpbrian.streams import Streams
 
 NAME = "study_rescale"
 KEPT = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)

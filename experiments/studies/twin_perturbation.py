@@ -17,13 +17,12 @@ from brian2 import ms, second
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import Plan, Result, Task, all_rows, finish
+from lnpbrian.experiments.common import Plan, Result, Streams, Task, all_rows, finish
 from lnpbrian.lyapunov import TwinExponents, block_twin_exponents
 from lnpbrian.lyapunov.twins import DIRECTIONS
 from lnpbrian.models import HRSNN
 from lnpbrian.network import noise_drive
 from lnpbrian.network.spec import SPIKE_TIMINGS
-from lnpbrian.streams import Streams
 
 NAME = "twin_perturbation"
 SEED = 0

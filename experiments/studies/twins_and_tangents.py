@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from lnpbrian.experiments.common import Plan, Result, Task, finish
+from lnpbrian.experiments.common import Plan, Result, Streams, Task, finish
 from lnpbrian.experiments.studies.twin_perturbation import draw_exponents, exponent_text, twin_record
 from lnpbrian.lyapunov import block_twin_exponents, lyapunov_spectrum
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
@@ -30,7 +30,6 @@ from lnpbrian.network import Drive, NetworkSpec, RecurrentNetwork, noise_drive
 from lnpbrian.network.signals import drive_operation
 from lnpbrian.network.simulate import simulated_spike_train
 from lnpbrian.records import plain
-from lnpbrian.streams import Streams
 
 NAME = "twins_and_tangents"
 SEED = 0
