@@ -7,7 +7,7 @@ unpruned network and, but for activity pruning, its neurons' mean inputs; LNP's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from lnpbrian.experiments.common.bed import as_small, bed_measured
-from lnpbrian.experiments.common.plan import LORENZ, Plan, network_at
+from lnpbrian.experiments.common.plan import LORENZ, Plan, Report, network_at
 from lnpbrian.experiments.common.plotting import COLORS
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error, mean_of, means, plus_minus, unlike, where
 from lnpbrian.network import NetworkSpec
@@ -41,7 +41,6 @@ __all__ = [
     "summary",
 ]
 
-Report = Callable[[float, str], None]
 Rows = Sequence[Mapping[str, Any]]
 
 MODEL = "HRSNN"

@@ -135,6 +135,12 @@ class Plan:
     scale : Scale
     data : Mapping of str to str
         Files of the series that need one.
+
+    Examples
+    --------
+    >>> plan = Plan(SCALES["smoke"], {})
+    >>> plan.seeds, plan.network("HRSNN", "LNP", 400).name
+    (range(400, 402), 'LNP HRSNN, seed 400')
     """
 
     scale: Scale

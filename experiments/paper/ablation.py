@@ -10,7 +10,7 @@ with the neurons and synapses of E.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common import (
     Plan,
+    Report,
     Result,
     Streams,
     Task,
@@ -110,7 +111,7 @@ def network(plan: Plan, point: str, seed: int, *, kept: float | None = None, con
     return Task(f"{point}, seed {seed}", f"{__name__}:made", options, needs, cost=2)
 
 
-def made(options: Mapping[str, Any], *needs: Result, report: Callable[[float, str], None]) -> Result:
+def made(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
     """Make the network of a point of the one that it comes from; the unpruned network is the last of what it needs.
 
     Which point is made of which, and by which step: arXiv 2403.03409, section B.5.
@@ -193,7 +194,7 @@ def _random_network(spec: NetworkSpec, seed: int, options: Mapping[str, Any]) ->
     return dense.of_synapses(np.sort(rng.choice(dense.n_synapses, min(wanted, dense.n_synapses), replace=False)))
 
 
-def measured(options: Mapping[str, Any], network: Result, *, report: Callable[[float, str], None]) -> Result:
+def measured(options: Mapping[str, Any], network: Result, *, report: Report) -> Result:
     """Measure a network under noise, and let it forecast."""
     spec, neurons, seed = NetworkSpec.from_arrays(network.arrays), options["neurons"], options["seed"]
     streams = Streams(seed).child("ablation")

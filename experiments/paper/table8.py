@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common import (
     Plan,
+    Report,
     Result,
     Streams,
     Task,
@@ -41,7 +42,6 @@ from lnpbrian.records import from_plain, plain
 from lnpbrian.resnets import ImageArrays, ResNetJob, image_arrays
 
 NAME = "table8"
-Report = Callable[[float, str], None]
 Key = tuple[str, str, str, int]
 
 # What the paper has for CIFAR-10 with ResNet19: accuracy and loss in points, sparsity in %.

@@ -9,12 +9,12 @@ theirs are the same for both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import Plan, Result, Task, all_rows, claimed, finish, mean_of, where
+from lnpbrian.experiments.common import Plan, Report, Result, Task, all_rows, claimed, finish, mean_of, where
 from lnpbrian.experiments.paper.table8 import (
     DENSE,
     described,
@@ -35,7 +35,6 @@ NAME = "table9"
 PAPER = {"LNP": "89.96 -> 69.76", "IMP, from the source": "93.18 -> 68.95"}
 TRANSFERRED = "IMP, from the source"
 WAYS = (DENSE, "LNP", "ERK", "IMP")
-Report = Callable[[float, str], None]
 
 
 def tasks(plan: Plan) -> dict[Any, Task]:

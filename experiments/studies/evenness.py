@@ -10,7 +10,7 @@ like, and how well its numbers say which network remembers more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -20,6 +20,7 @@ from scipy.stats import rankdata
 
 from lnpbrian.experiments.common import (
     Plan,
+    Report,
     Result,
     Streams,
     Task,
@@ -90,7 +91,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
     }
 
 
-def evaluated(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def evaluated(options: Mapping[str, Any], *, report: Report) -> Result:
     """Return what a thinned network is worth, and what its linear response is like."""
     report(0.0, "building")
     seed, (inputs, outputs, components) = options["seed"], options["how"]

@@ -10,14 +10,14 @@ best for heterogeneous networks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
 from brian2 import ms, second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import Plan, Result, Task, all_rows, claimed, finish, means, plus_minus, where
+from lnpbrian.experiments.common import Plan, Report, Result, Task, all_rows, claimed, finish, means, plus_minus, where
 from lnpbrian.experiments.common.bed import at_factor, bed_measured, bed_samples, best_choice, paired, unbound, worth
 from lnpbrian.learning import evaluate_benchmarks
 from lnpbrian.models import HRSNN, MRSNN, LIFParameters
@@ -63,14 +63,14 @@ def _task(common: Mapping[str, Any], seed: int, tried: Mapping[str, float], *nee
     return Task(name.strip(), f"{__name__}:{'tried' if tried else 'evaluated'}", options, needs)
 
 
-def tried(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def tried(options: Mapping[str, Any], *, report: Report) -> Result:
     """Return the capacity of a network with a factor of its weights and a mean of its time constants."""
     spec, _ = _made(options, options, report)
     score = evaluate_benchmarks(spec, names=["capacity"], seed=options["seed"], samples=options["samples"]).scores
     return Result({"factor": options["factor"], "mean_ms": options["mean_ms"], **score})
 
 
-def evaluated(options: Mapping[str, Any], *tried: Result, report: Callable[[float, str], None]) -> Result:
+def evaluated(options: Mapping[str, Any], *tried: Result, report: Report) -> Result:
     """Return what a network is worth, with what was best on other networks."""
     best, _ = best_choice([result.record for result in tried], "factor", "mean_ms")
     spec, exponent = _made(options, best, report)
@@ -89,9 +89,7 @@ def evaluated(options: Mapping[str, Any], *tried: Result, report: Callable[[floa
     return Result({"rows": [row]})
 
 
-def _made(
-    options: Mapping[str, Any], choice: Mapping[str, float], report: Callable[[float, str], None]
-) -> tuple[NetworkSpec, float | None]:
+def _made(options: Mapping[str, Any], choice: Mapping[str, float], report: Report) -> tuple[NetworkSpec, float | None]:
     """Return a network with its factor of the weights, and its largest exponent where it was pruned."""
     seed, neurons, mean = options["seed"], options["neurons"], choice["mean_ms"] * ms
     how = {"parameters": LIFParameters.recurrent(), "check_rate": False, "seed": seed}

@@ -10,7 +10,7 @@ folder, scikit-learn's digits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common import (
     Plan,
+    Report,
     Result,
     Streams,
     Task,
@@ -67,7 +68,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
     }
 
 
-def evaluated(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def evaluated(options: Mapping[str, Any], *, report: Report) -> Result:
     """Return how often a network is right, with input to all neurons and as a relay."""
     method, seed, neurons = options["method"], options["seed"], options["neurons"]
     report(0.0, "building")

@@ -9,7 +9,7 @@ of other seeds: nobody wins by where it works best. No data of a benchmark is us
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common import (
     Plan,
+    Report,
     Result,
     Streams,
     Task,
@@ -133,14 +134,14 @@ def _tried(common: Mapping[str, Any], seed: int, factor: float) -> Task:
     )
 
 
-def tried(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def tried(options: Mapping[str, Any], *, report: Report) -> Result:
     """Return the capacity of a network at a spectral radius of `factor` times that of the unpruned one."""
     spec, _, _ = _made(options, options["factor"], report)
     score = evaluate_benchmarks(spec, names=["capacity"], seed=options["seed"]).scores["capacity"]
     return Result({"factor": options["factor"], "capacity": score})
 
 
-def evaluated(options: Mapping[str, Any], *tried: Result, report: Callable[[float, str], None]) -> Result:
+def evaluated(options: Mapping[str, Any], *tried: Result, report: Report) -> Result:
     """Return what a network is worth in the benchmarks, at the factor that was best on other networks."""
     factor = best_choice([result.record for result in tried], "factor")[0]["factor"] if tried else 1.0
     spec, response, largest = _made(options, factor, report)
@@ -164,7 +165,7 @@ def evaluated(options: Mapping[str, Any], *tried: Result, report: Callable[[floa
 
 
 def _made(
-    options: Mapping[str, Any], factor: float, report: Callable[[float, str], None]
+    options: Mapping[str, Any], factor: float, report: Report
 ) -> tuple[NetworkSpec, LinearResponse, dict[str, Any]]:
     """Return a pruned network, the response of the unpruned one, and exponents before and after, where LNP pruned."""
     method, seed, neurons = options["method"], options["seed"], options["neurons"]

@@ -19,7 +19,7 @@ from brian2 import Hz, Network, NeuronGroup, PoissonInput, Synapses, ms, mV, pA,
 from matplotlib.figure import Figure
 
 from lnpbrian import LiveNetwork
-from lnpbrian.experiments.common import Plan, Result, Task, all_rows, finish, where
+from lnpbrian.experiments.common import Plan, Report, Result, Task, all_rows, finish, where
 from lnpbrian.pruning import Delocalisation, Iteration, NoisePruning, PruneOptions, Step, prune
 
 NAME = "own_networks"
@@ -270,7 +270,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
     }
 
 
-def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def measured(options: Mapping[str, Any], *, report: Report) -> Result:
     """Prune a network once it has settled."""
     b2.seed(options["seed"])
     build = NETWORKS[options["network"]]

@@ -9,14 +9,14 @@ of which the first variable is seen, in closed loop; errors of the latter are ov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from brian2 import ms, second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import LORENZ, Plan, Result, Streams, Task, claimed, finish, mean_and_error
+from lnpbrian.experiments.common import LORENZ, Plan, Report, Result, Streams, Task, claimed, finish, mean_and_error
 from lnpbrian.experiments.common.bed import as_small, bed_drive, bed_measured, bed_samples, by_activity, unbound, worth
 from lnpbrian.learning import BENCHMARKS, CurrentEncoder, ReadoutOptions, forecast, forecast_task
 from lnpbrian.models import HRSNN, LIFParameters
@@ -51,7 +51,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
     return made
 
 
-def evaluated(options: Mapping[str, Any], *lnp: Result, report: Callable[[float, str], None]) -> Result:
+def evaluated(options: Mapping[str, Any], *lnp: Result, report: Report) -> Result:
     """Return what a network is worth, and how it came about where LNP pruned."""
     method, neurons = options["method"], options["neurons"]
     report(0.0, "building")
@@ -78,7 +78,7 @@ def evaluated(options: Mapping[str, Any], *lnp: Result, report: Callable[[float,
     return Result({"method": method, **_worth(spec, options, report), **_path(history)})
 
 
-def _worth(spec: NetworkSpec, options: Mapping[str, Any], report: Callable[[float, str], None]) -> dict[str, Any]:
+def _worth(spec: NetworkSpec, options: Mapping[str, Any], report: Report) -> dict[str, Any]:
     drive = bed_drive(spec, SEED)
     now = linear_response(spec.compacted(), drive.of_neurons(spec.alive), transient=1 * second)
     found = worth(spec, NAMES, {"seed": SEED, **options}, report, span=(0.7, 0.85))

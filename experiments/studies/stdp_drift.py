@@ -7,7 +7,7 @@ One network of each kind; the Lorenz-63 series starts at (12, 2, 9): it is none 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from brian2 import ms
 from matplotlib.figure import Figure
 
 from lnpbrian import models
-from lnpbrian.experiments.common import MODELS, Plan, Result, Streams, Task, all_rows, finish
+from lnpbrian.experiments.common import MODELS, Plan, Report, Result, Streams, Task, all_rows, finish
 from lnpbrian.learning import CurrentEncoder, ReadoutOptions, forecast, forecast_task, lorenz63, train_stdp
 from lnpbrian.models import LIFParameters
 from lnpbrian.models.drawing import DEPRESSIONS
@@ -40,7 +40,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
     }
 
 
-def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def measured(options: Mapping[str, Any], *, report: Report) -> Result:
     """Train and forecast with each fraction of the synapses, kept at random."""
     model, depression, neurons, seed = (options[name] for name in ("model", "depression", "neurons", "seed"))
     task = forecast_task(lorenz63(start=(12.0, 2.0, 9.0)), n_windows=options["windows"])

@@ -10,7 +10,7 @@ without are chosen too, so that of many comparisons one is asked on the networks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common import (
     Plan,
+    Report,
     Result,
     Streams,
     Task,
@@ -120,7 +121,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
     return made
 
 
-def built(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def built(options: Mapping[str, Any], *, report: Report) -> Result:
     """Build a network, and measure its rates."""
     report(0.0, "building")
     network, neurons, seed = options["network"], options["neurons"], options["seed"]
@@ -160,7 +161,7 @@ def chain(neurons: int, seed: int, stronger: float = 1.0) -> NetworkSpec:
     return replace(strong, bias=spec.bias + spec.mean_input(rates) - strong.mean_input(rates))
 
 
-def _trained(spec: NetworkSpec, options: Mapping[str, Any], report: Callable[[float, str], None]) -> NetworkSpec:
+def _trained(spec: NetworkSpec, options: Mapping[str, Any], report: Report) -> NetworkSpec:
     """Return a network with the weights that STDP has learnt from a series, its mean inputs and radius as before."""
     seed = options["seed"]
     series = draw_stream("mackey_glass", max(options["training"], 200), seed=OTHER_SERIES + seed)
@@ -180,7 +181,7 @@ def _built(arrays: Mapping[str, np.ndarray]) -> tuple[NetworkSpec, LinearRespons
     return spec, slow_response(spec, rates=arrays["rates"])
 
 
-def pruned(options: Mapping[str, Any], built: Result, *, report: Callable[[float, str], None]) -> Result:
+def pruned(options: Mapping[str, Any], built: Result, *, report: Report) -> Result:
     """Prune a network; what is left has its mean inputs, and weights up to one factor."""
     (full, response), method, seed = _built(built.arrays), options["method"], options["seed"]
     rates, ratio = response.rates, options["ratio"]
@@ -211,7 +212,7 @@ def _receives(spec: NetworkSpec, network: str) -> np.ndarray | None:
     return spec.cluster == 0 if network.startswith("chain") else None
 
 
-def tried(options: Mapping[str, Any], built: Result, pruned: Result, *, report: Callable[[float, str], None]) -> Result:
+def tried(options: Mapping[str, Any], built: Result, pruned: Result, *, report: Report) -> Result:
     """Return the capacity of a pruned network at a factor of the radius."""
     spec, _, _ = _scaled(built, pruned, options["factor"])
     how = {"seed": options["seed"], "samples": options["samples"], "receives": _receives(spec, options["network"])}
@@ -219,9 +220,7 @@ def tried(options: Mapping[str, Any], built: Result, pruned: Result, *, report: 
     return Result({"factor": options["factor"], "capacity": score})
 
 
-def evaluated(
-    options: Mapping[str, Any], built: Result, pruned: Result, *tried: Result, report: Callable[[float, str], None]
-) -> Result:
+def evaluated(options: Mapping[str, Any], built: Result, pruned: Result, *tried: Result, report: Report) -> Result:
     """Return what a pruned network is worth, at the factor that was best on other networks."""
     best, capacity = best_choice([result.record for result in tried], "factor")
     factor = best["factor"]

@@ -11,7 +11,7 @@ largest exponent is not above the unpruned one's by more than two standard error
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 from brian2 import second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import Plan, Result, Streams, Task, all_rows, finish, lead, unlike, where
+from lnpbrian.experiments.common import Plan, Report, Result, Streams, Task, all_rows, finish, lead, unlike, where
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import RecurrentNetwork, noise_drive
 from lnpbrian.pruning import Iteration, NoisePruning, PruneOptions
@@ -66,7 +66,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
     }
 
 
-def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def measured(options: Mapping[str, Any], *, report: Report) -> Result:
     """Remove synapses step by step under one reading, and measure rate and exponents after each."""
     network, method, neurons, seed = (options[name] for name in ("network", "method", "neurons", "seed"))
     streams = Streams(seed).child("study_rescale")
