@@ -256,7 +256,7 @@ def _claims(plan: Plan, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             parts("capacity", ("even and connected",), 2.0, (10.0, 20.0, 37.0, 60.0)),
         ),
         *(
-            claimed(f"LNP keeps the {what} within 5 %", [_share(plan, rows, n, name) for n in sizes(plan)])
+            claimed(f"LNP keeps the {what} within 5 %", [_share(rows, n, name) for n in sizes(plan)])
             for what, name in (("mean rate", "mean_rate_hz"), ("spectral radius times the factor", "spectral_radius"))
         ),
         claimed(
@@ -266,7 +266,7 @@ def _claims(plan: Plan, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _share(plan: Plan, rows: list[dict[str, Any]], neurons: int, name: str) -> tuple[str, bool]:
+def _share(rows: list[dict[str, Any]], neurons: int, name: str) -> tuple[str, bool]:
     """Return by how much LNP's networks have more of something than unpruned ones at the same factor."""
     mine, full = (_of(rows, neurons, 37.0, method) for method in ("LNP", "unpruned"))
     factor = [a["factor"] / b["factor"] if name == "spectral_radius" else 1.0 for a, b in zip(mine, full, strict=True)]
