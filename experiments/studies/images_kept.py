@@ -112,7 +112,8 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
         mine, full, lnp = (
             [r[protocol] for r in where(rows, images=name, method=one)] for one in (method, "unpruned", "LNP")
         )
-        line = {"images": name, "protocol": protocol, "method": method, **means(mine, ("accuracy", "mean_rate_hz"))}
+        line: dict[str, Any] = {"images": name, "protocol": protocol, "method": method}
+        line |= means(mine, ("accuracy", "mean_rate_hz"))
         line |= {"LNP is better by": lead(lnp, mine), "operation_ratio": float(np.mean(ratios(full, mine)))}
         table.append(line | {one: mean_of(mine, one) for one in ("synaptic_operations", "readout_neurons")})
     return {"table": table, "claims": _claims(rows, table), "rows": rows}
