@@ -28,8 +28,7 @@ from lnpbrian.experiments.sweeps import Tables, markdown, run_experiment
 from lnpbrian.records import commit, is_record, read_json, versions, write_json
 from lnpbrian.report.page import Page, Table, Verdict, caption_of, cited, duration, provenance, write_page
 from lnpbrian.report.sweeps import claims_verdict, sweep_page
-from lnpbrian.sweep import ResultStore, SweepProgress
-from lnpbrian.sweep.cluster import ClusterOptions
+from lnpbrian.sweep import ClusterOptions, ResultStore, SweepProgress
 
 __all__ = ["SHOWN", "Reproduction", "Shown", "catalogue", "chosen", "cost", "listing"]
 

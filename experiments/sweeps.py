@@ -15,14 +15,15 @@ from matplotlib.figure import Figure
 from lnpbrian import checks, files, locks
 from lnpbrian.checks import InvalidInput
 from lnpbrian.experiments import EXPERIMENTS, experiment, summary
-from lnpbrian.experiments.common.plan import SCALES, Plan
+from lnpbrian.experiments.common import Plan, Result, Task
+from lnpbrian.experiments.common.findings import parts_of
+from lnpbrian.experiments.common.plan import SCALES
 from lnpbrian.learning import forecast_task, image_task
 from lnpbrian.learning.vision.images import IMAGES
 from lnpbrian.records import commit, is_record, read_json, versions, write_json
 from lnpbrian.report.page import Page, caption_of, write_page
 from lnpbrian.report.sweeps import sweep_page
-from lnpbrian.sweep import Result, ResultStore, Stamps, SweepProgress, Task, run_sweep
-from lnpbrian.sweep.cluster import ClusterOptions
+from lnpbrian.sweep import ClusterOptions, ResultStore, Stamps, SweepProgress, run_sweep
 
 Tables = dict[str, list[list[str]]]
 
@@ -184,7 +185,7 @@ def _read(source: Path) -> tuple[Experiment, dict[str, Any], Tables]:
         module: Experiment = experiment(checks.choice("experiment", content["experiment"], EXPERIMENTS))
         tables = module.tables(content)
         if content.get("claims"):
-            rows = [[c["claim"], c["verdict"], _parts(c)] for c in content["claims"]]
+            rows = [[c["claim"], c["verdict"], parts_of(c)] for c in content["claims"]]
             tables["Claims"] = [["claim", "verdict", "found"], *rows]
     return module, content, tables
 
@@ -231,7 +232,3 @@ def command(content: Mapping[str, Any]) -> str:
     )
     data = [text for name, file in plan.get("data", {}).items() for text in ("--data", f"{name}={file}")]
     return shlex.join(["lnpbrian", "sweep", content["experiment"], "--scale", content["scale"], *given, *data])
-
-
-def _parts(claim: Mapping[str, Any]) -> str:
-    return "; ".join(part["found"] + ("" if part["held"] else " (no)") for part in claim["parts"])

@@ -107,7 +107,7 @@ def test_figures_11_and_12_have_the_same_networks():
 
 
 def test_figure_11_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(fig11, "amounts", lambda plan: FEW)
+    monkeypatch.setattr(fig11, "few_images", lambda plan: FEW)
     content, tables = run(fig11, PLAN, tmp_path)
     rows = {(r["method"], r["stop"]): r for r in content["rows"]}
     assert len(rows) == 2 + 6 * 2
@@ -268,7 +268,7 @@ def test_table_5_of_made_up_results(tmp_path):
 
 
 def test_table_5_prunes_neurons_and_reads_a_tenth(monkeypatch, done):
-    monkeypatch.setattr(table5, "amounts", lambda plan: FEW)
+    monkeypatch.setattr(table5, "few_images", lambda plan: FEW)
     plan = Plan(replace(TINY, seeds=1, synapse_sparsity={"HRSNN": 0.7, "CHRSNN": 0.7}), {})
     tasks = table5.tasks(plan)
     seed = plan.seeds[0]

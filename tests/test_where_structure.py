@@ -193,8 +193,9 @@ def quick(monkeypatch):
         score = float(np.abs(spec.weights).mean())
         return BenchmarkResult(dict.fromkeys(names, score), 40.0, spec.n_synapses, 1.0, spec.n_neurons)
 
-    for module in (evenness, structured):
+    for module in (bed, structured):
         monkeypatch.setattr(module, "evaluate_benchmarks", evaluate)
+    for module in (evenness, structured):
         monkeypatch.setattr(module, "bed_response", lambda spec, seed: slow_response(spec))
 
 

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from brian2 import second
 
-from lnpbrian.experiments.common.plan import Plan
+from lnpbrian.checks import InvalidInput
+from lnpbrian.experiments.common.plan import Plan, Report
 from lnpbrian.experiments.common.statistics import mean_and_error
-from lnpbrian.learning.benchmarks import BENCHMARKS
-from lnpbrian.network import Drive, NetworkSpec, noise_drive
-from lnpbrian.network.probing import linear_response
-from lnpbrian.network.response import LinearResponse, slow_response
-from lnpbrian.network.simulate import mean_rates
-from lnpbrian.network.spec import synaptic_operations
-from lnpbrian.pruning.controls import activity_pruning, at_radius, magnitude_pruning
+from lnpbrian.learning.benchmarks import BENCHMARKS, BenchmarkResult, evaluate_benchmarks
+from lnpbrian.network import (
+    Drive,
+    LinearResponse,
+    NetworkSpec,
+    RecurrentNetwork,
+    linear_response,
+    mean_rates,
+    noise_drive,
+    slow_response,
+    synaptic_operations,
+)
+from lnpbrian.pruning.controls import activity_pruning, at_radius, magnitude_pruning, random_network, thinned, uncoupled
 from lnpbrian.streams import Streams
 
+if TYPE_CHECKING:
+    from lnpbrian.pruning import Progress, PruneResult, Step
+
 __all__ = [
+    "THINNED",
+    "as_small",
     "at_factor",
     "bed_drive",
     "bed_measured",
@@ -30,10 +42,95 @@ __all__ = [
     "by_activity",
     "largest_weights",
     "paired",
-    "plus_minus",
     "restored",
-    "tuned_factor",
+    "unbound",
+    "worth",
 ]
+
+
+# Ways of thinning a network without scores.
+THINNED: dict[str, dict[str, Any]] = {
+    "even and connected": {"sampling": "even", "connected": True},
+    "even": {"sampling": "even"},
+    "fixed in-degree": {"sampling": "systematic"},
+    "random": {},
+}
+
+
+def unbound(
+    model: RecurrentNetwork,
+    steps: Sequence[Step | str] | None,
+    options: Mapping[str, Any],
+    *,
+    drive: Drive,
+    seed: int,
+    report: Report,
+    end: float = 0.5,
+) -> PruneResult:
+    """Prune a model, whatever its rates and exponents come to; `end` is how far the task is then."""
+    from lnpbrian.pruning import PruneOptions, prune
+
+    chosen = PruneOptions(**options, rates=(0.0, 1e4), exponent_growth=None)
+
+    def told(now: Progress) -> None:
+        report(end * now.fraction, f"iteration {now.iteration}, {now.step}")
+
+    return prune(model, steps, options=chosen, drive=drive, seed=seed, report=told)
+
+
+def as_small(
+    way: str,
+    full: NetworkSpec,
+    *,
+    n_synapses: int,
+    n_neurons: int | None = None,
+    rng: np.random.Generator,
+    rates: np.ndarray | None = None,
+) -> NetworkSpec:
+    """Return a network made of a full one without exponents: one of `THINNED`, Erdos-Renyi, magnitude, uncoupled.
+
+    With `rates` it has the mean inputs of the full one. Random networks of LNP's size: arXiv 2403.03409, section 4.1.
+
+    Examples
+    --------
+    >>> from lnpbrian.models import HRSNN
+    >>> full = HRSNN(50, 0.2, check_rate=False).spec
+    >>> cycle = as_small("even and connected", full, n_synapses=50, rng=np.random.default_rng(0))
+    >>> np.unique(np.bincount(cycle.post)), np.unique(np.bincount(cycle.pre))
+    (array([1]), array([1]))
+    """
+    n = full.n_alive if n_neurons is None else n_neurons
+    if way in THINNED:
+        return thinned(full, n_synapses=n_synapses, rng=rng, rates=rates, **THINNED[way])
+    if way == "Erdos-Renyi":
+        return random_network(full, n_neurons=n, n_synapses=n_synapses, rng=rng, rates=rates)
+    if way == "magnitude":
+        return magnitude_pruning(full, n_neurons=n, n_synapses=n_synapses, per_sign=True, rates=rates)
+    if way == "uncoupled":
+        return uncoupled(full, rates=rates)
+    known = (*THINNED, "Erdos-Renyi", "magnitude", "uncoupled")
+    raise InvalidInput(f"unknown way {way!r} to a smaller network; use one of {', '.join(known)}")
+
+
+def worth(
+    spec: NetworkSpec,
+    names: Sequence[str],
+    options: Mapping[str, Any],
+    report: Report,
+    *,
+    span: tuple[float, float] = (0.5, 1.0),
+    **more: Any,
+) -> BenchmarkResult:
+    """Return what a network is worth in benchmarks; `span` is how far the task is before and after."""
+    begin, end = span
+    return evaluate_benchmarks(
+        spec,
+        names=names,
+        seed=options["seed"],
+        samples=options["samples"],
+        report=lambda fraction: report(begin + (end - begin) * fraction, "benchmarks"),
+        **more,
+    )
 
 
 def bed_samples(plan: Plan) -> int:
@@ -106,18 +203,6 @@ def largest_weights(spec: NetworkSpec, rates: np.ndarray, operations: float) -> 
     return magnitude_pruning(spec, n_neurons=spec.n_alive, n_synapses=low, per_sign=True, rates=rates)
 
 
-def tuned_factor(tried: Sequence[Mapping[str, float]]) -> tuple[float, float]:
-    """Return the factor of the largest mean capacity, and that capacity; each trial has both.
-
-    Examples
-    --------
-    >>> tuned_factor([{"factor": 1.0, "capacity": 4.0}, {"factor": 1.2, "capacity": 5.0}])
-    (1.2, 5.0)
-    """
-    best, capacity = best_choice(tried, "factor")
-    return best["factor"], capacity
-
-
 def best_choice(tried: Sequence[Mapping[str, float]], *names: str) -> tuple[dict[str, float], float]:
     """Return what was chosen where the mean capacity is largest, by its names, and that capacity; each trial has all.
 
@@ -139,14 +224,3 @@ def paired(mine: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]
     """
     sign = 1 if BENCHMARKS[name].higher_is_better else -1
     return list(mean_and_error([sign * (a[name] - b[name]) for a, b in zip(mine, others, strict=True)]))
-
-
-def plus_minus(value: Sequence[float], digits: int) -> str:
-    """Return a mean and its standard error as text.
-
-    Examples
-    --------
-    >>> plus_minus((1.25, 0.5), 2)
-    '1.25 ± 0.50'
-    """
-    return f"{value[0]:.{digits}f} ± {value[1]:.{digits}f}"

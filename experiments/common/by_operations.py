@@ -7,20 +7,19 @@ unpruned network and, but for activity pruning, its neurons' mean inputs; LNP's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from lnpbrian.checks import InvalidInput
-from lnpbrian.experiments.common.bed import bed_measured, plus_minus
-from lnpbrian.experiments.common.plan import LORENZ, Plan, network_at
+from lnpbrian.experiments.common.bed import as_small, bed_measured
+from lnpbrian.experiments.common.plan import LORENZ, Plan, Report, network_at
 from lnpbrian.experiments.common.plotting import COLORS
-from lnpbrian.experiments.common.statistics import claimed, mean_and_error
+from lnpbrian.experiments.common.statistics import claimed, mean_and_error, mean_of, means, plus_minus, unlike, where
 from lnpbrian.network import NetworkSpec
-from lnpbrian.pruning.controls import at_radius, magnitude_pruning, random_network, thinned, uncoupled
+from lnpbrian.pruning.controls import at_radius
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
 
@@ -42,7 +41,6 @@ __all__ = [
     "summary",
 ]
 
-Report = Callable[[float, str], None]
 Rows = Sequence[Mapping[str, Any]]
 
 MODEL = "HRSNN"
@@ -134,18 +132,9 @@ def control(options: Mapping[str, Any], like: Result, unpruned: Result, *, repor
     method, seed = options["method"], options["seed"]
     full, small = (NetworkSpec.from_arrays(one.arrays) for one in (unpruned, like))
     _, response = bed_measured(full, seed)
-    rates, rng = response.rates, Streams(seed).child("control").rng(method)
-    n, synapses = small.n_alive, small.n_synapses
-    if method == "uncoupled":
-        spec = uncoupled(full, rates=rates)
-    elif method == "even and connected":
-        spec = thinned(full, n_synapses=synapses, rng=rng, sampling="even", connected=True, rates=rates)
-    elif method == "random":
-        spec = random_network(full, n_neurons=n, n_synapses=synapses, rng=rng, rates=rates)
-    elif method == "magnitude":
-        spec = magnitude_pruning(full, n_neurons=n, n_synapses=synapses, per_sign=True, rates=rates)
-    else:
-        raise InvalidInput(f"unknown way {method!r} to a smaller network; use uncoupled or one of {CONTROLS}")
+    rng = Streams(seed).child("control").rng(method)
+    way = "Erdos-Renyi" if method == "random" else method
+    spec = as_small(way, full, n_synapses=small.n_synapses, n_neurons=small.n_alive, rng=rng, rates=response.rates)
     spec = at_radius(spec, response.spectral_radius, response=response)
     return Result({"neurons": spec.n_alive, "synapses": spec.n_synapses}, spec.to_arrays())
 
@@ -169,7 +158,7 @@ def better(rows: Rows, value: str, method: str, seed: int) -> dict[int, float]:
     >>> better(rows, "x", "AP", 0)  # half way between 5 and 1
     {1: 1.0}
     """
-    mine = [r for r in rows if r["seed"] == seed]
+    mine = where(rows, seed=seed)
     points = sorted((np.log10(r["synaptic_operations"]), r[value]) for r in mine if r["method"] in ("unpruned", method))
     x, y = zip(*points, strict=True)
     return {
@@ -183,23 +172,14 @@ def summary(rows: Rows, value: str) -> list[dict[str, Any]]:
     """Return means over networks by method and iteration, with LNP's lead at its own operations."""
     made = []
     seeds = sorted({r["seed"] for r in rows})
-    for method, stop in dict.fromkeys((r["method"], r["stop"]) for r in rows):
-        mine = [r for r in rows if (r["method"], r["stop"]) == (method, stop)]
-        lead = None
+    for method, stop in unlike(rows, "method", "stop"):
+        mine = where(rows, method=method, stop=stop)
+        ahead = None
         if method not in ("unpruned", "uncoupled", "LNP"):
-            lead = mean_and_error([better(rows, value, method, seed)[stop] for seed in seeds])
-        made.append(
-            {
-                "method": method,
-                "iteration": stop,
-                "neurons": float(np.mean([r["neurons"] for r in mine])),
-                "synapses": float(np.mean([r["synapses"] for r in mine])),
-                "readout_neurons": float(np.mean([r["readout_neurons"] for r in mine])),
-                "synaptic_operations": float(np.mean([r["synaptic_operations"] for r in mine])),
-                value: mean_and_error([r[value] for r in mine]),
-                "LNP is better by": lead,
-            }
-        )
+            ahead = mean_and_error([better(rows, value, method, seed)[stop] for seed in seeds])
+        plain = ("neurons", "synapses", "readout_neurons", "synaptic_operations")
+        line = {"method": method, "iteration": stop, **{name: mean_of(mine, name) for name in plain}}
+        made.append({**line, **means(mine, [value]), "LNP is better by": ahead})
     return made
 
 
@@ -210,7 +190,7 @@ def claims(rows: Rows, value: str, text: str, *, unit: float = 1.0, name: str = 
     """
     seeds = sorted({r["seed"] for r in rows})
     made = []
-    for method in dict.fromkeys(r["method"] for r in rows):
+    for method in unlike(rows, "method"):
         if method in ("unpruned", "uncoupled", "LNP"):
             continue
         leads = [unit * float(np.mean(list(better(rows, value, method, seed).values()))) for seed in seeds]
@@ -226,15 +206,15 @@ def lines(entries: Sequence[Mapping[str, Any]], value: str, label: str, *, unit:
     full = next(r["synaptic_operations"] for r in entries if r["method"] == "unpruned")
     made = [["network", "neurons", "read", "synapses", "operations", "ratio", label, "LNP is better by"]]
     for r in entries:
-        operations, lead = r["synaptic_operations"], r["LNP is better by"]
+        operations, ahead = r["synaptic_operations"], r["LNP is better by"]
         made.append(
             [
                 r["method"],
                 *(f"{r[name]:.0f}" for name in ("neurons", "readout_neurons", "synapses")),
                 f"{operations:,.0f}",
                 "-" if r["method"] == "uncoupled" else f"{full / operations:.1f}",
-                plus_minus([unit * x for x in r[value]], digits),
-                "-" if lead is None else plus_minus([unit * x for x in lead], digits),
+                plus_minus(r[value], digits, unit),
+                "-" if ahead is None else plus_minus(ahead, digits, unit),
             ]
         )
     return made
@@ -261,10 +241,10 @@ def curve(axis: Axes, entries: Sequence[Mapping[str, Any]], value: str, *, unit:
         full["synaptic_operations"], unit * full[value][0], unit * full[value][1], fmt="o", color="black", capsize=3,
         label="unpruned",
     )  # fmt: skip
-    for method in dict.fromkeys(r["method"] for r in entries):
+    for method in unlike(entries, "method"):
         if method in ("unpruned", "uncoupled"):
             continue
-        mine = sorted((r for r in entries if r["method"] == method), key=lambda r: r["synaptic_operations"])
+        mine = sorted(where(entries, method=method), key=lambda r: r["synaptic_operations"])
         x = [r["synaptic_operations"] for r in mine]
         mean, error = ([unit * r[value][k] for r in mine] for k in range(2))
         axis.errorbar(x, mean, error, capsize=2, markersize=5, label=method, **STYLES[method])

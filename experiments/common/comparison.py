@@ -29,19 +29,18 @@ from lnpbrian.learning import (
     train_stdp,
 )
 from lnpbrian.models import LIFParameters
-from lnpbrian.network import Drive, NetworkSpec, RecurrentNetwork, noise_drive, observe
-from lnpbrian.network.spec import synaptic_operations
-from lnpbrian.pruning.controls import (
+from lnpbrian.network import Drive, NetworkSpec, RecurrentNetwork, noise_drive, observe, synaptic_operations
+from lnpbrian.pruning import (
+    NoisePruning,
+    Progress,
+    PruneOptions,
     activity_pruning,
     iterative_magnitude_pruning,
     magnitude_pruning,
+    prune,
     random_network,
     uncoupled,
 )
-from lnpbrian.pruning.history import Progress
-from lnpbrian.pruning.loop import prune
-from lnpbrian.pruning.schedule import PruneOptions
-from lnpbrian.pruning.steps import NoisePruning
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lnpbrian.experiments.common.reported import IMAGE_LOSS, INPUT_NOISE, PREDICTION
+from lnpbrian.experiments.common.statistics import claimed
 
 __all__ = [
     "HELD",
@@ -118,15 +119,21 @@ def claimed_in(content: Mapping[str, Any]) -> list[Finding]:
     >>> claimed_in({"claims": [{"claim": "errors grow", "parts": [part], "verdict": "held"}]})[0].ours
     '0.2 to 0.4'
     """
-    return [
-        Finding(
-            claim["claim"],
-            "",
-            "; ".join(part["found"] + ("" if part["held"] else " (no)") for part in claim["parts"]),
-            UNTESTED if claim["verdict"] == "not tested" else claim["verdict"],
-        )
-        for claim in content.get("claims", ())
-    ]
+    return [_judged(claim) for claim in content.get("claims", ())]
+
+
+def parts_of(claim: Mapping[str, Any]) -> str:
+    """Return what was found for each part of a claim.
+
+    >>> parts_of({"parts": [{"found": "0.2 to 0.4", "held": True}, {"found": "0.3 to 0.1", "held": False}]})
+    '0.2 to 0.4; 0.3 to 0.1 (no)'
+    """
+    return "; ".join(part["found"] + ("" if part["held"] else " (no)") for part in claim["parts"])
+
+
+def _judged(claim: Mapping[str, Any], paper: str = "") -> Finding:
+    verdict = UNTESTED if claim["verdict"] == "not tested" else claim["verdict"]
+    return Finding(claim["claim"], paper, parts_of(claim), verdict)
 
 
 def ordered(what: str, parts: Sequence[tuple[str, bool]], paper: str = "") -> Finding:
@@ -138,11 +145,7 @@ def ordered(what: str, parts: Sequence[tuple[str, bool]], paper: str = "") -> Fi
     >>> found.verdict, found.ours
     ('held in 1 of 2', '0.2 to 0.4; 0.3 to 0.1 (no)')
     """
-    if not parts:
-        return Finding(what, paper, "", UNTESTED)
-    good = sum(held for _, held in parts)
-    verdict = HELD if good == len(parts) else NOT_HELD if good == 0 else f"held in {good} of {len(parts)}"
-    return Finding(what, paper, "; ".join(text + ("" if held else " (no)") for text, held in parts), verdict)
+    return _judged(claimed(what, parts), paper)
 
 
 def _line(table: Iterable[Mapping[str, Any]], **wanted: str) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from brian2 import ms
 
 from lnpbrian.learning.readout import ReadoutOptions
-from lnpbrian.network import NetworkSpec
+from lnpbrian.network.spec import NetworkSpec
 from lnpbrian.sweep import Result, Task
 
 __all__ = ["SCALES", "Plan", "Scale", "network_at", "readout_options"]
@@ -94,9 +94,14 @@ class Scale:
             object.__setattr__(self, "synapse_sparsity", {"HRSNN": 0.974, "CHRSNN": 0.98})
 
     @property
-    def readout(self) -> ReadoutOptions:
-        """The readout."""
-        return readout_options(asdict(self))
+    def drawn(self) -> dict[str, Any]:
+        """How networks are drawn, as options of a task."""
+        return {name: getattr(self, name) for name in ("neurons", "connection_probability", "step_ms")}
+
+    @property
+    def read(self) -> dict[str, Any]:
+        """How they are shown a series and read, as options of a task."""
+        return {name: getattr(self, name) for name in ("sample_ms", "filter_ms", "order", "ridge")}
 
 
 SCALES = {
@@ -130,6 +135,12 @@ class Plan:
     scale : Scale
     data : Mapping of str to str
         Files of the series that need one.
+
+    Examples
+    --------
+    >>> plan = Plan(SCALES["smoke"], {})
+    >>> plan.seeds, plan.network("HRSNN", "LNP", 400).name
+    (range(400, 402), 'LNP HRSNN, seed 400')
     """
 
     scale: Scale
@@ -143,14 +154,7 @@ class Plan:
     def network(self, model: str, method: str, seed: int) -> Task:
         """The task of building a network and pruning it without a look at any series."""
         s = self.scale
-        options = {
-            "model": model,
-            "method": method,
-            "seed": seed,
-            "neurons": s.neurons,
-            "connection_probability": s.connection_probability,
-            "step_ms": s.step_ms,
-        }
+        options = {"model": model, "method": method, "seed": seed, **s.drawn}
         needs: tuple[Task, ...] = ()
         if method in ("LNP", "noise without Lyapunov"):
             options |= {
@@ -172,15 +176,8 @@ class Plan:
         """The task of training a network on a series; some methods train as they prune."""
         s = self.scale
         options = {
-            **self._series(series),
-            "training": training,
-            "seed": seed,
-            "phase": s.phase,
-            "sample_ms": s.sample_ms,
-            "filter_ms": s.filter_ms,
-            "order": s.order,
-            "ridge": s.ridge,
-            "epochs": s.epochs,
+            **{**self._series(series), "training": training, "seed": seed},
+            **{"phase": s.phase, "epochs": s.epochs, **s.read},
         }
         needs: tuple[Task, ...]
         if method == "AP":
@@ -205,15 +202,7 @@ class Plan:
     ) -> Task:
         """The task of forecasting a series with a trained network."""
         s = self.scale
-        options = {
-            **self._series(series),
-            "windows": s.windows,
-            "seed": seed,
-            "sample_ms": s.sample_ms,
-            "filter_ms": s.filter_ms,
-            "order": s.order,
-            "ridge": s.ridge,
-        }
+        options = {**self._series(series), "windows": s.windows, "seed": seed, **s.read}
         if snr is not None:
             options["snr_db"] = snr
         return Task(
@@ -235,10 +224,7 @@ class Plan:
             "iterations": s.path_iterations,
             "neuron_sparsity": s.neurons_of_figures,
             "synapse_sparsity": s.synapse_sparsity[model],
-            "model": model,
-            "neurons": s.neurons,
-            "connection_probability": s.connection_probability,
-            "step_ms": s.step_ms,
+            **{"model": model, **s.drawn},
             "training": "STDP",
             "phase": s.phase,
             "sample_ms": s.sample_ms,
@@ -257,10 +243,7 @@ class Plan:
             "training": "STDP",
             "phase": s.phase,
             "windows": s.windows,
-            "sample_ms": s.sample_ms,
-            "filter_ms": s.filter_ms,
-            "order": s.order,
-            "ridge": s.ridge,
+            **s.read,
         }
         needs: tuple[Task, ...] = (self.path(model, "LNP" if method == "random" else method, seed, stops),)
         if method == "random":
@@ -274,11 +257,21 @@ class Plan:
         )
 
     def _series(self, name: str) -> dict[str, Any]:
-        path = self.data.get(name)
-        if path is None:
-            return {"series": name, "data": None}
-        # The content decides, wherever the file lies.
-        return {"series": name, "data": path, "data_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+        return {"series": name, **self.file(name)}
+
+    def file(self, name: str) -> dict[str, Any]:
+        """Return the file or folder of data of a name, if one was given, as options of a task."""
+        if name not in self.data:
+            return {"data": None}
+        # The content decides, wherever it lies.
+        path, digest = Path(self.data[name]), hashlib.sha256()
+        if path.is_dir():
+            for one in sorted(path.iterdir()):
+                if one.is_file():
+                    digest.update(one.name.encode() + one.read_bytes())
+        else:
+            digest.update(path.read_bytes())
+        return {"data": self.data[name], "data_sha256": digest.hexdigest()}
 
     def describe(self) -> dict[str, Any]:
         """Return the scale as JSON types, and the names of files, wherever they lie."""

@@ -10,7 +10,25 @@ from scipy.stats import wilcoxon
 
 from lnpbrian.sweep import Result
 
-__all__ = ["Rows", "against", "all_rows", "claimed", "mean_and_error", "median_and_quartiles", "plus_minus", "spread"]
+__all__ = [
+    "Rows",
+    "against",
+    "all_rows",
+    "claimed",
+    "lead",
+    "mean_and_error",
+    "mean_of",
+    "means",
+    "median_and_quartiles",
+    "over_networks",
+    "over_windows",
+    "plus_minus",
+    "ratios",
+    "spread",
+    "unlike",
+    "where",
+    "windows",
+]
 
 
 def spread(values: Iterable[float]) -> dict[str, float]:
@@ -45,15 +63,16 @@ def mean_and_error(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else 0.0
 
 
-def plus_minus(values: Mapping[str, float], unit: float = 1.0, *, digits: int = 1) -> str:
-    """Return mean and standard deviation as text.
+def plus_minus(value: Sequence[float] | Mapping[str, float], digits: int = 1, unit: float = 1.0) -> str:
+    """Return a mean and its error, or the mean and the standard deviation of a spread, as text.
 
     Examples
     --------
-    >>> plus_minus({"mean": 0.5, "sd": 0.1}, 100)
-    '50.0 ± 10.0'
+    >>> plus_minus((1.25, 0.5), 2), plus_minus({"mean": 0.5, "sd": 0.1}, unit=100)
+    ('1.25 ± 0.50', '50.0 ± 10.0')
     """
-    return f"{values['mean'] * unit:.{digits}f} ± {values['sd'] * unit:.{digits}f}"
+    mean, error = (value["mean"], value["sd"]) if isinstance(value, Mapping) else value
+    return f"{mean * unit:.{digits}f} ± {error * unit:.{digits}f}"
 
 
 def median_and_quartiles(values: Mapping[str, float], digits: int = 2) -> str:
@@ -68,15 +87,87 @@ def median_and_quartiles(values: Mapping[str, float], digits: int = 2) -> str:
     return f"{median:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def all_rows(results: Mapping[Any, Result]) -> list[dict[str, Any]]:
-    """Return the rows of all results, one after the other.
+def all_rows(results: Mapping[Any, Result], *names: str) -> list[dict[str, Any]]:
+    """Return the rows of all results, one after the other; if the parts of a key are named, a row of each result.
 
     Examples
     --------
     >>> all_rows({1: Result({"rows": [{"vpt": 30}]}), 2: Result({"rows": [{"vpt": 40}, {"vpt": 50}]})})
     [{'vpt': 30}, {'vpt': 40}, {'vpt': 50}]
+    >>> all_rows({("LNP", 3): Result({"vpt": 30})}, "method", "seed")
+    [{'method': 'LNP', 'seed': 3, 'vpt': 30}]
     """
+    if names:
+        return [dict(zip(names, key, strict=True)) | dict(result.record) for key, result in results.items()]
     return [row for result in results.values() for row in result.record["rows"]]
+
+
+def where(rows: Iterable[Mapping[str, Any]], **wanted: Any) -> list[Any]:
+    """Return the rows that have these values, in the order of their seeds.
+
+    Examples
+    --------
+    >>> where([{"way": "LNP", "seed": 1}, {"way": "AP", "seed": 0}, {"way": "LNP", "seed": 0}], way="LNP")
+    [{'way': 'LNP', 'seed': 0}, {'way': 'LNP', 'seed': 1}]
+    """
+    found = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+    return sorted(found, key=lambda row: row.get("seed", 0))
+
+
+def unlike(rows: Iterable[Mapping[str, Any]], *names: str) -> list[Any]:
+    """Return the values, or groups of values, that rows have, each once, as they come.
+
+    Examples
+    --------
+    >>> rows = [{"images": "digits", "seed": 0}, {"images": "digits", "seed": 1}]
+    >>> unlike(rows, "images"), unlike(rows, "images", "seed")
+    (['digits'], [('digits', 0), ('digits', 1)])
+    """
+    return list(dict.fromkeys(row[names[0]] if len(names) == 1 else tuple(row[n] for n in names) for row in rows))
+
+
+def mean_of(rows: Sequence[Mapping[str, Any]], name: str) -> float:
+    """Return the mean of a number over rows.
+
+    >>> mean_of([{"vpt": 30}, {"vpt": 40}], "vpt")
+    35.0
+    """
+    return float(np.mean([row[name] for row in rows]))
+
+
+def means(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> dict[str, tuple[float, float]]:
+    """Return means and standard errors of numbers over rows, by their names.
+
+    >>> means([{"vpt": 30}, {"vpt": 40}], ["vpt"])
+    {'vpt': (35.0, 5.0)}
+    """
+    return {name: mean_and_error([row[name] for row in rows]) for name in names}
+
+
+def lead(
+    mine: Iterable[Mapping[str, Any]], others: Iterable[Mapping[str, Any]], name: str = "accuracy"
+) -> tuple[float, float]:
+    """Return by how much a number of mine is larger than that of others, pair by pair: the mean and its error.
+
+    Student 1908, doi:10.1093/biomet/6.1.1.
+
+    Examples
+    --------
+    >>> lead([{"accuracy": 4.0}, {"accuracy": 6.0}], [{"accuracy": 3.0}, {"accuracy": 3.0}])
+    (2.0, 1.0)
+    """
+    return mean_and_error([a[name] - b[name] for a, b in zip(mine, others, strict=True)])
+
+
+def ratios(
+    before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]], name: str = "synaptic_operations"
+) -> list[float]:
+    """Return operations before over those after, pair by pair; where none is left as if one were.
+
+    >>> ratios([{"synaptic_operations": 60}], [{"synaptic_operations": 3}])
+    [20.0]
+    """
+    return [a[name] / max(b[name], 1) for a, b in zip(before, after, strict=True)]
 
 
 class Rows:

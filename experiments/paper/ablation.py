@@ -10,16 +10,27 @@ with the neurons and synapses of E.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from brian2 import second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import all_rows, mean_and_error
+from lnpbrian.experiments.common import (
+    Plan,
+    Report,
+    Result,
+    Streams,
+    Task,
+    all_rows,
+    finish,
+    mean_and_error,
+    plus_minus,
+    ratios,
+    unlike,
+    where,
+)
 from lnpbrian.learning import CurrentEncoder, forecast, forecast_task
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import NetworkSpec, RecurrentNetwork, noise_drive
@@ -34,8 +45,6 @@ from lnpbrian.pruning import (
 )
 from lnpbrian.pruning.prunable import prunable
 from lnpbrian.pruning.steps.noise import keep_probability, sample_edges
-from lnpbrian.streams import Streams
-from lnpbrian.sweep import Result, Task
 
 NAME = "ablation"
 # Step III adds this fraction of the synapses.
@@ -102,7 +111,7 @@ def network(plan: Plan, point: str, seed: int, *, kept: float | None = None, con
     return Task(f"{point}, seed {seed}", f"{__name__}:made", options, needs, cost=2)
 
 
-def made(options: Mapping[str, Any], *needs: Result, report: Callable[[float, str], None]) -> Result:
+def made(options: Mapping[str, Any], *needs: Result, report: Report) -> Result:
     """Make the network of a point of the one that it comes from; the unpruned network is the last of what it needs.
 
     Which point is made of which, and by which step: arXiv 2403.03409, section B.5.
@@ -185,7 +194,7 @@ def _random_network(spec: NetworkSpec, seed: int, options: Mapping[str, Any]) ->
     return dense.of_synapses(np.sort(rng.choice(dense.n_synapses, min(wanted, dense.n_synapses), replace=False)))
 
 
-def measured(options: Mapping[str, Any], network: Result, *, report: Callable[[float, str], None]) -> Result:
+def measured(options: Mapping[str, Any], network: Result, *, report: Report) -> Result:
     """Measure a network under noise, and let it forecast."""
     spec, neurons, seed = NetworkSpec.from_arrays(network.arrays), options["neurons"], options["seed"]
     streams = Streams(seed).child("ablation")
@@ -220,17 +229,15 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
 
 def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return means over seeds and windows for every point; standard errors are over seeds."""
-    before = {r["seed"]: r["synaptic_operations"] for r in rows if r["point"] == "A"}
+    before = where(rows, point="A")
     found = []
-    for point in dict.fromkeys(r["point"] for r in rows):
-        mine = [r for r in rows if r["point"] == point]
+    for point in unlike(rows, "point"):
+        mine = where(rows, point=point)
         entry: dict[str, Any] = {"point": point}
         for name, values in (
-            ("neurons", [r["neurons"] for r in mine]),
-            ("synapses", [r["synapses"] for r in mine]),
-            ("operation_ratio", [before[r["seed"]] / max(r["synaptic_operations"], 1) for r in mine]),
-            ("mean_rate_hz", [r["mean_rate_hz"] for r in mine]),
-            ("largest_exponent_per_s", [r["largest_exponent_per_s"] for r in mine]),
+            *((name, [r[name] for r in mine]) for name in ("neurons", "synapses")),
+            ("operation_ratio", ratios(before, mine)),
+            *((name, [r[name] for r in mine]) for name in ("mean_rate_hz", "largest_exponent_per_s")),
             ("nrmse", [np.mean(r["nrmse_windows"]) for r in mine]),
             ("nrmse_median", [np.median(r["nrmse_windows"]) for r in mine]),
             ("vpt_steps", [np.mean(r["vpt_windows"]) for r in mine]),
@@ -247,7 +254,7 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     for r in content["summary"]:
         line = [r["point"], *PATHS.get(r["point"], ("", "")), f"{r['neurons']:.0f}", f"{r['synapses']:.0f}"]
         line += [f"/ {r['operation_ratio']:.1f}", f"{r['nrmse']:.3f}", f"{r['nrmse_median']:.3f}"]
-        lines.append([*line, f"{r['vpt_steps']:.1f} ± {r['vpt_steps_standard_error']:.1f}"])
+        lines.append([*line, plus_minus((r["vpt_steps"], r["vpt_steps_standard_error"]))])
     return {"Points": lines}
 
 

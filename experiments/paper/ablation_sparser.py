@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lnpbrian.experiments.common.plan import Plan
+from lnpbrian.experiments.common import Plan, Task
 from lnpbrian.experiments.paper import ablation
 from lnpbrian.experiments.paper.ablation import draw, summarise, tables
-from lnpbrian.sweep import Task
 
 __all__ = ["NAME", "draw", "summarise", "tables", "tasks"]
 

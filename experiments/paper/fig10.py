@@ -14,11 +14,21 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import wasserstein_distance
 
-from lnpbrian.experiments.common.plan import LORENZ, MODELS, Plan
-from lnpbrian.experiments.common.plotting import COLORS, finish
-from lnpbrian.experiments.common.statistics import claimed, mean_and_error
+from lnpbrian.experiments.common import (
+    COLORS,
+    LORENZ,
+    MODELS,
+    Plan,
+    Result,
+    Task,
+    claimed,
+    finish,
+    lead,
+    means,
+    plus_minus,
+    where,
+)
 from lnpbrian.network import NetworkSpec
-from lnpbrian.sweep import Result, Task
 
 NAME = "fig10"
 METHODS = ("unpruned", "AP", "LNP")
@@ -62,12 +72,10 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
     table = []
     for model in MODELS:
         for method in METHODS:
-            mine = [r for r in rows if (r["method"], r["model"]) == (method, model)]
-            line: dict[str, Any] = {"method": method, "model": model}
-            for name in ("neurons", "mean_ms", "median_ms", "variation", "moved_ms"):
-                line[name] = mean_and_error([r[name] for r in mine])
-            line["fractions"] = np.mean([r["fractions"] for r in mine], axis=0).tolist()
-            table.append(line)
+            mine = where(rows, method=method, model=model)
+            numbers = means(mine, ("neurons", "mean_ms", "median_ms", "variation", "moved_ms"))
+            fractions = np.mean([r["fractions"] for r in mine], axis=0).tolist()
+            table.append({"method": method, "model": model, **numbers, "fractions": fractions})
     return {"edges_ms": EDGES.tolist(), "table": table, "claims": claims(rows), "rows": rows}
 
 
@@ -88,11 +96,8 @@ def claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ):
         parts = []
         for model in MODELS:
-            before, after = (
-                {r["seed"]: r["mean_ms"] for r in rows if (r["method"], r["model"]) == (which, model)}
-                for which in ("unpruned", method)
-            )
-            moved, error = mean_and_error([after[seed] - before[seed] for seed in before])
+            before, after = (where(rows, method=which, model=model) for which in ("unpruned", method))
+            moved, error = lead(after, before, "mean_ms")
             parts.append((f"{model}: {moved:+.2f} ± {error:.2f} ms", abs(moved) > 2 * error))
         made.append(claimed(text, parts))
     return made
@@ -103,7 +108,7 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     lines = [["pruning", "model", "neurons", "mean (ms)", "median (ms)", "variation", "moved (ms)"]]
     for r in content["table"]:
         line = [r["method"], r["model"], f"{r['neurons'][0]:.0f}"]
-        line += [f"{r[name][0]:.2f} ± {r[name][1]:.2f}" for name in ("mean_ms", "median_ms", "variation")]
+        line += [plus_minus(r[name], 2) for name in ("mean_ms", "median_ms", "variation")]
         lines.append([*line, f"{r['moved_ms'][0]:.2f}"])
     return {"Time constants": lines}
 
@@ -116,11 +121,10 @@ def draw(content: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     axes = figure.subplots(1, len(MODELS), sharey=True, squeeze=False)[0]
     for axis, model in zip(axes, MODELS, strict=True):
-        for r in content["table"]:
-            if r["model"] == model:
-                color = COLORS[r["method"]]
-                axis.stairs(r["fractions"], content["edges_ms"], color=color, linewidth=1.4, label=r["method"])
-                axis.axvline(r["mean_ms"][0], color=color, linewidth=0.8, linestyle=":")
+        for r in where(content["table"], model=model):
+            color = COLORS[r["method"]]
+            axis.stairs(r["fractions"], content["edges_ms"], color=color, linewidth=1.4, label=r["method"])
+            axis.axvline(r["mean_ms"][0], color=color, linewidth=0.8, linestyle=":")
         axis.set(title=model, xscale="log", xlabel="membrane time constant (ms), means dotted")
     axes[0].set_ylabel("fraction of the neurons")
     return finish(figure, axes[0], 3)

@@ -14,6 +14,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common import Plan, Result, Task, all_rows, finish, unlike, where
 from lnpbrian.experiments.common.by_operations import (
     METHODS,
     MODEL,
@@ -25,21 +26,13 @@ from lnpbrian.experiments.common.by_operations import (
     stops,
     summary,
 )
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.reported import IMAGES, IMAGES_100, PEERS
-from lnpbrian.experiments.paper.table1 import datasets, image_files
-from lnpbrian.sweep import Result, Task
+from lnpbrian.experiments.paper.table1 import datasets, few_images, titled
 
 NAME = "fig11"
 PROTOCOL = "relay"
 VALUE = "accuracy"
 Key = tuple[str, str, int, int]
-
-
-def amounts(plan: Plan) -> dict[str, int]:
-    """Return how many images train and test at most."""
-    return {"train": 300, "test": 150} if plan.scale.neurons < 400 else {"train": 5000, "test": 5000}
 
 
 def tasks(plan: Plan) -> dict[Key, Task]:
@@ -57,7 +50,7 @@ def tasks(plan: Plan) -> dict[Key, Task]:
 
 
 def _classification(plan: Plan, name: str, method: str, k: int, seed: int) -> Task:
-    options = {**image_files(plan, name), **amounts(plan), "method": method, "protocol": PROTOCOL}
+    options = {"images": name, **plan.file(name), **few_images(plan), "method": method, "protocol": PROTOCOL}
     options |= {"training": "readout", "seed": seed}
     needs: tuple[Task, ...] = (network(plan, method, seed, k),)
     if method == "AP":
@@ -77,11 +70,8 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
 
     What is claimed: arXiv 2403.03409, section B.4.
     """
-    rows = [
-        {"images": name, "method": method, "stop": k, "seed": seed, **result.record}
-        for (name, method, k, seed), result in results.items()
-    ]
-    of = {name: [r for r in rows if r["images"] == name] for name in datasets(plan)}
+    rows = all_rows(results, "images", "method", "stop", "seed")
+    of = {name: where(rows, images=name) for name in datasets(plan)}
     text = "As relays, at equal operations, LNP is more accurate than {method} by two standard errors"
     return {
         "seeds": list(few_seeds(plan)),
@@ -112,10 +102,8 @@ def reported() -> list[dict[str, Any]]:
 def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     """Return a table for every set of images, and one of what the paper reports, heads first."""
     made = {
-        f"{name}, input to half, the others read": lines(
-            [r for r in content["curves"] if r["images"] == name], VALUE, "accuracy (%)", unit=100, digits=2
-        )
-        for name in _names(content)
+        titled(name, PROTOCOL): lines(where(content["curves"], images=name), VALUE, "accuracy (%)", unit=100, digits=2)
+        for name in unlike(content["curves"], "images")
     }
     head = ["network", "CIFAR-10 (%)", "ratio of operations", "CIFAR-100 (%)", "ratio of operations"]
     made["As the paper reports"] = [
@@ -129,20 +117,16 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     return made
 
 
-def _names(content: Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys(r["images"] for r in content["curves"]))
-
-
 def draw(content: Mapping[str, Any]) -> Figure:
     """Draw accuracies over operations, a panel for each set of images, and last what the paper reports.
 
     Figure 11 of arXiv 2403.03409.
     """
-    names = _names(content)
+    names = unlike(content["curves"], "images")
     figure = Figure(figsize=(4.6 * (len(names) + 1), 4.2), layout="constrained")
     *axes, paper = figure.subplots(1, len(names) + 1, squeeze=False)[0]
     for axis, name in zip(axes, names, strict=True):
-        curve(axis, [r for r in content["curves"] if r["images"] == name], VALUE, unit=100)
+        curve(axis, where(content["curves"], images=name), VALUE, unit=100)
         axis.set(title=f"{name}, relay", xlabel="synaptic operations an image", ylabel="accuracy (%)")
     for r in content["paper"]:
         accuracy, ratio = r["cifar10"]

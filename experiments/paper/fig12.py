@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common import COLORS, Plan, Result, Task, finish
 from lnpbrian.experiments.common.by_operations import (
     METHODS,
     MODEL,
@@ -25,11 +26,8 @@ from lnpbrian.experiments.common.by_operations import (
     stops,
     summary,
 )
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import COLORS, finish
 from lnpbrian.experiments.common.reported import PREDICTION
 from lnpbrian.experiments.common.statistics import windows
-from lnpbrian.sweep import Result, Task
 
 NAME = "fig12"
 VALUE = "vpt"

@@ -17,18 +17,30 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from lnpbrian.experiments.common.bed import plus_minus
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import claimed, mean_and_error
+from lnpbrian.experiments.common import (
+    Plan,
+    Result,
+    Task,
+    all_rows,
+    claimed,
+    finish,
+    lead,
+    mean_of,
+    means,
+    plus_minus,
+    ratios,
+    unlike,
+    where,
+)
 from lnpbrian.experiments.paper.ablation import COLORS, PATHS, network
-from lnpbrian.experiments.paper.table1 import PROTOCOLS, READ, datasets, image_files
-from lnpbrian.sweep import Result, Task
+from lnpbrian.experiments.paper.table1 import PROTOCOLS, READ, datasets, titled
 
 NAME = "fig13"
 POINTS = ("A", "B", "C", "D", "E", "D'", "E'", "E''", "E'''", "random")
 TRAININGS = ("readout", "STDP")
 SEEDS = 5
+# What is compared network by network.
+KEY = ("images", "protocol", "training")
 Key = tuple[str, str, str, str, int]
 
 # What the paper says of the figure: of two points the first is more accurate, and whether it does more operations.
@@ -60,7 +72,7 @@ def tasks(plan: Plan) -> dict[Key, Task]:
             f"{name}, {protocol}, {training}: {point}, seed {seed}",
             "lnpbrian.experiments.paper.table1:classified",
             {
-                **image_files(plan, name),
+                **{"images": name, **plan.file(name)},
                 **amounts(plan),
                 "method": point,
                 "protocol": protocol,
@@ -87,53 +99,30 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
 
     The sentences are those of arXiv 2403.03409, section B.5.
     """
-    rows = [
-        {"images": i, "protocol": p, "training": t, "point": point, "seed": seed, **result.record}
-        for (i, p, t, point, seed), result in results.items()
-    ]
-    kinds = list(dict.fromkeys((r["images"], r["protocol"], r["training"]) for r in rows))
-    table = []
+    rows, table = all_rows(results, *KEY, "point", "seed"), []
+    kinds = [dict(zip(KEY, kind, strict=True)) for kind in unlike(rows, *KEY)]
     for kind in kinds:
-        full = _of(rows, kind, "A")
+        full = where(rows, **kind, point="A")
         for point in POINTS:
-            mine = _of(rows, kind, point)
-            ratios = [
-                a["synaptic_operations"] / max(b["synaptic_operations"], 1) for a, b in zip(full, mine, strict=True)
-            ]
-            less = [b["accuracy"] - a["accuracy"] for a, b in zip(full, mine, strict=True)]
-            table.append(
-                {
-                    **dict(zip(("images", "protocol", "training"), kind, strict=True)),
-                    "point": point,
-                    "accuracy": mean_and_error([r["accuracy"] for r in mine]),
-                    "beside A": mean_and_error(less),
-                    "synaptic_operations": mean_and_error([r["synaptic_operations"] for r in mine]),
-                    "operation_ratio": float(np.mean(ratios)),
-                    **{
-                        name: float(np.mean([r[name] for r in mine]))
-                        for name in ("neurons", "synapses", "readout_neurons", "task_rate_hz", "chance")
-                    },
-                }
-            )
+            mine = where(rows, **kind, point=point)
+            line = {**kind, "point": point, **means(mine, ("accuracy", "synaptic_operations"))}
+            line |= {"beside A": lead(mine, full), "operation_ratio": float(np.mean(ratios(full, mine)))}
+            plain = ("neurons", "synapses", "readout_neurons", "task_rate_hz", "chance")
+            table.append(line | {name: mean_of(mine, name) for name in plain})
     claims = [claimed(text, [_found(rows, kind, *parts) for kind in kinds]) for text, *parts in SAID]
     return {"table": table, "claims": claims, "rows": rows}
 
 
-def _of(rows: list[dict[str, Any]], kind: tuple[str, str, str], point: str) -> list[dict[str, Any]]:
-    mine = [r for r in rows if (r["images"], r["protocol"], r["training"], r["point"]) == (*kind, point)]
-    return sorted(mine, key=lambda r: r["seed"])
-
-
-def _found(rows: list[dict[str, Any]], kind: tuple, more: str, less: str, costs: bool | None) -> tuple[str, bool]:
+def _found(
+    rows: list[dict[str, Any]], kind: Mapping[str, str], more: str, less: str, costs: bool | None
+) -> tuple[str, bool]:
     """Return by how much one point is more accurate, network by network, and whether by two standard errors."""
-    first, second = (_of(rows, kind, point) for point in (more, less))
-    gain, error = mean_and_error([a["accuracy"] - b["accuracy"] for a, b in zip(first, second, strict=True)])
-    share = np.mean(
-        [a["synaptic_operations"] / max(b["synaptic_operations"], 1) for a, b in zip(first, second, strict=True)]
-    )
+    first, second = (where(rows, **kind, point=point) for point in (more, less))
+    gain, error = lead(first, second)
+    share = np.mean(ratios(first, second))
     # Of one network nothing is known.
     held = len(first) > 1 and gain > 2 * error and (costs is None or share > 1)
-    text = f"{', '.join(kind)}: {100 * gain:+.2f} ± {100 * error:.2f} points, operations x {share:.2f}"
+    text = f"{', '.join(kind.values())}: {100 * gain:+.2f} ± {100 * error:.2f} points, operations x {share:.2f}"
     return text, bool(held)
 
 
@@ -148,14 +137,14 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
         lines = made.setdefault(_title(r), [[*head, "beside A (points)"]])
         line = [r["point"], *PATHS.get(r["point"], ("", "")), f"{r['neurons']:.0f}", f"{r['synapses']:.0f}"]
         line += [f"{r['readout_neurons']:.0f}", f"{r['synaptic_operations'][0] * 1e-6:.4f}"]
-        line += [f"{r['operation_ratio']:.1f}", plus_minus([100 * x for x in r["accuracy"]], 2)]
-        lines.append([*line, "-" if r["point"] == "A" else plus_minus([100 * x for x in r["beside A"]], 2)])
+        line += [f"{r['operation_ratio']:.1f}", plus_minus(r["accuracy"], 2, 100)]
+        lines.append([*line, "-" if r["point"] == "A" else plus_minus(r["beside A"], 2, 100)])
     return made
 
 
 def _title(r: Mapping[str, Any]) -> str:
-    where = "all" if r["protocol"] == "all" else "half, the others read"
-    return f"{r['images']}, input to {where}, {'a readout only' if r['training'] == 'readout' else 'after STDP'}"
+    trained = "a readout only" if r["training"] == "readout" else "after STDP"
+    return f"{titled(r['images'], r['protocol'])}, {trained}"
 
 
 def draw(content: Mapping[str, Any]) -> Figure:

@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.plan import LORENZ, Plan
-from lnpbrian.experiments.common.plotting import COLORS, finish, median_line
-from lnpbrian.experiments.common.statistics import median_and_quartiles, plus_minus, spread, windows
-from lnpbrian.sweep import Result, Task
+from lnpbrian.experiments.common import COLORS, LORENZ, Plan, Result, Task, finish, median_line, plus_minus
+from lnpbrian.experiments.common.statistics import median_and_quartiles, spread, windows
 
 NAME = "fig3"
 MODEL = "HRSNN"
@@ -97,7 +95,7 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
                 [
                     method,
                     str(point["iteration"]),
-                    *(plus_minus(path[size][k], digits=0) for size in ("neurons", "synapses")),
+                    *(plus_minus(path[size][k], 0) for size in ("neurons", "synapses")),
                     median_and_quartiles(point["nrmse"], 3),
                     median_and_quartiles(point["vpt"], 1),
                 ]

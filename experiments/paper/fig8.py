@@ -11,15 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.plan import MODELS, Plan
-from lnpbrian.experiments.common.plotting import COLORS, finish, whiskers
-from lnpbrian.experiments.common.statistics import claimed, median_and_quartiles, plus_minus
+from lnpbrian.experiments.common import MODELS, Plan, Result, bars, claimed, finish, plus_minus
+from lnpbrian.experiments.common.statistics import median_and_quartiles
 from lnpbrian.experiments.paper import table6
 from lnpbrian.experiments.paper.table6 import TITLES, tasks
-from lnpbrian.sweep import Result
 
 __all__ = ["NAME", "draw", "summarise", "tables", "tasks"]
 
@@ -70,7 +67,7 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     """Return the table as rows of text, its head first."""
     lines = [["pruning", "model", "SOPs (M)", *(TITLES[name] for name in content["series"])]]
     for r in content["table"]:
-        line = [r["method"], r["model"], plus_minus(r["operations_per_window"], 1e-6, digits=2)]
+        line = [r["method"], r["model"], plus_minus(r["operations_per_window"], 2, 1e-6)]
         lines.append([*line, *(median_and_quartiles(r[name], 3) for name in content["series"])])
     return {f"{MEASURE}, median and quartiles": lines}
 
@@ -82,23 +79,9 @@ def draw(content: Mapping[str, Any]) -> Figure:
     """
     figure = Figure(figsize=(9, 4), layout="constrained")
     axis = figure.subplots()
-    names, bars = content["series"], content["table"]
-    width = 0.8 / len(bars)
-    for k, r in enumerate(bars):
-        values = [r[name] for name in names]
-        axis.bar(
-            np.arange(len(names)) + (k - (len(bars) - 1) / 2) * width,
-            [v["median"] for v in values],
-            0.9 * width,
-            yerr=whiskers(values),
-            color=COLORS[r["method"]],
-            hatch="//" if r["model"] == "CHRSNN" else None,
-            edgecolor="white",
-            error_kw={"linewidth": 0.8},
-            label=f"{r['method']} {r['model']}",
-        )
+    bars(axis, content["table"], content["series"])
     # Networks that forecast nothing have none.
     axis.set_yscale("symlog", linthresh=1e-2)
     axis.set(ylabel=MEASURE, ylim=(0, None))
-    axis.set_xticks(range(len(names)), [TITLES[name] for name in names])
+    axis.set_xticks(range(len(content["series"])), [TITLES[name] for name in content["series"]])
     return finish(figure, axis, 3)

@@ -12,11 +12,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.plan import LORENZ, METHODS, MODELS, Plan
-from lnpbrian.experiments.common.plotting import COLORS, finish, median_line
+from lnpbrian.experiments.common import COLORS, LORENZ, MODELS, Plan, Result, Task, all_rows, finish, median_line, where
+from lnpbrian.experiments.common.plan import METHODS
 from lnpbrian.experiments.common.reported import INPUT_NOISE
 from lnpbrian.experiments.common.statistics import median_and_quartiles, over_windows
-from lnpbrian.sweep import Result, Task
 
 NAME = "fig9"
 LEVELS = (50, 40, 30, 20, 10)
@@ -40,16 +39,13 @@ def tasks(plan: Plan) -> dict[Key, Task]:
 
 def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
     """Return rows of single networks, and the spreads by method, model and level."""
-    rows = [
-        {"method": method, "model": model, "snr_db": level, "seed": seed, **result.record}
-        for (method, model, level, seed), result in results.items()
-    ]
+    rows = all_rows(results, "method", "model", "snr_db", "seed")
     table = []
     for method in METHODS:
         for model in MODELS:
             line: dict[str, Any] = {"method": method, "model": model, "nrmse": {}, "vpt": {}, "paper": {}}
             for level in LEVELS:
-                mine = [r for r in rows if (r["method"], r["model"], r["snr_db"]) == (method, model, level)]
+                mine = where(rows, method=method, model=model, snr_db=level)
                 line["nrmse"][str(level)] = over_windows(mine, "nrmse")
                 line["vpt"][str(level)] = over_windows(mine, "vpt")
                 line["paper"][str(level)] = INPUT_NOISE.get((method, model), {}).get(level)
@@ -81,9 +77,7 @@ def draw(content: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for axis, model in zip(axes, MODELS, strict=True):
-        for r in content["table"]:
-            if r["model"] != model:
-                continue
+        for r in where(content["table"], model=model):
             color = COLORS[r["method"]]
             median_line(axis, LEVELS, [r["nrmse"][str(level)] for level in LEVELS], color, r["method"])
             reported = [(level, r["paper"][str(level)]) for level in LEVELS if r["paper"][str(level)]]

@@ -10,24 +10,20 @@ that of frozen weights under the same noise drive.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from brian2 import ms, second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import all_rows, claimed
+from lnpbrian.experiments.common import Plan, Report, Result, Streams, Task, all_rows, claimed, finish
 from lnpbrian.learning import CurrentEncoder, lorenz63
 from lnpbrian.lyapunov import interpolate_spectrum
 from lnpbrian.lyapunov.stability import SpectrumOptions, stability_record
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import Drive, observe
 from lnpbrian.pruning import BetweennessPruning, NoisePruning, PruneOptions, prune
-from lnpbrian.streams import Streams
-from lnpbrian.sweep import Result, Task
 
 NAME = "fig_spectra"
 STAGES = ("unpruned", "pruned", "trained")
@@ -63,7 +59,7 @@ def _options(plan: Plan) -> dict[str, Any]:
     return {"neurons": s.neurons, **OPTIONS, "training_s": s.training_s, "duration_ms": s.exponents_ms}
 
 
-def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def measured(options: Mapping[str, Any], *, report: Report) -> Result:
     """Measure the spectra of the three stages of one network.
 
     The stages are those of arXiv 2403.03409, figure 7.

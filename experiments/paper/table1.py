@@ -11,37 +11,50 @@ Without a data folder, scikit-learn's digits. Beside them what needs no network.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common import (
+    COLORS,
+    MODELS,
+    Plan,
+    Report,
+    Result,
+    Streams,
+    Task,
+    all_rows,
+    claimed,
+    finish,
+    mean_and_error,
+    plus_minus,
+    ratios,
+    unlike,
+    where,
+)
 from lnpbrian.experiments.common.bed import bed_measured
 from lnpbrian.experiments.common.by_operations import control_of
-from lnpbrian.experiments.common.plan import MODELS, Plan, Report
-from lnpbrian.experiments.common.plotting import COLORS, finish
 from lnpbrian.experiments.common.reported import IMAGES as REPORTED
-from lnpbrian.experiments.common.statistics import claimed, mean_and_error, spread
-from lnpbrian.learning.vision.classification import (
+from lnpbrian.experiments.common.statistics import spread
+from lnpbrian.learning import (
     ClassifyOptions,
-    accuracy_difference,
+    ImageInput,
+    ImageTask,
     classify,
-    fit_classifier,
-    read_images,
-    standard_error,
+    image_task,
+    patch_filters,
+    pixel_channels,
+    spike_counts,
 )
-from lnpbrian.learning.vision.image_input import ImageInput, Presentation, patch_filters, pixel_channels, spike_counts
+from lnpbrian.learning.vision.classification import accuracy_difference, fit_classifier, read_images, standard_error
+from lnpbrian.learning.vision.image_input import Presentation
 from lnpbrian.learning.vision.image_training import ImageBPOptions, train_images_bp, train_images_stdp
-from lnpbrian.learning.vision.images import IMAGES, ImageTask, image_task
-from lnpbrian.network import NetworkSpec
-from lnpbrian.network.spec import synaptic_operations
-from lnpbrian.pruning.controls import activity_pruning, at_radius
-from lnpbrian.streams import Streams
-from lnpbrian.sweep import Result, Task
+from lnpbrian.learning.vision.images import IMAGES
+from lnpbrian.network import NetworkSpec, synaptic_operations
+from lnpbrian.pruning import activity_pruning, at_radius
 
 NAME = "table1"
 METHODS = ("unpruned", "AP", "LNP", "random", "magnitude", "uncoupled")
@@ -54,7 +67,18 @@ SCALE = 3.0
 READ = 0.1
 # Neurons from which on nothing is left out to save time.
 FULL_SIZE = 2000
+# What a network is told from others by, beside its seed.
+KEY = ("images", "protocol", "method", "model", "training")
 Key = tuple[str, str, str, str, str, int]
+
+
+def titled(images: str, protocol: str) -> str:
+    """Return the title of what is shown of images under a protocol.
+
+    >>> titled("digits", "relay")
+    'digits, input to half, the others read'
+    """
+    return f"{images}, input to {'all' if protocol == 'all' else 'half, the others read'}"
 
 
 def datasets(plan: Plan) -> tuple[str, ...]:
@@ -69,6 +93,11 @@ def amounts(plan: Plan) -> dict[str, int]:
     if plan.scale.neurons < FULL_SIZE:
         return {"train": 5_000, "test": 5_000, "stdp": 100, "bp": 2_000, "epochs": 5, "batch": 128}
     return {"train": 60_000, "test": 10_000, "stdp": 500, "bp": 10_000, "epochs": 10, "batch": 128}
+
+
+def few_images(plan: Plan, most: int = 5_000) -> dict[str, int]:
+    """Return how many images train and test at most, where recurrent weights are not trained."""
+    return {"train": 300, "test": 150} if plan.scale.neurons < 400 else {"train": most, "test": most}
 
 
 def trainings(plan: Plan, protocol: str, model: str) -> tuple[str, ...]:
@@ -91,7 +120,7 @@ def tasks(plan: Plan) -> dict[Key, Task]:
     """
     made: dict[Key, Task] = {}
     for name in datasets(plan):
-        common = {**image_files(plan, name), **amounts(plan)}
+        common = {"images": name, **plan.file(name), **amounts(plan)}
         for seed in seeds(plan):
             for protocol in PROTOCOLS:
                 for model in MODELS:
@@ -130,20 +159,6 @@ def classification(plan: Plan, common: Mapping[str, Any], key: Key, **more: Any)
         tuple(network(plan, one, model, seed) for one in networks),
         cost={"readout": 1, "STDP": 3, "BP": 4}[training],
     )
-
-
-def image_files(plan: Plan, name: str) -> dict[str, Any]:
-    """Return what says which images a task is of."""
-    path = plan.data.get(name)
-    if path is None:
-        return {"images": name, "data": None}
-    # The content decides, wherever it lies.
-    digest = hashlib.sha256()
-    found = Path(path)
-    for one in sorted(found.iterdir()) if found.is_dir() else [found]:
-        if one.is_file():
-            digest.update(one.name.encode() + one.read_bytes())
-    return {"images": name, "data": path, "data_sha256": digest.hexdigest()}
 
 
 # ------------------------------------------------------------------------------------------------------------ the units
@@ -290,16 +305,12 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
 
     Beside the values of table 1 of arXiv 2403.03409.
     """
-    rows = [
-        {"images": i, "protocol": p, "method": method, "model": m, "training": t, "seed": s, **result.record}
-        for (i, p, method, m, t, s), result in results.items()
-        if method != "controls"
-    ]
-    named = list(dict.fromkeys((r["images"], r["protocol"], r["method"], r["model"], r["training"]) for r in rows))
+    networks = {key: result for key, result in results.items() if key[2] != "controls"}
+    rows = all_rows(networks, *KEY, "seed")
     used = list(seeds(plan))
     return {
         "seeds": used,
-        "table": [_line(rows, *key) for key in named],
+        "table": [_line(rows, dict(zip(KEY, key, strict=True))) for key in unlike(rows, *KEY)],
         "controls": [
             {"images": name, **_control([results[name, "all", "controls", "", "", s].record["rows"][k] for s in used])}
             for name in datasets(plan)
@@ -310,50 +321,33 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
     }
 
 
-def _line(rows: list[dict[str, Any]], *key: str) -> dict[str, Any]:
-    images, protocol, method, model, training = key
-
-    def of(method: str) -> list[dict[str, Any]]:
-        kept = (images, protocol, method, model, training)
-        return [r for r in rows if (r["images"], r["protocol"], r["method"], r["model"], r["training"]) == kept]
-
-    mine, before = of(method), of("unpruned")
-    operations = [r["synaptic_operations"] for r in mine]
-    reported = REPORTED.get((method, model, training))
-    mean, error = mean_and_error([r["accuracy"] for r in mine])
-    if len(mine) == 1:
-        error = mine[0]["accuracy_standard_error"]
+def _line(rows: list[dict[str, Any]], key: Mapping[str, str]) -> dict[str, Any]:
+    method = key["method"]
+    mine, before = where(rows, **key), where(rows, **{**key, "method": "unpruned"})
+    reported = REPORTED.get((method, key["model"], key["training"]))
     return {
-        "images": images,
-        "protocol": protocol,
-        "method": method,
-        "model": model,
-        "training": training,
-        "accuracy": mean,
-        # Over networks; of a single one over images.
-        "accuracy_standard_error": error,
-        "neurons": spread(r["neurons"] for r in mine),
-        "synapses": spread(r["synapses"] for r in mine),
-        "readout_neurons": spread(r["readout_neurons"] for r in mine),
-        "synaptic_operations": spread(operations),
+        **key,
+        **_accuracy(mine, mine[0]["accuracy_standard_error"]),
+        **{
+            name: spread(r[name] for r in mine)
+            for name in ("neurons", "synapses", "readout_neurons", "synaptic_operations")
+        },
         "with_readout": spread(r["synaptic_operations"] + r["readout_operations"] for r in mine),
-        "operation_ratio": None
-        if method == "uncoupled"
-        else float(np.mean([b["synaptic_operations"] / max(o, 1) for b, o in zip(before, operations, strict=True)])),
+        "operation_ratio": None if method == "uncoupled" else float(np.mean(ratios(before, mine))),
         "paper": None if reported is None else {"cifar10": reported[0], "operation_ratio": reported[1]},
     }
 
 
-def _control(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _accuracy(rows: Sequence[Mapping[str, Any]], of_images: float) -> dict[str, float]:
+    """Return the mean accuracy and its error over networks, of a single one over images."""
     mean, error = mean_and_error([r["accuracy"] for r in rows])
-    if len(rows) == 1:
-        error = standard_error(mean, rows[0]["test"])
-    return {
-        "name": rows[0]["name"],
-        "features": rows[0]["features"],
-        "accuracy": mean,
-        "accuracy_standard_error": error,
-    }
+    return {"accuracy": mean, "accuracy_standard_error": error if len(rows) > 1 else of_images}
+
+
+def _control(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    first = rows[0]
+    told = {name: first[name] for name in ("name", "features")}
+    return told | _accuracy(rows, standard_error(first["accuracy"], first["test"]))
 
 
 def _claims(plan: Plan, results: Mapping[Key, Result]) -> list[dict[str, Any]]:
@@ -370,15 +364,11 @@ def _claims(plan: Plan, results: Mapping[Key, Result]) -> list[dict[str, Any]]:
             chance = results[name, "relay", "LNP", model, "readout", seeds(plan)[0]].record["chance"]
             lnp, full = (accuracies(name, "relay", method, model).mean() - chance for method in ("LNP", "unpruned"))
             kept.append((f"{name}, {model}: {100 * lnp / full:.0f} %", bool(lnp >= 0.9 * full)))
-            pairs = [
-                accuracy_difference(
-                    *(
-                        results[name, "relay", method, model, "readout", s].arrays["correct"]
-                        for method in ("LNP", "random")
-                    )
-                )
-                for s in seeds(plan)
-            ]
+            correct = (
+                [results[name, "relay", method, model, "readout", s].arrays["correct"] for s in seeds(plan)]
+                for method in ("LNP", "random")
+            )
+            pairs = [accuracy_difference(*pair) for pair in zip(*correct, strict=True)]
             gain, error = mean_and_error([pair[0] for pair in pairs])
             error = error or pairs[0][1]
             text = f"{name}, {model}: {100 * gain:+.1f} ± {100 * error:.1f} points"
@@ -403,11 +393,10 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     """
     made: dict[str, list[list[str]]] = {}
     for r in content["table"]:
-        title = f"{r['images']}, input to {'all' if r['protocol'] == 'all' else 'half, the others read'}"
+        title = titled(r["images"], r["protocol"])
         head = ["pruning", "model", "training", "accuracy (%)", "read", "synapses", "SOPs/image (M)", "with readout"]
         lines = made.setdefault(title, [[*head, "ratio", "paper, CIFAR-10 (%)", "paper's ratio"]])
-        line = [r["method"], r["model"], r["training"]]
-        line.append(f"{100 * r['accuracy']:.1f} ± {100 * r['accuracy_standard_error']:.1f}")
+        line = [r["method"], r["model"], r["training"], _percent(r)]
         line += [f"{r[name]['mean']:.0f}" for name in ("readout_neurons", "synapses")]
         line += [f"{r[name]['mean'] * 1e-6:.4f}" for name in ("synaptic_operations", "with_readout")]
         line.append("-" if r["operation_ratio"] is None else f"{r['operation_ratio']:.1f}")
@@ -416,17 +405,13 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
         lines.append(line)
     made["Without a network"] = [
         ["images", "readout of", "features", "accuracy (%)"],
-        *(
-            [
-                r["images"],
-                r["name"],
-                str(r["features"]),
-                f"{100 * r['accuracy']:.1f} ± {100 * r['accuracy_standard_error']:.1f}",
-            ]
-            for r in content["controls"]
-        ),
+        *([r["images"], r["name"], str(r["features"]), _percent(r)] for r in content["controls"]),
     ]
     return made
+
+
+def _percent(r: Mapping[str, float]) -> str:
+    return plus_minus((r["accuracy"], r["accuracy_standard_error"]), unit=100)
 
 
 MARKERS = {"readout": "o", "STDP": "s", "BP": "^"}
@@ -434,7 +419,7 @@ MARKERS = {"readout": "o", "STDP": "s", "BP": "^"}
 
 def draw(content: Mapping[str, Any]) -> Figure:
     """Draw the accuracy by kind of pruning, a column for each protocol, a row for each set of images."""
-    names = list(dict.fromkeys(r["images"] for r in content["table"]))
+    names = unlike(content["table"], "images")
     figure = Figure(figsize=(12, 3.8 * len(names) + 0.6), layout="constrained")
     axes = figure.subplots(len(names), 2, sharey="row", squeeze=False)
     models = list(MODELS)
@@ -457,7 +442,7 @@ def draw(content: Mapping[str, Any]) -> Figure:
             for k, control in enumerate(c for c in content["controls"] if c["images"] == name):
                 axis.axhline(100 * control["accuracy"], color="grey", linewidth=0.8, linestyle=("-", "--", ":")[k])
             axis.set_xticks(range(len(METHODS)), METHODS)
-            axis.set_title(f"{name}, input to {'all' if protocol == 'all' else 'half, the others read'}")
+            axis.set_title(titled(name, protocol))
         axes[row, 0].set_ylabel("accuracy (%)")
     legend = [axes[0, 0].plot([], [], m, color="grey", label=t)[0] for t, m in MARKERS.items()]
     legend.append(axes[0, 0].plot([], [], "o", color="grey", fillstyle="none", label=f"hollow: {models[-1]}")[0])

@@ -16,32 +16,39 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.bed import plus_minus
-from lnpbrian.experiments.common.plan import MODELS, SEEN, Plan
-from lnpbrian.experiments.common.plotting import finish, plain_log_axis
-from lnpbrian.experiments.common.reported import READOUT
-from lnpbrian.experiments.common.statistics import claimed, mean_and_error
-from lnpbrian.experiments.paper.table1 import PROTOCOLS, READ, classification, datasets, image_files
-from lnpbrian.experiments.paper.table2 import RATIO
-from lnpbrian.learning.vision.classification import ClassifyOptions
-from lnpbrian.sweep import Result, Task
+from lnpbrian.experiments.common import (
+    MODELS,
+    SEEN,
+    Plan,
+    Result,
+    Task,
+    all_rows,
+    claimed,
+    finish,
+    mean_and_error,
+    mean_of,
+    plain_log_axis,
+    plus_minus,
+    unlike,
+    where,
+)
+from lnpbrian.experiments.common.reported import RATIO, READOUT
+from lnpbrian.experiments.paper.table1 import PROTOCOLS, READ, classification, datasets, few_images
+from lnpbrian.learning import ClassifyOptions
 
 NAME = "table5"
 METHODS = ("unpruned", "LNP")
 READOUTS: dict[str, dict[str, Any]] = {"linear": {}, "perceptron": {"kind": "mlp", "fraction": READ}}
 SERIES = f"{SEEN}, all seen"
 SEEDS = 5
+# What a use of networks is told from others by, beside method and seed.
+KEY = ("task", "protocol", "readout", "model")
 MEASURES = {
     "neuron sparsity": "neurons",
     "synapse sparsity": "synapses",
     "ratio of operations": "synaptic_operations",
 }
 Key = tuple[str, str, str, str, str, int]
-
-
-def amounts(plan: Plan) -> dict[str, int]:
-    """Return how many images train and test at most."""
-    return {"train": 300, "test": 150} if plan.scale.neurons < 400 else {"train": 5000, "test": 5000}
 
 
 def seeds(plan: Plan) -> range:
@@ -60,7 +67,7 @@ def tasks(plan: Plan) -> dict[Key, Task]:
         for model in MODELS:
             for method in METHODS:
                 for name in datasets(plan):
-                    common = {**image_files(plan, name), **amounts(plan)}
+                    common = {"images": name, **plan.file(name), **few_images(plan)}
                     for protocol in PROTOCOLS:
                         for kind, readout in READOUTS.items():
                             key = (name, protocol, method, model, "readout", seed)
@@ -76,13 +83,10 @@ def tasks(plan: Plan) -> dict[Key, Task]:
 
 def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
     """Return rows of single networks, what the readout changes, and what became of the claims."""
-    rows = []
-    for (task, protocol, readout, model, method, seed), result in results.items():
-        record = dict(result.record)
-        keys = {"task": task, "protocol": protocol, "readout": readout, "model": model, "method": method, "seed": seed}
-        rows.append(keys | record | {"of_readout": _of_readout(record, READOUTS[readout], images=task != SERIES)})
-    kinds = list(dict.fromkeys((r["task"], r["protocol"], r["readout"], r["model"]) for r in rows))
-    table = [_line(rows, kind) for kind in kinds]
+    rows = all_rows(results, *KEY, "method", "seed")
+    for r in rows:
+        r["of_readout"] = _of_readout(r, READOUTS[r["readout"]], images=r["task"] != SERIES)
+    table = [_line(rows, dict(zip(KEY, kind, strict=True))) for kind in unlike(rows, *KEY)]
     return {
         "seeds": list(seeds(plan)),
         "table": table,
@@ -128,18 +132,12 @@ def measures(before: Mapping[str, Any], after: Mapping[str, Any], *, readout: bo
     return found
 
 
-def _line(rows: list[dict[str, Any]], kind: tuple) -> dict[str, Any]:
-    before, after = (
-        sorted(
-            (r for r in rows if (r["task"], r["protocol"], r["readout"], r["model"], r["method"]) == (*kind, method)),
-            key=lambda r: r["seed"],
-        )
-        for method in METHODS
-    )
+def _line(rows: list[dict[str, Any]], kind: Mapping[str, str]) -> dict[str, Any]:
+    before, after = (where(rows, **kind, method=method) for method in METHODS)
     without, including = (
         [measures(a, b, readout=readout) for a, b in zip(before, after, strict=True)] for readout in (False, True)
     )
-    line: dict[str, Any] = dict(zip(("task", "protocol", "readout", "model"), kind, strict=True))
+    line: dict[str, Any] = dict(kind)
     for name in MEASURES:
         a, b = (np.array([one[name] for one in many]) for many in (without, including))
         line[name] = {
@@ -148,8 +146,8 @@ def _line(rows: list[dict[str, Any]], kind: tuple) -> dict[str, Any]:
             # Where none was removed there is nothing to change.
             "change": mean_and_error(b / a - 1) if (a > 0).all() else None,
         }
-    line["neurons_read"] = [float(np.mean([r["readout_neurons"] for r in many])) for many in (before, after)]
-    if kind[0] != SERIES:
+    line["neurons_read"] = [mean_of(many, "readout_neurons") for many in (before, after)]
+    if kind["task"] != SERIES:
         line["accuracy"] = [mean_and_error([r["accuracy"] for r in many]) for many in (before, after)]
     return line
 
@@ -181,17 +179,21 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     first = [["task", "readout", "model", "measure", "without readout", "with it", "relative change (%)"]]
     second = [["task", "readout", "model", "neurons read", "after LNP", "accuracy (%)", "after LNP"]]
     for r in content["table"]:
-        name = [f"{r['task']}, relay" if r["protocol"] == "relay" else r["task"], r["readout"], r["model"]]
+        name = _named(r)
         for measure in MEASURES:
             found, digits = r[measure], 1 if "ratio" in measure else 4
             line = [*name, measure, *(plus_minus(found[which], digits) for which in ("without", "with"))]
             change = found["change"]
-            first.append([*line, "-" if change is None else plus_minus([100 * x for x in change], 2)])
-        accuracy = [plus_minus([100 * x for x in a], 2) for a in r.get("accuracy", ())] or ["-", "-"]
+            first.append([*line, "-" if change is None else plus_minus(change, 2, 100)])
+        accuracy = [plus_minus(a, 2, 100) for a in r.get("accuracy", ())] or ["-", "-"]
         second.append([*name, *(f"{n:.0f}" for n in r["neurons_read"]), *accuracy])
     paper = [["model", *("relative change, head lost" for _ in range(4))]]
     paper += [[model, *(f"{x:.2f}" for x in values)] for model, values in content["paper"].items()]
     return {"Without the readout and with it": first, "What is read, and how well": second, "The paper's": paper}
+
+
+def _named(r: Mapping[str, Any]) -> list[str]:
+    return [f"{r['task']}, relay" if r["protocol"] == "relay" else r["task"], r["readout"], r["model"]]
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
@@ -206,9 +208,7 @@ def draw(content: Mapping[str, Any]) -> Figure:
             axis.errorbar(a, k, xerr=da, fmt="o", color="tab:blue", capsize=2, label="" if k else "without readout")
             axis.errorbar(b, k, xerr=db, fmt="s", color="tab:orange", capsize=2, label="" if k else "with readout")
         axis.set_xlabel(name)
-    names = [
-        f"{r['task']}{', relay' if r['protocol'] == 'relay' else ''}, {r['readout']}, {r['model']}" for r in table[::-1]
-    ]
+    names = [", ".join(_named(r)) for r in table[::-1]]
     axes[0].set_yticks(range(len(names)), names, fontsize=8)
     plain_log_axis(axes[1], "x")
     return finish(figure, axes[0], 2)

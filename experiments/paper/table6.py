@@ -13,11 +13,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.plan import LORENZ, MODELS, SEEN, Plan
-from lnpbrian.experiments.common.plotting import COLORS, finish, whiskers
+from lnpbrian.experiments.common import LORENZ, MODELS, SEEN, Plan, Result, Task, all_rows, bars, finish, plus_minus
 from lnpbrian.experiments.common.reported import PREDICTION
-from lnpbrian.experiments.common.statistics import Rows, median_and_quartiles, over_windows, plus_minus, spread, windows
-from lnpbrian.sweep import Result, Task
+from lnpbrian.experiments.common.statistics import Rows, median_and_quartiles, over_windows, spread, windows
 
 NAME = "table6"
 METHODS = ("unpruned", "AP", "LNP")
@@ -62,10 +60,7 @@ def tasks(plan: Plan) -> dict[Key, Task]:
 
 def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
     """Return rows of single networks, and rows of the table."""
-    rows = [
-        {"method": method, "model": model, "training": TRAINING, "series": name, "seed": seed, **result.record}
-        for (method, model, name, seed), result in results.items()
-    ]
+    rows = [{"training": TRAINING, **row} for row in all_rows(results, "method", "model", "series", "seed")]
     found = Rows(rows)
     table = []
     for method in METHODS:
@@ -101,7 +96,7 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
         head += [f"{TITLES[name]} NRMSE", "paper", "VPT", "one step"]
     lines = [head]
     for r in content["table"]:
-        line = [r["method"], r["model"], plus_minus(r["operations_per_window"], 1e-6)]
+        line = [r["method"], r["model"], plus_minus(r["operations_per_window"], unit=1e-6)]
         line.append(f"{r['operation_ratio']['median']:.1f}")
         for name in content["series"]:
             paper = r["paper"][name]
@@ -122,24 +117,10 @@ def draw(content: Mapping[str, Any]) -> Figure:
     """
     figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.subplots(2, 1, sharex=True)
-    names, bars = content["series"], content["table"]
-    width = 0.8 / len(bars)
-    for k, r in enumerate(bars):
-        x = np.arange(len(names)) + (k - (len(bars) - 1) / 2) * width
-        for axis, error in zip(axes, ("nrmse", "efficiency"), strict=True):
-            values = [r[f"{name} {error}"] for name in names]
-            axis.bar(
-                x,
-                [v["median"] for v in values],
-                0.9 * width,
-                yerr=whiskers(values),
-                color=COLORS[r["method"]],
-                hatch="//" if r["model"] == "CHRSNN" else None,
-                edgecolor="white",
-                error_kw={"linewidth": 0.8},
-                label=f"{r['method']} {r['model']}",
-            )
-    for axis, label in zip(axes, ("NRMSE", "VPT per million operations"), strict=True):
+    names = content["series"]
+    labels = {"nrmse": "NRMSE", "efficiency": "VPT per million operations"}
+    for axis, (error, label) in zip(axes, labels.items(), strict=True):
+        bars(axis, content["table"], [f"{name} {error}" for name in names])
         axis.set(ylabel=label, yscale="log")
     axes[1].set_xticks(range(len(names)), [TITLES[name] for name in names])
     return finish(figure, axes[0], 3)

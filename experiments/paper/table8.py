@@ -9,28 +9,39 @@ are kept, and by nothing that step I could have been spared for.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.plan import SCALES, Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error
+from lnpbrian.experiments.common import (
+    Plan,
+    Report,
+    Result,
+    Streams,
+    Task,
+    all_rows,
+    claimed,
+    finish,
+    lead,
+    mean_and_error,
+    mean_of,
+    plus_minus,
+    ratios,
+    unlike,
+    where,
+)
+from lnpbrian.experiments.common.plan import SCALES
 from lnpbrian.learning.vision.resnet_training import ResNetTrainingOptions
 from lnpbrian.models.resnet import SpikingResNet, noise_images
 from lnpbrian.pruning.channels import erk_masks
 from lnpbrian.records import from_plain, plain
 from lnpbrian.resnets import ImageArrays, ResNetJob, image_arrays
-from lnpbrian.streams import Streams
-from lnpbrian.sweep import Result, Task
 
 NAME = "table8"
-Report = Callable[[float, str], None]
 Key = tuple[str, str, str, int]
 
 # What the paper has for CIFAR-10 with ResNet19: accuracy and loss in points, sparsity in %.
@@ -89,15 +100,6 @@ def size_of(plan: Plan) -> Size:
     return SIZES[fitting[-1] if fitting else "smoke"]
 
 
-def file_of(plan: Plan, name: str) -> dict[str, Any]:
-    """Return the file of images, if there is one, as options of a task."""
-    path = plan.data.get(name)
-    if path is None:
-        return {"data": None}
-    # The content decides, wherever the file lies.
-    return {"data": path, "data_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
-
-
 def task_of(
     plan: Plan, network: tuple[str, float, int, int, int], start: str, way: str, seed: int, **more: Any
 ) -> Task:
@@ -117,7 +119,7 @@ def task_of(
     )
     changes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in WAYS[start][way].items()}
     job = replace(job, **changes)
-    options = {"way": way, "job": plain(job), **file_of(plan, "cifar10"), "side": side, "most": size.images, **more}
+    options = {"way": way, "job": plain(job), **plan.file("cifar10"), "side": side, "most": size.images, **more}
     needs: tuple[Task, ...] = ()
     if way != DENSE and (start == "converted" or way == "magnitude"):
         needs = (task_of(plan, network, start, DENSE, seed, **more),)
@@ -182,19 +184,15 @@ def measured(options: Mapping[str, Any], *needs: Result, report: Report) -> Resu
 
             made, told = job.prune(base, images, trained=trained, report=pruning)
         made, record = job.finished(made, images, report=report)
-    row = {
-        "layout": job.layout,
-        "width": job.width,
-        "start": job.start,
-        "way": way,
-        "seed": job.seed,
-        "images": images.name,
-        **record,
-        "pruning": told.get("history"),
-        "seen": told.get("seen"),
-    }
+    row = described(job, way, images) | record | {"pruning": told.get("history"), "seen": told.get("seen")}
     # What others need: before conversion.
     return Result({"rows": [row]}, made.to_arrays())
+
+
+def described(job: ResNetJob, way: str, images: ImageArrays) -> dict[str, Any]:
+    """Return what a row of a network is about."""
+    told = {name: getattr(job, name) for name in ("layout", "width", "start", "seed")}
+    return {**told, "way": way, "images": images.name}
 
 
 def at_equal_operations(job: ResNetJob, network: SpikingResNet, other: SpikingResNet) -> SpikingResNet:
@@ -228,28 +226,15 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
 def table_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return means and standard errors over seeds, with the loss and the SOP ratio by pairs of equal seeds."""
     lines = []
-    for layout, start, way in dict.fromkeys((r["layout"], r["start"], r["way"]) for r in rows):
-        mine, dense = (
-            sorted(
-                (r for r in rows if (r["layout"], r["start"], r["way"]) == (layout, start, w)), key=lambda r: r["seed"]
-            )
-            for w in (way, DENSE)
-        )
-        pairs = list(zip(mine, dense, strict=True))
+    for layout, start, way in unlike(rows, "layout", "start", "way"):
+        mine, dense = (where(rows, layout=layout, start=start, way=w) for w in (way, DENSE))
         before = [r["accuracy_before_fine_tuning"] for r in mine if "accuracy_before_fine_tuning" in r]
         lines.append(
             {
-                "layout": layout,
-                "start": start,
-                "way": way,
-                "accuracy": mean_and_error([r["accuracy"] for r in mine]),
-                "error_of_images": float(np.mean([r["standard_error"] for r in mine])),
-                "loss": mean_and_error([d["accuracy"] - r["accuracy"] for r, d in pairs]),
+                **{"layout": layout, "start": start, "way": way},
+                **worth(mine, dense),
+                "loss": lead(dense, mine),
                 "before_fine_tuning": float(np.mean(before)) if before else None,
-                "operations": float(np.mean([r["synaptic_operations"] for r in mine])),
-                "ratio": float(
-                    np.mean([d["synaptic_operations"] / max(r["synaptic_operations"], 1.0) for r, d in pairs])
-                ),
                 "stem_macs": mine[0]["stem_macs"],
                 "sparsity": {k: float(np.mean([r["sparsity"][k] for r in mine])) for k in mine[0]["sparsity"]},
                 "paper": PAPER.get((start, way)),
@@ -258,12 +243,21 @@ def table_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return lines
 
 
+def worth(mine: list[dict[str, Any]], dense: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return accuracy and operations of networks, and times as many operations of dense ones of the same seeds."""
+    return {
+        "accuracy": mean_and_error([r["accuracy"] for r in mine]),
+        "error_of_images": mean_of(mine, "standard_error"),
+        "operations": mean_of(mine, "synaptic_operations"),
+        "ratio": float(np.mean(ratios(dense, mine))),
+    }
+
+
 def difference(rows: list[dict[str, Any]], layout: str, start: str, one: str, other: str) -> tuple[float, float]:
     """Return the mean difference of accuracies of two ways, in points, and its standard error over seeds and images."""
     found = {
         (r["way"], r["seed"]): np.array([c == "1" for c in r["correct"]], float)
-        for r in rows
-        if (r["layout"], r["start"]) == (layout, start)
+        for r in where(rows, layout=layout, start=start)
     }
     each = [found[one, seed] - found[other, seed] for way, seed in found if way == one and (other, seed) in found]
     means = np.array([d.mean() for d in each])
@@ -278,7 +272,7 @@ def claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     Random and converted networks are those of arXiv 2403.03409, section B.3.
     """
-    layouts = list(dict.fromkeys(r["layout"] for r in rows))
+    layouts = unlike(rows, "layout")
 
     def parts(start: str, one: str, other: str, held: Callable[[float, float], bool]) -> list[tuple[str, bool]]:
         made = []
@@ -319,13 +313,12 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
                     *("channels gone (%)", "neurons gone (%)", "weights gone (%)", "the paper's, ResNet19"),
                 ]
             ]
-        (a, error), (loss, of_loss) = r["accuracy"], r["loss"]
         before, gone = r["before_fine_tuning"], r["sparsity"]
         made[title].append(
             [
                 r["way"],
-                f"{100 * a:.1f} ± {100 * max(error, r['error_of_images']):.1f}",
-                "" if r["way"] == DENSE else f"{100 * loss:+.1f} ± {100 * of_loss:.1f}",
+                percent(r),
+                "" if r["way"] == DENSE else "{:+.1f} ± {:.1f}".format(*(100 * x for x in r["loss"])),
                 "" if before is None else f"{100 * before:.1f}",
                 f"{r['operations']:.3g}",
                 f"{r['ratio']:.2f}",
@@ -336,20 +329,32 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     return made
 
 
+def percent(r: Mapping[str, Any]) -> str:
+    """Return the accuracy of a line, whose error is at least that of the images, in per cent."""
+    mean, error = r["accuracy"]
+    return plus_minus((mean, max(error, r["error_of_images"])), unit=100)
+
+
+def of_operations(axis: Axes, table: Iterable[Mapping[str, Any]]) -> None:
+    """Draw accuracies of ways of pruning over operations an image; errors are at least those of the images."""
+    for k, r in enumerate(table):
+        a, error = r["accuracy"]
+        bar = 100 * max(error, r["error_of_images"])
+        axis.errorbar(r["operations"], 100 * a, bar, fmt="o", color=f"C{k}", label=r["way"])
+    axis.set(xscale="log", xlabel="synaptic operations an image")
+    axis.legend(frameon=False, fontsize=7)
+
+
 def draw(content: Mapping[str, Any]) -> Figure:
     """Draw accuracy over operations, as figures 11 and 12 of the paper have it.
 
     They belong to section B.4 of arXiv 2403.03409.
     """
-    groups = list(dict.fromkeys((r["layout"], r["start"]) for r in content["table"]))
+    groups = unlike(content["table"], "layout", "start")
     figure = Figure(figsize=(4.5 * len(groups), 4), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(groups)))
     for axis, (layout, start) in zip(axes, groups, strict=True):
-        for k, r in enumerate(r for r in content["table"] if (r["layout"], r["start"]) == (layout, start)):
-            a, error = r["accuracy"]
-            bar = 100 * max(error, r["error_of_images"])
-            axis.errorbar(r["operations"], 100 * a, bar, fmt="o", color=f"C{k}", label=r["way"])
-        axis.set(title=f"{layout}, {start}", xscale="log", xlabel="synaptic operations an image")
-        axis.legend(frameon=False, fontsize=7)
+        of_operations(axis, where(content["table"], layout=layout, start=start))
+        axis.set(title=f"{layout}, {start}")
     axes[0].set_ylabel("test images right (%)")
     return finish(figure)

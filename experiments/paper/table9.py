@@ -9,27 +9,32 @@ theirs are the same for both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error
-from lnpbrian.experiments.paper.table8 import DENSE, difference, shown, size_of, task_of
+from lnpbrian.experiments.common import Plan, Report, Result, Task, all_rows, claimed, finish, mean_of, where
+from lnpbrian.experiments.paper.table8 import (
+    DENSE,
+    described,
+    difference,
+    of_operations,
+    percent,
+    shown,
+    size_of,
+    task_of,
+    worth,
+)
 from lnpbrian.models.resnet import SpikingResNet
 from lnpbrian.records import from_plain
 from lnpbrian.resnets import ResNetJob
-from lnpbrian.sweep import Result, Task
 
 NAME = "table9"
 # The paper's, CIFAR-10 to CIFAR-100 with ResNet19: accuracy in % at the source and at the target.
 PAPER = {"LNP": "89.96 -> 69.76", "IMP, from the source": "93.18 -> 68.95"}
 TRANSFERRED = "IMP, from the source"
 WAYS = (DENSE, "LNP", "ERK", "IMP")
-Report = Callable[[float, str], None]
 
 
 def tasks(plan: Plan) -> dict[Any, Task]:
@@ -59,16 +64,7 @@ def transferred(options: Mapping[str, Any], source: Result, *, report: Report) -
     found = SpikingResNet.from_arrays(source.arrays)
     fresh = job.network(images)
     made, record = job.finished(fresh.with_masks(found.masks), images, report=report)
-    row = {
-        "layout": job.layout,
-        "width": job.width,
-        "start": job.start,
-        "way": TRANSFERRED,
-        "seed": job.seed,
-        "images": images.name,
-        **record,
-    }
-    return Result({"rows": [row]}, made.to_arrays())
+    return Result({"rows": [described(job, TRANSFERRED, images) | record]}, made.to_arrays())
 
 
 def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
@@ -76,34 +72,19 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
     target = {key: result for key, result in results.items() if key[0] != "source"}
     rows, table = all_rows(target), []
     for way in (*WAYS, TRANSFERRED):
-        mine, dense = (sorted((r for r in rows if r["way"] == w), key=lambda r: r["seed"]) for w in (way, DENSE))
-        operations = [
-            (d["synaptic_operations"], max(r["synaptic_operations"], 1.0)) for r, d in zip(mine, dense, strict=True)
-        ]
-        table.append(
-            {
-                "way": way,
-                "accuracy": mean_and_error([r["accuracy"] for r in mine]),
-                "error_of_images": float(np.mean([r["standard_error"] for r in mine])),
-                "operations": float(np.mean([r for _, r in operations])),
-                "ratio": float(np.mean([d / r for d, r in operations])),
-                "weights": float(np.mean([r["sparsity"]["weights"] for r in mine])),
-                "paper": PAPER.get(way),
-            }
-        )
+        mine, dense = where(rows, way=way), where(rows, way=DENSE)
+        line = {"way": way, **worth(mine, dense), "paper": PAPER.get(way)}
+        table.append(line | {"weights": mean_of([r["sparsity"] for r in mine], "weights")})
     layout = rows[0]["layout"]
-    sides = {}
-    for one, other in (("LNP", TRANSFERRED), ("IMP", TRANSFERRED), ("LNP", "ERK")):
-        sides[one, other] = difference(rows, layout, "random", one, other)
 
-    def part(pair: tuple[str, str], least: float) -> list[tuple[str, bool]]:
-        d, error = sides[pair]
+    def part(one: str, other: str, least: float) -> list[tuple[str, bool]]:
+        d, error = difference(rows, layout, "random", one, other)
         return [(f"{d:+.1f} ± {error:.1f} points", d >= least)]
 
     made = [
-        claimed("LNP is at most a point below a transferred IMP mask", part(("LNP", TRANSFERRED), -1.0)),
-        claimed("a mask found on the target is better than one from the source", part(("IMP", TRANSFERRED), 0.0)),
-        claimed("LNP is better than ERK", part(("LNP", "ERK"), 0.0)),
+        claimed("LNP is at most a point below a transferred IMP mask", part("LNP", TRANSFERRED, -1.0)),
+        claimed("a mask found on the target is better than one from the source", part("IMP", TRANSFERRED, 0.0)),
+        claimed("LNP is better than ERK", part("LNP", "ERK", 0.0)),
     ]
     source = [r for key, result in results.items() if key[0] == "source" for r in result.record["rows"]]
     return {"table": table, "claims": made, "rows": rows, "source_rows": source}
@@ -116,11 +97,10 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     """
     lines = [["pruning", "accuracy (%)", "SOPs an image", "SOP ratio", "weights gone (%)", "the paper's, other data"]]
     for r in content["table"]:
-        a, error = r["accuracy"]
         lines.append(
             [
                 r["way"],
-                f"{100 * a:.1f} ± {100 * max(error, r['error_of_images']):.1f}",
+                percent(r),
                 f"{r['operations']:.3g}",
                 f"{r['ratio']:.2f}",
                 f"{100 * r['weights']:.1f}",
@@ -134,10 +114,6 @@ def draw(content: Mapping[str, Any]) -> Figure:
     """Draw accuracy over operations."""
     figure = Figure(figsize=(5, 4), layout="constrained")
     axis = figure.subplots()
-    for k, r in enumerate(content["table"]):
-        a, error = r["accuracy"]
-        bar = 100 * max(error, r["error_of_images"])
-        axis.errorbar(r["operations"], 100 * a, bar, fmt="o", color=f"C{k}", label=r["way"])
-    axis.set(xscale="log", xlabel="synaptic operations an image", ylabel="test images right (%)")
-    axis.legend(frameon=False, fontsize=7)
+    of_operations(axis, content["table"])
+    axis.set(ylabel="test images right (%)")
     return finish(figure)

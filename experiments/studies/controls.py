@@ -14,19 +14,28 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.plan import CONTROLS, LORENZ, MODELS, Plan
-from lnpbrian.experiments.common.plotting import finish, median_bar, plain_log_axis
+from lnpbrian.experiments.common import (
+    LORENZ,
+    MODELS,
+    Plan,
+    Result,
+    Task,
+    all_rows,
+    claimed,
+    finish,
+    median_bar,
+    plain_log_axis,
+    plus_minus,
+)
+from lnpbrian.experiments.common.plan import CONTROLS
 from lnpbrian.experiments.common.statistics import (
     Rows,
     against,
-    claimed,
     median_and_quartiles,
     over_networks,
     over_windows,
-    plus_minus,
     spread,
 )
-from lnpbrian.sweep import Result, Task
 
 NAME = "controls"
 METHODS = ("unpruned", "LNP", *CONTROLS)
@@ -46,10 +55,8 @@ def tasks(plan: Plan) -> dict[Key, Task]:
 
 def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
     """Return rows of single networks, rows of the table, and whether LNP is better than each control."""
-    rows = [
-        {"method": method, "model": model, "training": TRAINING, "series": SERIES, "seed": seed, **result.record}
-        for (method, model, seed), result in results.items()
-    ]
+    common = {"training": TRAINING, "series": SERIES}
+    rows = [common | row for row in all_rows(results, "method", "model", "seed")]
     found = Rows(rows)
     table = []
     for model in MODELS:
@@ -77,10 +84,10 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     lines = [["model", "network", "neurons", "synapses", "SOPs (M)", "NRMSE", "mean ± sd", "VPT", "mean ± sd"]]
     for r in content["table"]:
         line = [r["model"], r["method"], *(f"{r[name]['mean']:.0f}" for name in ("neurons", "synapses"))]
-        line.append(plus_minus(r["synaptic_operations"], 1e-6))
+        line.append(plus_minus(r["synaptic_operations"], unit=1e-6))
         for name, digits in (("nrmse", 3), ("vpt", 1)):
             line.append(median_and_quartiles(r[name], digits))
-            line.append(plus_minus(r[f"{name} of networks"], digits=digits))
+            line.append(plus_minus(r[f"{name} of networks"], digits))
         lines.append(line)
     return {"Lorenz-63 of which the first variable is seen, after STDP": lines}
 

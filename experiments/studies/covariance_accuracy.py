@@ -12,7 +12,7 @@ law of mean -20 /s and standard deviation 10 /s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,15 +22,11 @@ from scipy import sparse
 from scipy.stats import mannwhitneyu, spearmanr
 
 from lnpbrian.checks import InvalidInput
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import all_rows
+from lnpbrian.experiments.common import Plan, Report, Result, Streams, Task, all_rows, finish
 from lnpbrian.models import CHRSNN, HRSNN, gamma_time_constants
 from lnpbrian.pruning.steps.covariance import LinearNetwork, linear_network, local_covariance, noise_covariance
 from lnpbrian.pruning.steps.lyapunov_matrix import entries, estimated_lyapunov_matrix, lyapunov_matrix
 from lnpbrian.pruning.steps.noise import keep_probability, keep_scores, sample_edges
-from lnpbrian.streams import Streams
-from lnpbrian.sweep import Result, Task
 
 NAME = "covariance_accuracy"
 SEED = 0
@@ -89,7 +85,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
     return made
 
 
-def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def measured(options: Mapping[str, Any], *, report: Report) -> Result:
     """Compare scores, keep probabilities and kept networks of one network."""
     family, density, seed = options["family"], options["density"], options["seed"]
     net = network(family, options["neurons"], density, seed)

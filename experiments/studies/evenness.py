@@ -10,7 +10,7 @@ like, and how well its numbers say which network remembers more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -18,16 +18,25 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
-from lnpbrian.experiments.common.bed import bed_response, bed_samples, paired, plus_minus, restored
+from lnpbrian.experiments.common import (
+    Plan,
+    Report,
+    Result,
+    Streams,
+    Task,
+    all_rows,
+    claimed,
+    finish,
+    mean_and_error,
+    means,
+    plus_minus,
+    unlike,
+    where,
+)
+from lnpbrian.experiments.common.bed import bed_response, bed_samples, paired, restored, worth
 from lnpbrian.experiments.common.graphs import thinned_graph
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.spectra import MEASURES, measures
-from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error
-from lnpbrian.learning import evaluate_benchmarks
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.streams import Streams
-from lnpbrian.sweep import Result, Task
 
 NAME = "evenness"
 SCORES = ("memory", "capacity", "mackey_glass_30")
@@ -82,7 +91,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
     }
 
 
-def evaluated(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def evaluated(options: Mapping[str, Any], *, report: Report) -> Result:
     """Return what a thinned network is worth, and what its linear response is like."""
     report(0.0, "building")
     seed, (inputs, outputs, components) = options["seed"], options["how"]
@@ -94,9 +103,7 @@ def evaluated(options: Mapping[str, Any], *, report: Callable[[float, str], None
     count = round(full.n_synapses / options["ratio"])
     thin = thinned_graph(full, count=count, inputs=inputs, outputs=outputs, components=components, rng=rng)
     spec = restored(thin, full, response)
-    found = evaluate_benchmarks(
-        spec, names=SCORES, seed=seed, samples=options["samples"], report=lambda x: report(x, "benchmarks")
-    )
+    found = worth(spec, SCORES, options, report, span=(0.0, 1.0))
     row = {
         **{name: options[name] for name in ("ratio", "kind", "seed")},
         "synapses": spec.n_synapses,
@@ -114,11 +121,8 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
     table, effects = [], []
     for ratio in ratios(plan):
         for kind in kinds(400 if plan.scale.neurons >= 400 else plan.scale.neurons, ratio):
-            mine = _of(rows, ratio, kind)
-            line: dict[str, Any] = {"ratio": ratio, "kind": kind}
-            for name in (*SCORES, "spectral_radius", "mean_rate_hz", "scaled_by", *MEASURES):
-                line[name] = mean_and_error([r[name] for r in mine])
-            table.append(line)
+            numbers = (*SCORES, "spectral_radius", "mean_rate_hz", "scaled_by", *MEASURES)
+            table.append({"ratio": ratio, "kind": kind, **means(where(rows, ratio=ratio, kind=kind), numbers)})
         effects += _effects(rows, ratio)
     explained = [
         {"score": score, "measure": name, **explains(rows, score, name)} for score in SCORES for name in MEASURES
@@ -130,10 +134,6 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
         "claims": _claims(effects, explained),
         "rows": rows,
     }
-
-
-def _of(rows: Sequence[Mapping[str, Any]], ratio: float, kind: str) -> list[Mapping[str, Any]]:
-    return [r for r in rows if (r["ratio"], r["kind"]) == (ratio, kind)]
 
 
 def _effects(rows: Sequence[Mapping[str, Any]], ratio: float) -> list[dict[str, Any]]:
@@ -160,7 +160,7 @@ def _effects(rows: Sequence[Mapping[str, Any]], ratio: float) -> list[dict[str, 
 
 
 def _mean_by_seed(rows: Sequence[Mapping[str, Any]], ratio: float, chosen: Sequence[str], name: str) -> np.ndarray:
-    return np.mean([[r[name] for r in _of(rows, ratio, kind)] for kind in chosen], axis=0)
+    return np.mean([[r[name] for r in where(rows, ratio=ratio, kind=kind)] for kind in chosen], axis=0)
 
 
 def _mean_of_pairs(
@@ -273,8 +273,8 @@ def draw(content: Mapping[str, Any]) -> Figure:
     for column, ratio in enumerate(found):
         for row, (x, y) in enumerate(DRAWN):
             axis = axes[row, column]
-            for kind in dict.fromkeys(r["kind"] for r in content["rows"] if r["ratio"] == ratio):
-                mine = _of(content["rows"], ratio, kind)
+            for kind in unlike(where(content["rows"], ratio=ratio), "kind"):
+                mine = where(content["rows"], ratio=ratio, kind=kind)
                 degrees, _, parts = kind.partition(", ")
                 color = colors[JOINED if kind == JOINED else degrees]
                 filled = {"as it comes": "o", "one": "s", "many": "x"}.get(parts, "*")

@@ -9,21 +9,17 @@ those of ``lnpbrian prune``; nothing was tuned on them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common import Plan, Report, Result, Streams, Task, all_rows, finish
 from lnpbrian.experiments.common.comparison import FORECASTERS, without_network
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import all_rows
 from lnpbrian.learning import CurrentEncoder, forecast, forecast_task
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.pruning.controls import uncoupled
-from lnpbrian.streams import Streams
-from lnpbrian.sweep import Result, Task
+from lnpbrian.pruning import uncoupled
 
 NAME = "forecast_controls"
 UNCOUPLED = "the same, uncoupled"
@@ -43,7 +39,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
     return made
 
 
-def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def measured(options: Mapping[str, Any], *, report: Report) -> Result:
     """Forecast the windows.
 
     Windows as in arXiv 2403.03409, section 4.1.

@@ -10,23 +10,18 @@ best for heterogeneous networks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
 from brian2 import ms, second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.bed import at_factor, bed_measured, bed_samples, best_choice, paired, plus_minus
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error
+from lnpbrian.experiments.common import Plan, Report, Result, Task, all_rows, claimed, finish, means, plus_minus, where
+from lnpbrian.experiments.common.bed import at_factor, bed_measured, bed_samples, best_choice, paired, unbound, worth
 from lnpbrian.learning import evaluate_benchmarks
 from lnpbrian.models import HRSNN, MRSNN, LIFParameters
 from lnpbrian.network import NetworkSpec, RecurrentNetwork
-from lnpbrian.pruning.loop import prune
-from lnpbrian.pruning.schedule import PruneOptions
-from lnpbrian.sweep import Result, Task
 
 NAME = "heterogeneity"
 MODELS = ("HRSNN", "MRSNN", "MRSNN, mean of HRSNN")
@@ -68,24 +63,18 @@ def _task(common: Mapping[str, Any], seed: int, tried: Mapping[str, float], *nee
     return Task(name.strip(), f"{__name__}:{'tried' if tried else 'evaluated'}", options, needs)
 
 
-def tried(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def tried(options: Mapping[str, Any], *, report: Report) -> Result:
     """Return the capacity of a network with a factor of its weights and a mean of its time constants."""
     spec, _ = _made(options, options, report)
     score = evaluate_benchmarks(spec, names=["capacity"], seed=options["seed"], samples=options["samples"]).scores
     return Result({"factor": options["factor"], "mean_ms": options["mean_ms"], **score})
 
 
-def evaluated(options: Mapping[str, Any], *tried: Result, report: Callable[[float, str], None]) -> Result:
+def evaluated(options: Mapping[str, Any], *tried: Result, report: Report) -> Result:
     """Return what a network is worth, with what was best on other networks."""
     best, _ = best_choice([result.record for result in tried], "factor", "mean_ms")
     spec, exponent = _made(options, best, report)
-    found = evaluate_benchmarks(
-        spec,
-        names=SCORES,
-        seed=options["seed"],
-        samples=options["samples"],
-        report=lambda fraction: report(0.5 + 0.5 * fraction, "benchmarks"),
-    )
+    found = worth(spec, SCORES, options, report)
     row = {
         **{name: options[name] for name in ("neurons", "kind", "pruning", "seed")},
         **best,
@@ -100,9 +89,7 @@ def evaluated(options: Mapping[str, Any], *tried: Result, report: Callable[[floa
     return Result({"rows": [row]})
 
 
-def _made(
-    options: Mapping[str, Any], choice: Mapping[str, float], report: Callable[[float, str], None]
-) -> tuple[NetworkSpec, float | None]:
+def _made(options: Mapping[str, Any], choice: Mapping[str, float], report: Report) -> tuple[NetworkSpec, float | None]:
     """Return a network with its factor of the weights, and its largest exponent where it was pruned."""
     seed, neurons, mean = options["seed"], options["neurons"], choice["mean_ms"] * ms
     how = {"parameters": LIFParameters.recurrent(), "check_rate": False, "seed": seed}
@@ -112,14 +99,8 @@ def _made(
     drive, response = bed_measured(model.spec, seed)
     exponent: float | None = None
     if options["pruning"] == "LNP":
-        result = prune(
-            model,
-            ("I", "II", "III"),
-            options=PruneOptions(1 - 1 / RATIOS["LNP"], 0.0, rates=(0.0, 1e4), exponent_growth=None),
-            drive=drive,
-            seed=seed,
-            report=lambda now: report(0.5 * now.fraction, now.step),
-        )
+        removed = {"synapse_sparsity": 1 - 1 / RATIOS["LNP"], "neuron_sparsity": 0.0}
+        result = unbound(model, ("I", "II", "III"), removed, drive=drive, seed=seed, report=report)
         exponent = result.after.largest_exponent_per_s
     return at_factor(model.spec, choice["factor"], response), exponent
 
@@ -129,15 +110,13 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
     rows = sorted(all_rows(results), key=lambda r: (r["neurons"], r["kind"], r["pruning"], r["seed"]))
     table = []
     parts: dict[str, list[tuple[str, bool]]] = {kind: [] for kind in MODELS[1:]}
+    numbers = ("mean_rate_hz", "time_constant_mean_ms", "time_constant_sd_ms", "operations", *SCORES)
     for neurons, pruning in product(sizes(plan), RATIOS):
-        ours = _of(rows, neurons, "HRSNN", pruning)
+        ours = where(rows, neurons=neurons, kind="HRSNN", pruning=pruning)
         for kind in MODELS:
-            mine = _of(rows, neurons, kind, pruning)
-            line: dict[str, Any] = {"neurons": neurons, "kind": kind, "pruning": pruning}
-            line |= {name: mine[0][name] for name in ("factor", "mean_ms")}
-            for name in ("mean_rate_hz", "time_constant_mean_ms", "time_constant_sd_ms", "operations", *SCORES):
-                line[name] = mean_and_error([r[name] for r in mine])
-            line["HRSNN is better by"] = None
+            mine = where(rows, neurons=neurons, kind=kind, pruning=pruning)
+            line: dict[str, Any] = {"neurons": neurons, "kind": kind, "pruning": pruning, **means(mine, numbers)}
+            line |= {name: mine[0][name] for name in ("factor", "mean_ms")} | {"HRSNN is better by": None}
             if kind != "HRSNN":
                 leads = {name: paired(ours, mine, name) for name in SCORES}
                 line["HRSNN is better by"] = leads
@@ -153,10 +132,6 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
         "claims": [claimed(f"{text}, {ends[k]}", found) for k, found in parts.items()],
         "rows": rows,
     }
-
-
-def _of(rows: list[dict[str, Any]], neurons: int, kind: str, pruning: str) -> list[dict[str, Any]]:
-    return [r for r in rows if (r["neurons"], r["kind"], r["pruning"]) == (neurons, kind, pruning)]
 
 
 def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
@@ -188,7 +163,10 @@ def draw(content: Mapping[str, Any]) -> Figure:
         for (kind, filled), (pruning, color) in product(
             zip(MODELS[1:], ("full", "none"), strict=True), zip(RATIOS, ("black", "tab:blue"), strict=True)
         ):
-            x, y = ([r[name] for r in _of(content["rows"], neurons, k, pruning)] for k in (kind, "HRSNN"))
+            x, y = (
+                [r[name] for r in where(content["rows"], neurons=neurons, kind=k, pruning=pruning)]
+                for k in (kind, "HRSNN")
+            )
             axis.plot(x, y, "o", color=color, fillstyle=filled, label=f"{kind}, {pruning}")
         low, high = min(axis.get_xlim()[0], axis.get_ylim()[0]), max(axis.get_xlim()[1], axis.get_ylim()[1])
         axis.plot([low, high], [low, high], color="0.6", linewidth=0.7)

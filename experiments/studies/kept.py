@@ -9,45 +9,48 @@ of other seeds: nobody wins by where it works best. No data of a benchmark is us
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 from brian2 import second
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common import (
+    Plan,
+    Report,
+    Result,
+    Streams,
+    Task,
+    claimed,
+    finish,
+    mean_and_error,
+    means,
+    plus_minus,
+    ranking,
+    ratios,
+)
 from lnpbrian.experiments.common.bed import (
+    THINNED,
+    as_small,
     at_factor,
     bed_drive,
     bed_measured,
     bed_samples,
+    best_choice,
     by_activity,
     largest_weights,
     paired,
-    plus_minus,
-    tuned_factor,
+    unbound,
+    worth,
 )
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.learning import evaluate_benchmarks
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.network import NetworkSpec
-from lnpbrian.network.probing import linear_response
-from lnpbrian.network.response import LinearResponse, lif_rate
-from lnpbrian.network.spec import synaptic_operations
-from lnpbrian.pruning.controls import (
-    at_radius,
-    random_network,
-    thinned,
-    uncoupled,
-)
-from lnpbrian.pruning.loop import prune
-from lnpbrian.pruning.schedule import PruneOptions
-from lnpbrian.pruning.steps import NoisePruning, Step
-from lnpbrian.streams import Streams
-from lnpbrian.sweep import Result, Task
+from lnpbrian.network import LinearResponse, NetworkSpec, linear_response, synaptic_operations
+from lnpbrian.network.response import lif_rate
+from lnpbrian.pruning import NoisePruning, Step, at_radius, uncoupled
 
 NAME = "kept"
 LNP: dict[str, tuple[Step | str, ...]] = {
@@ -58,12 +61,6 @@ LNP: dict[str, tuple[Step | str, ...]] = {
     "LNP, systematic": (NoisePruning(sampling="systematic"),),
     "LNP, independent": (NoisePruning(sampling="independent"),),
     "noise by weight": (NoisePruning(edge_strength="weight", sampling="independent"),),
-}
-THINNED = {
-    "even and connected": {"sampling": "even", "connected": True},
-    "even": {"sampling": "even"},
-    "fixed in-degree": {"sampling": "systematic"},
-    "random": {},
 }
 METHODS = ("unpruned", *LNP, *THINNED, "Erdos-Renyi", "magnitude per sign", "activity", "uncoupled")
 # What is compared with LNP at high ratios, at low ones, and in large networks.
@@ -82,7 +79,7 @@ SUMMARY = "At a 37th of the operations"
 FIRST_SEED = 600
 
 
-def ratios(neurons: int) -> tuple[float, ...]:
+def ratios_at(neurons: int) -> tuple[float, ...]:
     """Return the ratios of operations at which networks of a size are compared."""
     return RATIOS.get(neurons, (37.0,))
 
@@ -99,29 +96,29 @@ def sizes(plan: Plan) -> tuple[int, ...]:
     return (plan.scale.neurons,) if plan.scale.neurons <= 400 else (400, plan.scale.neurons, LARGE)
 
 
+def compared(plan: Plan) -> list[tuple[int, float, str]]:
+    """Return all that is compared: numbers of neurons, ratios and methods."""
+    return [(n, ratio, method) for n in sizes(plan) for ratio in ratios_at(n) for method in methods(n, ratio)]
+
+
 def tasks(plan: Plan) -> dict[Any, Task]:
     """Return the evaluations by size, ratio, method and seed."""
     seeds = max(plan.scale.seeds, 2)
     made: dict[Any, Task] = {}
-    for neurons in sizes(plan):
-        for ratio in ratios(neurons):
-            for method in methods(neurons, ratio):
-                # What is not pruned is the same at all ratios.
-                told = 1.0 if method in ("unpruned", "uncoupled") else ratio
-                common = {"neurons": neurons, "ratio": told, "method": method}
-                if method == "uncoupled":
-                    needs: tuple[Task, ...] = ()
-                else:
-                    tuning = range(TUNING if 400 <= neurons < LARGE else 1)
-                    needs = tuple(_tried(common, seed, factor) for factor in FACTORS for seed in tuning)
-                for seed in range(seeds if neurons < LARGE else min(seeds, LARGE_SEEDS)):
-                    made[neurons, ratio, method, seed] = Task(
-                        f"{method}, N = {neurons}, ratio {ratio:g}, seed {seed}",
-                        f"{__name__}:evaluated",
-                        {**common, "seed": FIRST_SEED + seed, "samples": bed_samples(plan)},
-                        needs,
-                        cost=neurons / 100,
-                    )
+    for neurons, ratio, method in compared(plan):
+        # What is not pruned is the same at all ratios.
+        told = 1.0 if method in ("unpruned", "uncoupled") else ratio
+        common = {"neurons": neurons, "ratio": told, "method": method}
+        tuning = range(0 if method == "uncoupled" else TUNING if 400 <= neurons < LARGE else 1)
+        needs = tuple(_tried(common, seed, factor) for factor in FACTORS for seed in tuning)
+        for seed in range(seeds if neurons < LARGE else min(seeds, LARGE_SEEDS)):
+            made[neurons, ratio, method, seed] = Task(
+                f"{method}, N = {neurons}, ratio {ratio:g}, seed {seed}",
+                f"{__name__}:evaluated",
+                {**common, "seed": FIRST_SEED + seed, "samples": bed_samples(plan)},
+                needs,
+                cost=neurons / 100,
+            )
     return made
 
 
@@ -137,49 +134,38 @@ def _tried(common: Mapping[str, Any], seed: int, factor: float) -> Task:
     )
 
 
-def tried(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def tried(options: Mapping[str, Any], *, report: Report) -> Result:
     """Return the capacity of a network at a spectral radius of `factor` times that of the unpruned one."""
     spec, _, _ = _made(options, options["factor"], report)
     score = evaluate_benchmarks(spec, names=["capacity"], seed=options["seed"]).scores["capacity"]
     return Result({"factor": options["factor"], "capacity": score})
 
 
-def evaluated(options: Mapping[str, Any], *tried: Result, report: Callable[[float, str], None]) -> Result:
+def evaluated(options: Mapping[str, Any], *tried: Result, report: Report) -> Result:
     """Return what a network is worth in the benchmarks, at the factor that was best on other networks."""
-    factor = tuned_factor([result.record for result in tried])[0] if tried else 1.0
+    factor = best_choice([result.record for result in tried], "factor")[0]["factor"] if tried else 1.0
     spec, response, largest = _made(options, factor, report)
-    found = evaluate_benchmarks(
-        spec,
-        names=NAMES,
-        seed=options["seed"],
-        samples=options["samples"],
-        report=lambda fraction: report(0.5 + 0.5 * fraction, "benchmarks"),
-    )
+    found = worth(spec, NAMES, options, report)
     drive = bed_drive(spec, options["seed"])
     now = linear_response(spec.compacted(), drive.of_neurons(spec.alive), transient=1 * second)
-    return Result(
-        {
-            "rows": [
-                {
-                    **{name: options[name] for name in ("neurons", "ratio", "method", "seed")},
-                    "factor": factor,
-                    "survivors": spec.n_alive,
-                    "synapses": spec.n_synapses,
-                    "operations": found.synaptic_operations,
-                    "expected_operations": float(synaptic_operations(response.rates, spec.pre)),
-                    "task_rate_hz": found.mean_rate,
-                    "mean_rate_hz": float(now.rates.mean()),
-                    "spectral_radius": now.spectral_radius,
-                    **largest,
-                    **found.scores,
-                }
-            ]
-        }
-    )
+    row = {
+        **{name: options[name] for name in ("neurons", "ratio", "method", "seed")},
+        "factor": factor,
+        "survivors": spec.n_alive,
+        "synapses": spec.n_synapses,
+        "operations": found.synaptic_operations,
+        "expected_operations": float(synaptic_operations(response.rates, spec.pre)),
+        "task_rate_hz": found.mean_rate,
+        "mean_rate_hz": float(now.rates.mean()),
+        "spectral_radius": now.spectral_radius,
+        **largest,
+        **found.scores,
+    }
+    return Result({"rows": [row]})
 
 
 def _made(
-    options: Mapping[str, Any], factor: float, report: Callable[[float, str], None]
+    options: Mapping[str, Any], factor: float, report: Report
 ) -> tuple[NetworkSpec, LinearResponse, dict[str, Any]]:
     """Return a pruned network, the response of the unpruned one, and exponents before and after, where LNP pruned."""
     method, seed, neurons = options["method"], options["seed"], options["neurons"]
@@ -201,32 +187,20 @@ def _made(
         return uncoupled(full, rates=drawn), response, exponents
     elif method in LNP:
         removed = NEURON_SPARSITY if method == "LNP, 30 % of the neurons" else 0.0
-        chosen = PruneOptions(1 - 1 / options["ratio"], removed, rates=(0.0, 1e4), exponent_growth=None)
-        result = prune(
-            model,
-            LNP[method],
-            options=chosen,
-            drive=drive,
-            seed=seed,
-            report=lambda now: report(0.5 * now.fraction, now.step),
-        )
+        sparsity = {"synapse_sparsity": 1 - 1 / options["ratio"], "neuron_sparsity": removed}
+        result = unbound(model, LNP[method], sparsity, drive=drive, seed=seed, report=report)
         spec, first, last = model.spec, result.history[0], result.after
         exponents = {
-            f"largest_exponent_{when}_per_s": [
-                record.largest_exponent_per_s,
-                record.largest_exponent_standard_error_per_s,
-            ]
-            for when, record in (("before", first), ("after", last))
+            f"largest_exponent_{when}_per_s": [r.largest_exponent_per_s, r.largest_exponent_standard_error_per_s]
+            for when, r in (("before", first), ("after", last))
         }
         return at_factor(spec, factor, response), response, exponents
-    elif method in THINNED:
-        spec = thinned(full, n_synapses=n, rng=rng, rates=rates, **THINNED[method])  # type: ignore[arg-type]
-    elif method == "Erdos-Renyi":
-        spec = random_network(full, n_neurons=neurons, n_synapses=n, rng=rng, rates=rates)
     elif method == "activity":
         spec = by_activity(full, drive, allowed)
-    else:
+    elif method == "magnitude per sign":
         spec = largest_weights(full, rates, allowed)
+    else:
+        spec = as_small(method, full, n_synapses=n, n_neurons=neurons, rng=rng, rates=rates)
     return at_radius(spec, factor * response.spectral_radius, response=response), response, exponents
 
 
@@ -238,21 +212,12 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
     """Return the rows of single networks, means with errors, paired tests, and what became of the claims."""
     rows = list({id(row): row for result in results.values() for row in result.record["rows"]}.values())
     table = []
-    for neurons in sizes(plan):
-        for ratio in ratios(neurons):
-            for method in methods(neurons, ratio):
-                mine = _of(rows, neurons, ratio, method)
-                full = _of(rows, neurons, ratio, "unpruned")
-                line: dict[str, Any] = {"neurons": neurons, "ratio": ratio, "method": method}
-                line["factor"] = mine[0]["factor"]
-                line["operation_ratio"] = float(
-                    np.mean([a["operations"] / max(b["operations"], 1) for a, b in zip(full, mine, strict=True)])
-                )
-                for name in (*NAMES, "survivors", "synapses", "mean_rate_hz", "spectral_radius"):
-                    line[name] = mean_and_error([r[name] for r in mine])
-                for name in NAMES:
-                    line[f"{name} against LNP"] = paired(_of(rows, neurons, ratio, "LNP"), mine, name)
-                table.append(line)
+    for neurons, ratio, method in compared(plan):
+        mine, full, lnp = (_of(rows, neurons, ratio, one) for one in (method, "unpruned", "LNP"))
+        line: dict[str, Any] = {"neurons": neurons, "ratio": ratio, "method": method, "factor": mine[0]["factor"]}
+        line["operation_ratio"] = float(np.mean(ratios(full, mine, "operations")))
+        line |= means(mine, (*NAMES, "survivors", "synapses", "mean_rate_hz", "spectral_radius"))
+        table.append(line | {f"{name} against LNP": paired(lnp, mine, name) for name in NAMES})
     return {"table": table, "claims": _claims(plan, rows), "rows": rows}
 
 
@@ -265,14 +230,12 @@ def _of(rows: list[dict[str, Any]], neurons: int, ratio: float, method: str) -> 
 
 def _claims(plan: Plan, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     def parts(name: str, others: tuple[str, ...], errors: float, which: tuple[float, ...]) -> list[tuple[str, bool]]:
-        found = []
-        for neurons in sizes(plan):
-            for ratio in which:
-                for other in others:
-                    if ratio in ratios(neurons) and other in methods(neurons, ratio):
-                        better, error = paired(_of(rows, neurons, ratio, "LNP"), _of(rows, neurons, ratio, other), name)
-                        said = f"{other}, N = {neurons}, ratio {ratio:g}: {better:+.3g} ± {error:.2g}"
-                        found.append((said, bool(better >= errors * error)))
+        found, there = [], compared(plan)
+        for neurons, ratio, other in product(sizes(plan), which, others):
+            if (neurons, ratio, other) in there:
+                better, error = paired(_of(rows, neurons, ratio, "LNP"), _of(rows, neurons, ratio, other), name)
+                said = f"{other}, N = {neurons}, ratio {ratio:g}: {better:+.3g} ± {error:.2g}"
+                found.append((said, bool(better >= errors * error)))
         return found
 
     kept = [
@@ -293,7 +256,7 @@ def _claims(plan: Plan, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             parts("capacity", ("even and connected",), 2.0, (10.0, 20.0, 37.0, 60.0)),
         ),
         *(
-            claimed(f"LNP keeps the {what} within 5 %", [_share(plan, rows, n, name) for n in sizes(plan)])
+            claimed(f"LNP keeps the {what} within 5 %", [_share(rows, n, name) for n in sizes(plan)])
             for what, name in (("mean rate", "mean_rate_hz"), ("spectral radius times the factor", "spectral_radius"))
         ),
         claimed(
@@ -303,7 +266,7 @@ def _claims(plan: Plan, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _share(plan: Plan, rows: list[dict[str, Any]], neurons: int, name: str) -> tuple[str, bool]:
+def _share(rows: list[dict[str, Any]], neurons: int, name: str) -> tuple[str, bool]:
     """Return by how much LNP's networks have more of something than unpruned ones at the same factor."""
     mine, full = (_of(rows, neurons, 37.0, method) for method in ("LNP", "unpruned"))
     factor = [a["factor"] / b["factor"] if name == "spectral_radius" else 1.0 for a, b in zip(mine, full, strict=True)]
@@ -352,6 +315,10 @@ def _summary(table: list[dict[str, Any]]) -> list[list[str]]:
     return lines
 
 
+def _color(method: str) -> str:
+    return "tab:blue" if method.startswith("LNP") else "black" if method == "unpruned" else "0.5"
+
+
 def draw(content: Mapping[str, Any]) -> Figure:
     """Draw by how much LNP is better than each other network, in standard deviations of the unpruned ones."""
     table = [r for r in content["table"] if r["ratio"] == 37]
@@ -361,10 +328,7 @@ def draw(content: Mapping[str, Any]) -> Figure:
     for row, n in zip(axes, neurons, strict=True):
         mine = [r for r in table if r["neurons"] == n]
         for axis, name in zip(row, ("capacity", "mackey_glass_30"), strict=True):
-            for k, r in enumerate(reversed(mine)):
-                color = "tab:blue" if r["method"].startswith("LNP") else "black" if r["method"] == "unpruned" else "0.5"
-                axis.errorbar(r[name][0], k, xerr=r[name][1], fmt="o", color=color, capsize=3)
-            axis.set_yticks(range(len(mine)), [r["method"] for r in reversed(mine)])
+            ranking(axis, {r["method"]: r[name] for r in mine}, _color)
             unit = "capacity" if name == "capacity" else "Mackey-Glass, 30 ahead: NRMSE"
             axis.set(title=f"N = {n}", xlabel=unit)
             axis.axvline(next(r[name][0] for r in mine if r["method"] == "unpruned"), color="black", linewidth=0.6)

@@ -10,6 +10,7 @@ the inputs stays, and excitation against inhibition brings the mean rate back.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Any, ClassVar
 
 import brian2 as b2
@@ -18,13 +19,8 @@ from brian2 import Hz, Network, NeuronGroup, PoissonInput, Synapses, ms, mV, pA,
 from matplotlib.figure import Figure
 
 from lnpbrian import LiveNetwork
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import all_rows
-from lnpbrian.pruning.loop import prune
-from lnpbrian.pruning.schedule import PruneOptions
-from lnpbrian.pruning.steps import Delocalisation, Iteration, NoisePruning, Step
-from lnpbrian.sweep import Result, Task
+from lnpbrian.experiments.common import Plan, Report, Result, Task, all_rows, finish, where
+from lnpbrian.pruning import Delocalisation, Iteration, NoisePruning, PruneOptions, Step, prune
 
 NAME = "own_networks"
 REMOVED = (0.5, 0.8, 0.9)
@@ -274,7 +270,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
     }
 
 
-def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def measured(options: Mapping[str, Any], *, report: Report) -> Result:
     """Prune a network once it has settled."""
     b2.seed(options["seed"])
     build = NETWORKS[options["network"]]
@@ -314,21 +310,18 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
     """Return the rows of single networks, and their means over seeds."""
     rows = all_rows(results)
     table = []
-    for network in NETWORKS:
-        for removed in REMOVED:
-            for way in STEPS:
-                mine = [r for r in rows if (r["network"], r["removed"], r["way"]) == (network, removed, way)]
-                line: dict[str, Any] = {"network": network, "removed": removed, "way": way}
-                for name in ("rate_before_hz", "rate_after_hz", "variation_before", "variation_after"):
-                    values = [r[name] for r in mine if r[name] is not None]
-                    line[name] = float(np.mean(values)) if values else None
-                line["rate_holds"] = all(abs(r["rate_after_hz"] / r["rate_before_hz"] - 1) <= CHANGE for r in mine)
-                line["variation_holds"] = all(
-                    bool(r["variation_after"]) and abs(r["variation_after"] / r["variation_before"] - 1) <= CHANGE
-                    for r in mine
-                )
-                line["warned"] = sum(bool(r["warning"]) for r in mine)
-                table.append(line)
+    for network, removed, way in product(NETWORKS, REMOVED, STEPS):
+        mine = where(rows, network=network, removed=removed, way=way)
+        line: dict[str, Any] = {"network": network, "removed": removed, "way": way}
+        for name in ("rate_before_hz", "rate_after_hz", "variation_before", "variation_after"):
+            values = [r[name] for r in mine if r[name] is not None]
+            line[name] = float(np.mean(values)) if values else None
+        line["rate_holds"] = all(abs(r["rate_after_hz"] / r["rate_before_hz"] - 1) <= CHANGE for r in mine)
+        line["variation_holds"] = all(
+            bool(r["variation_after"]) and abs(r["variation_after"] / r["variation_before"] - 1) <= CHANGE for r in mine
+        )
+        line["warned"] = sum(bool(r["warning"]) for r in mine)
+        table.append(line)
     return {"table": table, "rows": rows}
 
 
@@ -356,7 +349,7 @@ def draw(content: Mapping[str, Any]) -> Figure:
             axis = axes[row, column]
             axis.axhspan(1 - CHANGE, 1 + CHANGE, color="black", alpha=0.08, linewidth=0)
             for k, way in enumerate(STEPS):
-                mine = {r["network"]: r for r in content["table"] if (r["removed"], r["way"]) == (removed, way)}
+                mine = {r["network"]: r for r in where(content["table"], removed=removed, way=way)}
                 ratio = [(mine[n][f"{what}_after{unit}"] or np.nan) / mine[n][f"{what}_before{unit}"] for n in names]
                 place = np.arange(len(names)) + 0.2 * (k - 1)
                 axis.plot(place, ratio, "o", color=colors[way], label=way)

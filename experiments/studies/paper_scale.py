@@ -9,29 +9,19 @@ of which the first variable is seen, in closed loop; errors of the latter are ov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from brian2 import ms, second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.bed import bed_drive, bed_measured, bed_samples, by_activity
-from lnpbrian.experiments.common.plan import LORENZ, Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import claimed, mean_and_error
-from lnpbrian.learning import CurrentEncoder, ReadoutOptions, evaluate_benchmarks, forecast, forecast_task
-from lnpbrian.learning.benchmarks import BENCHMARKS
+from lnpbrian.experiments.common import LORENZ, Plan, Report, Result, Streams, Task, claimed, finish, mean_and_error
+from lnpbrian.experiments.common.bed import as_small, bed_drive, bed_measured, bed_samples, by_activity, unbound, worth
+from lnpbrian.learning import BENCHMARKS, CurrentEncoder, ReadoutOptions, forecast, forecast_task
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.network import NetworkSpec
-from lnpbrian.network.probing import linear_response
-from lnpbrian.network.spec import synaptic_operations
-from lnpbrian.pruning.controls import at_radius, random_network, uncoupled
-from lnpbrian.pruning.history import Record
-from lnpbrian.pruning.loop import prune
-from lnpbrian.pruning.schedule import PruneOptions
-from lnpbrian.streams import Streams
-from lnpbrian.sweep import Result, Task
+from lnpbrian.network import NetworkSpec, linear_response, synaptic_operations
+from lnpbrian.pruning import Record, at_radius, uncoupled
 
 NAME = "paper_scale"
 # What is removed: of the synapses, and of the neurons.
@@ -61,7 +51,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
     return made
 
 
-def evaluated(options: Mapping[str, Any], *lnp: Result, report: Callable[[float, str], None]) -> Result:
+def evaluated(options: Mapping[str, Any], *lnp: Result, report: Report) -> Result:
     """Return what a network is worth, and how it came about where LNP pruned."""
     method, neurons = options["method"], options["neurons"]
     report(0.0, "building")
@@ -72,16 +62,13 @@ def evaluated(options: Mapping[str, Any], *lnp: Result, report: Callable[[float,
     spec, history = full, list[Record]()
     if method in LNP:
         synapses, removed = LNP[method]
-        chosen = PruneOptions(
-            synapses, removed, iterations=options["iterations"], rates=(0.0, 1e4), exponent_growth=None
-        )
-        told = lambda now: report(0.7 * now.fraction, f"iteration {now.iteration}, {now.step}")  # noqa: E731
-        result = prune(model, options=chosen, drive=drive, seed=SEED, report=told)
+        sparsity = {"synapse_sparsity": synapses, "neuron_sparsity": removed, "iterations": options["iterations"]}
+        result = unbound(model, None, sparsity, drive=drive, seed=SEED, report=report, end=0.7)
         spec, history = model.spec, list(result.history)
     elif method == "random":
         # An Erdos-Renyi graph of the same size, as in figure 3c.
         like = lnp[0].record
-        spec = random_network(full, n_neurons=neurons, n_synapses=like["synapses"], rng=rng, rates=rates)
+        spec = as_small("Erdos-Renyi", full, n_synapses=like["synapses"], n_neurons=neurons, rng=rng, rates=rates)
         spec = at_radius(spec, response.spectral_radius, response=response)
     elif method == "activity":
         spec = by_activity(full, drive, lnp[0].record["expected_operations"])
@@ -91,16 +78,10 @@ def evaluated(options: Mapping[str, Any], *lnp: Result, report: Callable[[float,
     return Result({"method": method, **_worth(spec, options, report), **_path(history)})
 
 
-def _worth(spec: NetworkSpec, options: Mapping[str, Any], report: Callable[[float, str], None]) -> dict[str, Any]:
+def _worth(spec: NetworkSpec, options: Mapping[str, Any], report: Report) -> dict[str, Any]:
     drive = bed_drive(spec, SEED)
     now = linear_response(spec.compacted(), drive.of_neurons(spec.alive), transient=1 * second)
-    found = evaluate_benchmarks(
-        spec,
-        names=NAMES,
-        seed=SEED,
-        samples=options["samples"],
-        report=lambda fraction: report(0.7 + 0.15 * fraction, "benchmarks"),
-    )
+    found = worth(spec, NAMES, {"seed": SEED, **options}, report, span=(0.7, 0.85))
     rng = Streams(SEED).child(NAME).rng("input")
     encoder = CurrentEncoder.draw(spec.n_neurons, 1, scale=0.5, rng=rng).of_neurons(spec.alive)
     task = forecast_task(LORENZ, n_windows=options["windows"])

@@ -7,7 +7,7 @@ One network of each kind; the Lorenz-63 series starts at (12, 2, 9): it is none 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,14 +16,10 @@ from brian2 import ms
 from matplotlib.figure import Figure
 
 from lnpbrian import models
-from lnpbrian.experiments.common.plan import MODELS, Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import all_rows
+from lnpbrian.experiments.common import MODELS, Plan, Report, Result, Streams, Task, all_rows, finish
 from lnpbrian.learning import CurrentEncoder, ReadoutOptions, forecast, forecast_task, lorenz63, train_stdp
 from lnpbrian.models import LIFParameters
 from lnpbrian.models.drawing import DEPRESSIONS
-from lnpbrian.streams import Streams
-from lnpbrian.sweep import Result, Task
 
 NAME = "stdp_drift"
 SEED = 101
@@ -44,7 +40,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
     }
 
 
-def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def measured(options: Mapping[str, Any], *, report: Report) -> Result:
     """Train and forecast with each fraction of the synapses, kept at random."""
     model, depression, neurons, seed = (options[name] for name in ("model", "depression", "neurons", "seed"))
     task = forecast_task(lorenz63(start=(12.0, 2.0, 9.0)), n_windows=options["windows"])

@@ -10,7 +10,7 @@ without are chosen too, so that of many comparisons one is asked on the networks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
@@ -19,32 +19,40 @@ import numpy as np
 from brian2 import ms
 from matplotlib.figure import Figure
 
+from lnpbrian.experiments.common import (
+    Plan,
+    Report,
+    Result,
+    Streams,
+    Task,
+    all_rows,
+    claimed,
+    finish,
+    mean_and_error,
+    means,
+    plus_minus,
+    ranking,
+    ratios,
+    where,
+)
 from lnpbrian.experiments.common.bed import (
+    as_small,
     bed_drive,
     bed_response,
     bed_samples,
+    best_choice,
     largest_weights,
     paired,
-    plus_minus,
     restored,
-    tuned_factor,
+    unbound,
+    worth,
 )
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import all_rows, claimed, mean_and_error
 from lnpbrian.learning import CurrentEncoder, evaluate_benchmarks, train_stdp
 from lnpbrian.learning.benchmarks import STREAMS, draw_stream
-from lnpbrian.models import CHRSNN, HRSNN, LIFParameters
-from lnpbrian.models.drawing import DrawnNetwork, gamma_time_constants, random_pairs
-from lnpbrian.network import NetworkSpec, RecurrentNetwork
-from lnpbrian.network.response import LinearResponse, slow_response
-from lnpbrian.network.spec import synaptic_operations
-from lnpbrian.pruning.controls import thinned
-from lnpbrian.pruning.loop import prune
-from lnpbrian.pruning.schedule import PruneOptions
-from lnpbrian.pruning.steps import NoisePruning, Step
-from lnpbrian.streams import Streams
-from lnpbrian.sweep import Result, Task
+from lnpbrian.models import CHRSNN, HRSNN, LIFParameters, gamma_time_constants
+from lnpbrian.models.drawing import DrawnNetwork, random_pairs
+from lnpbrian.network import LinearResponse, NetworkSpec, RecurrentNetwork, slow_response, synaptic_operations
+from lnpbrian.pruning import NoisePruning, Step
 
 NAME = "structured"
 SCORES = ("memory", "capacity", "mackey_glass_30")
@@ -63,11 +71,7 @@ SCORED: dict[str, tuple[Step | str, ...]] = {
     "response, independent, 1/p": (NoisePruning(edge_strength="response", sampling="independent", rescale="inverse"),),
     "magnitude per sign": (),
 }
-UNSCORED: dict[str, dict[str, Any]] = {
-    "even and connected": {"sampling": "even", "connected": True},
-    "even, no scores": {"sampling": "even"},
-    "random": {},
-}
+UNSCORED = {"even and connected": "even and connected", "even, no scores": "even", "random": "random"}
 METHODS = ("unpruned", *SCORED, *UNSCORED)
 # Of small networks, which are there to see that all works.
 FEW = ("unpruned", "LNP", "even and connected", "random")
@@ -117,7 +121,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
     return made
 
 
-def built(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def built(options: Mapping[str, Any], *, report: Report) -> Result:
     """Build a network, and measure its rates."""
     report(0.0, "building")
     network, neurons, seed = options["network"], options["neurons"], options["seed"]
@@ -157,7 +161,7 @@ def chain(neurons: int, seed: int, stronger: float = 1.0) -> NetworkSpec:
     return replace(strong, bias=spec.bias + spec.mean_input(rates) - strong.mean_input(rates))
 
 
-def _trained(spec: NetworkSpec, options: Mapping[str, Any], report: Callable[[float, str], None]) -> NetworkSpec:
+def _trained(spec: NetworkSpec, options: Mapping[str, Any], report: Report) -> NetworkSpec:
     """Return a network with the weights that STDP has learnt from a series, its mean inputs and radius as before."""
     seed = options["seed"]
     series = draw_stream("mackey_glass", max(options["training"], 200), seed=OTHER_SERIES + seed)
@@ -177,7 +181,7 @@ def _built(arrays: Mapping[str, np.ndarray]) -> tuple[NetworkSpec, LinearRespons
     return spec, slow_response(spec, rates=arrays["rates"])
 
 
-def pruned(options: Mapping[str, Any], built: Result, *, report: Callable[[float, str], None]) -> Result:
+def pruned(options: Mapping[str, Any], built: Result, *, report: Report) -> Result:
     """Prune a network; what is left has its mean inputs, and weights up to one factor."""
     (full, response), method, seed = _built(built.arrays), options["method"], options["seed"]
     rates, ratio = response.rates, options["ratio"]
@@ -185,22 +189,13 @@ def pruned(options: Mapping[str, Any], built: Result, *, report: Callable[[float
         spec = full
     elif method in UNSCORED:
         rng = Streams(seed).child(NAME).rng(method)
-        spec = thinned(full, n_synapses=round(full.n_synapses / ratio), rng=rng, **UNSCORED[method])
+        spec = as_small(UNSCORED[method], full, n_synapses=round(full.n_synapses / ratio), rng=rng)
     elif method == "magnitude per sign":
         spec = largest_weights(full, rates, synaptic_operations(rates, full.pre) / ratio)
     else:
         model = RecurrentNetwork(full, plastic=False)
-        chosen = PruneOptions(
-            1 - 1 / ratio, 0.0, iterations=options["iterations"], rates=(0.0, 1e4), exponent_growth=None
-        )
-        prune(
-            model,
-            SCORED[method],
-            options=chosen,
-            drive=bed_drive(full, seed),
-            seed=seed,
-            report=lambda now: report(now.fraction, now.step),
-        )
+        removed = {"synapse_sparsity": 1 - 1 / ratio, "neuron_sparsity": 0.0, "iterations": options["iterations"]}
+        unbound(model, SCORED[method], removed, drive=bed_drive(full, seed), seed=seed, report=report, end=1.0)
         spec = model.spec
     return Result({"synapses": spec.n_synapses}, spec.to_arrays())
 
@@ -217,7 +212,7 @@ def _receives(spec: NetworkSpec, network: str) -> np.ndarray | None:
     return spec.cluster == 0 if network.startswith("chain") else None
 
 
-def tried(options: Mapping[str, Any], built: Result, pruned: Result, *, report: Callable[[float, str], None]) -> Result:
+def tried(options: Mapping[str, Any], built: Result, pruned: Result, *, report: Report) -> Result:
     """Return the capacity of a pruned network at a factor of the radius."""
     spec, _, _ = _scaled(built, pruned, options["factor"])
     how = {"seed": options["seed"], "samples": options["samples"], "receives": _receives(spec, options["network"])}
@@ -225,20 +220,13 @@ def tried(options: Mapping[str, Any], built: Result, pruned: Result, *, report: 
     return Result({"factor": options["factor"], "capacity": score})
 
 
-def evaluated(
-    options: Mapping[str, Any], built: Result, pruned: Result, *tried: Result, report: Callable[[float, str], None]
-) -> Result:
+def evaluated(options: Mapping[str, Any], built: Result, pruned: Result, *tried: Result, report: Report) -> Result:
     """Return what a pruned network is worth, at the factor that was best on other networks."""
-    factor, capacity = tuned_factor([result.record for result in tried])
+    best, capacity = best_choice([result.record for result in tried], "factor")
+    factor = best["factor"]
     spec, full, response = _scaled(built, pruned, factor)
-    found = evaluate_benchmarks(
-        spec,
-        names=SCORES,
-        seed=options["seed"],
-        samples=options["samples"],
-        receives=_receives(spec, options["network"]),
-        report=lambda fraction: report(fraction, "benchmarks"),
-    )
+    receives = _receives(spec, options["network"])
+    found = worth(spec, SCORES, options, report, span=(0.0, 1.0), receives=receives)
     row = {
         **{name: options[name] for name in ("network", "method", "seed")},
         "factor": factor,
@@ -272,35 +260,25 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
     rows = sorted(all_rows(results), key=lambda r: r["seed"])
     table, against = [], []
     for network in NETWORKS:
-        full = _of(rows, network, "unpruned")
-        for method in methods(plan):
-            mine = _of(rows, network, method)
-            line: dict[str, Any] = {"network": network, "method": method, "factor": mine[0]["factor"]}
-            line["tuning_capacity"] = mine[0]["tuning_capacity"]
-            ratios = [a["operations"] / max(b["operations"], 1) for a, b in zip(full, mine, strict=True)]
-            line["operation_ratio"] = mean_and_error(ratios)
-            for name in (*SCORES, "synapses", "mean_rate_hz", "spectral_radius", "bridges_kept"):
-                line[name] = mean_and_error([r[name] for r in mine])
-            table.append(line)
+        found = {method: where(rows, network=network, method=method) for method in methods(plan)}
+        for method, mine in found.items():
+            line: dict[str, Any] = {"network": network, "method": method}
+            line |= {name: mine[0][name] for name in ("factor", "tuning_capacity")}
+            line["operation_ratio"] = mean_and_error(ratios(found["unpruned"], mine, "operations"))
+            table.append(line | means(mine, (*SCORES, "synapses", "mean_rate_hz", "spectral_radius", "bridges_kept")))
         best = {kind: chosen(table, network, kind) for kind in ("scored", "unscored")}
         for method, other in product(SCORED, UNSCORED):
             if {method, other} <= set(methods(plan)):
-                differences = {
-                    name: paired(_of(rows, network, method), _of(rows, network, other), name) for name in SCORES
-                }
+                differences = {name: paired(found[method], found[other], name) for name in SCORES}
                 both = best == {"scored": method, "unscored": other}
                 against.append({"network": network, "method": method, "other": other, "chosen": both, **differences})
     return {"table": table, "against": against, "claims": _claims(against), "rows": rows}
 
 
-def _of(rows: Sequence[Mapping[str, Any]], network: str, method: str) -> list[Mapping[str, Any]]:
-    return [r for r in rows if (r["network"], r["method"]) == (network, method)]
-
-
 def chosen(table: Sequence[Mapping[str, Any]], network: str, kind: str) -> str:
     """Return the way, "scored" or "unscored", of the largest capacity on the networks that factors are chosen on."""
     names = SCORED if kind == "scored" else UNSCORED
-    mine = [r for r in table if r["network"] == network and r["method"] in names]
+    mine = [r for r in where(table, network=network) if r["method"] in names]
     return str(max(mine, key=lambda r: r["tuning_capacity"])["method"])
 
 
@@ -325,7 +303,7 @@ def _claims(against: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         *(
             claimed(
                 f"{network}: scores beat {other} by three standard errors in capacity",
-                parts([r for r in against if (r["network"], r["other"]) == (network, other)], "capacity"),
+                parts(where(against, network=network, other=other), "capacity"),
             )
             for network in NETWORKS
             for other in ("random", "even and connected")
@@ -350,18 +328,20 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     return made
 
 
+def _color(method: str) -> str:
+    return "black" if method == "unpruned" else "tab:blue" if method in SCORED else "tab:green"
+
+
 def draw(content: Mapping[str, Any]) -> Figure:
     """Draw the capacity and the error of every network and way of pruning."""
     figure = Figure(figsize=(3.2 * len(NETWORKS), 8), layout="constrained")
     axes = figure.subplots(2, len(NETWORKS), sharey=True)
     for column, network in enumerate(NETWORKS):
-        mine = {r["method"]: r for r in content["table"] if r["network"] == network}
+        mine = where(content["table"], network=network)
         for axis, name in zip(axes[:, column], ("capacity", "mackey_glass_30"), strict=True):
-            for k, method in enumerate(reversed(mine)):
-                color = "black" if method == "unpruned" else "tab:blue" if method in SCORED else "tab:green"
-                axis.errorbar(mine[method][name][0], k, xerr=mine[method][name][1], fmt="o", color=color, capsize=3)
-            axis.axvline(mine["unpruned"][name][0], color="black", linewidth=0.6)
-            axis.set_yticks(range(len(mine)), list(reversed(mine)))
+            values = {r["method"]: r[name] for r in mine}
+            ranking(axis, values, _color)
+            axis.axvline(values["unpruned"][0], color="black", linewidth=0.6)
             axis.set_xlabel("capacity" if name == "capacity" else "Mackey-Glass 30: NRMSE")
         axes[0, column].set_title(network)
     return finish(figure)

@@ -11,22 +11,19 @@ largest exponent is not above the unpruned one's by more than two standard error
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
 from brian2 import second
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import all_rows, mean_and_error
+from lnpbrian.experiments.common import Plan, Report, Result, Streams, Task, all_rows, finish, lead, unlike, where
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import RecurrentNetwork, noise_drive
 from lnpbrian.pruning import Iteration, NoisePruning, PruneOptions
 from lnpbrian.pruning.prunable import Observation, prunable
-from lnpbrian.streams import Streams
-from lnpbrian.sweep import Result, Task
 
 NAME = "study_rescale"
 KEPT = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
@@ -69,7 +66,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
     }
 
 
-def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def measured(options: Mapping[str, Any], *, report: Report) -> Result:
     """Remove synapses step by step under one reading, and measure rate and exponents after each."""
     network, method, neurons, seed = (options[name] for name in ("network", "method", "neurons", "seed"))
     streams = Streams(seed).child("study_rescale")
@@ -131,32 +128,29 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
 def judge(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Compare every reading and density with the unpruned networks, seed by seed."""
     judged = []
-    for network in dict.fromkeys(r["network"] for r in rows):
-        for method in dict.fromkeys(r["method"] for r in rows):
-            mine = [r for r in rows if (r["network"], r["method"]) == (network, method)]
-            start = {r["seed"]: r for r in mine if r["kept"] == 1}
-            for kept in KEPT[1:]:
-                pairs = [(start[r["seed"]], r) for r in mine if r["kept"] == kept]
-                ratio = np.array([b["mean_rate_hz"] / a["mean_rate_hz"] for a, b in pairs])
-                growth = np.array([b["largest_exponent_per_s"] - a["largest_exponent_per_s"] for a, b in pairs])
-                mean_growth, error = mean_and_error(growth)
-                radius = np.array([b["spectral_radius"] / a["spectral_radius"] for a, b in pairs])
-                judged.append(
-                    {
-                        "network": network,
-                        "method": method,
-                        "kept": kept,
-                        "rate_ratio": float(ratio.mean()),
-                        "rate_ratio_extremes": [float(ratio.min()), float(ratio.max())],
-                        "spectral_radius_ratio": float(radius.mean()),
-                        "spectral_radius_ratio_extremes": [float(radius.min()), float(radius.max())],
-                        "exponent_growth_per_s": mean_growth,
-                        "exponent_growth_standard_error_per_s": error,
-                        "rate_holds": bool(abs(ratio.mean() - 1) <= RATE_CHANGE),
-                        "spectral_radius_holds": bool(abs(radius.mean() - 1) <= RATE_CHANGE),
-                        "exponent_holds": bool(mean_growth <= 2 * error),
-                    }
-                )
+    for network, method, kept in product(unlike(rows, "network"), unlike(rows, "method"), KEPT[1:]):
+        before, after = (where(rows, network=network, method=method, kept=k) for k in (1.0, kept))
+        rate, radius = (
+            np.array([b[name] / a[name] for a, b in zip(before, after, strict=True)])
+            for name in ("mean_rate_hz", "spectral_radius")
+        )
+        growth, error = lead(after, before, "largest_exponent_per_s")
+        judged.append(
+            {
+                "network": network,
+                "method": method,
+                "kept": kept,
+                "rate_ratio": float(rate.mean()),
+                "rate_ratio_extremes": [float(rate.min()), float(rate.max())],
+                "spectral_radius_ratio": float(radius.mean()),
+                "spectral_radius_ratio_extremes": [float(radius.min()), float(radius.max())],
+                "exponent_growth_per_s": growth,
+                "exponent_growth_standard_error_per_s": error,
+                "rate_holds": bool(abs(rate.mean() - 1) <= RATE_CHANGE),
+                "spectral_radius_holds": bool(abs(radius.mean() - 1) <= RATE_CHANGE),
+                "exponent_holds": bool(growth <= 2 * error),
+            }
+        )
     return judged
 
 
@@ -178,8 +172,7 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
 def draw(content: Mapping[str, Any]) -> Figure:
     """Draw ratios of rate and spectral radius, and growth of the largest exponent, over the fraction kept."""
     judged = content["judged"]
-    networks = list(dict.fromkeys(r["network"] for r in judged))
-    methods = list(dict.fromkeys(r["method"] for r in judged))
+    networks, methods = unlike(judged, "network"), unlike(judged, "method")
     figure = Figure(figsize=(11, 9), layout="constrained")
     axes = figure.subplots(3, len(networks), sharex=True, squeeze=False)
     colors = (
@@ -188,7 +181,7 @@ def draw(content: Mapping[str, Any]) -> Figure:
     )
     for column, network in enumerate(networks):
         for m, method in enumerate(methods):
-            mine = [r for r in judged if (r["network"], r["method"]) == (network, method)]
+            mine = where(judged, network=network, method=method)
             kept = 100 * np.array([r["kept"] for r in mine]) * 1.03 ** (m - len(methods) / 2)
             style = {"color": colors[m % len(colors)], "marker": "o", "markersize": 4, "linewidth": 1.2}
             axes[0, column].plot(kept, [r["rate_ratio"] for r in mine], label=method, **style)

@@ -10,23 +10,19 @@ the one and the other happened. With precise spikes it is a property of the netw
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from brian2 import ms, second
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import finish
-from lnpbrian.experiments.common.statistics import all_rows
+from lnpbrian.experiments.common import Plan, Report, Result, Streams, Task, all_rows, finish
 from lnpbrian.lyapunov import TwinExponents, block_twin_exponents
 from lnpbrian.lyapunov.twins import DIRECTIONS
 from lnpbrian.models import HRSNN
 from lnpbrian.network import noise_drive
 from lnpbrian.network.spec import SPIKE_TIMINGS
-from lnpbrian.streams import Streams
-from lnpbrian.sweep import Result, Task
 
 NAME = "twin_perturbation"
 SEED = 0
@@ -43,7 +39,7 @@ def tasks(plan: Plan) -> dict[Any, Task]:
     return made
 
 
-def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def measured(options: Mapping[str, Any], *, report: Report) -> Result:
     """Measure the exponent of twins; all share network, drive and random perturbations.
 
     Twins that are brought close again: arXiv 2403.03409, section A.1, and Benettin et al. 1980, doi:10.1007/BF02128236.

@@ -11,7 +11,7 @@ vector until they are too far apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,8 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.common.plotting import finish
+from lnpbrian.experiments.common import Plan, Report, Result, Streams, Task, finish
 from lnpbrian.experiments.studies.twin_perturbation import draw_exponents, exponent_text, twin_record
 from lnpbrian.lyapunov import block_twin_exponents, lyapunov_spectrum
 from lnpbrian.lyapunov.lif_tangent import LIFTangent
@@ -31,8 +30,6 @@ from lnpbrian.network import Drive, NetworkSpec, RecurrentNetwork, noise_drive
 from lnpbrian.network.signals import drive_operation
 from lnpbrian.network.simulate import simulated_spike_train
 from lnpbrian.records import plain
-from lnpbrian.streams import Streams
-from lnpbrian.sweep import Result, Task
 
 NAME = "twins_and_tangents"
 SEED = 0
@@ -61,7 +58,7 @@ def tasks(plan: Plan) -> dict[str, Task]:
     }
 
 
-def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]) -> Result:
+def measured(options: Mapping[str, Any], *, report: Report) -> Result:
     """Measure the numbers of a panel."""
     neurons, panel, streams = options["neurons"], options["panel"], Streams(options["seed"])
     if panel == "spectra":

@@ -6,10 +6,12 @@ Here is what one makes a network of, edits it with and runs it by; what only the
 from lnpbrian.network.compaction import CompactNetwork, RunTime, Speedup, compact, run_time
 from lnpbrian.network.engines.compiled import CompiledNetwork
 from lnpbrian.network.live import LiveNetwork
+from lnpbrian.network.probing import linear_response
 from lnpbrian.network.recurrent import RecurrentNetwork
+from lnpbrian.network.response import LinearResponse, slow_response
 from lnpbrian.network.signals import Drive, noise_drive
-from lnpbrian.network.simulate import observe, simulate
-from lnpbrian.network.spec import NetworkSpec
+from lnpbrian.network.simulate import mean_rates, observe, simulate
+from lnpbrian.network.spec import NetworkSpec, synaptic_operations
 from lnpbrian.network.structure import (
     add_synapses,
     connectivity,
@@ -23,6 +25,7 @@ __all__ = [
     "CompactNetwork",
     "CompiledNetwork",
     "Drive",
+    "LinearResponse",
     "LiveNetwork",
     "NetworkSpec",
     "RecurrentNetwork",
@@ -32,6 +35,8 @@ __all__ = [
     "compact",
     "connectivity",
     "duplicate_synapses",
+    "linear_response",
+    "mean_rates",
     "mute_neurons",
     "noise_drive",
     "observe",
@@ -39,4 +44,6 @@ __all__ = [
     "run_time",
     "silence_neurons",
     "simulate",
+    "slow_response",
+    "synaptic_operations",
 ]

@@ -1,5 +1,14 @@
 """Lyapunov noise pruning, and other ways to as small a network; no data of a task is used."""
 
+from lnpbrian.pruning.controls import (
+    activity_pruning,
+    at_radius,
+    iterative_magnitude_pruning,
+    magnitude_pruning,
+    random_network,
+    thinned,
+    uncoupled,
+)
 from lnpbrian.pruning.history import Progress, PruneResult, Record
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.schedule import PruneOptions
@@ -27,8 +36,15 @@ __all__ = [
     "Record",
     "Step",
     "TimescaleTuning",
+    "activity_pruning",
+    "at_radius",
+    "iterative_magnitude_pruning",
+    "magnitude_pruning",
     "noise_prune",
     "paper_steps",
     "prune",
+    "random_network",
+    "thinned",
+    "uncoupled",
     "with_options",
 ]

@@ -95,8 +95,8 @@ def code_of(module: str) -> Code:
     """
     sources: dict[str, str] = {}
     packages = {name for name in versions() if name not in (PACKAGE, "python")}
-    # How a task reaches its worker decides nothing.
-    seen, waiting = {module, f"{PACKAGE}.sweep.cluster"}, [module]
+    # How a task reaches its worker decides nothing, nor how results are drawn.
+    seen, waiting = {module, f"{PACKAGE}.sweep.cluster", f"{PACKAGE}.experiments.common.plotting"}, [module]
     while waiting:
         name = waiting.pop()
         top = name.partition(".")[0]
