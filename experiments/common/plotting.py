@@ -114,6 +114,7 @@ def ranking(
     for k, (name, (mean, error)) in enumerate(reversed(values.items())):
         axis.errorbar(unit * mean, k, xerr=unit * error, fmt="o", color=color_of(name), capsize=3)
     axis.set_yticks(range(len(values)), list(reversed(values)))
+    axis.locator_params(axis="x", nbins=5)
 
 
 Place = Literal["outside lower center", "outside upper center"]
