@@ -382,8 +382,12 @@ class _Trainer:
         jax = bptt._jax()
         jnp, spec = jax.numpy, self._spec
         n = spec.n_neurons
-        weights = jnp.zeros((n, n)).at[spec.pre, spec.post].add(self._sign.astype(np.float32) * parameters["recurrent"])
-        inputs = jnp.zeros(self._source.weights.shape).at[self._rows, self._columns].set(parameters["input"])
+        # XLA would check the places of hundreds of thousands of weights while it compiles.
+        known = {"mode": "promise_in_bounds"}
+        signed = self._sign.astype(np.float32) * parameters["recurrent"]
+        weights = jnp.zeros((n, n)).at[spec.pre, spec.post].add(signed, **known)
+        inputs = jnp.zeros(self._source.weights.shape)
+        inputs = inputs.at[self._rows, self._columns].set(parameters["input"], unique_indices=True, **known)
         neurons = bptt._constants(spec, "float32")
         external = x @ inputs.T
 
