@@ -283,6 +283,7 @@ class Prunable(ABC):
         self, spec: NetworkSpec, n_exponents: int, *, duration: Quantity, rng: np.random.Generator
     ) -> Spectrum:
         """Return the leading exponents of what the network may become, under its drive."""
+        self.require_model("a spectrum", "leave it")
         raise NotImplementedError
 
     def require_model(self, what: str, remedy: str) -> None:
