@@ -7,9 +7,9 @@ import os
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -47,7 +47,6 @@ from lnpbrian.pruning.checkpoint import (
     marked,
     remove_marked,
 )
-from lnpbrian.pruning.controls import uncoupled
 from lnpbrian.pruning.history import Progress, PruneResult
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.prunable import prunable
@@ -532,7 +531,7 @@ def _prune_between[M: Forecast | Classification](
         return made
 
     def last_use() -> M:
-        return used(fourth, uncoupled(before, rates=rates.result()))
+        return used(fourth, before.uncoupled(rates.result()))
 
     def while_pruning() -> tuple[M, M | None]:
         made = stage(first, first_use)
@@ -543,7 +542,7 @@ def _prune_between[M: Forecast | Classification](
 
     with (
         nullcontext() if checkpoint is None else lock_folder("checkpoint", checkpoint) as held,
-        _Background(while_pruning, stopped, wait=use.alone) as background,
+        _background(while_pruning, stopped, wait=use.alone) as first_results,
     ):
         try:
             result = stage(second, pruned)
@@ -552,7 +551,7 @@ def _prune_between[M: Forecast | Classification](
             rates.cancel()  # nobody waits any more for what never came
         after = model.spec
         made_after = stage(third, lambda: used(third, after))
-        made_before, made_uncoupled = background.result()
+        made_before, made_uncoupled = first_results()
     if made_uncoupled is None:
         made_uncoupled = stage(fourth, last_use)
     rng = Streams(seed).child("study").rng("raster")
@@ -572,35 +571,23 @@ class _Stopped(Exception):
     """Raised by the progress of work that nobody waits for any more."""
 
 
-class _Background:
-    """Work that is done in a thread, or at once if it has to `wait`; an error in the block stops it."""
+@contextmanager
+def _background(work: Callable[[], Any], stopped: threading.Event, *, wait: bool) -> Iterator[Callable[[], Any]]:
+    """Do work in a thread, or at once if it has to `wait`, and give what returns its result.
 
-    def __init__(self, work: Callable[[], Any], stopped: threading.Event, *, wait: bool) -> None:
-        self._work = work
-        self._stopped = stopped
-        self._wait = wait
-        self._pool = ThreadPoolExecutor(1)
-        self._streams = standard_streams()
-        self._future: Future[Any] = Future()
-
-    def __enter__(self) -> Self:
-        if self._wait:
-            self._future.set_result(self._work())
-        else:
-            self._streams.__enter__()
-            self._future = self._pool.submit(self._work)
-        return self
-
-    def result(self) -> Any:
-        """Wait for the result."""
-        return self._future.result()
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._stopped.set()
-        self._pool.shutdown()
-        if not self._wait:
-            self._streams.__exit__(None, None, None)
+    An error in the block stops it.
+    """
+    if wait:
+        found = work()
+        yield lambda: found
+        return
+    with standard_streams(), ThreadPoolExecutor(1) as pool:
+        done = pool.submit(work)
+        try:
+            yield done.result
+        except BaseException:
+            stopped.set()
+            raise
 
 
 def _raster(spec: NetworkSpec, drive: Drive) -> SpikeTrain:

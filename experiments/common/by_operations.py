@@ -20,7 +20,7 @@ from lnpbrian.experiments.common.plan import LORENZ, Plan, network_at
 from lnpbrian.experiments.common.plotting import COLORS
 from lnpbrian.experiments.common.statistics import claimed, mean_and_error
 from lnpbrian.network import NetworkSpec
-from lnpbrian.pruning.controls import at_radius, magnitude_pruning, random_network, thinned, uncoupled
+from lnpbrian.pruning.controls import at_radius, magnitude_pruning, random_network, thinned
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
 
@@ -137,7 +137,7 @@ def control(options: Mapping[str, Any], like: Result, unpruned: Result, *, repor
     rates, rng = response.rates, Streams(seed).child("control").rng(method)
     n, synapses = small.n_alive, small.n_synapses
     if method == "uncoupled":
-        spec = uncoupled(full, rates=rates)
+        spec = full.uncoupled(rates)
     elif method == "even and connected":
         spec = thinned(full, n_synapses=synapses, rng=rng, sampling="even", connected=True, rates=rates)
     elif method == "random":

@@ -21,7 +21,6 @@ from lnpbrian.experiments.common.plotting import finish
 from lnpbrian.experiments.common.statistics import all_rows
 from lnpbrian.learning import CurrentEncoder, forecast, forecast_task
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.pruning.controls import uncoupled
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result, Task
 
@@ -57,7 +56,7 @@ def measured(options: Mapping[str, Any], *, report: Callable[[float, str], None]
         spec = HRSNN(options["neurons"], parameters=parameters, check_rate=False, seed=seed).spec
         rng = streams.child("encoder").rng("current")
         encoder = CurrentEncoder.draw(spec.n_neurons, 3, rng=rng)
-        network = uncoupled(spec) if name == UNCOUPLED else spec
+        network = spec.uncoupled() if name == UNCOUPLED else spec
         found = forecast(
             network, encoder, task, rng=streams.rng("input"), report=lambda fraction: report(fraction, "forecasting")
         )

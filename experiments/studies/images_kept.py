@@ -24,7 +24,7 @@ from lnpbrian.experiments.paper.table1 import PROTOCOLS, SCALE, datasets, image_
 from lnpbrian.learning.vision.classification import classify
 from lnpbrian.learning.vision.image_input import ImageInput, pixel_channels
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.pruning.controls import at_radius, magnitude_pruning, thinned, uncoupled
+from lnpbrian.pruning.controls import at_radius, magnitude_pruning, thinned
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.schedule import PruneOptions
 from lnpbrian.streams import Streams
@@ -80,7 +80,7 @@ def evaluated(options: Mapping[str, Any], *, report: Callable[[float, str], None
         prune(model, options=chosen, drive=drive, seed=seed, report=lambda now: report(0.5 * now.fraction, now.step))
         spec = model.spec
     elif method == "uncoupled":
-        spec = uncoupled(full, rates=rates)
+        spec = full.uncoupled(rates)
     elif method != "unpruned":
         if method in THINNED:
             rng = streams.rng(method)

@@ -37,12 +37,7 @@ from lnpbrian.network import NetworkSpec
 from lnpbrian.network.probing import linear_response
 from lnpbrian.network.response import LinearResponse, lif_rate
 from lnpbrian.network.spec import synaptic_operations
-from lnpbrian.pruning.controls import (
-    at_radius,
-    random_network,
-    thinned,
-    uncoupled,
-)
+from lnpbrian.pruning.controls import at_radius, random_network, thinned
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.schedule import PruneOptions
 from lnpbrian.pruning.steps import NoisePruning, Step
@@ -198,7 +193,7 @@ def _made(
         # At the drive that was drawn, where the network is centred: its own activity may be elsewhere.
         centre = HRSNN(neurons, 0.1, parameters=_drawn_drive(), check_rate=False, seed=seed).spec
         drawn = lif_rate(centre.bias, time_constants=centre.time_constants, refractory_period=centre.refractory_period)
-        return uncoupled(full, rates=drawn), response, exponents
+        return full.uncoupled(drawn), response, exponents
     elif method in LNP:
         removed = NEURON_SPARSITY if method == "LNP, 30 % of the neurons" else 0.0
         chosen = PruneOptions(1 - 1 / options["ratio"], removed, rates=(0.0, 1e4), exponent_growth=None)

@@ -26,7 +26,7 @@ from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import NetworkSpec
 from lnpbrian.network.probing import linear_response
 from lnpbrian.network.spec import synaptic_operations
-from lnpbrian.pruning.controls import at_radius, random_network, uncoupled
+from lnpbrian.pruning.controls import at_radius, random_network
 from lnpbrian.pruning.history import Record
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.schedule import PruneOptions
@@ -87,7 +87,7 @@ def evaluated(options: Mapping[str, Any], *lnp: Result, report: Callable[[float,
         spec = by_activity(full, drive, lnp[0].record["expected_operations"])
         spec = at_radius(spec, response.spectral_radius, response=response)
     elif method == "uncoupled":
-        spec = uncoupled(full, rates=rates)
+        spec = full.uncoupled(rates)
     return Result({"method": method, **_worth(spec, options, report), **_path(history)})
 
 
