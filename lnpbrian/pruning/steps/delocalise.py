@@ -21,6 +21,19 @@ NONE = -(1 << 40)
 STARTS = 2_000_000
 
 
+def keys_of(name: str, edges: tuple[object, object], n: int) -> np.ndarray:
+    """Edges (pre, post) as ascending ``pre * n + post``; the name is what an error calls them.
+
+    Examples
+    --------
+    >>> keys_of("exclude", ([0, 1, 1, 2], [1, 0, 0, 2]), 3)
+    array([1, 3])
+    """
+    if not isinstance(edges, (tuple, list)) or len(edges) != 2:
+        raise InvalidInput(f"{name} must be (pre, post), two arrays of indices, got {type(edges).__name__}")
+    return _edge_keys(*checks.edge_arrays(*edges, n), n)
+
+
 def _edge_keys(pre: np.ndarray, post: np.ndarray, n: int) -> np.ndarray:
     """Edges of the simple graph as ascending ``pre * n + post``."""
     proper = pre != post
@@ -35,11 +48,7 @@ def _distinct(keys: np.ndarray) -> np.ndarray:
 
 def _barred(present: np.ndarray, exclude: tuple[object, object] | None, n: int) -> np.ndarray:
     """Edges that are present or excluded."""
-    if exclude is None:
-        return present
-    if not isinstance(exclude, (tuple, list)) or len(exclude) != 2:
-        raise InvalidInput(f"exclude must be (pre, post), two arrays of indices, got {type(exclude).__name__}")
-    return _distinct(np.concatenate([present, _edge_keys(*checks.edge_arrays(*exclude, n), n)]))
+    return present if exclude is None else _distinct(np.concatenate([present, keys_of("exclude", exclude, n)]))
 
 
 def _degrees(keys: np.ndarray, n: int) -> np.ndarray:
