@@ -27,8 +27,8 @@ from lnpbrian.pruning.steps import (
     Step,
     TimescaleTuning,
     as_steps,
-    default_steps,
     paper_steps,
+    possible_steps,
     with_options,
 )
 from lnpbrian.pruning.steps.laws import Laws, fit_laws
@@ -139,9 +139,9 @@ def test_models_do_what_they_have_the_means_for():
     one_equal = np.where(clustered.spec.cluster == 1, 0.02, clustered.spec.time_constants)
     partly = RecurrentNetwork(replace(clustered.spec, time_constants=one_equal))
     for live in (varied, clustered):
-        assert [step.name for step in default_steps(subject_of(live))] == ["I", "II", "III", "IV"]
+        assert [step.name for step in possible_steps(subject_of(live))] == ["I", "II", "III", "IV"]
     for live in (equal, delayed, partly):
-        assert [step.name for step in default_steps(subject_of(live))] == ["I", "II", "III"]
+        assert [step.name for step in possible_steps(subject_of(live))] == ["I", "II", "III"]
     for live, message in (
         (equal, "step IV needs time constants that differ within each cluster; leave it out"),
         (partly, "step IV needs time constants that differ within each cluster; leave it out"),
