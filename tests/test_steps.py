@@ -157,6 +157,22 @@ def test_models_do_what_they_have_the_means_for():
         assert {"I", "II", "III"} <= set(history[-1].seconds)
 
 
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (lambda subject: subject.spec, "a spec"),
+        (lambda subject: subject.set_bias(np.zeros(20)), "another bias"),
+        (lambda subject: subject.spectrum_of(None, 1, duration=ms, rng=np.random.default_rng(0)), "a spectrum"),
+    ],
+)
+def test_what_only_models_have_is_refused_in_one_line(call, what):
+    neurons = NeuronGroup(20, "v : 1", threshold="v > 1", reset="v = 0")
+    synapses = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w")
+    synapses.connect("i != j")
+    with pytest.raises(InvalidInput, match=f"^{what} needs a model of lnpbrian.models; [^\n]+$"):
+        call(prunable(LiveNetwork(Network(neurons, synapses)), QUICK, Streams(0)))
+
+
 def test_the_reference_decides_what_step_four_can_do():
     live = HRSNN(40, 0.3, check_rate=False)
     spec = live.spec

@@ -195,8 +195,8 @@ def lorenz63_velocity(x: np.ndarray, *, sigma: float = 10.0, rho: float = 28.0, 
     return np.array([sigma * (x[1] - x[0]), x[0] * (rho - x[2]) - x[1], x[0] * x[1] - beta * x[2]])
 
 
-def lorenz96_velocity(x: np.ndarray, *, forcing: float = 8.0) -> np.ndarray:
-    """Return dx/dt of the Lorenz-96 system at a state of shape (N,), N at least 4.
+def lorenz96_velocity(x: np.ndarray) -> np.ndarray:
+    """Return dx/dt of the Lorenz-96 system with F = 8 at a state of shape (N,), N at least 4.
 
     Notes
     -----
@@ -210,7 +210,7 @@ def lorenz96_velocity(x: np.ndarray, *, forcing: float = 8.0) -> np.ndarray:
     >>> lorenz96_velocity(np.full(4, 8.0)).tolist()
     [0.0, 0.0, 0.0, 0.0]
     """
-    return (np.roll(x, -1) - np.roll(x, 2)) * np.roll(x, 1) - x + forcing
+    return (np.roll(x, -1) - np.roll(x, 2)) * np.roll(x, 1) - x + 8.0
 
 
 def roessler_velocity(x: np.ndarray) -> np.ndarray:
