@@ -282,22 +282,13 @@ def edge_arrays(pre: object, post: object, n: int) -> tuple[np.ndarray, np.ndarr
     Traceback (most recent call last):
     lnpbrian.checks.InvalidInput: post must hold neuron indices in 0..1, got 2 at synapse 0
     """
-    ends = []
-    for name, value in (("pre", pre), ("post", post)):
-        index = any_array(name, value)
-        if index.ndim != 1 or (index.size and not np.issubdtype(index.dtype, np.integer)):
-            raise InvalidInput(
-                f"{name} must be one neuron index per synapse, got shape {index.shape} of type {index.dtype}"
-            )
-        wrong = np.flatnonzero((index < 0) | (index >= n))
-        if wrong.size:
-            raise InvalidInput(
-                f"{name} must hold neuron indices in 0..{n - 1}, got {index[wrong[0]]} at synapse {wrong[0]}"
-            )
-        ends.append(index.astype(np.int64))
-    if ends[0].shape != ends[1].shape:
-        raise InvalidInput(f"pre and post must have one entry per synapse each, got {ends[0].size} and {ends[1].size}")
-    return ends[0], ends[1]
+    source, target = (
+        _indices(name, value, n, wanted="one neuron index per synapse", where=" at synapse {}")
+        for name, value in (("pre", pre), ("post", post))
+    )
+    if source.shape != target.shape:
+        raise InvalidInput(f"pre and post must have one entry per synapse each, got {source.size} and {target.size}")
+    return source, target
 
 
 def indices(name: str, value: object, n: int) -> np.ndarray:
@@ -309,12 +300,17 @@ def indices(name: str, value: object, n: int) -> np.ndarray:
     Traceback (most recent call last):
     lnpbrian.checks.InvalidInput: pre must hold neuron indices in 0..2, got 3
     """
+    return _indices(name, value, n, wanted="a list of neuron indices")
+
+
+def _indices(name: str, value: object, n: int, *, wanted: str, where: str = "") -> np.ndarray:
     index = any_array(name, value)
     if index.ndim != 1 or (index.size and not np.issubdtype(index.dtype, np.integer)):
-        raise InvalidInput(f"{name} must be a list of neuron indices, got shape {index.shape} of type {index.dtype}")
-    wrong = index[(index < 0) | (index >= n)]
+        raise InvalidInput(f"{name} must be {wanted}, got shape {index.shape} of type {index.dtype}")
+    wrong = np.flatnonzero((index < 0) | (index >= n))
     if wrong.size:
-        raise InvalidInput(f"{name} must hold neuron indices in 0..{n - 1}, got {wrong[0]}")
+        found = f"{index[wrong[0]]}{where.format(wrong[0])}"
+        raise InvalidInput(f"{name} must hold neuron indices in 0..{n - 1}, got {found}")
     return index.astype(np.int64)
 
 

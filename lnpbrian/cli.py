@@ -190,15 +190,19 @@ def prune(
         drawn = figures.draw_all(result, directory)
         result.write_json(directory / RECORD, {"command": job.record()})
         job.finish(directory)
-        from lnpbrian.report.runs import write_report
-
-        write_report(directory)
+        _write_report(directory)
     console.print(_terminal(state_table(result.summary())))
     if not result.pruning.status.startswith("all"):
         console.print(result.pruning.status, soft_wrap=True)
     if result.pruning.warning:
         console.print(f"warning: {result.pruning.warning}", soft_wrap=True)
     console.print(f"Wrote run.json, network.npz, {REPORT} and {len(drawn)} figures to {directory}", soft_wrap=True)
+
+
+def _write_report(folder: Path) -> Page:
+    from lnpbrian.report.runs import write_report  # which takes long to load
+
+    return write_report(folder)
 
 
 @contextmanager
@@ -280,9 +284,7 @@ def spectrum(
                 write_json(directory / SPECTRUM, {**content, "networks": records})
         for name, draw in figures.SPECTRUM_FIGURES.items():
             plot.save(draw(records), directory / f"{name}.png")
-        from lnpbrian.report.runs import write_report
-
-        write_report(directory)
+        _write_report(directory)
     console.print(_terminal(spectrum_table(records)))
     for record in records:
         console.print(f"{record['name']}: {record['status']}", soft_wrap=True)
@@ -480,9 +482,7 @@ def resnet(
         record |= {"versions": versions(), "dense": before, "pruned": after, "pruning": told}
         write_json(folder / RECORD, record)
         made.save(folder / NETWORK)
-        from lnpbrian.report.runs import write_report
-
-        write_report(folder)
+        _write_report(folder)
     console.print(_terminal(resnet_table(record)))
     console.print(f"Wrote {RECORD}, {NETWORK} and {REPORT} to {out}", soft_wrap=True)
 
@@ -668,9 +668,7 @@ def _pages(folder: Path) -> Iterator[tuple[Path, Page]]:
         )
     with locks.lock_folder("report", folder):
         if is_run:
-            from lnpbrian.report.runs import write_report
-
-            yield folder / REPORT, write_report(folder)
+            yield folder / REPORT, _write_report(folder)
         for path in sweeps:
             # What experiments stand on takes seconds to load.
             from lnpbrian.experiments.sweeps import rewrite_page

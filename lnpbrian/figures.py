@@ -162,23 +162,19 @@ def _legend_below(figure: Any, axis: Any, ncols: int) -> Figure:
     return figure
 
 
-FIGURES: dict[str, Callable[[Study], Figure]] = {
+_OF_NETWORKS: dict[str, Callable[[Study | ImageStudy], Figure]] = {
     "raster": raster,
     "exponents": exponents,
     "time_constants": time_constants,
     "degrees": degrees,
-    "forecast": forecast,
-    "history": history,
 }
+FIGURES: dict[str, Callable[[Study], Figure]] = {**_OF_NETWORKS, "forecast": forecast, "history": history}
 SPECTRUM_FIGURES: dict[str, Callable[[Sequence[Mapping[str, Any]]], Figure]] = {
     "spectrum": spectra,
     "convergence": convergence,
 }
 IMAGE_FIGURES: dict[str, Callable[[ImageStudy], Figure]] = {
-    "raster": raster,
-    "exponents": exponents,
-    "time_constants": time_constants,
-    "degrees": degrees,
+    **_OF_NETWORKS,
     "confusion": confusion,
     "examples": examples,
     "history": history,

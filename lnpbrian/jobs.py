@@ -7,9 +7,9 @@ import os
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -47,7 +47,6 @@ from lnpbrian.pruning.checkpoint import (
     marked,
     remove_marked,
 )
-from lnpbrian.pruning.controls import uncoupled
 from lnpbrian.pruning.history import Progress, PruneResult
 from lnpbrian.pruning.loop import prune
 from lnpbrian.pruning.prunable import prunable
@@ -74,8 +73,6 @@ __all__ = [
     "Model",
     "PruneJob",
     "Study",
-    "prune_and_classify",
-    "prune_and_forecast",
 ]
 
 Model = HRSNN | CHRSNN | MRSNN
@@ -300,190 +297,18 @@ class _Use[M: Forecast | Classification]:
     measure: Callable[[NetworkSpec, Callable[[float], None]], M]
     # Whether pruning has to wait for the first result.
     alone: bool
-
-
-def prune_and_forecast(
-    model: RecurrentNetwork,
-    encoder: Encoder,
-    task: ForecastTask,
-    *,
-    steps: Sequence[Step] | None = None,
-    pruning: PruneOptions | None = None,
-    readout: ReadoutOptions | None = None,
-    seed: int = 0,
-    jobs: int = 1,
-    checkpoint: str | os.PathLike[str] | None = None,
-    report: Report | None = None,
-) -> Study:
-    """Forecast with `model`, prune it in place, and forecast again with what is left.
-
-    Parameters
-    ----------
-    model : RecurrentNetwork
-        A model of `lnpbrian.models`; it is edited in place.
-    encoder : Encoder
-        Input of its N neurons; the survivors keep theirs.
-    task : ForecastTask
-        Windows of a series.
-    steps : sequence of Step, optional
-    pruning : PruneOptions, optional
-    readout : ReadoutOptions, optional
-    seed : int
-        Seed of everything random.
-    jobs : int
-        Number of processes that share the windows of a forecast; see `forecast`. With more than
-        one the network is pruned while the unpruned one forecasts, and then the one without synapses.
-    checkpoint : path-like, optional
-        Folder in which the first forecast and every iteration are kept; the same call goes on where it was interrupted.
-    report : callable, optional
-        Called as ``report(stage, fraction, what)`` with a stage of `STAGES`.
-
-    Returns
-    -------
-    Study
-
-    Raises
-    ------
-    InvalidInput
-        As `lnpbrian.prune`; if another run uses the folder for checkpoints.
-
-    Notes
-    -----
-    Pruning looks at no series, as in arXiv 2403.03409, section 4.1.
-    """
-    pruning, readout = pruning or PruneOptions(), readout or ReadoutOptions()
-    streams = Streams(seed).child("study")
-
-    def measure(spec: NetworkSpec, tell: Callable[[float], None]) -> Forecast:
-        return forecast(
-            spec.compacted(),
-            encoder.of_neurons(spec.alive),
-            task,
-            options=readout,
-            # Before and after get the same input spikes, neuron by neuron of the encoder.
-            rng=streams.rng("input"),
-            jobs=jobs,
-            report=tell,
-        )
-
-    # The forecast is simulated by processes of its own, unless it has but one part.
-    use = _Use(STAGES, "forecast_before", Forecast.from_arrays, measure, alone=min(jobs, task.n_windows) == 1)
-    key = fingerprint(model.spec, encoder, task, readout, steps, pruning, seed)
-    (before, after, uncoupled), of_network = _prune_between(
-        model, use, steps=steps, pruning=pruning, seed=seed, key=key, checkpoint=checkpoint, report=report
-    )
-    return Study(
-        **of_network,
-        forecast_before=before,
-        forecast_after=after,
-        forecast_uncoupled=uncoupled,
-        task=task,
-        readout=readout,
-    )
-
-
-def prune_and_classify(
-    model: RecurrentNetwork,
-    source: ImageInput,
-    task: ImageTask,
-    channels: tuple[np.ndarray, np.ndarray],
-    *,
-    steps: Sequence[Step] | None = None,
-    pruning: PruneOptions | None = None,
-    readout: ClassifyOptions | None = None,
-    training: str = "readout",
-    seed: int = 0,
-    checkpoint: str | os.PathLike[str] | None = None,
-    report: Report | None = None,
-) -> ImageStudy:
-    """Classify images with `model`, prune it in place, and classify again with what is left.
-
-    Parameters
-    ----------
-    model : RecurrentNetwork
-        A model of `lnpbrian.models`; it is edited in place.
-    source : ImageInput
-        Input of its N neurons; the survivors keep theirs.
-    task : ImageTask
-        Images and labels.
-    channels : (ndarray, ndarray), shapes (M, D)
-        Of the images that train and that test.
-    steps : sequence of Step, optional
-    pruning : PruneOptions, optional
-    readout : ClassifyOptions, optional
-    training : {"readout", "stdp", "bp"}
-        What is trained each time, from the weights that pruning has left; see
-        `lnpbrian.learning.vision.image_training.train_images`.
-    seed : int
-        Seed of everything random.
-    checkpoint, report
-        As for `prune_and_forecast`, with stages of `IMAGE_STAGES`.
-
-    Returns
-    -------
-    ImageStudy
-
-    Raises
-    ------
-    InvalidInput
-        As `lnpbrian.prune` and `lnpbrian.learning.classify`; if another run uses the folder for checkpoints.
-
-    Notes
-    -----
-    Pruning looks at no images, as in arXiv 2403.03409, section 4.1.
-    """
-    pruning, readout = pruning or PruneOptions(), readout or ClassifyOptions()
-    require_images(len(channels[0]))
-    streams = Streams(seed).child("study").child("images")
-
-    def measure(spec: NetworkSpec, tell: Callable[[float], None]) -> Classification:
-        share = 0.0 if training == "readout" else 0.5
-        learnt, input_ = train_images(
-            spec,
-            source,
-            task,
-            channels,
-            training=training,
-            fraction=readout.fraction,
-            rng=streams.rng("training"),
-            report=lambda fraction: tell(share * fraction),
-        )
-        return classify(
-            learnt,
-            input_,
-            task,
-            channels,
-            options=readout,
-            streams=streams,
-            report=lambda fraction: tell(share + (1 - share) * fraction),
-        )
-
-    use = _Use(IMAGE_STAGES, "images_before", Classification.from_arrays, measure, alone=True)
-    key = fingerprint(model.spec, source, task, list(channels), readout, training, steps, pruning, seed)
-    (before, after, uncoupled), of_network = _prune_between(
-        model, use, steps=steps, pruning=pruning, seed=seed, key=key, checkpoint=checkpoint, report=report
-    )
-    return ImageStudy(
-        **of_network,
-        images_before=before,
-        images_after=after,
-        images_uncoupled=uncoupled,
-        task=task,
-        source=source,
-        readout=readout,
-        training=training,
-    )
+    # What decides it, beside the network.
+    of: tuple[Any, ...]
 
 
 def _prune_between[M: Forecast | Classification](
     model: RecurrentNetwork,
     use: _Use[M],
     *,
-    steps: Sequence[Step] | None,
+    steps: Sequence[Step],
     pruning: PruneOptions,
     seed: int,
-    key: str,
-    checkpoint: str | os.PathLike[str] | None,
+    checkpoint: Path,
     report: Report | None,
 ) -> tuple[tuple[M, M, M], dict[str, Any]]:
     """Use a network, prune it, use what is left, and the same without synapses; return what was found."""
@@ -519,20 +344,19 @@ def _prune_between[M: Forecast | Classification](
         tell("prune", now.fraction, f"iteration {now.iteration} of {now.iterations}: {now.step}")
 
     before = model.spec
-    folder = None if checkpoint is None else CheckpointFolder(checkpoint, key)
+    folder = CheckpointFolder(checkpoint, fingerprint(before, *use.of, steps, pruning, seed))
     first, second, third, fourth = use.stages
 
     def first_use() -> M:
-        saved = None if folder is None else folder.load_arrays(use.kept)
+        saved = folder.load_arrays(use.kept)
         if saved is not None:
             return use.load(saved)
         made = used(first, before)
-        if folder is not None:
-            folder.save_arrays(use.kept, made.to_arrays())
+        folder.save_arrays(use.kept, made.to_arrays())
         return made
 
     def last_use() -> M:
-        return used(fourth, uncoupled(before, rates=rates.result()))
+        return used(fourth, before.uncoupled(rates.result()))
 
     def while_pruning() -> tuple[M, M | None]:
         made = stage(first, first_use)
@@ -542,8 +366,8 @@ def _prune_between[M: Forecast | Classification](
         return prune(model, steps, options=pruning, seed=seed, checkpoint=held, report=progress)
 
     with (
-        nullcontext() if checkpoint is None else lock_folder("checkpoint", checkpoint) as held,
-        _Background(while_pruning, stopped, wait=use.alone) as background,
+        lock_folder("checkpoint", checkpoint) as held,
+        _background(while_pruning, stopped, wait=use.alone) as first_results,
     ):
         try:
             result = stage(second, pruned)
@@ -552,7 +376,7 @@ def _prune_between[M: Forecast | Classification](
             rates.cancel()  # nobody waits any more for what never came
         after = model.spec
         made_after = stage(third, lambda: used(third, after))
-        made_before, made_uncoupled = background.result()
+        made_before, made_uncoupled = first_results()
     if made_uncoupled is None:
         made_uncoupled = stage(fourth, last_use)
     rng = Streams(seed).child("study").rng("raster")
@@ -572,35 +396,23 @@ class _Stopped(Exception):
     """Raised by the progress of work that nobody waits for any more."""
 
 
-class _Background:
-    """Work that is done in a thread, or at once if it has to `wait`; an error in the block stops it."""
+@contextmanager
+def _background(work: Callable[[], Any], stopped: threading.Event, *, wait: bool) -> Iterator[Callable[[], Any]]:
+    """Do work in a thread, or at once if it has to `wait`, and give what returns its result.
 
-    def __init__(self, work: Callable[[], Any], stopped: threading.Event, *, wait: bool) -> None:
-        self._work = work
-        self._stopped = stopped
-        self._wait = wait
-        self._pool = ThreadPoolExecutor(1)
-        self._streams = standard_streams()
-        self._future: Future[Any] = Future()
-
-    def __enter__(self) -> Self:
-        if self._wait:
-            self._future.set_result(self._work())
-        else:
-            self._streams.__enter__()
-            self._future = self._pool.submit(self._work)
-        return self
-
-    def result(self) -> Any:
-        """Wait for the result."""
-        return self._future.result()
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._stopped.set()
-        self._pool.shutdown()
-        if not self._wait:
-            self._streams.__exit__(None, None, None)
+    An error in the block stops it.
+    """
+    if wait:
+        found = work()
+        yield lambda: found
+        return
+    with standard_streams(), ThreadPoolExecutor(1) as pool:
+        done = pool.submit(work)
+        try:
+            yield done.result
+        except BaseException:
+            stopped.set()
+            raise
 
 
 def _raster(spec: NetworkSpec, drive: Drive) -> SpikeTrain:
@@ -965,33 +777,105 @@ class PruneJob(Options):
     def run(
         self, live: RecurrentNetwork, directory: Path, *, jobs: int, report: Report | None = None
     ) -> Study | ImageStudy:
-        """Forecast or classify, prune, and do it again, keeping in `directory` what an interruption must not lose."""
-        if self.is_images:
-            channels = self.image_channels()
-            return prune_and_classify(
-                live,
-                self.image_input(channels[0].shape[1]),
-                self.images,
-                channels,
-                steps=self.steps_for(live),
-                pruning=self.pruning,
-                readout=self.classifier,
-                training=self.training,
-                seed=self.seed,
-                checkpoint=directory / CHECKPOINT,
-                report=report,
+        """Forecast or classify, prune, and do it again with what is left, and without synapses.
+
+        Pruning looks at no series and at no images, as in arXiv 2403.03409, section 4.1.
+
+        Parameters
+        ----------
+        live : RecurrentNetwork
+            Of `build`; it is edited in place. The survivors keep their input.
+        directory : Path
+            Keeps the first result and every iteration: the same call goes on where it was interrupted.
+        jobs : int
+            Number of processes that share the windows of a forecast; see `forecast`. With more than one the network is
+            pruned while the unpruned one forecasts, and then the one without synapses.
+        report : callable, optional
+            Called as ``report(stage, fraction, what)`` with a stage of `stages`.
+
+        Raises
+        ------
+        InvalidInput
+            As `lnpbrian.prune` and `lnpbrian.learning.classify`; if another run uses the folder for checkpoints.
+        """
+        how: dict[str, Any] = {
+            "steps": self.steps_for(live),
+            "pruning": self.pruning,
+            "seed": self.seed,
+            "checkpoint": directory / CHECKPOINT,
+            "report": report,
+        }
+        return self._classified(live, how) if self.is_images else self._forecast(live, how, jobs)
+
+    def _forecast(self, live: RecurrentNetwork, how: dict[str, Any], jobs: int) -> Study:
+        encoder, task, readout = self.input(), self.series, self.chosen_readout
+        streams = Streams(self.seed).child("study")
+
+        def measure(spec: NetworkSpec, tell: Callable[[float], None]) -> Forecast:
+            return forecast(
+                spec.compacted(),
+                encoder.of_neurons(spec.alive),
+                task,
+                options=readout,
+                # Before and after get the same input spikes, neuron by neuron of the encoder.
+                rng=streams.rng("input"),
+                jobs=jobs,
+                report=tell,
             )
-        return prune_and_forecast(
-            live,
-            self.input(),
-            self.series,
-            steps=self.steps_for(live),
-            pruning=self.pruning,
-            readout=self.chosen_readout,
-            seed=self.seed,
-            jobs=jobs,
-            checkpoint=directory / CHECKPOINT,
-            report=report,
+
+        # The forecast is simulated by processes of its own, unless it has but one part.
+        alone = min(jobs, task.n_windows) == 1
+        use = _Use(STAGES, "forecast_before", Forecast.from_arrays, measure, alone, (encoder, task, readout))
+        (before, after, uncoupled), of_network = _prune_between(live, use, **how)
+        return Study(
+            **of_network,
+            forecast_before=before,
+            forecast_after=after,
+            forecast_uncoupled=uncoupled,
+            task=task,
+            readout=readout,
+        )
+
+    def _classified(self, live: RecurrentNetwork, how: dict[str, Any]) -> ImageStudy:
+        channels, task, readout, training = self.image_channels(), self.images, self.classifier, self.training
+        source = self.image_input(channels[0].shape[1])
+        require_images(len(channels[0]))
+        streams = Streams(self.seed).child("study").child("images")
+
+        def measure(spec: NetworkSpec, tell: Callable[[float], None]) -> Classification:
+            share = 0.0 if training == "readout" else 0.5
+            learnt, input_ = train_images(
+                spec,
+                source,
+                task,
+                channels,
+                training=training,
+                fraction=readout.fraction,
+                rng=streams.rng("training"),
+                report=lambda fraction: tell(share * fraction),
+            )
+            return classify(
+                learnt,
+                input_,
+                task,
+                channels,
+                options=readout,
+                streams=streams,
+                report=lambda fraction: tell(share + (1 - share) * fraction),
+            )
+
+        decides = (source, task, list(channels), readout, training)
+        use = _Use(IMAGE_STAGES, "images_before", Classification.from_arrays, measure, True, decides)
+        (before, after, uncoupled), of_network = _prune_between(live, use, **how)
+        return ImageStudy(
+            **of_network,
+            images_before=before,
+            images_after=after,
+            images_uncoupled=uncoupled,
+            task=task,
+            source=source,
+            readout=readout,
+            training=training,
         )
 
     def begin(self, directory: Path, results: Iterable[str] = (), *, network: Path | None = None) -> bool:

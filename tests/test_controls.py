@@ -22,7 +22,6 @@ from lnpbrian.pruning.controls import (
     magnitude_pruning,
     random_network,
     silence,
-    uncoupled,
 )
 
 FULL = HRSNN(60, 0.3, plastic=True, check_rate=False).spec
@@ -73,14 +72,14 @@ def test_what_silences_no_neuron_is_refused(neurons):
 
 
 def test_uncoupled_neurons_are_the_same_neurons():
-    spec = uncoupled(FULL)
+    spec = FULL.uncoupled()
     assert spec.n_synapses == 0
     assert same(spec, FULL, leave_out=SYNAPTIC)
 
 
 def test_uncoupled_neurons_may_keep_their_mean_input():
     rates = np.random.default_rng(0).uniform(0, 50, FULL.n_neurons)
-    spec = uncoupled(FULL, rates=rates)
+    spec = FULL.uncoupled(rates)
     lost = np.zeros(FULL.n_neurons)
     for pre, post, weight in zip(FULL.pre, FULL.post, FULL.weights, strict=True):
         lost[post] += weight * FULL.synaptic_time_constant * rates[pre]

@@ -114,11 +114,9 @@ def test_is_the_greedy_choice_and_keeps_the_constraints(n, p, excluded, fraction
 @given(st.integers(3, 12), st.floats(0.1, 0.6), st.integers(1, 5), st.integers(0, 2**31))
 def test_at_most_so_many_at_one_neuron(n, p, at_most, seed):
     pre, post = random_graph(n, p, seed)
-    with pytest.raises(InvalidInput, match=r"could be placed|absent edges") as refusal:
-        delocalising_edges(pre, post, n, count=1 + n * at_most // 2, at_most=at_most)
-    if "placed" not in str(refusal.value):
-        return
-    count = int(str(refusal.value).split(" that could be placed")[0].split()[-1])
+    wanted = 1 + n * at_most // 2
+    count = delocalising_edges(pre, post, n, count=wanted, at_most=at_most)[0].size
+    assert count < wanted  # each edge has two ends
     new = delocalising_edges(pre, post, n, count=count, at_most=at_most)
     assert total_degree(*new, n).max(initial=0) <= at_most
     assert listed(new) == in_full(simple(pre, post), n, count, at_most=at_most)
@@ -188,7 +186,7 @@ def test_the_best_of_all_beginnings(at_most):
         n = 5 + seed % 4
         pre, post = random_graph(n, 0.3, [seed, 2])
         edges = simple(pre, post)
-        new = delocalising_edges(pre, post, n, count=4, at_most=at_most, fewer=True)
+        new = delocalising_edges(pre, post, n, count=4, at_most=at_most)
         if len(new[0]) == 4:
             assert listed(new) == in_full(edges, n, 4, at_most=at_most or math.inf)
 
@@ -254,10 +252,9 @@ def test_no_constant_factor_is_guaranteed():
 def test_star_by_hand():
     # Leaves 1, 2, 3 around 0, degrees 3, 1, 1, 1; the hub shares no neighbour with a leaf. All pairs gain the same: the
     # lowest indices, both ways; then leaf 1 has degree 3 and 1 - 3 gains as much as 2 - 3: the lower index.
-    new = delocalising_edges([0, 0, 0], [1, 2, 3], 4, count=6)
-    assert listed(new) == [(1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2)]
-    with pytest.raises(InvalidInput, match=r"count=7 new edges are more than the 6 that could be placed: "):
-        delocalising_edges([0, 0, 0], [1, 2, 3], 4, count=7)
+    for count in (6, 7):  # there are no more than six
+        new = delocalising_edges([0, 0, 0], [1, 2, 3], 4, count=count)
+        assert listed(new) == [(1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2)]
 
 
 def test_hub_collects_the_edges():
@@ -272,10 +269,9 @@ def test_hub_collects_the_edges():
 
 
 def test_reverse_of_a_synapse_is_a_new_edge_within_a_triangle():
-    new = delocalising_edges([0, 1, 2], [1, 2, 0], 3, count=3)  # all degrees 2, all pairs taken one way
-    assert listed(new) == [(1, 0), (0, 2), (2, 1)]  # 0 - 1; then 0 and 1 have 3, and 0 is lower
-    with pytest.raises(InvalidInput, match=r"absent edges \(3 at 3 neurons\), got 4"):
-        delocalising_edges([0, 1, 2], [1, 2, 0], 3, count=4)
+    for count in (3, 4):  # all degrees 2, all pairs taken one way
+        new = delocalising_edges([0, 1, 2], [1, 2, 0], 3, count=count)
+        assert listed(new) == [(1, 0), (0, 2), (2, 1)]  # 0 - 1; then 0 and 1 have 3, and 0 is lower
 
 
 @settings(max_examples=60, deadline=None)
@@ -309,18 +305,28 @@ def test_order_and_multiplicity_of_synapses_decide_nothing(n, p, seed):
     ("arguments", "options", "message"),
     [
         (([0], [2], 2), {"count": 1}, r"post must hold neuron indices in 0\.\.1"),
-        (([0], [1], 2), {"count": 1}, "takes 3 neurons, got 2"),
         (([0, 1], [1, 2], 3), {"count": -1}, "count must be a whole number of at least 0"),
-        (([0, 1], [1, 2], 3), {"count": 3}, "more than the 2 that could be placed: "),
-        (([0, 1], [1, 2], 3), {"count": 2, "at_most": 1}, "more than the 1 that could be placed with at_most=1"),
+        (([0, 1], [1, 2], 3), {"count": 2, "at_most": 0}, "at_most must be a whole number of at least 1"),
         (([0, 1], [1, 2], 3), {"count": 1, "exclude": [0, 1, 2]}, r"exclude must be \(pre, post\)"),
         (([0, 1], [1, 2], 3), {"count": 1, "exclude": ([0], [3])}, r"post must hold neuron indices in 0\.\.2"),
-        (([0, 1], [1, 2], 3), {"count": 1, "exclude": ([0, 2], [2, 0])}, "more than the 0 that could be placed"),
     ],
 )
 def test_wrong_requests(arguments, options, message):
     with pytest.raises(InvalidInput, match=message):
         delocalising_edges(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("pre", "post", "n", "options", "found"),
+    [
+        ([0], [1], 2, {"count": 1}, 0),  # two neurons have no neighbour in common
+        ([0, 1], [1, 2], 3, {"count": 3}, 2),
+        ([0, 1], [1, 2], 3, {"count": 2, "at_most": 1}, 1),
+        ([0, 1], [1, 2], 3, {"count": 1, "exclude": ([0, 2], [2, 0])}, 0),
+    ],
+)
+def test_as_many_as_there_are(pre, post, n, options, found):
+    assert len(listed(delocalising_edges(pre, post, n, **options))) == found
 
 
 def test_nothing_to_add():
@@ -349,10 +355,9 @@ def test_random_edges_are_absent_pairs(n, p, excluded, fraction, seed):
     assert len(set(new)) == len(new) == count
     assert set(new) <= set(possible)
     assert new == sorted(new)
-    everything = random_edges(pre, post, n, count=len(possible), rng=rng, exclude=exclude)
-    assert listed(everything) == possible
-    with pytest.raises(InvalidInput, match=rf"absent edges \({len(possible)} at {n} neurons\)"):
-        random_edges(pre, post, n, count=len(possible) + 1, rng=rng, exclude=exclude)
+    for more in (0, 1):
+        everything = random_edges(pre, post, n, count=len(possible) + more, rng=rng, exclude=exclude)
+        assert listed(everything) == possible
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])

@@ -27,8 +27,8 @@ from lnpbrian.pruning.steps import (
     Step,
     TimescaleTuning,
     as_steps,
-    default_steps,
     paper_steps,
+    possible_steps,
     with_options,
 )
 from lnpbrian.pruning.steps.laws import Laws, fit_laws
@@ -139,9 +139,9 @@ def test_models_do_what_they_have_the_means_for():
     one_equal = np.where(clustered.spec.cluster == 1, 0.02, clustered.spec.time_constants)
     partly = RecurrentNetwork(replace(clustered.spec, time_constants=one_equal))
     for live in (varied, clustered):
-        assert [step.name for step in default_steps(subject_of(live))] == ["I", "II", "III", "IV"]
+        assert [step.name for step in possible_steps(subject_of(live))] == ["I", "II", "III", "IV"]
     for live in (equal, delayed, partly):
-        assert [step.name for step in default_steps(subject_of(live))] == ["I", "II", "III"]
+        assert [step.name for step in possible_steps(subject_of(live))] == ["I", "II", "III"]
     for live, message in (
         (equal, "step IV needs time constants that differ within each cluster; leave it out"),
         (partly, "step IV needs time constants that differ within each cluster; leave it out"),
@@ -155,6 +155,22 @@ def test_models_do_what_they_have_the_means_for():
         history = prune(live, options=replace(QUICK, iterations=1, exponent_duration=20 * ms)).history
         assert "IV" not in history[-1].seconds
         assert {"I", "II", "III"} <= set(history[-1].seconds)
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (lambda subject: subject.spec, "a spec"),
+        (lambda subject: subject.set_bias(np.zeros(20)), "another bias"),
+        (lambda subject: subject.spectrum_of(None, 1, duration=ms, rng=np.random.default_rng(0)), "a spectrum"),
+    ],
+)
+def test_what_only_models_have_is_refused_in_one_line(call, what):
+    neurons = NeuronGroup(20, "v : 1", threshold="v > 1", reset="v = 0")
+    synapses = Synapses(neurons, neurons, "w : 1", on_pre="v_post += w")
+    synapses.connect("i != j")
+    with pytest.raises(InvalidInput, match=f"^{what} needs a model of lnpbrian.models; [^\n]+$"):
+        call(prunable(LiveNetwork(Network(neurons, synapses)), QUICK, Streams(0)))
 
 
 def test_the_reference_decides_what_step_four_can_do():

@@ -9,31 +9,26 @@ from brian2 import ms
 
 from lnpbrian import PruneOptions, jobs
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning import CurrentEncoder, Series
-from lnpbrian.learning.tasks import short_protocol
 from lnpbrian.models import HRSNN
 
 QUICK = PruneOptions(0.5, 0.0, iterations=2, observation=100 * ms, rates=(0, 500), exponent_growth=None)
 
 
-def study(monkeypatch, report, forecast=None):
+def study(monkeypatch, folder, report, forecast=None):
     """Two windows shared by two processes, were they not made up: the networks that forecast, and the study."""
     model, seen = HRSNN(40, 0.3, check_rate=False), []
-    encoder = CurrentEncoder(np.zeros((40, 1)))
-    ramp = Series("ramp", np.arange(60.0)[:, np.newaxis], ("height (m)",))
 
     def made_up(spec, *_, report, **__):
         seen.append(spec)
-        return forecast() if forecast else SimpleNamespace()
+        return forecast() if forecast else SimpleNamespace(to_arrays=dict)
 
     monkeypatch.setattr(jobs, "forecast", made_up)
-    task = short_protocol(ramp, n_windows=2, train=20, horizon=5, warm_up=2)
+    job = jobs.PruneJob(neurons=40, task="google", windows=2, steps="I", pruning=QUICK)
     before = model.spec
-    found = jobs.prune_and_forecast(model, encoder, task, steps=["I"], pruning=QUICK, jobs=2, report=report)
-    return before, seen, found
+    return before, seen, job.run(model, folder, jobs=2, report=report)
 
 
-def test_the_network_without_synapses_forecasts_while_pruning_goes_on(monkeypatch):
+def test_the_network_without_synapses_forecasts_while_pruning_goes_on(monkeypatch, tmp_path):
     begun = threading.Event()
 
     def report(stage, fraction, what):
@@ -42,7 +37,7 @@ def test_the_network_without_synapses_forecasts_while_pruning_goes_on(monkeypatc
         if stage == "prune" and what.startswith("iteration 2"):
             assert begun.wait(60)
 
-    before, seen, found = study(monkeypatch, report)
+    before, seen, found = study(monkeypatch, tmp_path, report)
     assert begun.is_set()
     alone = next(spec for spec in seen if not spec.n_synapses)
     # The mean input that neurons lose is made up for at the rates that pruning has measured.
@@ -52,20 +47,20 @@ def test_the_network_without_synapses_forecasts_while_pruning_goes_on(monkeypatc
     assert [spec.n_synapses for spec in seen if spec.n_synapses] == [before.n_synapses, found.after.n_synapses]
 
 
-def test_pruning_that_fails_early_leaves_nothing_waiting(monkeypatch):
+def test_pruning_that_fails_early_leaves_nothing_waiting(monkeypatch, tmp_path):
     def fails(*_, **__):
         raise InvalidInput("no")
 
     monkeypatch.setattr(jobs, "prune", fails)
     threads = threading.active_count()
     with pytest.raises(InvalidInput, match=r"^no$"):
-        study(monkeypatch, None)
+        study(monkeypatch, tmp_path, None)
     assert threading.active_count() == threads
 
 
-def test_a_forecast_that_fails_is_told(monkeypatch):
+def test_a_forecast_that_fails_is_told(monkeypatch, tmp_path):
     def fails():
         raise InvalidInput("no forecast")
 
     with pytest.raises(InvalidInput, match=r"^no forecast$"):
-        study(monkeypatch, None, fails)
+        study(monkeypatch, tmp_path, None, fails)

@@ -1,4 +1,4 @@
-"""Step IV against closed forms, POT, scikit-optimize, and random search."""
+"""Step IV against closed forms, POT, and random search."""
 
 import subprocess
 import sys
@@ -9,7 +9,6 @@ import ot
 import pytest
 from brian2 import ms
 from scipy.linalg import eigvalsh
-from skopt.acquisition import gaussian_ei
 from skopt.learning.gaussian_process.kernels import Matern
 
 from lnpbrian.checks import InvalidInput
@@ -30,7 +29,6 @@ from lnpbrian.pruning.steps.timescales import (
     SearchSpace,
     TimescaleOptimiser,
     check_positive_definite,
-    expected_improvement,
     sinkhorn_matern,
     spectrum_objective,
     tune_time_constants,
@@ -145,42 +143,6 @@ def test_sinkhorn_divergence_approaches_the_distance():
     higher, lower = (sinkhorn_matern()(0.8 * np.exp(s))(np.stack([x, y])) for s in (1e-5, -1e-5))
     # Central difference: error 1e-10 of the third derivative, rounding 1e-16/1e-5.
     np.testing.assert_allclose(gradient[:, :, 0], (higher - lower) / 2e-5, atol=1e-8)
-
-
-# ----------------------------------------------------------------------------------------------- expected improvement
-
-
-class Constant:
-    """A surrogate that predicts the same everywhere."""
-
-    def __init__(self, mean, deviation):
-        self.mean, self.deviation = mean, deviation
-
-    def predict(self, X, return_std):
-        return np.full(len(X), float(self.mean)), np.full(len(X), float(self.deviation))
-
-
-@pytest.mark.parametrize(
-    ("mean", "deviation", "best"), [(0, 1, 0), (1.3, 0.5, 0.7), (-2, 0.1, 1), (5, 1, -1), (1, 0, 2)]
-)
-def test_expected_improvement(mean, deviation, best):
-    ours = expected_improvement(np.full(3, float(mean)), np.full(3, float(deviation)), best)
-    # For std 0 scikit-optimize returns 0; the limit is the certain gain.
-    if deviation:
-        np.testing.assert_allclose(
-            ours, gaussian_ei(np.zeros((3, 1)), Constant(mean, deviation), y_opt=best, xi=0), rtol=1e-9, atol=1e-18
-        )
-    gains = np.maximum(best - np.random.default_rng(0).normal(mean, deviation, 200_000), 0)
-    # Five standard errors; 1e-8 where no draw gains.
-    assert abs(ours[0] - gains.mean()) <= 5 * gains.std() / np.sqrt(gains.size) + 1e-8
-
-
-def test_expected_improvement_at_the_incumbent():
-    # Z = 0: s phi(0).
-    assert expected_improvement(3.0, 2.0, 3.0) == pytest.approx(2 / np.sqrt(2 * np.pi), rel=1e-14)
-    assert expected_improvement(1e6, 1e-3, 0.0) == 0
-    with pytest.raises(InvalidInput, match="must not be negative"):
-        expected_improvement(0.0, -1.0, 0.0)
 
 
 # --------------------------------------------------------------------------------------------------------- objective

@@ -24,7 +24,7 @@ from lnpbrian.network import (
     slow_response,
     synaptic_operations,
 )
-from lnpbrian.pruning.controls import activity_pruning, at_radius, magnitude_pruning, random_network, thinned, uncoupled
+from lnpbrian.pruning.controls import activity_pruning, at_radius, magnitude_pruning, random_network, thinned
 from lnpbrian.streams import Streams
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def as_small(
     if way == "magnitude":
         return magnitude_pruning(full, n_neurons=n, n_synapses=n_synapses, per_sign=True, rates=rates)
     if way == "uncoupled":
-        return uncoupled(full, rates=rates)
+        return full.uncoupled(rates)
     known = (*THINNED, "Erdos-Renyi", "magnitude", "uncoupled")
     raise InvalidInput(f"unknown way {way!r} to a smaller network; use one of {', '.join(known)}")
 

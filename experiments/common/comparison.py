@@ -39,7 +39,6 @@ from lnpbrian.pruning import (
     magnitude_pruning,
     prune,
     random_network,
-    uncoupled,
 )
 from lnpbrian.streams import Streams
 from lnpbrian.sweep import Result
@@ -87,7 +86,7 @@ def pruned(options: Mapping[str, Any], *needs: Result, report: Report) -> Result
             rates = _noise_rates(spec, seed)
             spec = magnitude_pruning(spec, n_neurons=like.n_alive, n_synapses=like.n_synapses, rates=rates)
         else:
-            spec = uncoupled(like, rates=_noise_rates(like, seed))
+            spec = like.uncoupled(_noise_rates(like, seed))
     elif method != "unpruned":
         raise InvalidInput(f"unknown method {method!r}")
     return Result({**_sizes(spec), "history": history}, spec.to_arrays())

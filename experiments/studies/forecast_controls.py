@@ -19,7 +19,6 @@ from lnpbrian.experiments.common import Plan, Report, Result, Streams, Task, all
 from lnpbrian.experiments.common.comparison import FORECASTERS, without_network
 from lnpbrian.learning import CurrentEncoder, forecast, forecast_task
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.pruning import uncoupled
 
 NAME = "forecast_controls"
 UNCOUPLED = "the same, uncoupled"
@@ -53,7 +52,7 @@ def measured(options: Mapping[str, Any], *, report: Report) -> Result:
         spec = HRSNN(options["neurons"], parameters=parameters, check_rate=False, seed=seed).spec
         rng = streams.child("encoder").rng("current")
         encoder = CurrentEncoder.draw(spec.n_neurons, 3, rng=rng)
-        network = uncoupled(spec) if name == UNCOUPLED else spec
+        network = spec.uncoupled() if name == UNCOUPLED else spec
         found = forecast(
             network, encoder, task, rng=streams.rng("input"), report=lambda fraction: report(fraction, "forecasting")
         )

@@ -50,7 +50,7 @@ from lnpbrian.learning import evaluate_benchmarks
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import LinearResponse, NetworkSpec, linear_response, synaptic_operations
 from lnpbrian.network.response import lif_rate
-from lnpbrian.pruning import NoisePruning, Step, at_radius, uncoupled
+from lnpbrian.pruning import NoisePruning, Step, at_radius
 
 NAME = "kept"
 LNP: dict[str, tuple[Step | str, ...]] = {
@@ -184,7 +184,7 @@ def _made(
         # At the drive that was drawn, where the network is centred: its own activity may be elsewhere.
         centre = HRSNN(neurons, 0.1, parameters=_drawn_drive(), check_rate=False, seed=seed).spec
         drawn = lif_rate(centre.bias, time_constants=centre.time_constants, refractory_period=centre.refractory_period)
-        return uncoupled(full, rates=drawn), response, exponents
+        return full.uncoupled(drawn), response, exponents
     elif method in LNP:
         removed = NEURON_SPARSITY if method == "LNP, 30 % of the neurons" else 0.0
         sparsity = {"synapse_sparsity": 1 - 1 / options["ratio"], "neuron_sparsity": removed}

@@ -21,7 +21,7 @@ from lnpbrian.experiments.common.bed import as_small, bed_drive, bed_measured, b
 from lnpbrian.learning import BENCHMARKS, CurrentEncoder, ReadoutOptions, forecast, forecast_task
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import NetworkSpec, linear_response, synaptic_operations
-from lnpbrian.pruning import Record, at_radius, uncoupled
+from lnpbrian.pruning import Record, at_radius
 
 NAME = "paper_scale"
 # What is removed: of the synapses, and of the neurons.
@@ -74,7 +74,7 @@ def evaluated(options: Mapping[str, Any], *lnp: Result, report: Report) -> Resul
         spec = by_activity(full, drive, lnp[0].record["expected_operations"])
         spec = at_radius(spec, response.spectral_radius, response=response)
     elif method == "uncoupled":
-        spec = uncoupled(full, rates=rates)
+        spec = full.uncoupled(rates)
     return Result({"method": method, **_worth(spec, options, report), **_path(history)})
 
 

@@ -11,7 +11,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from brian2 import BrianObject, Hz, NetworkOperation, NeuronGroup, SpikeMonitor, Synapses, TimedArray, second
+from brian2 import (
+    BrianObject,
+    Hz,
+    NetworkOperation,
+    NeuronGroup,
+    SpikeGeneratorGroup,
+    SpikeMonitor,
+    Synapses,
+    TimedArray,
+    second,
+)
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
@@ -133,6 +143,36 @@ def show_samples(
     operation = NetworkOperation(turn, dt=hold * second, when="start", name="lnpbrian_next_sample")
     live.network.add(*source.objects, operation, counter)
     return source.write, counter
+
+
+def afferent_synapses(
+    channels: NeuronGroup | SpikeGeneratorGroup,
+    live: RecurrentNetwork,
+    connections: tuple[np.ndarray, np.ndarray, np.ndarray],
+    copies: int,
+) -> Synapses:
+    """Return the synapses from channels of spikes onto live copies, each of which has channels of its own.
+
+    `connections` are channel, neuron and weight of the synapses of a copy, shapes (C,). A spike adds the weight to the
+    synaptic current of the neuron, or to its potential in a network with delta synapses.
+    """
+    channel, neuron, weights = connections
+    target = "I_syn" if "I_syn" in live.neurons.variables else "v"
+    afferents = Synapses(
+        channels,
+        live.neurons,
+        "w : 1",
+        on_pre=f"{target}_post += w",
+        dt=live.dt * second,
+        name=f"{live.neurons.name}_afferents",
+    )
+    block = np.repeat(np.arange(copies), weights.size)
+    afferents.connect(
+        i=np.tile(channel, copies) + len(channels) // copies * block,
+        j=np.tile(neuron, copies) + len(live.neurons) // copies * block,
+    )
+    afferents.w = np.tile(weights, copies)
+    return afferents
 
 
 @dataclass(frozen=True, repr=False)
@@ -355,10 +395,9 @@ class PoissonEncoder:
     def attach(self, live: RecurrentNetwork, *, rngs: Sequence[np.random.Generator], duration: float) -> Input:
         """Add the channels and their synapses; every copy has spikes of its own."""
         copies = len(rngs)
-        m, n = len(self.fields), len(live.neurons) // copies
         gaps = self._gaps(rngs, duration)
         channels = NeuronGroup(
-            m * copies,
+            len(self.fields) * copies,
             """dphase/dt = rate : 1
             rate : Hz
             next_phase : 1
@@ -375,21 +414,7 @@ class PoissonEncoder:
             name=f"{live.neurons.name}_channels",
         )
         channels.next_phase = gaps[0]
-        target = "I_syn" if "I_syn" in live.neurons.variables else "v"
-        afferents = Synapses(
-            channels,
-            live.neurons,
-            "w : 1",
-            on_pre=f"{target}_post += w",
-            dt=live.dt * second,
-            name=f"{live.neurons.name}_afferents",
-        )
-        block = np.repeat(np.arange(copies), self.weights.size)
-        afferents.connect(
-            i=np.tile(self.channel, copies) + m * block,
-            j=np.tile(self.neuron, copies) + n * block,
-        )
-        afferents.w = np.tile(self.weights, copies)
+        afferents = afferent_synapses(channels, live, (self.channel, self.neuron, self.weights), copies)
 
         def write(z: np.ndarray) -> None:
             channels.rate = self.rates(z).ravel() * Hz

@@ -22,8 +22,24 @@ FEATURE_LIMIT = 5.0
 READOUTS = ("ridge", "mlp")
 
 
+class ReadoutKind(Options):
+    """Base of the options of readouts that are linear or a perceptron with one hidden layer."""
+
+    kind: str
+    hidden: int
+
+    def fan_out(self, outputs: int) -> int:
+        """Return the number of synapses that a neuron which is read has onto the readout."""
+        return outputs if self.kind == "ridge" else self.hidden
+
+    def synapses(self, neurons: int, outputs: int) -> int:
+        """Return the number of synapses of the readout of `neurons`, without those of the current sample."""
+        behind = 0 if self.kind == "ridge" else self.hidden * outputs
+        return neurons * self.fan_out(outputs) + behind
+
+
 @options
-class ReadoutOptions(Options):
+class ReadoutOptions(ReadoutKind):
     """How spikes become a forecast.
 
     Raises
@@ -65,15 +81,6 @@ class ReadoutOptions(Options):
     )
     hidden: int = option(default=20, help="Hidden neurons of the perceptron.")
     weight_decay: float = option(default=0.01, help="Penalty of the squared weights of the perceptron.", above=0)
-
-    def fan_out(self, dimensions: int) -> int:
-        """Return the number of synapses that a neuron which is read has onto the readout of D outputs."""
-        return dimensions if self.kind == "ridge" else self.hidden
-
-    def synapses(self, neurons: int, dimensions: int) -> int:
-        """Return the number of synapses of the readout of `neurons`, without those of the current sample."""
-        behind = 0 if self.kind == "ridge" else self.hidden * dimensions
-        return neurons * self.fan_out(dimensions) + behind
 
 
 @dataclass(frozen=True, repr=False)

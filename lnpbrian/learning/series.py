@@ -29,7 +29,7 @@ __all__ = [
 
 # Largest Lyapunov exponents a time unit, of the published parameters.
 LORENZ63_EXPONENT, _LORENZ63 = 0.9056, {"sigma": 10.0, "rho": 28.0, "beta": 8 / 3}
-ROESSLER_EXPONENT, _ROESSLER = 0.0888, {"a": 0.15, "b": 0.2, "c": 10.0}
+ROESSLER_EXPONENT = 0.0888
 
 # Of a series without published parts; that of Lorenz-63, 11250 of 20000.
 TRAINING_FRACTION = 0.5625
@@ -195,8 +195,8 @@ def lorenz63_velocity(x: np.ndarray, *, sigma: float = 10.0, rho: float = 28.0, 
     return np.array([sigma * (x[1] - x[0]), x[0] * (rho - x[2]) - x[1], x[0] * x[1] - beta * x[2]])
 
 
-def lorenz96_velocity(x: np.ndarray, *, forcing: float = 8.0) -> np.ndarray:
-    """Return dx/dt of the Lorenz-96 system at a state of shape (N,), N at least 4.
+def lorenz96_velocity(x: np.ndarray) -> np.ndarray:
+    """Return dx/dt of the Lorenz-96 system with F = 8 at a state of shape (N,), N at least 4.
 
     Notes
     -----
@@ -210,22 +210,22 @@ def lorenz96_velocity(x: np.ndarray, *, forcing: float = 8.0) -> np.ndarray:
     >>> lorenz96_velocity(np.full(4, 8.0)).tolist()
     [0.0, 0.0, 0.0, 0.0]
     """
-    return (np.roll(x, -1) - np.roll(x, 2)) * np.roll(x, 1) - x + forcing
+    return (np.roll(x, -1) - np.roll(x, 2)) * np.roll(x, 1) - x + 8.0
 
 
-def roessler_velocity(x: np.ndarray, *, a: float = 0.15, b: float = 0.2, c: float = 10.0) -> np.ndarray:
+def roessler_velocity(x: np.ndarray) -> np.ndarray:
     """Return dx/dt of the Roessler system at a state of shape (3,), or at states of shape (3, T).
 
     Notes
     -----
-    Roessler 1976 (doi:10.1016/0375-9601(76)90101-8); see `roessler`.
+    Of a = 0.15, b = 0.2 and c = 10; Roessler 1976 (doi:10.1016/0375-9601(76)90101-8); see `roessler`.
 
     Examples
     --------
     >>> roessler_velocity(np.array([10.0, 2.0, 3.0])).round(12).tolist()
     [-5.0, 10.3, 0.2]
     """
-    return np.array([-x[1] - x[2], x[0] + a * x[1], b + x[2] * (x[0] - c)])
+    return np.array([-x[1] - x[2], x[0] + 0.15 * x[1], 0.2 + x[2] * (x[0] - 10.0)])
 
 
 def lorenz63(
@@ -275,7 +275,11 @@ def lorenz63(
     """
     given = {key: checks.real(key, value) for key, value in {"sigma": sigma, "rho": rho, "beta": beta}.items()}
     exponent = LORENZ63_EXPONENT if given == _LORENZ63 else None
-    return _flow("lorenz63", lorenz63_velocity, given, start, step, samples, exponent=exponent, training=11250)
+
+    def velocity(x: np.ndarray) -> np.ndarray:
+        return lorenz63_velocity(x, **given)
+
+    return _flow("lorenz63", velocity, start, step, samples, exponent=exponent, training=11250)
 
 
 def lorenz63_x(samples: int = 4000) -> Series:
@@ -315,28 +319,15 @@ def lorenz63_x(samples: int = 4000) -> Series:
     )
 
 
-def roessler(
-    samples: int = 5000,
-    *,
-    start: tuple[float, float, float] = (1.0, 1.0, 1.0),
-    step: float = 0.03,
-    a: float = 0.15,
-    b: float = 0.2,
-    c: float = 10.0,
-    discard: int = 7700,
-) -> Series:
-    """Return a series of the Roessler system, one Runge-Kutta step a sample.
+def roessler(samples: int = 5000, *, step: float = 0.03, discard: int = 7700) -> Series:
+    """Return a series of the Roessler system from (1, 1, 1), one Runge-Kutta step a sample.
 
     Parameters
     ----------
     samples : int
         Number of samples; at least 3.
-    start : tuple of float
-        State from which `discard` samples lead to the first one.
     step : float
         Units of time between samples.
-    a, b, c : float
-        Parameters of the system.
     discard : int
         Samples that are left out at the start.
 
@@ -351,30 +342,24 @@ def roessler(
 
     Notes
     -----
-    dx/dt = -y - z, dy/dt = x + a y, dz/dt = b + z (x - c) (Roessler 1976, doi:10.1016/0375-9601(76)90101-8). The
-    largest Lyapunov exponent is 0.0888 +- 0.0005 for the defaults, by `lnpbrian.lyapunov.flow_spectrum` over 60,000
-    units of time; Wolf et al. (1985, doi:10.1016/0167-2789(85)90011-9) have 0.13 bits, which is 0.090. With other
-    parameters no Lyapunov time is given.
+    dx/dt = -y - z, dy/dt = x + 0.15 y, dz/dt = 0.2 + z (x - 10) (Roessler 1976, doi:10.1016/0375-9601(76)90101-8). The
+    largest Lyapunov exponent is 0.0888 +- 0.0005, by `lnpbrian.lyapunov.flow_spectrum` over 60,000 units of time; Wolf
+    et al. (1985, doi:10.1016/0167-2789(85)90011-9) have 0.13 bits, which is 0.090.
     Start, step, the 7700 samples and the training part of 3000 are those of arXiv 2403.03409, table 4.
 
     Examples
     --------
-    The fixed point x = (c - sqrt(c^2 - 4 a b))/2, y = -x/a, z = x/a stays:
-
-    >>> x = (10 - (100 - 4 * 0.15 * 0.2) ** 0.5) / 2
-    >>> series = roessler(3, start=(x, -x / 0.15, x / 0.15), discard=5)
-    >>> bool(np.allclose(series.values[-1], (x, -x / 0.15, x / 0.15)))
-    True
+    >>> roessler(3, discard=0).values[0].tolist()
+    [1.0, 1.0, 1.0]
     """
-    given = {"a": a, "b": b, "c": c}
-    exponent = ROESSLER_EXPONENT if given == _ROESSLER else None
-    return _flow("roessler", roessler_velocity, given, start, step, samples, discard, exponent=exponent, training=3000)
+    return _flow(
+        "roessler", roessler_velocity, (1, 1, 1), step, samples, discard, exponent=ROESSLER_EXPONENT, training=3000
+    )
 
 
 def _flow(
     name: str,
-    velocity: Callable[..., np.ndarray],
-    parameters: dict[str, float],
+    velocity: Callable[[np.ndarray], np.ndarray],
     start: tuple[float, float, float],
     step: float,
     samples: int,
@@ -383,10 +368,9 @@ def _flow(
     exponent: float | None,
     training: int,
 ) -> Series:
-    given = {key: checks.real(key, value) for key, value in parameters.items()}
     samples, discard = checks.count("samples", samples, minimum=3), checks.count("discard", discard, minimum=0)
     state = checks.array("start", start, shape=(3,))
-    values = runge_kutta(lambda x: velocity(x, **given), state, step=step, samples=discard + samples)[discard:]
+    values = runge_kutta(velocity, state, step=step, samples=discard + samples)[discard:]
     return Series(
         name,
         values,

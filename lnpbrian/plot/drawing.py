@@ -138,6 +138,7 @@ def histogram(
         inside = np.clip(values, edges[0], edges[-1])
         share = np.full(inside.size, 1 / max(inside.size, 1))
         axis.hist(inside, edges.tolist(), weights=share, color=colors[label], alpha=0.55, label=label or None)
+    axis.set_ylabel("fraction of neurons per bin")
     below, above = everything[everything < edges[0]], everything[everything > edges[-1]]
     said = [f"{below.size} below, down to {written(below.min())}"] if below.size else []
     said += [f"{above.size} above, up to {written(above.max())}"] if above.size else []

@@ -110,7 +110,6 @@ def time_constants(networks: Any, ax: Axes | None = None) -> Axes:
     groups = [(1e3 * time_constants_of(one), label) for label, one in networks_of(networks).items()]
     axis = on(ax)
     tails = histogram(axis, groups, colors_of(label for _, label in groups))
-    axis.set_ylabel("fraction of neurons per bin")
     axis_label(axis, "membrane time constant (ms)", tails)
     legend(axis)
     return axis
@@ -160,7 +159,6 @@ def degrees(networks: Any, ax: Axes | None = None, *, direction: str = "in") -> 
     axis = on(ax)
     colors = colors_of(named)
     tails = histogram(axis, groups, dict(zip((name for _, name in groups), colors.values(), strict=True)), whole=True)
-    axis.set_ylabel("fraction of neurons per bin")
     axis_label(axis, f"{direction}-degree (synapses {'onto' if direction == 'in' else 'from'} a neuron)", tails)
     legend(axis)
     return axis

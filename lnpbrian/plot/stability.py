@@ -105,7 +105,6 @@ def exponents(measured: Any, ax: Axes | None = None) -> Axes:
         axis.set_ylim(0, 1.4 * axis.dataLim.y1)
     axis.axvline(0, color="black", linewidth=0.6)
     unit = unit_of([one for one in named.values() if isinstance(one, Exponents)])
-    axis.set_ylabel("fraction of neurons per bin")
     axis_label(axis, f"exponent of a neuron ({unit})", tails)
     legend(axis, loc="upper left")
     return axis

@@ -107,17 +107,21 @@ def forecast(
 
 
 def _forecasts(forecasts: Any, task: ForecastTask | None) -> tuple[dict[str, Any], ForecastTask]:
-    if hasattr(forecasts, "forecast_after"):
-        named: dict[str, Any] = {
-            name: getattr(forecasts, f"forecast_{name}") for name in ("uncoupled", "before", "after")
-        }
-        task = forecasts.task
-    else:
-        named = by_name(forecasts)
-    for one in named.values():
-        checks.instance("forecasts", one, Forecast, "give a Study, a Forecast or a mapping of names to such")
+    named, task = _forecasts_by_name(forecasts, ("uncoupled", "before", "after"), task)
     checks.instance("task", task, ForecastTask, "forecast(..., task=...) needs what was forecast")
     assert task is not None
+    return named, task
+
+
+def _forecasts_by_name(
+    forecasts: Any, states: tuple[str, ...], task: ForecastTask | None
+) -> tuple[dict[str, Any], ForecastTask | None]:
+    """Return forecasts by name, of a study those of its states, and what was forecast."""
+    if hasattr(forecasts, "forecast_after"):
+        return {name: getattr(forecasts, f"forecast_{name}") for name in states}, forecasts.task
+    named = by_name(forecasts)
+    for one in named.values():
+        checks.instance("forecasts", one, Forecast, "give a Study, a Forecast or a mapping of names to such")
     return named, task
 
 
@@ -212,12 +216,7 @@ def _by_window(forecasts: Any, quantity: str, task: ForecastTask | None) -> tupl
             return named, checks.real("lyapunov_time_steps", known, above=0) if known else None
         except (KeyError, TypeError) as error:
             raise InvalidInput(f"{os.fspath(forecasts)!r} is no run that forecasts; it has no {error}") from error
-    if hasattr(forecasts, "forecast_after"):
-        task = forecasts.task
-        forecasts = {name: getattr(forecasts, f"forecast_{name}") for name in ("before", "after", "uncoupled")}
-    named = by_name(forecasts)
-    for one in named.values():
-        checks.instance("forecasts", one, Forecast, "give a Study, a Forecast, or the folder of a run")
+    named, task = _forecasts_by_name(forecasts, ("before", "after", "uncoupled"), task)
     values = {name: one.nrmse if quantity == "nrmse" else one.vpt_steps[0.1] for name, one in named.items()}
     return values, None if task is None else task.lyapunov_time
 

@@ -7,7 +7,6 @@ from lnpbrian.pruning.controls import (
     magnitude_pruning,
     random_network,
     thinned,
-    uncoupled,
 )
 from lnpbrian.pruning.history import Progress, PruneResult, Record
 from lnpbrian.pruning.loop import prune
@@ -45,6 +44,5 @@ __all__ = [
     "prune",
     "random_network",
     "thinned",
-    "uncoupled",
     "with_options",
 ]

@@ -192,9 +192,7 @@ def _harmonic(
     return between, dict(zip(pairs, found[len(net.inner) :], strict=True))
 
 
-def layered_covariance(
-    blocks: Mapping[tuple[int, int], np.ndarray], decays: Sequence[np.ndarray], *, sigma: float = 1.0
-) -> np.ndarray:
+def layered_covariance(blocks: Mapping[tuple[int, int], np.ndarray], decays: Sequence[np.ndarray]) -> np.ndarray:
     """Return the stationary covariance of a layered linear network, exactly, by one pass forward.
 
     Parameters
@@ -203,13 +201,11 @@ def layered_covariance(
         S from layer n to a later layer m, at ``(m, n)``.
     decays : sequence of array of float, > 0
         D of each layer.
-    sigma : float, > 0
-        Noise of every node.
 
     Returns
     -------
     array of float, shape (N, N)
-        C with ``A C + C A^T + sigma^2 = 0``, A = -D + S, the layers in a row.
+        C with ``A C + C A^T + I = 0``, A = -D + S, the layers in a row; noise of another size scales it.
 
     Raises
     ------
@@ -219,7 +215,7 @@ def layered_covariance(
     Notes
     -----
     A is block lower triangular, so that block after block is known from earlier ones:
-    ``C_mn = (S_m. C_.n + C_m. S_n.^T + sigma^2 delta_mn) / (d_m + d_n)``. The equation of Moore and Chaudhuri (2020),
+    ``C_mn = (S_m. C_.n + C_m. S_n.^T + delta_mn) / (d_m + d_n)``. The equation of Moore and Chaudhuri (2020),
     arXiv 2011.07334.
 
     Examples
@@ -230,7 +226,6 @@ def layered_covariance(
     array([[0.5, 0.5],
            [0.5, 1.5]])
     """
-    noise = checks.real("sigma", sigma, above=0) ** 2
     if any(not (np.asarray(d) > 0).all() for d in decays):
         raise InvalidInput("decays must be above 0")
     ends = np.concatenate([[0], np.cumsum([len(d) for d in decays])])
@@ -243,7 +238,7 @@ def layered_covariance(
     C = np.zeros((ends[-1], ends[-1]))
     for m in range(len(decays)):
         for n in range(m + 1):
-            total = noise * np.eye(len(decays[m])) if m == n else np.zeros((len(decays[m]), len(decays[n])))
+            total = np.eye(len(decays[m])) if m == n else np.zeros((len(decays[m]), len(decays[n])))
             for p, S in onto[m]:
                 total = total + S @ C[place[p], place[n]]
             for p, S in onto[n]:

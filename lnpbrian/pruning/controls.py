@@ -28,7 +28,6 @@ __all__ = [
     "random_network",
     "silence",
     "thinned",
-    "uncoupled",
 ]
 
 # Edges that connecting a thinned network may add, over its synapses.
@@ -73,33 +72,6 @@ def silence(spec: NetworkSpec, neurons: np.ndarray) -> NetworkSpec:
     alive = spec.alive.copy()
     alive[chosen] = False
     return replace(spec.of_synapses(alive[spec.pre] & alive[spec.post]), alive=alive)
-
-
-def uncoupled(spec: NetworkSpec, *, rates: np.ndarray | None = None) -> NetworkSpec:
-    """Return the same neurons without any synapse, as a reservoir whose only memory is that of its neurons.
-
-    Parameters
-    ----------
-    spec : NetworkSpec
-    rates : ndarray, shape (N,), optional
-        As for `random_network`.
-
-    Returns
-    -------
-    NetworkSpec
-
-    Raises
-    ------
-    InvalidInput
-        If the rates are not those of N neurons.
-
-    Examples
-    --------
-    >>> from lnpbrian.models import HRSNN
-    >>> uncoupled(HRSNN(20, 0.5, check_rate=False).spec)
-    NetworkSpec(HRSNN, 20 neurons (0 silent), 0 synapses)
-    """
-    return spec.uncoupled(rates)
 
 
 def random_network(

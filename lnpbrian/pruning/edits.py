@@ -101,14 +101,7 @@ def add_like(
     for k, synapses in enumerate(live.connections):
         new = np.flatnonzero((chosen >= 0) & (owner[chosen] == k))
         if new.size:
-            sources, targets = live.between(synapses)
-            duplicate_synapses(
-                synapses,
-                number[chosen[new]],
-                pre[new] - sources.start,
-                post[new] - targets.start,
-                weight=live.weight_name(synapses) or "",
-            )
+            _duplicate(live, synapses, number[chosen[new]], pre[new], post[new])
     return int((chosen >= 0).sum())
 
 
@@ -157,17 +150,10 @@ def rewire(
     owner = np.where(like >= 0, live.owners()[like], -1)
     drawn = np.ones(pre.size, dtype=bool)
     for k, synapses in enumerate(live.connections):
-        sources, targets = live.between(synapses)
         new = np.flatnonzero((owner == k) & _holds(live, synapses, pre, post))
         drawn[new] = False
         if new.size:
-            duplicate_synapses(
-                synapses,
-                like[new] - begin[k],
-                pre[new] - sources.start,
-                post[new] - targets.start,
-                weight=live.weight_name(synapses) or "",
-            )
+            _duplicate(live, synapses, like[new] - begin[k], pre[new], post[new])
     if drawn.any():
         add_like(live, pre[drawn], post[drawn], signs=signs, rng=rng)
     for synapses, gone in zip(live.connections, np.split(remove, begin[1:]), strict=True):
@@ -256,6 +242,13 @@ def donor_synapses(new_pre: object, weights: object, *, signs: object, rng: np.r
         if new.any():
             donors[new] = rng.choice(pool, int(new.sum()))
     return donors
+
+
+def _duplicate(live: LiveNetwork, synapses: Synapses, like: np.ndarray, pre: np.ndarray, post: np.ndarray) -> None:
+    """Add synapses between neurons of the network, like those of these numbers in `synapses`."""
+    sources, targets = live.between(synapses)
+    weight = live.weight_name(synapses) or ""
+    duplicate_synapses(synapses, like, pre - sources.start, post - targets.start, weight=weight)
 
 
 def _holds(live: LiveNetwork, synapses: Synapses, pre: np.ndarray, post: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ from lnpbrian.pruning.checkpoint import Checkpoint, CheckpointFolder, fingerprin
 from lnpbrian.pruning.history import Bar, Progress, PruneResult, Record, record_from
 from lnpbrian.pruning.prunable import Observation, Prunable, prunable
 from lnpbrian.pruning.schedule import PruneOptions, schedule
-from lnpbrian.pruning.steps import Iteration, Step, as_steps, default_steps
+from lnpbrian.pruning.steps import Iteration, Step, as_steps, possible_steps
 from lnpbrian.pruning.steps.localisation import DelocalisationReport, delocalisation_report
 from lnpbrian.streams import Streams
 
@@ -140,7 +140,7 @@ def prune(
     streams = Streams(seed).child("prune")
     subject = prunable(network, options, streams, drive)
     subject.check()
-    chosen = default_steps(subject) if steps is None else as_steps(steps)
+    chosen = possible_steps(subject) if steps is None else as_steps(steps)
     for step in chosen:
         step.check(subject)
     targets = schedule(network.n_alive, subject.n_acting, options, chosen)

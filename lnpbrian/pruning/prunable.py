@@ -289,6 +289,7 @@ class Prunable(ABC):
         restart: np.random.Generator | None = None,
     ) -> Spectrum:
         """Return the leading exponents of what the network may become under its drive, from another start if wanted."""
+        self.require_model("a spectrum", "leave it")
         raise NotImplementedError
 
     def require_model(self, what: str, remedy: str) -> None:
@@ -398,6 +399,8 @@ class PrunableModel(Prunable):
         report("rates", 0.0)
         settle = float(self.settle)
         response: LinearResponse | None = None
+        each: TwinExponents | Spectrum
+        largest: TwinExponents | Spectrum
         if options.device == "runtime" and inner.spike_timing != "grid":
             # The network that its neurons are probed beside spikes as it does by itself.
             response, spikes = response_and_spikes(inner, own, duration=options.observation, transient=self.settle)
@@ -415,12 +418,11 @@ class PrunableModel(Prunable):
             report("exponents", 0.4 + 0.6 * fraction)
 
         if kind == "spectrum":
-            whole = lyapunov_spectrum(
+            each = largest = lyapunov_spectrum(
                 inner, duration=options.exponent_duration, inputs=own, rng=streams.rng("vectors"), report=tell
             )
-            return Observation(rates, whole, whole, spec.alive, cv, response, spec.time_constants)
-        if kind == "tangent":
-            twins = tangent_twin_exponents(
+        elif kind == "tangent":
+            each = largest = tangent_twin_exponents(
                 inner,
                 spikes=spikes,
                 drive=own,
@@ -430,10 +432,10 @@ class PrunableModel(Prunable):
                 rng=streams.rng("twins"),
                 report=tell,
             )
-            return Observation(rates, twins, twins, spec.alive, cv, response, spec.time_constants)
-        fresh = self._twin_exponents(spec, "fresh", tell, 0.0)
-        kept = self._twin_exponents(spec, "kept", tell, 0.5)
-        return Observation(rates, fresh, kept, spec.alive, cv, response, spec.time_constants)
+        else:
+            each = self._twin_exponents(spec, "fresh", tell, 0.0)
+            largest = self._twin_exponents(spec, "kept", tell, 0.5)
+        return Observation(rates, each, largest, spec.alive, cv, response, spec.time_constants)
 
     def response(self, observed: Observation) -> LinearResponse:
         """Return the linear response as it is now; gains are measured anew where time constants are other ones."""

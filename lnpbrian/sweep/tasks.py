@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -450,17 +451,10 @@ class _Sweep:
 
     def _urgencies(self) -> dict[str, float]:
         """Return the longest way from each task to the end."""
-        left = {key: len(others) for key, others in self.needed_by.items()}
-        ends = [key for key, others in left.items() if not others]
         urgency: dict[str, float] = {}
-        while ends:
-            key = ends.pop()
+        for key in reversed([*TopologicalSorter(self.waits_for).static_order()]):
             after = max((urgency[other] for other in self.needed_by[key]), default=0.0)
             urgency[key] = self.missing[key].cost + after
-            for need in self.waits_for[key]:
-                left[need] -= 1
-                if not left[need]:
-                    ends.append(need)
         return urgency
 
     def compute(self, workers: Workers) -> None:

@@ -11,11 +11,11 @@ from scipy.optimize import minimize
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
-from lnpbrian.learning.readout import READOUTS, moments, readout_neurons
+from lnpbrian.learning.readout import READOUTS, ReadoutKind, moments, readout_neurons
 from lnpbrian.learning.vision.image_input import ImageInput, Presentation, spike_counts
 from lnpbrian.learning.vision.images import ImageTask
 from lnpbrian.network.spec import NetworkSpec, synaptic_operations
-from lnpbrian.options import Options, option, options
+from lnpbrian.options import option, options
 from lnpbrian.streams import Streams
 
 __all__ = [
@@ -40,7 +40,7 @@ PENALTIES = tuple(float(10.0**k) for k in np.arange(-3, 1.51, 0.5))
 
 
 @options
-class ClassifyOptions(Options):
+class ClassifyOptions(ReadoutKind):
     """How spike counts become an answer.
 
     Raises
@@ -67,14 +67,6 @@ class ClassifyOptions(Options):
     kind: str = option(default="ridge", help="Linear readout, or a perceptron.", choices=READOUTS)
     hidden: int = option(default=20, help="Hidden neurons of the perceptron.")
     weight_decay: float = option(default=0.01, help="Penalty of the squared weights of the perceptron.", above=0)
-
-    def fan_out(self, classes: int) -> int:
-        """Return the number of synapses that a neuron which is read has onto the readout."""
-        return classes if self.kind == "ridge" else self.hidden
-
-    def synapses(self, neurons: int, classes: int) -> int:
-        """Return the number of synapses of the readout."""
-        return neurons * self.fan_out(classes) + (0 if self.kind == "ridge" else self.hidden * classes)
 
 
 # -------------------------------------------------------------------------------------------------------------- readout
@@ -183,15 +175,11 @@ def fit_classifier(
     target = np.eye(classes)[y]
     held_out = len(z) - len(z) // 5
     fits = _ridge(z[:held_out], target[:held_out], PENALTIES)
-    right = [int((_scores(z[held_out:], fit).argmax(axis=1) == y[held_out:]).sum()) for fit in fits]
+    right = [int(((z[held_out:] @ b + c).argmax(axis=1) == y[held_out:]).sum()) for b, c in fits]
     # Of equals the middle one.
     best = np.flatnonzero(np.array(right) == max(right))
     penalty = PENALTIES[int(best[best.size // 2])]
     return Classifier(mean, scale, (_ridge(z, target, (penalty,))[0],), penalty)
-
-
-def _scores(x: np.ndarray, layer: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    return x @ layer[0] + layer[1]
 
 
 def _ridge(x: np.ndarray, y: np.ndarray, penalties: tuple[float, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -510,7 +498,7 @@ def classify(
     answers = shown(test, "test", share, 1 - share)
     per_image = answers.mean(axis=0)
     read_spikes = float(per_image[place].sum())
-    behind = 0 if options.kind == "ridge" else options.hidden * task.n_classes
+    behind = options.synapses(0, task.n_classes)
     return Classification(
         predicted=readout(answers[:, place].astype(float)),
         truth=task.y_test,

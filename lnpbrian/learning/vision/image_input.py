@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from brian2 import Quantity, SpikeGeneratorGroup, Synapses, ms, second
+from brian2 import Quantity, SpikeGeneratorGroup, ms, second
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
+from lnpbrian.learning.encoding import afferent_synapses
 from lnpbrian.learning.vision.images import ImageTask
 from lnpbrian.network.engines.native import NativeNetwork, native_works
 from lnpbrian.network.recurrent import RecurrentNetwork
@@ -516,37 +517,19 @@ class _Brian2:
             live.neurons.I_ext_ = source.currents(x).ravel()
         else:
             spikes = source.spikes(x, numbers, steps=self._on, dt=spec.dt, streams=streams)
-            live.network.add(*self._afferents(live, spikes, copies))
+            # In the middle of its step, so that rounding does not move a spike to the one before.
+            channels = SpikeGeneratorGroup(
+                source.dimensions * copies,
+                spikes.copy * source.dimensions + spikes.channel,
+                (spikes.step + 0.5) * spec.dt * second,
+                dt=spec.dt * second,
+                name=f"{live.neurons.name}_channels",
+            )
+            first, neuron, weight = source.synapses
+            channel = np.repeat(np.arange(source.dimensions), np.diff(first))
+            live.network.add(channels, afferent_synapses(channels, live, (channel, neuron, weight), copies))
         live.run(self._on * spec.dt * second)
         live.neurons.I_ext_ = 0
         if self._off:
             live.run(self._off * spec.dt * second)
         return np.array(counter.count[:]).reshape(copies, -1)
-
-    def _afferents(self, live: RecurrentNetwork, spikes: _Spikes, copies: int) -> tuple[SpikeGeneratorGroup, Synapses]:
-        source, dt = self._source, self._spec.dt
-        d, n = source.dimensions, source.n_neurons
-        # In the middle of its step, so that rounding does not move a spike to the one before.
-        times = (spikes.step + 0.5) * dt
-        channels = SpikeGeneratorGroup(
-            d * copies,
-            spikes.copy * d + spikes.channel,
-            times * second,
-            dt=dt * second,
-            name=f"{live.neurons.name}_channels",
-        )
-        target = "I_syn" if "I_syn" in live.neurons.variables else "v"
-        afferents = Synapses(
-            channels,
-            live.neurons,
-            "w : 1",
-            on_pre=f"{target}_post += w",
-            dt=dt * second,
-            name=f"{live.neurons.name}_afferents",
-        )
-        first, neuron, weight = source.synapses
-        channel = np.repeat(np.arange(d), np.diff(first))
-        block = np.repeat(np.arange(copies), weight.size)
-        afferents.connect(i=np.tile(channel, copies) + d * block, j=np.tile(neuron, copies) + n * block)
-        afferents.w = np.tile(weight, copies)
-        return channels, afferents

@@ -29,7 +29,6 @@ __all__ = [
     "Step",
     "TimescaleTuning",
     "as_steps",
-    "default_steps",
     "paper_steps",
     "possible_steps",
     "with_options",
@@ -73,10 +72,11 @@ def as_steps(given: Sequence[Step | str]) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def default_steps(network: Prunable) -> tuple[Step, ...]:
-    """Return the steps of the paper that a network has the means for, with their default options.
+def possible_steps(network: Prunable, steps: Sequence[Step] | None = None) -> tuple[Step, ...]:
+    """Return the steps, without the tuning of time constants if a network has not the means for it.
 
-    The paper is Chakraborty et al. (2024), arXiv 2403.03409, section 3.
+    By default they are those of the paper, Chakraborty et al. (2024), arXiv 2403.03409, section 3, with their default
+    options.
 
     Examples
     --------
@@ -85,14 +85,9 @@ def default_steps(network: Prunable) -> tuple[Step, ...]:
     >>> from lnpbrian.pruning.prunable import prunable
     >>> from lnpbrian.streams import Streams
     >>> model = HRSNN(20, 0.5, check_rate=False)
-    >>> [step.name for step in default_steps(prunable(model, PruneOptions(), Streams(0)))]
+    >>> [step.name for step in possible_steps(prunable(model, PruneOptions(), Streams(0)))]
     ['I', 'II', 'III', 'IV']
     """
-    return possible_steps(network, as_steps(tuple(STEPS)))
-
-
-def possible_steps(network: Prunable, steps: Sequence[Step]) -> tuple[Step, ...]:
-    """Return the steps, without the tuning of time constants if a network has not the means for it."""
 
     def possible(step: Step) -> bool:
         try:
@@ -101,7 +96,8 @@ def possible_steps(network: Prunable, steps: Sequence[Step]) -> tuple[Step, ...]
             return False
         return True
 
-    return tuple(step for step in steps if not isinstance(step, TimescaleTuning) or possible(step))
+    wanted = as_steps(tuple(STEPS)) if steps is None else steps
+    return tuple(step for step in wanted if not isinstance(step, TimescaleTuning) or possible(step))
 
 
 def paper_steps() -> tuple[NoisePruning, BetweennessPruning, Delocalisation, TimescaleTuning]:

@@ -13,7 +13,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from lnpbrian import checks
-from lnpbrian.checks import InvalidInput
+from lnpbrian.pruning.steps.delocalise import keys_of
 
 __all__ = ["Connection", "connect"]
 
@@ -135,15 +135,7 @@ def connect(
     checks.generator("rng", rng)
     limit = n * n if max_new is None else checks.count("max_new", max_new, minimum=0)
     sign = np.ones(n) if signs is None else np.sign(checks.array("signs", signs, shape=(n,)))
-    wanted = np.empty(0, dtype=np.int64)
-    if candidates is not None:
-        if not isinstance(candidates, (tuple, list)) or len(candidates) != 2:
-            raise InvalidInput(
-                f"candidates must be (pre, post), two arrays of indices, got {type(candidates).__name__}"
-            )
-        i, b = checks.edge_arrays(*candidates, n)
-        wanted = np.sort((i * n + b)[i != b])  # np.unique hashes first: several times slower
-        wanted = wanted[np.diff(wanted, prepend=-1) > 0]
+    wanted = np.empty(0, dtype=np.int64) if candidates is None else keys_of("candidates", candidates, n)
     graph = _Graph(source, target, n, wanted, candidates is not None, sign, rng)
     before = graph.components()[0]
     graph.move_inputs()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -95,15 +95,13 @@ class Delocalisation(Options, Step):
             )
         if count == 0:
             return "no edge to add"
-        how: dict[str, Any] = {"count": count, "fewer": True}
-        if self.exclude == "original":
-            how["exclude"] = original
+        exclude = original if self.exclude == "original" else None
         if self.rule == "random":
-            new_pre, new_post = random_edges(pre, post, alive.size, rng=rng, **how)
+            new_pre, new_post = random_edges(pre, post, alive.size, count=count, rng=rng, exclude=exclude)
         else:
             limit = self.edges_per_neuron
             at_most = None if limit is None else int(np.ceil(limit * 2 * count / alive.size))
-            new_pre, new_post = delocalising_edges(pre, post, alive.size, at_most=at_most, **how)
+            new_pre, new_post = delocalising_edges(pre, post, alive.size, count=count, exclude=exclude, at_most=at_most)
         with network.same_input(now.rates, self.excitability):
             added = network.add_synapses(alive[new_pre], alive[new_post], rng)
         return f"{added} edges added" + ("" if added == count else f", {count} were wanted")

@@ -21,6 +21,19 @@ NONE = -(1 << 40)
 STARTS = 2_000_000
 
 
+def keys_of(name: str, edges: tuple[object, object], n: int) -> np.ndarray:
+    """Edges (pre, post) as ascending ``pre * n + post``; the name is what an error calls them.
+
+    Examples
+    --------
+    >>> keys_of("exclude", ([0, 1, 1, 2], [1, 0, 0, 2]), 3)
+    array([1, 3])
+    """
+    if not isinstance(edges, (tuple, list)) or len(edges) != 2:
+        raise InvalidInput(f"{name} must be (pre, post), two arrays of indices, got {type(edges).__name__}")
+    return _edge_keys(*checks.edge_arrays(*edges, n), n)
+
+
 def _edge_keys(pre: np.ndarray, post: np.ndarray, n: int) -> np.ndarray:
     """Edges of the simple graph as ascending ``pre * n + post``."""
     proper = pre != post
@@ -35,18 +48,7 @@ def _distinct(keys: np.ndarray) -> np.ndarray:
 
 def _barred(present: np.ndarray, exclude: tuple[object, object] | None, n: int) -> np.ndarray:
     """Edges that are present or excluded."""
-    if exclude is None:
-        return present
-    if not isinstance(exclude, (tuple, list)) or len(exclude) != 2:
-        raise InvalidInput(f"exclude must be (pre, post), two arrays of indices, got {type(exclude).__name__}")
-    return _distinct(np.concatenate([present, _edge_keys(*checks.edge_arrays(*exclude, n), n)]))
-
-
-def _room(wanted: int, barred: np.ndarray, n: int) -> int:
-    room = n * (n - 1) - barred.size
-    if wanted > room:
-        raise InvalidInput(f"count must be at most the number of absent edges ({room} at {n} neurons), got {wanted}")
-    return room
+    return present if exclude is None else _distinct(np.concatenate([present, keys_of("exclude", exclude, n)]))
 
 
 def _degrees(keys: np.ndarray, n: int) -> np.ndarray:
@@ -69,7 +71,6 @@ def delocalising_edges(
     count: int,
     exclude: tuple[object, object] | None = None,
     at_most: int | None = None,
-    fewer: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """New edges that raise the variance of the degrees as far as greedy choices do.
 
@@ -92,18 +93,16 @@ def delocalising_edges(
     at_most : int, at least 1, optional
         Largest number of new edges at one neuron, incoming and outgoing together. Without it the edges gather at as
         few neurons as can take them: at one, for 2500 edges on a random network of 5000 neurons and 125,000 synapses.
-    fewer : bool
-        Return what is admissible where that is less than `count`.
 
     Returns
     -------
-    new_pre, new_post : array of int, shape (count,)
-        In the order of choice.
+    new_pre, new_post : array of int, shape (M,)
+        In the order of choice; M is `count`, or how many are admissible where these are fewer.
 
     Raises
     ------
     InvalidInput
-        If an index is out of range, or fewer than `count` edges are admissible, with their number, unless `fewer`.
+        If an index is out of range.
 
     Notes
     -----
@@ -150,18 +149,7 @@ def delocalising_edges(
     limit = 2 * n if at_most is None else checks.count("at_most", at_most)
     present = _edge_keys(pre, post, n)
     barred = _barred(present, exclude, n)
-    if not fewer:
-        if wanted and n < 3:
-            raise InvalidInput(f"new edges join neurons with a common neighbour: that takes 3 neurons, got {n}")
-        _room(wanted, barred, n)
-
     chosen, most = _greedy(_Pairs(present, barred, n), barred, wanted, limit)
-    if len(chosen) < wanted and not fewer:
-        why = "" if at_most is None else f" with at_most={limit} at a neuron"
-        raise InvalidInput(
-            f"count={wanted} new edges are more than the {len(chosen)} that could be placed{why}: the ends of a "
-            "new edge need a common neighbour, and it must be neither present nor excluded; lower count"
-        )
     if len(chosen) == wanted > 1:
         for hub in _hubs(present, n, wanted):
             edges, squares = _greedy(_Pairs(present, barred, n), barred, wanted, limit, hub)
@@ -215,7 +203,6 @@ def random_edges(
     count: int,
     rng: np.random.Generator,
     exclude: tuple[object, object] | None = None,
-    fewer: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """New edges between random neurons: what the edges of `delocalising_edges` are to be compared with.
 
@@ -230,19 +217,17 @@ def random_edges(
     rng : numpy.random.Generator
     exclude : (array of int, array of int), optional
         Source and target of edges that must not come back.
-    fewer : bool
-        Return all such edges where there are fewer than `count`.
 
     Returns
     -------
-    new_pre, new_post : array of int, shape (count,)
+    new_pre, new_post : array of int, shape (M,)
         Every set of `count` edges which are no self-connections and neither present nor excluded is as likely as any
-        other; in ascending order.
+        other; all of them where there are fewer. In ascending order.
 
     Raises
     ------
     InvalidInput
-        If an index is out of range, or `count` is larger than the number of such edges, unless `fewer`.
+        If an index is out of range.
 
     Notes
     -----
@@ -261,9 +246,8 @@ def random_edges(
     wanted = checks.count("count", count, minimum=0)
     checks.generator("rng", rng)
     barred = _barred(_edge_keys(pre, post, n), exclude, n)
-    if fewer:
-        wanted = min(wanted, n * (n - 1) - barred.size)
-    drawn = _draw_distinct(_room(wanted, barred, n), wanted, rng)
+    room = n * (n - 1) - barred.size
+    drawn = _draw_distinct(room, min(wanted, room), rng)
     # Number every pair but self-connections, in order; barred[j] then has barred[j] - j absent pairs before it.
     source, target = barred // n, barred % n
     before = source * (n - 1) + target - (target > source) - np.arange(barred.size)

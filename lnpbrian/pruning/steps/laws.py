@@ -192,8 +192,12 @@ class Laws:
 
     def listed(self) -> tuple[Law, ...]:
         """Return all laws in order: those of the time constants, then those of STDP that are there."""
-        others = (getattr(self, name) for name in PLASTICITY_LIMITS)
-        return (*self.time_constants, *(law for law in others if law is not None))
+        return (*self.time_constants, *self.of_stdp.values())
+
+    @property
+    def of_stdp(self) -> dict[str, Law]:
+        """The laws of constants of STDP that are there, by name."""
+        return {name: law for name in PLASTICITY_LIMITS if (law := getattr(self, name)) is not None}
 
     @property
     def parameters(self) -> np.ndarray:
@@ -204,22 +208,19 @@ class Laws:
         """Return laws of the same kinds with other shapes and means, shape (laws, 2)."""
         made = [type(law)(*pair) for law, pair in zip(self.listed(), parameters.tolist(), strict=True)]
         n = len(self.time_constants)
-        names = [name for name in PLASTICITY_LIMITS if getattr(self, name) is not None]
-        return Laws(tuple(made[:n]), **dict(zip(names, made[n:], strict=True)))
+        return Laws(tuple(made[:n]), **dict(zip(self.of_stdp, made[n:], strict=True)))
 
     @property
     def kinds(self) -> str:
         """What these are laws of, and their families."""
         families = ", ".join(sorted({law.family for law in self.time_constants}))
-        others = [f"{x} ({getattr(self, x).family})" for x in PLASTICITY_LIMITS if getattr(self, x) is not None]
+        others = [f"{name} ({law.family})" for name, law in self.of_stdp.items()]
         return ", ".join([f"{len(self.time_constants)} x time_constants ({families})", *others])
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON types."""
-        known = {name: getattr(self, name) for name in PLASTICITY_LIMITS if getattr(self, name) is not None}
-        return {"time_constants": [_law_to_dict(law) for law in self.time_constants]} | {
-            name: _law_to_dict(law) for name, law in known.items()
-        }
+        found: dict[str, Any] = {"time_constants": [_law_to_dict(law) for law in self.time_constants]}
+        return found | {name: _law_to_dict(law) for name, law in self.of_stdp.items()}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from scipy.linalg import eigvalsh
-from scipy.special import ndtr
 
 from lnpbrian import checks
 from lnpbrian.checks import InvalidInput
@@ -28,7 +27,6 @@ __all__ = [
     "TimescaleOptimiser",
     "Trial",
     "TuningResult",
-    "expected_improvement",
     "spectrum_objective",
     "tune_time_constants",
 ]
@@ -372,47 +370,6 @@ def _sinkhorn_cost(first: bytes, second: bytes, regularisation: float) -> float:
     return total
 
 
-def expected_improvement(mean: object, standard_deviation: object, best: float) -> np.ndarray:
-    """Return the expectation of max(0, best - Y) for normal Y.
-
-    Parameters
-    ----------
-    mean, standard_deviation : array of float
-        Of Y; the standard deviation is at least 0.
-    best : float
-        The value to be undercut.
-
-    Returns
-    -------
-    array of float, at least 0
-
-    Raises
-    ------
-    InvalidInput
-        If a standard deviation is negative.
-
-    Notes
-    -----
-    ``(best - mean) Phi(Z) + s phi(Z)``, ``Z = (best - mean)/s`` (Jones, Schonlau and Welch 1998,
-    doi:10.1023/A:1008306431147; eq. 12 of arXiv 2403.03409, for a minimum).
-
-    Examples
-    --------
-    Without an expected gain, ``s/sqrt(2 pi)``; without uncertainty, the gain:
-
-    >>> expected_improvement([0.0, -1.0], [1.0, 0.0], 0.0).round(6)
-    array([0.398942, 1.      ])
-    """
-    mu, s = np.asarray(mean, dtype=float), np.asarray(standard_deviation, dtype=float)
-    if (s < 0).any():
-        raise InvalidInput(f"standard_deviation must not be negative, got {s.min():g}")
-    gain = best - mu
-    Z = np.divide(gain, s, out=np.zeros(np.broadcast(gain, s).shape), where=s > 0)
-    density = np.exp(-(Z**2) / 2) / np.sqrt(2 * np.pi)
-    improvement = np.where(s > 0, gain * ndtr(Z) + s * density, gain)  # eq. (12)
-    return np.maximum(improvement, 0)
-
-
 # ------------------------------------------------------------------------------------------------------------ optimiser
 
 
@@ -460,7 +417,9 @@ class TimescaleOptimiser:
 
     Notes
     -----
-    The surrogate is a Gaussian process (scikit-optimize) with white noise and a Matern-5/2 kernel
+    What is asked for next has the largest expected improvement (Jones, Schonlau and Welch 1998,
+    doi:10.1023/A:1008306431147; eq. 12 of arXiv 2403.03409, for a minimum) over the lowest mean of what was told. The
+    surrogate is a Gaussian process (scikit-optimize) with white noise and a Matern-5/2 kernel
     ``(1 + r + r^2/3) exp(-r)``, ``r = sqrt(5) W/length_scale``. W2 is a Euclidean distance of quantile functions in one
     dimension, and so is sliced W2, on which every Matern kernel is positive definite (Bachoc et al. 2018,
     doi:10.1109/TIT.2017.2762322); on W1, on W2 in two dimensions and on the Sinkhorn divergence it is not. What is
@@ -536,16 +495,17 @@ class TimescaleOptimiser:
         InvalidInput
             If the kernel on the Sinkhorn divergence is not positive definite.
         """
+        from skopt.acquisition import gaussian_ei
+
         told = len(self._trials)
         if told < self.initial:
             return self.space.laws(self._design[told])
         rng = np.random.default_rng([self._seed, told])
         surrogate = self._surrogate(int(rng.integers(1 << 31)))
-        incumbent = float(self._predict(surrogate, self._told())[0].min())
+        incumbent = float(surrogate.predict(self._features(self._told())).min())
 
         def improvement(points: np.ndarray) -> np.ndarray:
-            mean, deviation = self._predict(surrogate, self.space.parameters(points))
-            return expected_improvement(mean, deviation, incumbent)
+            return gaussian_ei(self._features(self.space.parameters(points)), surrogate, incumbent, xi=0)  # eq. (12)
 
         known = [self.space.point(trial.laws) for trial in sorted(self._trials, key=lambda t: t.value)[:4]]
         return self.space.laws(_maximise(improvement, self.space.dimension, known, rng))
@@ -603,12 +563,6 @@ class TimescaleOptimiser:
         if sinkhorn:
             check_positive_definite(regressor.kernel_.k1.k2(features))
         return regressor
-
-    def _predict(self, surrogate: Any, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        with warnings.catch_warnings():
-            # Of variances that are negative by rounding.
-            warnings.simplefilter("ignore")
-            return surrogate.predict(self._features(parameters), return_std=True)
 
 
 def _latin_hypercube(n: int, dimension: int, rng: np.random.Generator) -> np.ndarray:
