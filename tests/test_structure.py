@@ -794,7 +794,7 @@ def test_not_synapses():
         lambda: copy_block_events(group, 1),
         lambda: silence_neurons(group, [0], synapses=[group]),
     ):
-        with pytest.raises(InvalidInput, match=r"synapses must be a brian2\.Synapses object, got NeuronGroup"):
+        with pytest.raises(InvalidInput, match=r"must be a Synapses, got NeuronGroup; name a brian2"):
             edit()
 
 

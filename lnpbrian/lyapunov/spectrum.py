@@ -572,11 +572,11 @@ _MOST_STEPS = 1e9
 
 def _intervals(duration: float, transient: float, interval: float, step: float) -> tuple[float, int, int]:
     length = checks.real("reorthonormalise_every", interval, above=0)
+    if length / step > _MOST_STEPS:
+        raise InvalidInput(f"reorthonormalise_every {length:g} has over {_MOST_STEPS:g} steps of {step:g}; shorten it")
     n_steps = round(length / step)
     if n_steps < 1 or abs(n_steps * step / length - 1) > 1e-9:
         raise InvalidInput(f"reorthonormalise_every must be a whole number of steps of {step:g}, got {length:g}")
-    if n_steps > _MOST_STEPS:
-        raise InvalidInput(f"reorthonormalise_every {length:g} has {n_steps:.3g} steps of {step:g}; make steps longer")
     n_measured = int(checks.real("duration", duration, above=0) / length + 1e-9)
     if n_measured < 1:
         raise InvalidInput(f"duration must hold at least one interval of {length:g}, got {duration:g}")

@@ -227,7 +227,7 @@ def keep_probability(
 def _enough(scores: np.ndarray, wanted: float) -> np.ndarray:
     """Return scores that `wanted` synapses have: where there are fewer, those without one are kept after all others."""
     none = scores <= NEGLIGIBLE * scores.max(initial=0)
-    if wanted <= np.count_nonzero(~none):
+    if wanted > scores.size or wanted <= np.count_nonzero(~none):
         return scores
     return np.where(none, 1e-9 * scores[~none].min(initial=1.0), scores)
 
@@ -696,9 +696,10 @@ def noise_prune(
     )
     solution = stationary_covariance(network, sigma=chosen.sigma, method=chosen.covariance, rng=covariance_rng)
     scores = keep_scores(pre, post, w, strength=strength, covariance=solution.covariance)
-    wanted = count if fraction is None else fraction * w.size
-    if wanted is not None and wanted <= w.size:
-        scores = _enough(scores, wanted)
+    if count is not None:
+        scores = _enough(scores, checks.real("count", count, at_least=0))
+    elif fraction is not None:
+        scores = _enough(scores, checks.real("fraction", fraction, at_least=0, at_most=1) * w.size)
     kept = keep_probability(
         scores, fraction=fraction, count=count, rho=rho, epsilon=epsilon, neurons=n, sigma=chosen.sigma
     )
