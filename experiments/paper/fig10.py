@@ -76,7 +76,8 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
             numbers = means(mine, ("neurons", "mean_ms", "median_ms", "variation", "moved_ms"))
             fractions = np.mean([r["fractions"] for r in mine], axis=0).tolist()
             table.append({"method": method, "model": model, **numbers, "fractions": fractions})
-    return {"edges_ms": EDGES.tolist(), "table": table, "claims": claims(rows), "rows": rows}
+    found = {"edges_ms": EDGES.tolist(), "table": table, "claims": claims(rows), "rows": rows}
+    return {"seeds": list(plan.seeds), **found}
 
 
 def _milliseconds(result: Result) -> np.ndarray:
@@ -123,7 +124,9 @@ def draw(content: Mapping[str, Any]) -> Figure:
     for axis, model in zip(axes, MODELS, strict=True):
         for r in where(content["table"], model=model):
             color = COLORS[r["method"]]
-            axis.stairs(r["fractions"], content["edges_ms"], color=color, linewidth=1.4, label=r["method"])
+            # Pruned networks may have the time constants that the unpruned ones have.
+            width = 4.0 if r["method"] == "unpruned" else 1.4
+            axis.stairs(r["fractions"], content["edges_ms"], color=color, linewidth=width, label=r["method"])
             axis.axvline(r["mean_ms"][0], color=color, linewidth=0.8, linestyle=":")
         axis.set(title=model, xscale="log", xlabel="membrane time constant (ms), means dotted")
     axes[0].set_ylabel("fraction of the neurons")
