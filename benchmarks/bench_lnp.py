@@ -38,7 +38,17 @@ from rich.console import Console
 from lnpbrian.models import HRSNN, LIFParameters
 from lnpbrian.network import NetworkSpec
 from lnpbrian.network.betweenness import betweenness_centrality
-from lnpbrian.pruning import Delocalisation, NoisePruning, Progress, PruneOptions, PruneResult, TimescaleTuning, prune
+from lnpbrian.pruning import (
+    BetweennessPruning,
+    Delocalisation,
+    NoisePruning,
+    Progress,
+    PruneOptions,
+    PruneResult,
+    TimescaleTuning,
+    prune,
+    with_options,
+)
 from lnpbrian.pruning.schedule import schedule
 from lnpbrian.pruning.steps.covariance import linear_network, noise_covariance
 from lnpbrian.pruning.steps.lyapunov_matrix import lyapunov_matrix
@@ -248,9 +258,14 @@ def bench_naive(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     live, what = network(n), f"N = {n}"
     spec = live.spec
     # What `Naive` does, to be compared number by number; what is timed differs by the fast covariance.
-    exact = NoisePruning(covariance="exact", overlap="exact", rescale="homeostatic", excitability="keep")
-    result = prune(live, (exact, "II", "III"), options=first_iterations(1))
-    fast = prune(network(n), STRUCTURAL, options=first_iterations(1))
+    fast_steps = (
+        NoisePruning(sampling="independent", leak="membrane", rescale="homeostatic", excitability="keep"),
+        BetweennessPruning(centrality="exact", excitability="keep"),
+        Delocalisation(rule="variance", exclude="pruned", excitability="keep"),
+    )
+    exact_steps = with_options(fast_steps, covariance="exact", overlap="exact")
+    result = prune(live, exact_steps, options=first_iterations(1))
+    fast = prune(network(n), fast_steps, options=first_iterations(1))
     ours, exactly = fast.history[1].seconds, result.history[1].seconds
 
     naive = Naive(spec, result)
