@@ -76,8 +76,8 @@ def summarise(plan: Plan, results: Mapping[Key, Result]) -> dict[str, Any]:
             numbers = means(mine, ("neurons", "mean_ms", "median_ms", "variation", "moved_ms"))
             fractions = np.mean([r["fractions"] for r in mine], axis=0).tolist()
             table.append({"method": method, "model": model, **numbers, "fractions": fractions})
-    found = {"edges_ms": EDGES.tolist(), "table": table, "claims": claims(rows), "rows": rows}
-    return {"seeds": list(plan.seeds), **found}
+    content = {"seeds": list(plan.seeds), "edges_ms": EDGES.tolist(), "table": table}
+    return {**content, "claims": claims(rows), "rows": rows}
 
 
 def _milliseconds(result: Result) -> np.ndarray:
