@@ -176,8 +176,12 @@ class Plan:
         """The task of training a network on a series; some methods train as they prune."""
         s = self.scale
         options = {
-            **{**self._series(series), "training": training, "seed": seed},
-            **{"phase": s.phase, "epochs": s.epochs, **s.read},
+            **self._series(series),
+            "training": training,
+            "seed": seed,
+            "phase": s.phase,
+            "epochs": s.epochs,
+            **s.read,
         }
         needs: tuple[Task, ...]
         if method == "AP":
@@ -224,7 +228,8 @@ class Plan:
             "iterations": s.path_iterations,
             "neuron_sparsity": s.neurons_of_figures,
             "synapse_sparsity": s.synapse_sparsity[model],
-            **{"model": model, **s.drawn},
+            "model": model,
+            **s.drawn,
             "training": "STDP",
             "phase": s.phase,
             "sample_ms": s.sample_ms,
