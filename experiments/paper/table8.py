@@ -89,7 +89,7 @@ class Size:
 
 SIZES = {
     "smoke": Size((("resnet8", 1 / 16, 8, 2, 2),), 256, 2, 1, 32),
-    "medium": Size((("resnet8", 0.25, 16, 4, 15), ("resnet19", 0.125, 32, 4, 8)), None, 5, 3),
+    "medium": Size((("resnet8", 0.25, 16, 4, 5),), None, 5, 3),
     "paper": Size((("resnet19", 1.0, 32, 5, 300),), None, 15, 30),
 }
 
