@@ -2,10 +2,11 @@
 
     lnpbrian sweep ablation --scale medium --out runs/ablation
 
-Figure 13 and appendix B.5 of the paper, with Lorenz-63 in closed loop for CIFAR-10. Step I makes B of the unpruned
-network A, step II makes C of B, III makes D of C, IV makes E of D; beside it B -III-> D' -IV-> E', B -IV-> E'' and
-C -IV-> E'''. Controls: C with synapses removed at random, or by degree alone, in place of step I; and random networks
-with the neurons and synapses of E.
+Figure 13 and appendix B.5 of the paper, with Lorenz-63 in closed loop, of which one variable is seen, for CIFAR-10.
+Networks have a spectral radius of 1; a readout is all that is trained. Step I makes B of the unpruned network A, step
+II makes C of B, III makes D of C, IV makes E of D; beside it B -III-> D' -IV-> E', B -IV-> E'' and C -IV-> E''', and by
+the paper's rule of step III "D variance" of C. Controls: C with synapses removed at random, or by degree alone, in
+place of step I; a random network with the neurons and synapses of E; and A without synapses. All are at A's radius.
 """
 
 from __future__ import annotations
@@ -14,16 +15,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from brian2 import second
 from matplotlib.figure import Figure
 
 from lnpbrian.experiments.common import (
+    LORENZ,
     Plan,
     Report,
     Result,
     Streams,
     Task,
-    all_rows,
     finish,
     mean_and_error,
     plus_minus,
@@ -31,9 +31,10 @@ from lnpbrian.experiments.common import (
     unlike,
     where,
 )
-from lnpbrian.learning import CurrentEncoder, forecast, forecast_task
+from lnpbrian.experiments.common.bed import bed_response, restored
+from lnpbrian.experiments.common.statistics import windows
 from lnpbrian.models import HRSNN, LIFParameters
-from lnpbrian.network import NetworkSpec, RecurrentNetwork, noise_drive
+from lnpbrian.network import NetworkSpec, RecurrentNetwork
 from lnpbrian.pruning import (
     BetweennessPruning,
     Delocalisation,
@@ -43,7 +44,7 @@ from lnpbrian.pruning import (
     TimescaleTuning,
     prune,
 )
-from lnpbrian.pruning.prunable import prunable
+from lnpbrian.pruning.controls import at_radius
 from lnpbrian.pruning.steps.noise import keep_probability, sample_edges
 
 NAME = "ablation"
@@ -54,6 +55,7 @@ PATHS = {
     "B": ("A", "I"),
     "C": ("B", "II"),
     "D": ("C", "III"),
+    "D variance": ("C", "III variance"),
     "E": ("D", "IV"),
     "D'": ("B", "III"),
     "E'": ("D'", "IV"),
@@ -64,49 +66,48 @@ PATHS = {
     "B degree": ("A", "degree"),
     "C degree": ("B degree", "II"),
     "random": ("E", "new"),
+    "uncoupled": ("A", "none"),
 }
 # Networks that others are made of, of no interest by themselves.
 ON_THE_WAY = ("B random", "B degree")
-# Of the neurons; the first are those of this experiment.
-CONSTANTS = {None: LIFParameters.forecasting, "images": LIFParameters.images}
+CONSTANTS = {"recurrent": LIFParameters.recurrent, "images": LIFParameters.images}
 POINTS = tuple(point for point in ("A", *PATHS) if point not in ON_THE_WAY)
 COLORS = {"I": "#1b3a57", "II": "#4f8fc0", "III": "#e3a857", "IV": "#3a9188"}
 
 
 def tasks(plan: Plan, *, kept: float | None = None, points: Sequence[str] | None = None) -> dict[Any, Task]:
-    """Return the measurements by seed and point.
+    """Return the forecasts by seed and point.
 
     The points are those of arXiv 2403.03409, figure 13, which has them on CIFAR-10.
     """
-    s = plan.scale
 
     def measurement(point: str, seed: int) -> Task:
-        options = {"point": point, "seed": seed, "neurons": s.neurons, "windows": s.windows}
+        like = plan.forecast("HRSNN", "unpruned", "none", LORENZ, seed)
         need = network(plan, point, seed, kept=kept)
-        return Task(f"forecast of {point}, seed {seed}", f"{__name__}:measured", options, (need,))
+        return Task(f"forecast of {point}, seed {seed}", like.function, like.options, (need,), cost=like.cost)
 
-    return {
-        (seed, point): measurement(point, seed)
-        for seed in range(s.seeds)
-        for point in dict.fromkeys(("A", *(points or POINTS)))
-    }
+    shown = dict.fromkeys(("A", *(points or POINTS)))
+    return {(seed, point): measurement(point, seed) for seed in plan.seeds for point in shown}
 
 
-def network(plan: Plan, point: str, seed: int, *, kept: float | None = None, constants: str | None = None) -> Task:
-    """The task of making the network of a point, with the constants of `CONSTANTS` of that name."""
+def network(
+    plan: Plan, point: str, seed: int, *, kept: float | None = None, constants: str = "recurrent", rule: str = "connect"
+) -> Task:
+    """The task of making the network of a point, with the constants of `CONSTANTS` and step III by a rule."""
     s = plan.scale
-    options: dict[str, Any] = {"point": point, "seed": seed, "neurons": s.neurons}
+    options: dict[str, Any] = {"point": point, "seed": seed, "neurons": s.neurons, "constants": constants}
     needs: tuple[Task, ...] = ()
-    if constants is not None:
-        options["constants"] = constants
     if point != "A":
         options |= {
             "kept": kept or s.kept[0],
             "neuron_sparsity": s.neurons_of_figures,
             "iterations": s.iterations,
+            "rule": rule,
             "new_edges": NEW_EDGES,
         }
-        before, unpruned = (network(plan, p, seed, kept=kept, constants=constants) for p in (PATHS[point][0], "A"))
+        before, unpruned = (
+            network(plan, p, seed, kept=kept, constants=constants, rule=rule) for p in (PATHS[point][0], "A")
+        )
         needs = (before, unpruned)
     return Task(f"{point}, seed {seed}", f"{__name__}:made", options, needs, cost=2)
 
@@ -129,102 +130,74 @@ def _stepped(spec: NetworkSpec, unpruned: NetworkSpec, options: Mapping[str, Any
     seed, step = options["seed"], PATHS[options["point"]][1]
     # Step II takes this fraction of the synapses along, so that C has the number asked for.
     kept = options["kept"] / (1 - options["neuron_sparsity"]) ** 2
-    streams = Streams(seed).child("ablation")
     if step in ("random", "degree"):
-        return _without_synapses(spec, kept, step, streams)
+        return _without_synapses(spec, kept, step, seed)
     if step == "new":
-        return _random_network(spec, seed, options)
+        return _random_network(spec, unpruned, options)
+    if step == "none":
+        return spec.uncoupled(bed_response(spec, seed).rates)
     model = RecurrentNetwork(spec)
     settings: dict[str, dict[str, Any]] = {
         "I": {"synapse_sparsity": 1 - kept, "iterations": options["iterations"]},
         "II": {"neuron_sparsity": options["neuron_sparsity"], "iterations": options["iterations"]},
-        "III": {"iterations": 1},
-        "IV": {"iterations": 1},
     }
-    targets = {"synapse_sparsity": 0.0, "neuron_sparsity": 0.0} | settings[step]
+    targets = {"synapse_sparsity": 0.0, "neuron_sparsity": 0.0, "iterations": 1} | settings.get(step, {})
     if step == "II":
         targets["synapse_sparsity"] = 1 - (1 - options["neuron_sparsity"]) ** 2
     chosen = PruneOptions(**targets, rates=(0, 1e4), exponent_growth=None)
-    made: dict[str, Step] = {
+    by_variance = Delocalisation(options["new_edges"], rule="variance")
+    steps: dict[str, Step] = {
         "I": NoisePruning(),
         "II": BetweennessPruning(),
-        "III": Delocalisation(options["new_edges"], rule="variance"),
+        "III": by_variance if options["rule"] == "variance" else Delocalisation(rule=options["rule"]),
+        "III variance": by_variance,
         "IV": TimescaleTuning(reference=unpruned),
     }
-    prune(model, (made[step],), options=chosen, seed=seed)
+    prune(model, (steps[step],), options=chosen, seed=seed)
     return model.spec
 
 
-def _unseen(what: str, fraction: float) -> None:
-    """Progress that nobody looks at."""
-
-
-def _without_synapses(spec: NetworkSpec, kept: float, by: str, streams: Streams) -> NetworkSpec:
+def _without_synapses(spec: NetworkSpec, kept: float, by: str, seed: int) -> NetworkSpec:
     """Return `spec` with a fraction of its synapses, chosen at random or by the degrees of their ends alone."""
-    rng = streams.rng(by)
     score = np.ones(spec.n_synapses)
     if by == "degree":
         degree = np.bincount(spec.post, minlength=spec.n_neurons)
         # What the score of step I comes to when all exponents are equal: C_ii + C_jj of a row-dominant network.
         score = 1 / degree[spec.post] + 1 / np.maximum(degree[spec.pre], 1)
+    rng = Streams(seed).child("ablation").rng(by)
     keep = sample_edges(keep_probability(score, fraction=kept).probability, rng=rng)
-    model, options = RecurrentNetwork(spec), PruneOptions()
-    drive = noise_drive(spec.n_neurons, duration=options.observation, rng=streams.rng("drive"))
-    network = prunable(model, options, streams, drive)
-    with network.same_input(network.observe(_unseen).rates, "compensate"):
-        network.keep_synapses(keep)
-    return model.spec
+    return restored(spec.of_synapses(np.flatnonzero(keep)), spec, bed_response(spec, seed))
 
 
 def _unpruned(neurons: int, p: float, seed: int, options: Mapping[str, Any]) -> NetworkSpec:
-    constants = options.get("constants")
-    parameters = CONSTANTS[constants]()
+    constants = options["constants"]
     # What is to learn images by STDP is plastic.
     plastic = constants == "images"
-    return HRSNN(neurons, p, parameters=parameters, plastic=plastic, check_rate=False, seed=seed).spec
+    return HRSNN(neurons, p, parameters=CONSTANTS[constants](), plastic=plastic, check_rate=False, seed=seed).spec
 
 
-def _random_network(spec: NetworkSpec, seed: int, options: Mapping[str, Any]) -> NetworkSpec:
-    """Return a random network drawn anew with as many neurons and synapses as `spec`."""
-    n, wanted = spec.n_alive, spec.n_synapses
+def _random_network(spec: NetworkSpec, unpruned: NetworkSpec, options: Mapping[str, Any]) -> NetworkSpec:
+    """Return a random network drawn anew, as large as `spec`, with the spectral radius of the unpruned one."""
+    n, wanted, seed = spec.n_alive, spec.n_synapses, options["seed"]
     # Drawn with more synapses than wanted, by five standard deviations, of which as many as wanted stay.
     p = min(1.0, (wanted + 5 * np.sqrt(wanted) + 5) / (n * (n - 1)))
     dense = _unpruned(n, p, seed + 1000, options)
     rng = Streams(seed).child("ablation").rng("random network")
-    return dense.of_synapses(np.sort(rng.choice(dense.n_synapses, min(wanted, dense.n_synapses), replace=False)))
-
-
-def measured(options: Mapping[str, Any], network: Result, *, report: Report) -> Result:
-    """Measure a network under noise, and let it forecast."""
-    spec, neurons, seed = NetworkSpec.from_arrays(network.arrays), options["neurons"], options["seed"]
-    streams = Streams(seed).child("ablation")
-    task = forecast_task("lorenz63", n_windows=options["windows"])
-    weights = CurrentEncoder.draw(neurons, task.dimensions, rng=streams.rng("encoder"))
-    # A network drawn anew has inputs of its own: those of the first neurons.
-    alive = spec.alive if spec.n_neurons == neurons else np.arange(neurons) < spec.n_neurons
-    drive = noise_drive(neurons, duration=1 * second, rng=streams.rng("drive")).of_neurons(
-        np.arange(neurons) < spec.n_neurons
-    )
-    seen = prunable(RecurrentNetwork(spec), PruneOptions(), streams, drive).observe(_unseen)
-    found = forecast(spec.compacted(), weights.of_neurons(alive), task, rng=streams.rng("input"))
-    row = {
-        "point": options["point"],
-        "seed": seed,
-        "neurons": spec.n_alive,
-        "synapses": spec.n_synapses,
-        "mean_rate_hz": float(seen.rates[spec.alive].mean()),
-        "largest_exponent_per_s": seen.network_exponent[0],
-        "synaptic_operations": found.synaptic_operations,
-        "nrmse_windows": [float(x) for x in found.nrmse],
-        "vpt_windows": [int(x) for x in found.vpt_steps[0.1]],
-    }
-    return Result({"rows": [row]})
+    small = dense.of_synapses(np.sort(rng.choice(dense.n_synapses, min(wanted, dense.n_synapses), replace=False)))
+    return at_radius(small, bed_response(unpruned, seed).spectral_radius, response=bed_response(dense, seed))
 
 
 def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
     """Return the rows of single networks, and their means."""
-    rows = all_rows(results)
-    return {"summary": means(rows), "rows": rows}
+    plain = ("neurons", "synapses", "synaptic_operations", "task_rate_hz")
+    rows = [
+        {
+            **{"point": point, "seed": seed, **{name: result.record[name] for name in plain}},
+            **{f"{name}_windows": windows(result.record, name) for name in ("nrmse", "vpt")},
+        }
+        for (seed, point), result in results.items()
+    ]
+    return {"seeds": list(plan.seeds), "summary": means(rows), "rows": rows}
 
 
 def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -237,23 +210,28 @@ def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for name, values in (
             *((name, [r[name] for r in mine]) for name in ("neurons", "synapses")),
             ("operation_ratio", ratios(before, mine)),
-            *((name, [r[name] for r in mine]) for name in ("mean_rate_hz", "largest_exponent_per_s")),
+            ("task_rate_hz", [r["task_rate_hz"] for r in mine]),
             ("nrmse", [np.mean(r["nrmse_windows"]) for r in mine]),
             ("nrmse_median", [np.median(r["nrmse_windows"]) for r in mine]),
             ("vpt_steps", [np.mean(r["vpt_windows"]) for r in mine]),
         ):
             entry[name], entry[f"{name}_standard_error"] = mean_and_error(values)
+        pairs = zip(mine, before, strict=True)
+        more = [np.median(r["nrmse_windows"]) - np.median(a["nrmse_windows"]) for r, a in pairs]
+        entry["beside A"] = mean_and_error(more)
         found.append(entry)
     return found
 
 
 def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     """Return the table as rows of text, its head first."""
-    head = ["network", "made of", "by", "neurons", "synapses", "operations", "NRMSE, mean", "median", "VPT (steps)"]
-    lines = [head]
+    head = ["network", "made of", "by", "neurons", "synapses", "operations", "NRMSE, mean", "median", "beside A"]
+    lines = [[*head, "VPT (steps)"]]
     for r in content["summary"]:
         line = [r["point"], *PATHS.get(r["point"], ("", "")), f"{r['neurons']:.0f}", f"{r['synapses']:.0f}"]
-        line += [f"/ {r['operation_ratio']:.1f}", f"{r['nrmse']:.3f}", f"{r['nrmse_median']:.3f}"]
+        line.append("-" if r["point"] == "uncoupled" else f"/ {r['operation_ratio']:.1f}")
+        line += [f"{r['nrmse']:.3f}", f"{r['nrmse_median']:.3f}"]
+        line.append("-" if r["point"] == "A" else plus_minus(r["beside A"], 3))
         lines.append([*line, plus_minus((r["vpt_steps"], r["vpt_steps_standard_error"]))])
     return {"Points": lines}
 
@@ -269,13 +247,14 @@ def draw(content: Mapping[str, Any]) -> Figure:
     axes = figure.subplots(2, 1, sharex=True)
     for axis, name, label in (
         (axes[0], "vpt_steps", "valid prediction time (steps)"),
-        (axes[1], "nrmse", "NRMSE in closed loop"),
+        (axes[1], "nrmse_median", "median NRMSE in closed loop"),
     ):
         path = [entry[name] for entry in entries if entry["point"] in "ABCDE"]
         axis.plot([k for k, point in enumerate(names) if point in "ABCDE"], path, color="#c9c9c9", zorder=0)
         for k, entry in enumerate(entries):
-            step = PATHS.get(entry["point"], ("", ""))[1]
-            control = " " in entry["point"] or step not in COLORS
+            origin, step = PATHS.get(entry["point"], ("", ""))
+            step = step.removesuffix(" variance")
+            control = origin in ON_THE_WAY or step not in COLORS
             axis.errorbar(
                 k,
                 entry[name],
@@ -287,7 +266,10 @@ def draw(content: Mapping[str, Any]) -> Figure:
             )
         axis.axhline(entries[0][name], color="black", linewidth=0.6, linestyle=":")
         axis.set_ylabel(label)
-    shares = [f"{point}\n{100 / entry['operation_ratio']:.1f} %" for point, entry in zip(names, entries, strict=True)]
+    shares = []
+    for entry in entries:
+        share = 0.0 if entry["point"] == "uncoupled" else 100 / entry["operation_ratio"]
+        shares.append("\n".join((*entry["point"].split(), f"{share:.1f} %")))
     axes[1].set_xticks(range(len(names)), shares, fontsize=9)
     axes[1].set_xlabel("network, and its synaptic operations in per cent of those of A")
     for step, color in COLORS.items():

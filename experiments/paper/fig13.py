@@ -80,7 +80,7 @@ def tasks(plan: Plan) -> dict[Key, Task]:
                 "seed": seed,
                 "read": round(READ * plan.scale.neurons),
             },
-            (network(plan, point, seed, constants="images"),),
+            (network(plan, point, seed, constants="images", rule="variance"),),
             cost={"readout": 1, "STDP": 2}[training],
         )
         for name in datasets(plan)
