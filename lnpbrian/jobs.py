@@ -595,7 +595,8 @@ class PruneJob(Options):
         try:
             content = files.read_bytes(path)
         except (OSError, ValueError) as error:
-            raise InvalidInput(f"{str(path)!r} cannot be read as a network file ({error})") from error
+            what = f"{str(path)!r} cannot be read as a network file ({error}); a run saves one as network.npz"
+            raise InvalidInput(what) from error
         spec = NetworkSpec.load(path).compacted()
         if self.is_images:
             Presentation().steps(spec.dt)

@@ -221,7 +221,7 @@ def test_history_says_where_step_iv_has_acted_and_what_was_rolled_back(pruned: A
     records = [replace(r, seconds=r.seconds | ({"IV": 1.0} if r.iteration == 2 else {})) for r in result.history]
     axis = plot.history(replace(result, history=tuple(records), iteration=1))
     assert [line.get_xdata() for line in axis.lines if line.get_gid() == "step IV"] == [[2, 2]]
-    assert "step IV has acted" in axis.get_xlabel()
+    assert "step IV searched" in axis.get_xlabel()
     span = next(patch for patch in axis.patches if patch.get_gid() == "rolled back")
     assert (span.get_x(), span.get_x() + span.get_width()) == (1.5, 2.5)
 

@@ -8,7 +8,7 @@ import pytest
 
 from lnpbrian import cli
 from lnpbrian.experiments.common.plan import SCALES, Plan
-from lnpbrian.experiments.paper import table8, table9
+from lnpbrian.experiments.paper import table8, table8_resnet19, table9
 from lnpbrian.models.resnet import SpikingResNet
 from lnpbrian.pruning.channels import erk_masks
 from lnpbrian.resnets import ResNetJob, image_arrays
@@ -160,5 +160,8 @@ def test_experiments_share_what_they_can():
     carried = table9.tasks(plan)[table9.TRANSFERRED, 0]
     assert carried.needs == (source,)
     assert source.options["classes"] == "first" != carried.options["classes"]
+    deeper = table8_resnet19.tasks(plan)
+    assert {(layout, task.options["job"]["layout"]) for (layout, *_), task in deeper.items()} == {("resnet19",) * 2}
+    assert len(deeper) == len(table8.tasks(plan))
     converted = table8.tasks(plan)["resnet8", "converted", "LNP", 0]
     assert converted.needs == (table8.tasks(plan)["resnet8", "converted", "dense", 0],)

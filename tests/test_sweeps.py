@@ -270,7 +270,10 @@ def test_command_from_start_to_table_and_on(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["figure7"], "experiment must be one of table1, table2, table5, table6, table8, table9, fig3, fig8, fig9"),
+        (
+            ["figure7"],
+            "experiment must be one of table1, table2, table5, table6, table8, table8_resnet19",
+        ),
         (["table2", "--scale", "huge"], "--scale must be one of smoke, medium, paper"),
         (["table2", "--seeds", "0"], "--seeds must be a whole number of at least 1"),
         (["table2", "--data", "rain=x.csv"], "--data must be google=FILE or wind=FILE"),

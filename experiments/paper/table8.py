@@ -9,7 +9,7 @@ are kept, and by nothing that step I could have been spared for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,21 +76,29 @@ WAYS: dict[str, dict[str, dict[str, Any]]] = {
 SPARSITY = {"random": 0.95, "converted": 0.8}
 
 
+Network = tuple[str, float, int, int, int]
+
+
 @dataclass(frozen=True)
 class Size:
-    """Networks and trainings of a scale: layout, width, side of images, time steps and epochs of each network."""
+    """Trainings of a scale, and its networks: layout, width, side of images, time steps and epochs of each.
 
-    networks: tuple[tuple[str, float, int, int, int], ...]
+    `deeper` is that of `table8_resnet19`.
+    """
+
+    networks: tuple[Network, ...]
+    deeper: Network
     images: int | None
     rounds: int
     fine_tuning: int
     batch: int = 64
 
 
+WIDE = ("resnet19", 1.0, 32, 5, 300)
 SIZES = {
-    "smoke": Size((("resnet8", 1 / 16, 8, 2, 2),), 256, 2, 1, 32),
-    "medium": Size((("resnet8", 0.25, 16, 4, 5),), None, 5, 3),
-    "paper": Size((("resnet19", 1.0, 32, 5, 300),), None, 15, 30),
+    "smoke": Size((("resnet8", 1 / 16, 8, 2, 2),), ("resnet19", 1 / 16, 8, 2, 1), 256, 2, 1, 32),
+    "medium": Size((("resnet8", 0.25, 16, 4, 5),), ("resnet19", 0.125, 32, 4, 8), None, 5, 3),
+    "paper": Size((WIDE,), WIDE, None, 15, 30),
 }
 
 
@@ -100,9 +108,7 @@ def size_of(plan: Plan) -> Size:
     return SIZES[fitting[-1] if fitting else "smoke"]
 
 
-def task_of(
-    plan: Plan, network: tuple[str, float, int, int, int], start: str, way: str, seed: int, **more: Any
-) -> Task:
+def task_of(plan: Plan, network: Network, start: str, way: str, seed: int, **more: Any) -> Task:
     """Return the task of a network that is pruned in some way and trained; `more` says which classes are shown."""
     size = size_of(plan)
     layout, width, side, steps, epochs = network
@@ -132,7 +138,7 @@ def task_of(
     )
 
 
-def tasks(plan: Plan) -> dict[Key, Task]:
+def tasks(plan: Plan, *, networks: Sequence[Network] | None = None) -> dict[Key, Task]:
     """Return the networks by layout, start, way of pruning and seed.
 
     For table 8 of arXiv 2403.03409.
@@ -140,7 +146,7 @@ def tasks(plan: Plan) -> dict[Key, Task]:
     return {
         (network[0], start, way, seed): task_of(plan, network, start, way, seed)
         for seed in range(plan.scale.seeds)
-        for network in size_of(plan).networks
+        for network in networks or size_of(plan).networks
         for start, ways in WAYS.items()
         for way in ways
     }

@@ -603,7 +603,8 @@ class NetworkSpec:
         try:
             content = files.read_arrays(path)
         except (OSError, ValueError, TypeError) as error:
-            raise InvalidInput(f"{str(path)!r} cannot be read as a network file ({error})") from error
+            what = f"{str(path)!r} cannot be read as a network file ({error}); a run saves one as network.npz"
+            raise InvalidInput(what) from error
         if content.pop("format", np.array(-1)).tolist() != _FORMAT:
             raise InvalidInput(f"{os.fspath(path)!r} is not an lnpbrian network of format {_FORMAT}; save it again")
         note = content.pop("note", np.array("")).tolist()

@@ -119,4 +119,4 @@ def _mark_steps(axis: Axes, records: Sequence[Record], left: int) -> list[str]:
     if left < last:
         axis.axvspan(left + 0.5, last + 0.5, color=BEFORE, alpha=0.2, linewidth=0, gid="rolled back")
         axis.text(last + 0.45, 0.02, "rolled back", transform=top, ha="right", fontsize=8)
-    return ["dotted: step IV has acted"] if tuned else []
+    return ["dotted: step IV searched"] if tuned else []
