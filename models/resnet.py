@@ -302,7 +302,7 @@ def quantised(x: Any, threshold: Any) -> Any:
     return threshold * (jax.lax.stop_gradient(steps) + (part - jax.lax.stop_gradient(part)))
 
 
-def _convolved(x: Any, kernel: Any, connection: Connection) -> Any:
+def convolved(x: Any, kernel: Any, connection: Connection) -> Any:
     """Convolve (..., H, W, C) with zeros of half a kernel around it."""
     size, stride = connection.size, connection.stride
     around, lead = size // 2, x.shape[:-3]
@@ -406,7 +406,7 @@ def forward(
             if c.target != layer:
                 continue
             kernel = p[c.name] * arrays.masks[c.name] if c.source else p[c.name]
-            y = _convolved(outputs[c.source] if c.source else image[jnp.newaxis], kernel, c)
+            y = convolved(outputs[c.source] if c.source else image[jnp.newaxis], kernel, c)
             if static.folded:
                 y = y + p[f"{c.name}/offset"]
             else:
