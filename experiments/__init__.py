@@ -15,7 +15,7 @@ SIZES = ("smoke", "medium", "paper")
 PAPER = (
     *("table1", "table2", "table5", "table6", "table8", "table8_resnet19", "table9"),
     *("fig3", "fig8", "fig9", "fig10", "fig11", "fig12", "fig13", "fig_spectra"),
-    *("ablation", "ablation_sparser"),
+    "ablation",
 )
 STUDIES = (
     *("kept", "evenness", "structured", "controls", "forecast_controls", "images_kept", "own_networks", "stdp_drift"),

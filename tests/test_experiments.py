@@ -10,7 +10,7 @@ from experiment_runs import TINY, run
 
 from lnpbrian.experiments.common.comparison import FORECASTERS
 from lnpbrian.experiments.common.plan import Plan
-from lnpbrian.experiments.paper import ablation, ablation_sparser
+from lnpbrian.experiments.paper import ablation
 from lnpbrian.experiments.studies import (
     covariance_accuracy,
     forecast_controls,
@@ -166,6 +166,7 @@ def test_judge_by_hand(monkeypatch):
 # What each step does
 
 
+SPARSER = ("E sparser", "random sparser")
 OTHERS = ("D variance", "B degree", "C degree", "random", "uncoupled")
 
 
@@ -185,8 +186,9 @@ def quick_ablation(monkeypatch):
 def test_ablation_runs(tmp_path, quick_ablation):
     content, tables = run(ablation, small(iterations=2, kept=(0.1, 0.05)), tmp_path)
     rows = {row["point"]: row for row in content["rows"]}
-    assert list(rows) == ["A", "B", "C", "D", "E", "D variance", "C degree", "random", "uncoupled"]
-    assert [rows[point]["neurons"] for point in rows] == [60, 60, 42, 42, 42, 42, 42, 42, 60]
+    assert list(rows) == ["A", "B", "C", "D", "E", "D variance", "C degree", "random", "uncoupled", *SPARSER]
+    assert [rows[point]["neurons"] for point in rows] == [60, 60, 42, 42, 42, 42, 42, 42, 60, 42, 42]
+    assert rows["E sparser"]["synapses"] == rows["random sparser"]["synapses"] < rows["E"]["synapses"]
     assert rows["uncoupled"]["synapses"] == rows["uncoupled"]["synaptic_operations"] == 0
     whole = rows["A"]["synapses"]
     # Step I keeps what step II, which takes half of them along, is to leave a tenth of.
@@ -199,14 +201,17 @@ def test_ablation_runs(tmp_path, quick_ablation):
     assert rows["D variance"]["synapses"] == before + round(0.1 * before)
     for name in ("neurons", "synapses"):
         assert rows["random"][name] == rows["E"][name] == rows["D"][name]
-    assert len(tables["Points"]) == 10
+    assert len(tables["Points"]) == 12
 
 
-def test_ablations_of_other_sizes_share_what_is_not_of_that_size(monkeypatch):
-    sparse = ablation_sparser.tasks(small())
-    assert [point for _, point in sparse] == ["A", "E", "random"]
+def test_sparser_points_are_made_of_networks_of_their_own(monkeypatch):
     full = ablation.tasks(small())
-    assert [key for key in sparse if sparse[key] == full[key]] == [(400, "A")]
+    sparse = {key: task for key, task in full.items() if key[1].endswith(" sparser")}
+    assert [point for _, point in sparse] == ["E sparser", "random sparser"]
+    (network,) = full[400, "E sparser"].needs
+    assert network.options["kept"] == small().scale.kept[1] < full[400, "E"].needs[0].options["kept"]
+    # All come from the same unpruned network.
+    assert network.needs[1] == full[400, "A"].needs[0]
     monkeypatch.setattr(ablation, "NEW_EDGES", 0.2)
     changed = ablation.tasks(small())
     assert [key for key in full if changed[key] == full[key]] == [(400, "A")]

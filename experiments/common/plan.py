@@ -58,7 +58,7 @@ class Scale:
     path_iterations
         Iterations of figure 3.
     kept
-        Fractions of the synapses that the ablation leaves, and the sparser one.
+        Fractions of the synapses that the ablation leaves, and at its sparser points.
     densities, training_s, exponents_ms
         Of the figure of spectra: connection probabilities, time of training in s, time of measuring in ms.
 

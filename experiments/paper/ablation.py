@@ -7,11 +7,12 @@ Networks have a spectral radius of 1; a readout is all that is trained. Step I m
 II makes C of B, III makes D of C, IV makes E of D; beside it B -III-> D' -IV-> E', B -IV-> E'' and C -IV-> E''', and by
 the paper's rule of step III "D variance" of C. Controls: C with synapses removed at random, or by degree alone, in
 place of step I; a random network with the neurons and synapses of E; and A without synapses. All are at A's radius.
+"E sparser" and its random network have fewer synapses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -72,10 +73,12 @@ PATHS = {
 ON_THE_WAY = ("B random", "B degree")
 CONSTANTS = {"recurrent": LIFParameters.recurrent, "images": LIFParameters.images}
 POINTS = tuple(point for point in ("A", *PATHS) if point not in ON_THE_WAY)
+# Points that are shown at the second fraction of synapses of a scale as well.
+SPARSER, MARK = ("E", "random"), " sparser"
 COLORS = {"I": "#1b3a57", "II": "#4f8fc0", "III": "#e3a857", "IV": "#3a9188"}
 
 
-def tasks(plan: Plan, *, kept: float | None = None, points: Sequence[str] | None = None) -> dict[Any, Task]:
+def tasks(plan: Plan) -> dict[Any, Task]:
     """Return the forecasts by seed and point.
 
     The points are those of arXiv 2403.03409, figure 13, which has them on CIFAR-10.
@@ -83,10 +86,11 @@ def tasks(plan: Plan, *, kept: float | None = None, points: Sequence[str] | None
 
     def measurement(point: str, seed: int) -> Task:
         like = plan.forecast("HRSNN", "unpruned", "none", LORENZ, seed)
-        need = network(plan, point, seed, kept=kept)
+        kept = plan.scale.kept[point.endswith(MARK)]
+        need = network(plan, point.removesuffix(MARK), seed, kept=kept)
         return Task(f"forecast of {point}, seed {seed}", like.function, like.options, (need,), cost=like.cost)
 
-    shown = dict.fromkeys(("A", *(points or POINTS)))
+    shown = (*POINTS, *(point + MARK for point in SPARSER))
     return {(seed, point): measurement(point, seed) for seed in plan.seeds for point in shown}
 
 
@@ -187,6 +191,15 @@ def _random_network(spec: NetworkSpec, unpruned: NetworkSpec, options: Mapping[s
     return at_radius(small, bed_response(unpruned, seed).spectral_radius, response=bed_response(dense, seed))
 
 
+def made_of(point: str) -> tuple[str, str]:
+    """Return the point that one is made of, and the step; nothing of A.
+
+    >>> made_of("E sparser"), made_of("A")
+    (('D', 'IV'), ('', ''))
+    """
+    return PATHS.get(point.removesuffix(MARK), ("", ""))
+
+
 def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
     """Return the rows of single networks, and their means."""
     plain = ("neurons", "synapses", "synaptic_operations", "task_rate_hz")
@@ -228,7 +241,7 @@ def tables(content: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     head = ["network", "made of", "by", "neurons", "synapses", "operations", "NRMSE, mean", "median", "beside A"]
     lines = [[*head, "VPT (steps)"]]
     for r in content["summary"]:
-        line = [r["point"], *PATHS.get(r["point"], ("", "")), f"{r['neurons']:.0f}", f"{r['synapses']:.0f}"]
+        line = [r["point"], *made_of(r["point"]), f"{r['neurons']:.0f}", f"{r['synapses']:.0f}"]
         line.append("-" if r["point"] == "uncoupled" else f"/ {r['operation_ratio']:.1f}")
         line += [f"{r['nrmse']:.3f}", f"{r['nrmse_median']:.3f}"]
         line.append("-" if r["point"] == "A" else plus_minus(r["beside A"], 3))
@@ -252,9 +265,9 @@ def draw(content: Mapping[str, Any]) -> Figure:
         path = [entry[name] for entry in entries if entry["point"] in "ABCDE"]
         axis.plot([k for k, point in enumerate(names) if point in "ABCDE"], path, color="#c9c9c9", zorder=0)
         for k, entry in enumerate(entries):
-            origin, step = PATHS.get(entry["point"], ("", ""))
+            before, step = made_of(entry["point"])
             step = step.removesuffix(" variance")
-            control = origin in ON_THE_WAY or step not in COLORS
+            control = before in ON_THE_WAY or step not in COLORS
             axis.errorbar(
                 k,
                 entry[name],
