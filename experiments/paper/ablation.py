@@ -25,6 +25,7 @@ from lnpbrian.experiments.common import (
     Result,
     Streams,
     Task,
+    claimed,
     finish,
     mean_and_error,
     plus_minus,
@@ -75,6 +76,18 @@ CONSTANTS = {"recurrent": LIFParameters.recurrent, "images": LIFParameters.image
 POINTS = tuple(point for point in ("A", *PATHS) if point not in ON_THE_WAY)
 # Points that are shown at the second fraction of synapses of a scale as well.
 SPARSER, MARK = ("E", "random"), " sparser"
+# What the paper says of its figure, and two sentences of ours: of two points the first forecasts longer.
+SAID = (
+    ("Step II: C forecasts for less long than B", "B", "C"),
+    ("Step III: D forecasts longer than C", "D", "C"),
+    ("Step III by the paper's rule: D forecasts longer than C", "D variance", "C"),
+    ("Step IV: E forecasts longer than D", "E", "D"),
+    ("All steps: E forecasts longer than C -IV-> E'''", "E", "E'''"),
+    ("Without step II: E' forecasts longer than E", "E'", "E"),
+    ("Without steps II and III: E'' forecasts for less long than E'", "E'", "E''"),
+    ("Beside the paper: step I makes B, which forecasts longer than A", "B", "A"),
+    ("Beside the paper: E forecasts longer than a random network of its size", "E", "random"),
+)
 COLORS = {"I": "#1b3a57", "II": "#4f8fc0", "III": "#e3a857", "IV": "#3a9188"}
 
 
@@ -210,7 +223,19 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
         }
         for (seed, point), result in results.items()
     ]
-    return {"seeds": list(plan.seeds), "summary": means(rows), "rows": rows}
+    shown = unlike(rows, "point")
+    claims = [claimed(text, [_found(rows, *pair)]) for text, *pair in SAID if set(pair) <= set(shown)]
+    return {"seeds": list(plan.seeds), "summary": means(rows), "claims": claims, "rows": rows}
+
+
+def _found(rows: list[dict[str, Any]], more: str, less: str) -> tuple[str, bool]:
+    """Return by how many steps one point forecasts longer, network by network, and whether by two standard errors."""
+    first, second = (where(rows, point=point) for point in (more, less))
+    pairs = zip(first, second, strict=True)
+    gain, error = mean_and_error([np.mean(a["vpt_windows"]) - np.mean(b["vpt_windows"]) for a, b in pairs])
+    # Of one network nothing is known.
+    held = bool(len(first) > 1 and gain > 2 * error)
+    return f"{gain:+.2f} ± {error:.2f} steps, operations x {np.mean(ratios(first, second)):.2f}", held
 
 
 def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
