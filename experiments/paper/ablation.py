@@ -281,7 +281,7 @@ def draw(content: Mapping[str, Any]) -> Figure:
     """
     entries = content["summary"]
     names = [entry["point"] for entry in entries]
-    figure = Figure(figsize=(9, 5.6), layout="constrained")
+    figure = Figure(figsize=(12, 5.6), layout="constrained")
     axes = figure.subplots(2, 1, sharex=True)
     for axis, name, label in (
         (axes[0], "vpt_steps", "valid prediction time (steps)"),
