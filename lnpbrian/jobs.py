@@ -36,6 +36,7 @@ from lnpbrian.network.engines.devices import require_device
 from lnpbrian.network.graph import graph_statistics
 from lnpbrian.network.signals import SpikeTrain
 from lnpbrian.network.simulate import mean_rates
+from lnpbrian.network.spec import not_a_network
 from lnpbrian.options import Options, option, options
 from lnpbrian.process import standard_streams
 from lnpbrian.pruning.checkpoint import (
@@ -595,8 +596,7 @@ class PruneJob(Options):
         try:
             content = files.read_bytes(path)
         except (OSError, ValueError) as error:
-            what = f"{str(path)!r} cannot be read as a network file ({error}); a run saves one as network.npz"
-            raise InvalidInput(what) from error
+            raise not_a_network(path, error) from error
         spec = NetworkSpec.load(path).compacted()
         if self.is_images:
             Presentation().steps(spec.dt)

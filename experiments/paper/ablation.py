@@ -27,6 +27,7 @@ from lnpbrian.experiments.common import (
     Task,
     claimed,
     finish,
+    lead,
     mean_and_error,
     plus_minus,
     ratios,
@@ -224,15 +225,28 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
         for (seed, point), result in results.items()
     ]
     shown = unlike(rows, "point")
-    claims = [claimed(text, [_found(rows, *pair)]) for text, *pair in SAID if set(pair) <= set(shown)]
+    of_networks = _over_windows(rows)
+    claims = [claimed(text, [_found(of_networks, *pair)]) for text, *pair in SAID if set(pair) <= set(shown)]
     return {"seeds": list(plan.seeds), "summary": means(rows), "claims": claims, "rows": rows}
+
+
+def _over_windows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows with means and medians over their windows."""
+    return [
+        {
+            **r,
+            "nrmse": np.mean(r["nrmse_windows"]),
+            "nrmse_median": np.median(r["nrmse_windows"]),
+            "vpt_steps": np.mean(r["vpt_windows"]),
+        }
+        for r in rows
+    ]
 
 
 def _found(rows: list[dict[str, Any]], more: str, less: str) -> tuple[str, bool]:
     """Return by how many steps one point forecasts longer, network by network, and whether by two standard errors."""
     first, second = (where(rows, point=point) for point in (more, less))
-    pairs = zip(first, second, strict=True)
-    gain, error = mean_and_error([np.mean(a["vpt_windows"]) - np.mean(b["vpt_windows"]) for a, b in pairs])
+    gain, error = lead(first, second, "vpt_steps")
     # Of one network nothing is known.
     held = bool(len(first) > 1 and gain > 2 * error)
     return f"{gain:+.2f} ± {error:.2f} steps, operations x {np.mean(ratios(first, second)):.2f}", held
@@ -240,23 +254,18 @@ def _found(rows: list[dict[str, Any]], more: str, less: str) -> tuple[str, bool]
 
 def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return means over seeds and windows for every point; standard errors are over seeds."""
+    rows, found = _over_windows(rows), []
     before = where(rows, point="A")
-    found = []
     for point in unlike(rows, "point"):
         mine = where(rows, point=point)
         entry: dict[str, Any] = {"point": point}
         for name, values in (
             *((name, [r[name] for r in mine]) for name in ("neurons", "synapses")),
             ("operation_ratio", ratios(before, mine)),
-            ("task_rate_hz", [r["task_rate_hz"] for r in mine]),
-            ("nrmse", [np.mean(r["nrmse_windows"]) for r in mine]),
-            ("nrmse_median", [np.median(r["nrmse_windows"]) for r in mine]),
-            ("vpt_steps", [np.mean(r["vpt_windows"]) for r in mine]),
+            *((name, [r[name] for r in mine]) for name in ("task_rate_hz", "nrmse", "nrmse_median", "vpt_steps")),
         ):
             entry[name], entry[f"{name}_standard_error"] = mean_and_error(values)
-        pairs = zip(mine, before, strict=True)
-        more = [np.median(r["nrmse_windows"]) - np.median(a["nrmse_windows"]) for r, a in pairs]
-        entry["beside A"] = mean_and_error(more)
+        entry["beside A"] = lead(mine, before, "nrmse_median")
         found.append(entry)
     return found
 

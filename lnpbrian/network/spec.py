@@ -126,6 +126,15 @@ def synaptic_operations(spikes: object, pre: object) -> float:
     return float(counts @ np.bincount(np.asarray(pre, dtype=np.intp), minlength=counts.size))
 
 
+def not_a_network(path: str | os.PathLike[str], error: Exception) -> InvalidInput:
+    """Return what to raise where a file that should hold a network cannot be read.
+
+    >>> str(not_a_network("none.npz", OSError("no such file")))
+    "'none.npz' cannot be read as a network file (no such file); a run saves one as network.npz"
+    """
+    return InvalidInput(f"{str(path)!r} cannot be read as a network file ({error}); a run saves one as network.npz")
+
+
 def check_timing(spike_timing: str, synaptic_time_constant: float) -> None:
     """Refuse a spike timing that is unknown, or that synapses of this time constant (s) do not have.
 
@@ -603,8 +612,7 @@ class NetworkSpec:
         try:
             content = files.read_arrays(path)
         except (OSError, ValueError, TypeError) as error:
-            what = f"{str(path)!r} cannot be read as a network file ({error}); a run saves one as network.npz"
-            raise InvalidInput(what) from error
+            raise not_a_network(path, error) from error
         if content.pop("format", np.array(-1)).tolist() != _FORMAT:
             raise InvalidInput(f"{os.fspath(path)!r} is not an lnpbrian network of format {_FORMAT}; save it again")
         note = content.pop("note", np.array("")).tolist()

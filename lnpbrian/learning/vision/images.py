@@ -206,7 +206,8 @@ def image_task(
 
 
 _IDX = "train-images-idx3-ubyte.gz and the three files beside it"
-_BATCHES = "batches (Python or binary), or one npz file with x_train, y_train, x_test and y_test"
+_NPZ = "one npz file with x_train, y_train, x_test and y_test"
+_BATCHES = f"batches (Python or binary), or {_NPZ}"
 _WANTED = {
     "fashion": _IDX,
     "mnist": _IDX,
@@ -455,7 +456,7 @@ def _npz(path: Path, name: str) -> tuple[Split, Split, tuple[str, ...]]:
     try:
         arrays = files.read_arrays(path)
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{str(path)!r} cannot be read ({error})") from error
+        raise InvalidInput(f"{str(path)!r} cannot be read ({error}); give {_NPZ}") from error
     found = []
     for part in ("train", "test"):
         fine = f"y_{part}_fine"
