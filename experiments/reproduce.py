@@ -213,9 +213,9 @@ SHOWN: tuple[Shown, ...] = (
     ),
     Shown(
         "table9",
-        "masks found on some classes, used on others",
+        "masks found on some images, used on others",
         "table9",
-        "halves of the classes of one set of images, in the paper CIFAR-10 and CIFAR-100",
+        "halves of the classes of one set of images, and small parts of sets, in the paper CIFAR-10 and CIFAR-100",
         findings.of_table9,
         data=(IMAGES,),
         smoke_seconds=23,

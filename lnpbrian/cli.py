@@ -434,7 +434,7 @@ def export(
 def resnet(
     task: Annotated[str, _choices("Images; digits need no file", IMAGES)] = "digits",
     data: Annotated[Path | None, typer.Option(help="Folder of the images, or an .npz file.")] = None,
-    size: Annotated[int, typer.Option(help="Larger images are averaged down to this.")] = 32,
+    size: Annotated[int, typer.Option(help="Pixels of a side: larger images are averaged down to at most this.")] = 32,
     images: Annotated[int | None, typer.Option(help="Images that are used at most.")] = None,
     steps: Annotated[str, typer.Option(help="Steps of LNP, such as I,II,III,IV.")] = "I",
     out: Annotated[Path, typer.Option(help="Folder for run.json, network.npz, report.html and checkpoints.")] = Path(

@@ -84,7 +84,7 @@ def image_arrays(
     name, data
         As for `lnpbrian.learning.image_task`.
     size : int
-        Images twice, three times, ... as large are averaged down to it.
+        Pixels of a side, at most: squares of 2 x 2, 3 x 3, ... pixels of larger images are averaged.
     most : int, optional
         Training and test images that are used at most.
 
@@ -110,7 +110,7 @@ def image_arrays(
 
 
 def _smaller(x: np.ndarray, size: int) -> np.ndarray:
-    factor = max(1, x.shape[1] // size)
+    factor = -(-x.shape[1] // size)
     side = x.shape[1] // factor * factor
     n = side // factor
     return x[:, :side, :side].reshape(len(x), n, factor, n, factor, -1).mean((2, 4)).astype(np.float32)

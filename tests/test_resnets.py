@@ -34,6 +34,10 @@ def row(way, seed, accuracy, *, start="random", operations=1000.0, n=400):
     }
 
 
+def quiet(fraction, what):
+    """Tell nobody how far it is."""
+
+
 def test_command_trains_prunes_and_goes_on(tmp_path, capsys):
     arguments = ["resnet", "--width", "0.0625", "--images", "64", "--epochs", "1", "--time-steps", "2"]
     arguments += ["--method", "erk", "--sparsity", "0.9", "--out", str(tmp_path)]
@@ -109,6 +113,8 @@ def test_images_are_read_and_averaged_down(tmp_path):
     first = np.flatnonzero(task.y_train == 1)[0]
     expected = x[1, 4:6, 6:8].reshape(4, 3).mean(0) / 255
     np.testing.assert_allclose(task.x_train[first, 2, 3], expected, rtol=1e-6)
+    # At most as many pixels as asked for.
+    assert image_arrays("cifar10", tmp_path / "four.npz", size=20).x_test.shape[1:] == (16, 16, 3)
     half = task.of_classes(range(2, 4))
     assert sorted(half.y_test) == [0, 1]
     np.testing.assert_array_equal(half.x_test, task.x_test[task.y_test >= 2])
@@ -154,10 +160,46 @@ def test_tables_and_claims():
     table8.draw({"table": table})
 
 
+def test_masks_go_between_all_sets_that_have_files(tmp_path):
+    """Images of both sets have other shapes and channels; masks of kernels do not."""
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (40, 28, 28), dtype=np.uint8), np.arange(40, dtype=np.uint8) % 10
+    np.savez(tmp_path / "grey.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    x = rng.integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    np.savez(tmp_path / "colours.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    files = {"cifar10": str(tmp_path / "colours.npz"), "fashion": str(tmp_path / "grey.npz")}
+    plan = Plan(replace(SCALES["smoke"], seeds=1), files)
+    made = table9.tasks(plan)
+    assert table9.transfers(plan) == [table9.HALVES, ("fashion", "cifar10"), ("cifar10", "fashion")]
+    found = table8.measured(made["IMP", "fashion", 0].options, report=quiet)
+    carried = made["IMP, from fashion", "cifar10", 0]
+    assert carried.needs == (made["IMP", "fashion", 0],)
+    after = table9.transferred(carried.options, found, report=quiet)
+    masks = [SpikingResNet.from_arrays(result.arrays).masks for result in (found, after)]
+    assert all(np.array_equal(masks[0][name], masks[1][name]) for name in masks[0])
+    # Trained on the target: what it is right about are that set's images.
+    (line,) = after.record["rows"]
+    assert (line["images"], len(line["correct"])) == ("cifar10", 40)
+
+
+def test_claims_of_masks_compare_on_the_images_of_the_target():
+    accuracies = {"dense": 0.6, "LNP": 0.5, "ERK": 0.5, "IMP": 0.55, "IMP, from a": 0.4}
+    rows = [
+        row(way, seed, value + (0.1 if target == "a" else 0)) | {"target": target, "images": f"{target}, all"}
+        for target in "ab"
+        for way, value in accuracies.items()
+        for seed in (0, 1)
+        if (way, target) != ("IMP, from a", "a")
+    ]
+    better, close, _, than_erk = table9.claims(rows, [("a", "b")])
+    assert better["parts"] == [{"found": "a to b: +10.0 ± 1.5 points", "held": True}]
+    assert (close["verdict"], than_erk["verdict"]) == ("not held", "not held")
+
+
 def test_experiments_share_what_they_can():
     plan = Plan(replace(SCALES["smoke"], seeds=1), {})
-    source = table9.tasks(plan)["source", 0]
-    carried = table9.tasks(plan)[table9.TRANSFERRED, 0]
+    source = table9.tasks(plan)["IMP", "first half", 0]
+    carried = table9.tasks(plan)["IMP, from first half", "second half", 0]
     assert carried.needs == (source,)
     assert source.options["classes"] == "first" != carried.options["classes"]
     deeper = table8_resnet19.tasks(plan)

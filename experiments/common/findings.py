@@ -363,9 +363,8 @@ def of_table9(content: Mapping[str, Any]) -> list[Finding]:
     -----
     Table 9 of Chakraborty et al. (2024), arXiv 2403.03409.
     """
-    images = content["rows"][0]["images"]
     made = [
-        Finding(f"{images}, {r['way']}: accuracy (%)", r["paper"], f"{100 * r['accuracy'][0]:.1f}", UNTESTED)
+        Finding(f"{r['images']}, {r['way']}: accuracy (%)", r["paper"], f"{100 * r['accuracy'][0]:.1f}", UNTESTED)
         for r in content["table"]
         if r["paper"]
     ]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from lnpbrian.experiments.common import (
     Plan,
@@ -29,6 +30,7 @@ from lnpbrian.experiments.common import (
     lead,
     mean_and_error,
     mean_of,
+    plain_log_axis,
     plus_minus,
     ratios,
     unlike,
@@ -83,7 +85,8 @@ Network = tuple[str, float, int, int, int]
 class Size:
     """Trainings of a scale, and its networks: layout, width, side of images, time steps and epochs of each.
 
-    `deeper` is that of `table8_resnet19`.
+    `deeper` is that of `table8_resnet19`; `transferred` is how many images are used at most where masks go from one set
+    to another.
     """
 
     networks: tuple[Network, ...]
@@ -92,12 +95,13 @@ class Size:
     rounds: int
     fine_tuning: int
     batch: int = 64
+    transferred: int | None = None
 
 
 WIDE = ("resnet19", 1.0, 32, 5, 300)
 SIZES = {
-    "smoke": Size((("resnet8", 1 / 16, 8, 2, 2),), ("resnet19", 1 / 16, 8, 2, 1), 256, 2, 1, 32),
-    "medium": Size((("resnet8", 0.25, 16, 4, 5),), ("resnet19", 0.125, 32, 4, 8), None, 5, 3),
+    "smoke": Size((("resnet8", 1 / 16, 8, 2, 2),), ("resnet19", 1 / 16, 8, 2, 1), 256, 2, 1, 32, 256),
+    "medium": Size((("resnet8", 0.25, 16, 4, 5),), ("resnet19", 0.125, 32, 4, 8), None, 5, 3, transferred=3000),
     "paper": Size((WIDE,), WIDE, None, 15, 30),
 }
 
@@ -109,7 +113,7 @@ def size_of(plan: Plan) -> Size:
 
 
 def task_of(plan: Plan, network: Network, start: str, way: str, seed: int, **more: Any) -> Task:
-    """Return the task of a network that is pruned in some way and trained; `more` says which classes are shown."""
+    """Return the task of a network that is pruned in some way and trained; `more` says which images are shown."""
     size = size_of(plan)
     layout, width, side, steps, epochs = network
     job = ResNetJob(
@@ -131,10 +135,10 @@ def task_of(plan: Plan, network: Network, start: str, way: str, seed: int, **mor
         needs = (task_of(plan, network, start, DENSE, seed, **more),)
     elif way == EQUAL:
         needs = (task_of(plan, network, start, "LNP, per operation", seed, **more),)
-    classes = "".join(f", {value}" for value in more.values())
+    told = [f", {more[name]}" for name in ("images", "classes") if name in more]
     cost = epochs * (size.rounds + 1 if way == "IMP" else 1) * (8 if layout == "resnet19" else 1)
     return Task(
-        f"{way}, {start} {layout}{classes}, seed {seed}", f"{__name__}:measured", options, needs, cost=float(cost)
+        f"{way}, {start} {layout}{''.join(told)}, seed {seed}", f"{__name__}:measured", options, needs, cost=float(cost)
     )
 
 
@@ -153,8 +157,8 @@ def tasks(plan: Plan, *, networks: Sequence[Network] | None = None) -> dict[Key,
 
 
 def shown(options: Mapping[str, Any], classes: str | None = None) -> ImageArrays:
-    """Return the images of a task: all, or a half of the classes, or those of another file."""
-    name = "digits" if options["data"] is None else "cifar10"
+    """Return the images of a task: those of its set, or a half of the classes."""
+    name = options.get("images") or ("digits" if options["data"] is None else "cifar10")
     images = image_arrays(name, options["data"], size=options["side"])
     if classes is not None:
         half = images.classes // 2
@@ -347,7 +351,9 @@ def of_operations(axis: Axes, table: Iterable[Mapping[str, Any]]) -> None:
         a, error = r["accuracy"]
         bar = 100 * max(error, r["error_of_images"])
         axis.errorbar(r["operations"], 100 * a, bar, fmt="o", color=f"C{k}", label=r["way"])
-    axis.set(xscale="log", xlabel="synaptic operations an image")
+    plain_log_axis(axis, "x")
+    axis.set_xlabel("synaptic operations an image")
+    axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.legend(frameon=False, fontsize=7)
 
 
