@@ -118,7 +118,7 @@ def _run(
         "experiment": name,
         "scale": scale,
         "plan": plan.describe(),
-        "seeds": list(range(plan.scale.seeds)),
+        "seeds": _seeds(tasks.values()),
         "data_notes": {name: list(data_notes(name, path)) for name, path in plan.data.items()},
         "versions": versions(),
         "commit": commit(),
@@ -139,6 +139,12 @@ def data_notes(name: str, path: str) -> tuple[str, ...]:
     if name in IMAGES:
         return image_task(name, path).notes
     return forecast_task(name, data=path, n_windows=1).notes
+
+
+def _seeds(tasks: Iterable[Task]) -> list[int]:
+    """Return the seeds that the options of tasks have, as they are or as those of a job."""
+    parts = (part for task in tasks for part in (task.options, task.options.get("job", {})))
+    return sorted({part["seed"] for part in parts if "seed" in part})
 
 
 def _seconds(tasks: Iterable[Task], store: ResultStore) -> float:
