@@ -449,8 +449,9 @@ def resnet(
     job = ResNetJob(pruning=tuple(filter(None, steps.split(",")))).with_flags(
         {name.replace("_", "-"): value for name, value in given.items()}
     )
-    most = None if images is None else checks.count("images", images, minimum=2)
-    arrays = image_arrays(task, data, size=checks.count("size", size, minimum=4), most=most)
+    most = None if images is None else checks.count("--images", images, minimum=2)
+    checks.choice("--task", task, IMAGES)
+    arrays = image_arrays(task, data, size=checks.count("--size", size, minimum=4), most=most)
     names = [RECORD, NETWORK]
     with locks.lock_folder("--out", checks.writable_directory("--out", out)) as lock:
         folder = lock.folder

@@ -95,7 +95,7 @@ class Options:
                 checks.instance(one.name, value, kind, f"use {kind.__name__}(...)")
             elif one.metadata.get("help") is not None and not (value is None and is_optional(one)):
                 # 3.0 and np.int64(3) become 3: equal options are equal in every record.
-                object.__setattr__(self, one.name, _checked(one, value))
+                object.__setattr__(self, one.name, _checked(one, value, name=one.name))
         self.check_together()
 
     def check_together(self) -> None:
@@ -109,7 +109,7 @@ class Options:
             if isinstance(value, Options):
                 changes[one.name] = value.with_flags(given)
             elif flag is not None and given.get(flag) is not None:
-                changes[one.name] = _from_flag(one, given[flag])
+                changes[one.name] = _checked(one, _from_flag(one, given[flag]), name=f"--{flag}")
         return replace(self, **changes)  # type: ignore[type-var]
 
 
@@ -239,29 +239,29 @@ def is_optional(one: Field[Any]) -> bool:
     return "None" in _type_of(one)
 
 
-def _checked(one: Field[Any], value: Any) -> Any:
+def _checked(one: Field[Any], value: Any, *, name: str) -> Any:
     """Return the value of an option in the type that it has."""
     kind, bounds = kind_of(one), one.metadata.get("bounds", {})
     if one.metadata["choices"]:
-        return checks.choice(one.name, value, one.metadata["choices"])
+        return checks.choice(name, value, one.metadata["choices"])
     if kind == "int":
-        return checks.count(one.name, value, **bounds)
+        return checks.count(name, value, **bounds)
     if kind == "float":
-        return checks.real(one.name, value, **bounds)
+        return checks.real(name, value, **bounds)
     if kind == "Quantity":
-        checks.seconds(one.name, value, **bounds)
+        checks.seconds(name, value, **bounds)
         # What a record says: of times such as 1.5 * 100 ms the last bit would not come back.
         return round(float(value / ms), 9) * ms or value
     elif kind == "bool" and not isinstance(value, bool):
-        raise InvalidInput(f"{one.name} must be True or False, got {value!r}")
+        raise InvalidInput(f"{name} must be True or False, got {value!r}")
     elif kind == "str" and not isinstance(value, str):
-        raise InvalidInput(f"{one.name} must be text, got {value!r}")
+        raise InvalidInput(f"{name} must be text, got {value!r}")
     elif kind == "tuple[str, ...]":
         if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(v, str) for v in value):
-            raise InvalidInput(f"{one.name} must be a sequence of texts, got {value!r}")
+            raise InvalidInput(f"{name} must be a sequence of texts, got {value!r}")
         return tuple(value)
     elif kind == "tuple[float, float]":
-        return _interval(one.name, value, **bounds)
+        return _interval(name, value, **bounds)
     return value
 
 

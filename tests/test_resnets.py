@@ -93,7 +93,10 @@ def test_a_run_killed_at_its_end_goes_on(when, tmp_path, capsys, monkeypatch):
         (["--task", "cifar10"], "cifar10 comes from files; give the folder of its data_batch_1"),
         (["--steps", "V"], "steps must be one of I, II, III, IV"),
         (["--start", "converted", "--per", "operation"], "leave out step IV and --per"),
-        (["--method", "lottery"], "method must be one of lnp, imp"),
+        (["--method", "lottery"], "--method must be one of lnp, imp"),
+        (["--time-steps", "0"], "--time-steps must be a whole number of at least 1, got 0"),
+        (["--sparsity", "1"], "--sparsity must be a number in [0, 1), got 1.0"),
+        (["--task", "lorenz63"], "--task must be one of digits, fashion"),
     ],
 )
 def test_refusals_are_one_line(arguments, message, tmp_path, capsys):

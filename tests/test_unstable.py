@@ -365,7 +365,7 @@ def test_nothing_is_rolled_back_without_bounds():
 def test_options():
     with pytest.raises(InvalidInput, match="on_unstable must be one of roll back, keep, raise; got 'ignore'"):
         PruneOptions(on_unstable="ignore")
-    with pytest.raises(InvalidInput, match="on_unstable must be one of roll back, keep, raise; got 'ignore'"):
+    with pytest.raises(InvalidInput, match="--on-unstable must be one of roll back, keep, raise; got 'ignore'"):
         PruneJob().with_flags({"on-unstable": "ignore"})
     assert PruneJob().with_flags({"on-unstable": "roll-back"}).pruning.on_unstable == "roll back"
     for job in (PruneJob(), PruneJob.fidelity()):
