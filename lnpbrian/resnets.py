@@ -25,6 +25,7 @@ from lnpbrian.options import Options, option, options
 from lnpbrian.pruning.channel_steps import CHANNEL_STEPS, ChannelNoise, ChannelStep, prune_resnet
 from lnpbrian.pruning.channels import (
     CHANNEL_STRENGTHS,
+    KERNELS,
     PER,
     erk_masks,
     iterative_magnitude_masks,
@@ -152,6 +153,9 @@ class ResNetJob(Options):
         default="auto", help="Of a weight, in step I.", choices=("auto", *CHANNEL_STRENGTHS), flag="strength"
     )
     per: str = option(default="weight", help="What a score of step I is of.", choices=PER, flag="per")
+    kernel: str = option(
+        default="sum", help="Strength of an edge, of those of its weights.", choices=KERNELS, flag="kernel"
+    )
     rounds: int = option(default=5, help="Rounds of iterative magnitude pruning.", flag="rounds")
     converted_steps: int = option(default=8, help="Time steps of the converted network.", flag="converted-steps")
     fine_tuning: int = option(
@@ -211,10 +215,8 @@ class ResNetJob(Options):
     @property
     def lnp_steps(self) -> tuple[ChannelStep, ...]:
         """The steps of LNP with the options of the job."""
-        return tuple(
-            ChannelNoise(strength=self.strength, per=self.per) if name == "I" else CHANNEL_STEPS[name]()
-            for name in self.pruning
-        )
+        noise = ChannelNoise(strength=self.strength, per=self.per, kernel=self.kernel)
+        return tuple(noise if name == "I" else CHANNEL_STEPS[name]() for name in self.pruning)
 
     def prune(
         self,

@@ -89,6 +89,22 @@ def test_graph_is_made_of_folded_kernels(network):
     np.testing.assert_allclose(S, expected, atol=1e-12)
 
 
+def test_weights_of_a_kernel_can_share_the_strength_of_its_edge(network, exponents):
+    whole = channel_graph(network, exponents=exponents)
+    shared = channel_graph(network, exponents=exponents, kernel="mean")
+    edges = {name: s.sum((0, 1)) for name, s in shared.strengths.items()}
+    for name, s in whole.strengths.items():
+        np.testing.assert_allclose(edges[name], s.sum((0, 1)) / (s.shape[0] * s.shape[1]), rtol=1e-12)
+    # Edges of one place and of nine, where all of a kernel is there, then count by their exponents alone.
+    kept = {name: mask.all((0, 1)) for name, mask in network.masks.items()}
+    size = {name: mask.shape[0] * mask.shape[1] for name, mask in network.masks.items()}
+    assert {1, 9} == set(size.values())
+    for name, edge in edges.items():
+        np.testing.assert_allclose(edge[kept[name]], whole.strengths[name].max((0, 1))[kept[name]], rtol=1e-12)
+    with pytest.raises(InvalidInput, match="kernel must be one of sum, mean; got 'max'"):
+        channel_graph(network, exponents=exponents, kernel="max")
+
+
 def test_scores_are_equation_4(network, exponents):
     graph = channel_graph(network, strength="lyapunov", exponents=exponents)
     C = layered_covariance(graph.blocks, graph.decays)

@@ -18,7 +18,7 @@ from lnpbrian.checks import InvalidInput
 from lnpbrian.lyapunov.depth import DepthExponents, depth_exponents, gradient_ratios, norm_excess
 from lnpbrian.models.resnet import SpikingResNet, noise_images
 from lnpbrian.options import Options, option, options
-from lnpbrian.pruning.channels import CHANNEL_STRENGTHS, PER, noise_scores, sampled_masks
+from lnpbrian.pruning.channels import CHANNEL_STRENGTHS, KERNELS, PER, noise_scores, sampled_masks
 from lnpbrian.pruning.steps.laws import GammaLaw, Laws
 from lnpbrian.pruning.steps.timescales import Measurement, SearchSpace, TimescaleOptimiser, spectrum_objective
 from lnpbrian.streams import Streams
@@ -124,6 +124,12 @@ class ChannelNoise(Options, ChannelStep):
         choices=PER,
         flag="per",
     )
+    kernel: str = option(
+        default="sum",
+        help="How strengths of weights make that of an edge between channels.",
+        choices=KERNELS,
+        flag="kernel",
+    )
 
     name: ClassVar[str] = "I"
 
@@ -138,13 +144,14 @@ class ChannelNoise(Options, ChannelStep):
             if network.neuron == "qcfs":
                 raise InvalidInput("per='operation' needs spikes, which networks to be converted do not have yet")
             meetings = network.meetings(now.images)
-        scores = noise_scores(network, strength=strength, exponents=exponents, meetings=meetings)
+        scores = noise_scores(network, strength=strength, kernel=self.kernel, exponents=exponents, meetings=meetings)
         possible = sum(int((s > 0).sum()) for s in scores.values())
         masks, p = sampled_masks(scores, min(now.weights, possible), rng=now.rng("weights"))
         within = [s[s > 0].std() / s[s > 0].mean() for s in scores.values() if (s > 0).any()]
         told = {
             "strength": strength,
             "per": self.per,
+            "kernel": self.kernel,
             "weights": sum(int(m.sum()) for m in masks.values()),
             # How much scores say about weights of one connection.
             "variation_within_connections": float(np.median(within)),

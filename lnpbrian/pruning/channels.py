@@ -35,6 +35,7 @@ __all__ = [
 
 CHANNEL_STRENGTHS = STRENGTHS[:3]
 PER = ("weight", "operation")
+KERNELS = ("sum", "mean")
 Masks = dict[str, np.ndarray]
 
 
@@ -90,7 +91,11 @@ class ChannelGraph:
 
 
 def channel_graph(
-    network: SpikingResNet, *, strength: str = "lyapunov", exponents: DepthExponents | None = None
+    network: SpikingResNet,
+    *,
+    strength: str = "lyapunov",
+    kernel: str = "sum",
+    exponents: DepthExponents | None = None,
 ) -> ChannelGraph:
     """Return the linear network A = -D + S of the channels of a spiking ResNet.
 
@@ -101,6 +106,9 @@ def channel_graph(
     strength : {"lyapunov", "weight", "lyapunov*weight"}
         Of a weight: |L| of the two channels, the harmonic mean of depth exponents around both; |K|, batch normalisation
         folded in; or their product.
+    kernel : {"sum", "mean"}
+        Of the strengths of its weights, which is that of an edge. With "mean" the weights of a kernel share the
+        strength of its edge, so that a connection by kernels of one place counts as much as one of nine.
     exponents : DepthExponents, optional
         For all strengths but "weight".
 
@@ -121,6 +129,7 @@ def channel_graph(
     Chakraborty et al. (2024), arXiv 2403.03409, and its appendix B.2.
     """
     checks.choice("strength", strength, CHANNEL_STRENGTHS)
+    checks.choice("kernel", kernel, KERNELS)
     net, kernels = network.architecture, folded_kernels(network)
     start = np.concatenate([[0], np.cumsum(net.channels)])
     first = {layer: int(start[k]) for k, layer in enumerate(net.layers)}
@@ -137,7 +146,8 @@ def channel_graph(
     strengths = {}
     for c in net.inner:
         size = np.abs(kernels[c.name]) if strength != "lyapunov" else np.ones(net.kernel(c))
-        strengths[c.name] = between[c.name] * size * network.masks[c.name]
+        shared = 1 if kernel == "sum" else size.shape[0] * size.shape[1]
+        strengths[c.name] = between[c.name] * size * network.masks[c.name] / shared
     index = {layer: k for k, layer in enumerate(net.layers)}
     blocks: dict[tuple[int, int], np.ndarray] = {}
 
@@ -252,6 +262,7 @@ def noise_scores(
     network: SpikingResNet,
     *,
     strength: str = "lyapunov",
+    kernel: str = "sum",
     exponents: DepthExponents | None = None,
     meetings: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
@@ -259,7 +270,7 @@ def noise_scores(
 
     Parameters
     ----------
-    network, strength, exponents
+    network, strength, kernel, exponents
         As for `channel_graph`.
     meetings : mapping, optional
         `SpikingResNet.meetings`: scores are divided by the operations that a weight causes, on the mean over the places
@@ -275,7 +286,7 @@ def noise_scores(
     ``s (C_oo + C_ii - 2 sign(K) C_oi)``, equation (4) of Chakraborty et al. (2024), arXiv 2403.03409.
     """
     net = network.architecture
-    graph = channel_graph(network, strength=strength, exponents=exponents)
+    graph = channel_graph(network, strength=strength, kernel=kernel, exponents=exponents)
     C = layered_covariance(graph.blocks, graph.decays)
     ends = np.concatenate([[0], np.cumsum(net.channels)])
     place = {layer: slice(int(ends[k]), int(ends[k + 1])) for k, layer in enumerate(net.layers)}
