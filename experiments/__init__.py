@@ -20,7 +20,7 @@ PAPER = (
 STUDIES = (
     *("kept", "evenness", "structured", "controls", "forecast_controls", "images_kept", "own_networks", "stdp_drift"),
     *("study_rescale", "covariance_accuracy", "twin_perturbation", "twins_and_tangents"),
-    *("paper_scale", "heterogeneity"),
+    *("paper_scale", "heterogeneity", "resnet_edges"),
 )
 EXPERIMENTS = (*PAPER, *STUDIES)
 

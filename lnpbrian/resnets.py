@@ -152,7 +152,9 @@ class ResNetJob(Options):
     strength: str = option(
         default="auto", help="Of a weight, in step I.", choices=("auto", *CHANNEL_STRENGTHS), flag="strength"
     )
-    per: str = option(default="weight", help="What a score of step I is of.", choices=PER, flag="per")
+    per: str = option(
+        default="weight", help="What a score of step I, or a density of ERK, is of.", choices=PER, flag="per"
+    )
     kernel: str = option(
         default="sum", help="Strength of an edge, of those of its weights.", choices=KERNELS, flag="kernel"
     )
@@ -270,8 +272,13 @@ class ResNetJob(Options):
             if trained is None:
                 raise InvalidInput("magnitude needs the dense network after training")
             return network.with_masks(magnitude_masks(trained, count)), {"seen": "labels"}
-        make = erk_masks if self.method == "erk" else uniform_masks
-        return network.with_masks(make(network, count, rng=rng)), {"seen": "nothing"}
+        if self.method == "uniform":
+            return network.with_masks(uniform_masks(network, count, rng=rng)), {"seen": "nothing"}
+        met = None
+        if self.per == "operation":
+            noise = noise_images(64, network.shape, rng=Streams(self.seed).rng("noise"))
+            met = network.calibrate(noise).meetings(noise)
+        return network.with_masks(erk_masks(network, count, rng=rng, meetings=met)), {"seen": "nothing"}
 
     def finished(
         self,

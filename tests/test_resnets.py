@@ -133,14 +133,30 @@ def test_control_at_equal_operations_costs_as_much():
     assert made.kept == pytest.approx(other.kept, rel=0.05)
 
 
-def test_differences_are_of_the_same_images_and_seeds():
-    rows = [row("LNP", s, 0.5) for s in (0, 1)] + [row("ERK", s, a) for s, a in ((0, 0.4), (1, 0.45))]
-    d, error = table8.difference(rows, "resnet8", "random", "LNP", "ERK")
-    assert d == pytest.approx(100 * (0.1 + 0.05) / 2)
-    # Images: 20 of 400 differ in one seed only (1/2), 20 in both (1): variance by hand; seeds: 0.1 and 0.05.
-    x = np.array([1.0] * 20 + [0.5] * 20 + [0.0] * 360)
-    of_seeds = np.std([0.1, 0.05], ddof=1) / np.sqrt(2)
-    assert error == pytest.approx(100 * np.hypot(x.std(ddof=1) / 20, of_seeds))
+def test_errors_of_differences_are_those_of_other_seeds_and_other_images():
+    """Seeds and images drawn anew each time: the spread of the differences is the error that is told."""
+    rng = np.random.default_rng(0)
+    seeds, images, differences, errors = 4, 200, [], []
+    for _ in range(300):
+        hard = rng.uniform(-0.3, 0.3, images)
+        rows = []
+        for seed in range(seeds):
+            good = rng.normal(0, 0.03)
+            for way, better in (("LNP", 0.05 + good), ("ERK", 0.0)):
+                # Some images suit one way: what makes the choice of images matter for a difference.
+                p = np.clip(0.5 + hard * (1 if way == "LNP" else -1) + better, 0, 1)
+                right = "".join("01"[int(x)] for x in rng.uniform(size=images) < p)
+                rows.append(row(way, seed, 0.5) | {"correct": right})
+        d, error = table8.difference(rows, "resnet8", "random", "LNP", "ERK")
+        differences.append(d)
+        errors.append(error**2)
+    assert np.mean(differences) == pytest.approx(5, abs=0.7)
+    # Relative error of a standard deviation of 300: 4 %; that of the sum of both errors would be 1.2 times too large.
+    assert np.sqrt(np.mean(errors)) == pytest.approx(np.std(differences), rel=0.1)
+    one, error = table8.difference([r for r in rows if r["seed"] == 0], "resnet8", "random", "LNP", "ERK")
+    bits = [np.array([c == "1" for c in r["correct"]], float) for r in rows[:2]]
+    assert one == pytest.approx(100 * (bits[0] - bits[1]).mean())
+    assert error == pytest.approx(100 * (bits[0] - bits[1]).std(ddof=1) / np.sqrt(images))
 
 
 def test_tables_and_claims():

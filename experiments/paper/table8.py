@@ -185,7 +185,8 @@ def measured(options: Mapping[str, Any], *needs: Result, report: Report) -> Resu
     else:
         trained = SpikingResNet.from_arrays(needs[0].arrays) if needs and way != EQUAL else None
         if way == EQUAL:
-            made = at_equal_operations(job, fresh, SpikingResNet.from_arrays(needs[0].arrays))
+            other = SpikingResNet.from_arrays(needs[0].arrays)
+            made = at_equal_operations(job, fresh, other, times=options.get("times", 1.0))
         else:
             base = trained if job.start == "converted" and trained is not None else fresh
 
@@ -205,8 +206,12 @@ def described(job: ResNetJob, way: str, images: ImageArrays) -> dict[str, Any]:
     return {**told, "way": way, "images": images.name}
 
 
-def at_equal_operations(job: ResNetJob, network: SpikingResNet, other: SpikingResNet) -> SpikingResNet:
+def at_equal_operations(
+    job: ResNetJob, network: SpikingResNet, other: SpikingResNet, *, times: float = 1.0
+) -> SpikingResNet:
     """Return a network with ERK densities whose weights meet as many spikes, on noise, as those of another.
+
+    Or as many `times` that.
 
     Spikes are counted in the dense network for both, so that their number of weights is all that is chosen.
 
@@ -218,7 +223,7 @@ def at_equal_operations(job: ResNetJob, network: SpikingResNet, other: SpikingRe
     def cost(masks: Mapping[str, np.ndarray]) -> float:
         return sum(float((met[name] * mask.sum(3)).sum()) for name, mask in masks.items())
 
-    goal = cost(other.masks)
+    goal = times * cost(other.masks)
     low, high = 1, network.prunable
     while high - low > max(1, network.prunable // 2000):
         middle = (low + high) // 2
@@ -264,17 +269,29 @@ def worth(mine: list[dict[str, Any]], dense: list[dict[str, Any]]) -> dict[str, 
 
 
 def difference(rows: list[dict[str, Any]], layout: str, start: str, one: str, other: str) -> tuple[float, float]:
-    """Return the mean difference of accuracies of two ways, in points, and its standard error over seeds and images."""
+    """Return the mean difference of accuracies of two ways, in points, and its standard error over seeds and images.
+
+    All seeds see the same images, so that both are drawn: of mean squares over seeds, over images and of what is left,
+    the variance is the sum of the first two less the third, by seeds and images (Searle, Casella and McCulloch 1992,
+    doi:10.1002/9780470316856, chapter 4).
+    """
     found = {
         (r["way"], r["seed"]): np.array([c == "1" for c in r["correct"]], float)
         for r in where(rows, layout=layout, start=start)
     }
-    each = [found[one, seed] - found[other, seed] for way, seed in found if way == one and (other, seed) in found]
-    means = np.array([d.mean() for d in each])
-    # Images are the same for all seeds: the error of their choice, and that of the seeds.
-    of_images = float(np.mean(each, axis=0).std(ddof=1) / np.sqrt(each[0].size))
-    of_seeds = float(means.std(ddof=1) / np.sqrt(means.size)) if means.size > 1 else 0.0
-    return 100 * float(means.mean()), 100 * float(np.hypot(of_images, of_seeds))
+    d = np.array(
+        [found[one, seed] - found[other, seed] for way, seed in found if way == one and (other, seed) in found]
+    )
+    seeds, images = d.shape
+    by_image = seeds * d.mean(0).var(ddof=1)
+    if seeds == 1:
+        return 100 * float(d.mean()), 100 * float(np.sqrt(by_image / images))
+    by_seed = images * d.mean(1).var(ddof=1)
+    left = d - d.mean(0) - d.mean(1, keepdims=True) + d.mean()
+    rest = (left**2).sum() / ((seeds - 1) * (images - 1))
+    # An estimate below what either alone would leave is chance.
+    variance = max(by_seed + by_image - rest, by_seed, by_image) / d.size
+    return 100 * float(d.mean()), 100 * float(np.sqrt(variance))
 
 
 def claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ __all__ = [
     "layered_covariance",
     "magnitude_masks",
     "noise_scores",
+    "per_operation",
     "sampled_masks",
     "uniform_masks",
 ]
@@ -273,9 +274,7 @@ def noise_scores(
     network, strength, kernel, exponents
         As for `channel_graph`.
     meetings : mapping, optional
-        `SpikingResNet.meetings`: scores are divided by the operations that a weight causes, on the mean over the places
-        of its kernel, a tenth of the mean over all being added. A weight that no spike meets costs nothing and is worth
-        nothing: 0.
+        `SpikingResNet.meetings`: scores are divided by the operations that a weight causes, see `per_operation`.
 
     Returns
     -------
@@ -297,13 +296,30 @@ def noise_scores(
         level = c[i][:, np.newaxis] + c[o]
         bracket = level - 2 * np.sign(graph.kernels[one.name]) * C[i, o]
         scores[one.name] = graph.strengths[one.name] * np.maximum(bracket, 0)  # eq. (4)
-    if meetings is not None:
-        each = {name: met.mean((0, 1)) for name, met in meetings.items()}
-        floor = 0.1 * np.mean(np.concatenate(list(each.values())))
-        for name, s in scores.items():
-            met = meetings[name][..., np.newaxis]
-            scores[name] = np.where(met > 0, s / (each[name][:, np.newaxis] + floor), 0.0)
-    return scores
+    return scores if meetings is None else per_operation(scores, meetings)
+
+
+def per_operation(scores: Mapping[str, np.ndarray], meetings: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return scores of weights, divided by the operations that a weight causes.
+
+    Parameters
+    ----------
+    scores : mapping of str to array of float
+        By connection, in the shapes of kernels.
+    meetings : mapping of str to array of float
+        `SpikingResNet.meetings`. What counts is the mean over the places of a kernel, a tenth of the mean over all
+        being added. A weight that no spike meets costs nothing and is worth nothing: 0.
+
+    Returns
+    -------
+    dict of str to array of float
+    """
+    each = {name: met.mean((0, 1)) for name, met in meetings.items()}
+    floor = 0.1 * np.mean(np.concatenate(list(each.values())))
+    return {
+        name: np.where(meetings[name][..., np.newaxis] > 0, s / (each[name][:, np.newaxis] + floor), 0.0)
+        for name, s in scores.items()
+    }
 
 
 # ------------------------------------------------------------------------------------------------------------ the masks
@@ -389,7 +405,13 @@ def uniform_masks(network: SpikingResNet, count: int, *, rng: np.random.Generato
     return sampled_masks(weights, _count(network, count), rng=rng)[0]
 
 
-def erk_masks(network: SpikingResNet, count: int, *, rng: np.random.Generator) -> Masks:
+def erk_masks(
+    network: SpikingResNet,
+    count: int,
+    *,
+    rng: np.random.Generator,
+    meetings: Mapping[str, np.ndarray] | None = None,
+) -> Masks:
     """Keep weights at random, with densities of layers after Erdos and Renyi: what step I has to be better than.
 
     Parameters
@@ -398,6 +420,8 @@ def erk_masks(network: SpikingResNet, count: int, *, rng: np.random.Generator) -
     count : int
         Weights to be kept.
     rng : numpy.random.Generator
+    meetings : mapping, optional
+        `SpikingResNet.meetings`: densities are divided by the operations that a weight causes, see `per_operation`.
 
     Raises
     ------
@@ -413,6 +437,8 @@ def erk_masks(network: SpikingResNet, count: int, *, rng: np.random.Generator) -
     for c in net.inner:
         kernel = net.kernel(c)
         weights[c.name] = network.masks[c.name] * (sum(kernel) / np.prod(kernel))
+    if meetings is not None:
+        weights = per_operation(weights, meetings)
     return sampled_masks(weights, _count(network, count), rng=rng)[0]
 
 
