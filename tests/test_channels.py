@@ -133,6 +133,21 @@ def test_scores_per_operation_prefer_what_is_cheap(network, exponents):
     assert expected_cost(cheap) < 0.8 * expected_cost(plain)
 
 
+def test_erk_per_operation_costs_less_at_as_many_weights(network):
+    met, count = network.meetings(images()), network.kept // 5
+
+    def cost(masks):
+        assert sum(int(mask.sum()) for mask in masks.values()) == count
+        return sum(float((met[name][..., np.newaxis] * mask).sum()) for name, mask in masks.items())
+
+    draws = range(5)
+    plain, cheap = (
+        np.mean([cost(erk_masks(network, count, rng=np.random.default_rng(k), meetings=m)) for k in draws])
+        for m in (None, met)
+    )
+    assert cheap < 0.8 * plain
+
+
 def test_lyapunov_strength_in_a_dense_net_is_one_number_per_pair_of_layers():
     # All edges between two layers have the same neighbours: the reading that leaves a coin toss within a layer.
     net = SpikingResNet.random(layout="resnet8", width=1 / 32, shape=SHAPE, steps=2).calibrate(images())

@@ -9,6 +9,7 @@ import pytest
 from lnpbrian import cli
 from lnpbrian.experiments.common.plan import SCALES, Plan
 from lnpbrian.experiments.paper import table8, table8_resnet19, table9
+from lnpbrian.experiments.studies import resnet_edges
 from lnpbrian.models.resnet import SpikingResNet
 from lnpbrian.pruning.channels import erk_masks
 from lnpbrian.resnets import ResNetJob, image_arrays
@@ -177,6 +178,33 @@ def test_tables_and_claims():
     # No line of a method without its ratio of operations.
     assert all(line[5] for lines in shown.values() for line in lines[1:])
     table8.draw({"table": table})
+
+
+def test_readings_of_an_edge_are_compared_with_what_costs_more(monkeypatch):
+    # Without training, which is not what is looked at.
+    monkeypatch.setattr(
+        ResNetJob, "finished", lambda job, net, task, **_: job.scored(net.calibrate(task.x_train[:64]), task)
+    )
+    plan = Plan(replace(SCALES["smoke"], seeds=1), {})
+    (seed,) = {seed for _, seed in resnet_edges.tasks(plan)}
+    made = {way: task for (way, _), task in resnet_edges.tasks(plan).items()}
+    # Nothing but the method tells the second control from what is tested.
+    jobs = {way: dict(task.options["job"]) for way, task in made.items()}
+    assert jobs[resnet_edges.LNP] | {"method": "erk"} == jobs[resnet_edges.CHEAP]
+    assert seed == jobs[resnet_edges.LNP]["seed"] == resnet_edges.FIRST_SEED
+    lnp = table8.measured(made[resnet_edges.LNP].options, report=quiet)
+    assert made[resnet_edges.ERK].needs == (made[resnet_edges.LNP],)
+    results = {
+        (resnet_edges.LNP, seed): lnp,
+        (resnet_edges.ERK, seed): table8.measured(made[resnet_edges.ERK].options, lnp, report=quiet),
+        (resnet_edges.CHEAP, seed): table8.measured(made[resnet_edges.CHEAP].options, report=quiet),
+    }
+    weights = {way: result.record["rows"][0]["weights"] for (way, _), result in results.items()}
+    assert weights[resnet_edges.LNP] == weights[resnet_edges.CHEAP] > weights[resnet_edges.ERK]
+    content = resnet_edges.summarise(plan, results)
+    assert [r["way"] for r in content["table"]] == [resnet_edges.LNP, resnet_edges.ERK, resnet_edges.CHEAP]
+    assert {len(line) for line in resnet_edges.tables(content)["digits"]} == {5}
+    resnet_edges.draw(content)
 
 
 def test_masks_go_between_all_sets_that_have_files(tmp_path):
