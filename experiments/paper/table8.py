@@ -371,7 +371,8 @@ def of_operations(axis: Axes, table: Iterable[Mapping[str, Any]]) -> None:
     plain_log_axis(axis, "x")
     axis.set_xlabel("synaptic operations an image")
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axis.legend(frameon=False, fontsize=7)
+    # Below, where no point is.
+    axis.legend(frameon=False, fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.16))
 
 
 def draw(content: Mapping[str, Any]) -> Figure:
