@@ -217,6 +217,9 @@ def test_masks_go_between_all_sets_that_have_files(tmp_path):
     files = {"cifar10": str(tmp_path / "colours.npz"), "fashion": str(tmp_path / "grey.npz")}
     plan = Plan(replace(SCALES["smoke"], seeds=1), files)
     made = table9.tasks(plan)
+    # One set is not another's: of the first that is given are the halves, and table 8.
+    assert "images" not in table8.images_of(plan)
+    assert table8.images_of(Plan(plan.scale, {"fashion": files["fashion"]}))["images"] == "fashion"
     assert table9.transfers(plan) == [table9.HALVES, ("fashion", "cifar10"), ("cifar10", "fashion")]
     found = table8.measured(made["IMP", "fashion", 0].options, report=quiet)
     carried = made["IMP, from fashion", "cifar10", 0]

@@ -2,9 +2,10 @@
 
     lnpbrian sweep table8 --scale medium --seeds 3 --data cifar10=cifar10.npz --out runs/table8
 
-Without a file the images are scikit-learn's digits. "ERK, equal operations" has the densities of layers of random
-Erdos-Renyi graphs and as many weights as cost what "LNP, per operation" costs on noise: the two differ by which weights
-are kept, and by nothing that step I could have been spared for.
+Images are those of CIFAR-10, or of another set that is given, of which few are used; without a file scikit-learn's
+digits. "ERK, equal operations" has the densities of layers of random Erdos-Renyi graphs and as many weights as cost
+what "LNP, per operation" costs on noise: the two differ by which weights are kept, and by nothing that step I could
+have been spared for.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from lnpbrian.experiments.common import (
     where,
 )
 from lnpbrian.experiments.common.plan import SCALES
+from lnpbrian.learning.vision.images import IMAGES
 from lnpbrian.learning.vision.resnet_training import ResNetTrainingOptions
 from lnpbrian.models.resnet import SpikingResNet, noise_images
 from lnpbrian.pruning.channels import erk_masks
@@ -85,8 +87,8 @@ Network = tuple[str, float, int, int, int]
 class Size:
     """Trainings of a scale, and its networks: layout, width, side of images, time steps and epochs of each.
 
-    `deeper` is that of `table8_resnet19`; `transferred` is how many images are used at most where masks go from one set
-    to another.
+    `deeper` is that of `table8_resnet19`; `transferred` is how many images are used at most of other sets than
+    CIFAR-10, and where masks go from one set to another.
     """
 
     networks: tuple[Network, ...]
@@ -112,6 +114,13 @@ def size_of(plan: Plan) -> Size:
     return SIZES[fitting[-1] if fitting else "smoke"]
 
 
+def images_of(plan: Plan) -> dict[str, Any]:
+    """Return which images there is a file of, CIFAR-10's before others, as options of a task."""
+    name = next((name for name in ("cifar10", *IMAGES) if name in plan.data), "cifar10")
+    others = {"images": name, "most": size_of(plan).transferred}
+    return plan.file(name) | (others if name != "cifar10" else {})
+
+
 def task_of(plan: Plan, network: Network, start: str, way: str, seed: int, **more: Any) -> Task:
     """Return the task of a network that is pruned in some way and trained; `more` says which images are shown."""
     size = size_of(plan)
@@ -129,7 +138,7 @@ def task_of(plan: Plan, network: Network, start: str, way: str, seed: int, **mor
     )
     changes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in WAYS[start][way].items()}
     job = replace(job, **changes)
-    options = {"way": way, "job": plain(job), **plan.file("cifar10"), "side": side, "most": size.images, **more}
+    options = {"way": way, "job": plain(job), "side": side, "most": size.images, **images_of(plan), **more}
     needs: tuple[Task, ...] = ()
     if way != DENSE and (start == "converted" or way == "magnitude"):
         needs = (task_of(plan, network, start, DENSE, seed, **more),)
