@@ -457,7 +457,7 @@ def test_images_go_on_where_they_were_stopped(tmp_path, monkeypatch):
         (["--task", "cifar10", "--data", "nowhere"], "'nowhere' does not exist"),
         (["--channels", "edges"], "channels must be one of pixels, patches; got 'edges'"),
         (["--channels", "patches", "--encoder", "poisson"], "patches have answers below zero"),
-        (["--train-images", "0"], "train_images must be a whole number of at least 1"),
+        (["--train-images", "0"], "--train-images must be a whole number of at least 1"),
         (["--train-images", "4", "--training", "bp"], "a readout needs at least five images to be fitted to, got 4"),
         (["--test-images", "501"], "test must be at most the 500 images"),
         (["--task", "lorenz63"], "are of images, and lorenz63 is a series"),
