@@ -175,6 +175,15 @@ class ResNetJob(Options):
         if self.start == "converted" and ("IV" in self.pruning or self.per == "operation"):
             raise InvalidInput("networks to be converted have no leak and no spikes yet: leave out step IV and --per")
 
+    def noise(self, network: SpikingResNet) -> np.ndarray:
+        """Return the noise images on which operations are counted without a look at others."""
+        return noise_images(64, network.shape, rng=Streams(self.seed).rng("noise"))
+
+    def meetings_on_noise(self, network: SpikingResNet) -> dict[str, np.ndarray]:
+        """Return `SpikingResNet.meetings` on noise, of the network calibrated there."""
+        noise = self.noise(network)
+        return network.calibrate(noise).meetings(noise)
+
     def network(self, task: ImageArrays) -> SpikingResNet:
         """Return the dense network, with random weights."""
         return SpikingResNet.random(
@@ -274,10 +283,7 @@ class ResNetJob(Options):
             return network.with_masks(magnitude_masks(trained, count)), {"seen": "labels"}
         if self.method == "uniform":
             return network.with_masks(uniform_masks(network, count, rng=rng)), {"seen": "nothing"}
-        met = None
-        if self.per == "operation":
-            noise = noise_images(64, network.shape, rng=Streams(self.seed).rng("noise"))
-            met = network.calibrate(noise).meetings(noise)
+        met = self.meetings_on_noise(network) if self.per == "operation" else None
         return network.with_masks(erk_masks(network, count, rng=rng, meetings=met)), {"seen": "nothing"}
 
     def finished(
@@ -315,13 +321,12 @@ class ResNetJob(Options):
             network = convert(network, steps=self.converted_steps)
         found = evaluate_resnet(network, task.x_test, task.y_test)
         cost = network.operations(task.x_test[:COUNTED])
-        noise = noise_images(64, network.shape, rng=Streams(self.seed).rng("noise"))
         record |= {
             "accuracy": found.accuracy,
             "standard_error": found.standard_error,
             "correct": "".join("01"[int(c)] for c in found.correct),
             "synaptic_operations": cost.synaptic,
-            "synaptic_operations_on_noise": network.operations(noise).synaptic,
+            "synaptic_operations_on_noise": network.operations(self.noise(network)).synaptic,
             "operations_by_connection": cost.by_connection,
             "stem_macs": cost.stem_macs,
             "head_macs": cost.head_macs,

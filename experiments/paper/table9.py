@@ -9,7 +9,7 @@ source of the second, and every set of images that there is a file of that of ev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import permutations
 from typing import Any
 
@@ -28,8 +28,10 @@ from lnpbrian.experiments.common import (
 )
 from lnpbrian.experiments.paper.table8 import (
     DENSE,
+    Held,
+    by_two_errors,
+    compared,
     described,
-    difference,
     of_operations,
     percent,
     shown,
@@ -128,20 +130,16 @@ def claims(rows: list[dict[str, Any]], pairs: list[tuple[str, str]]) -> list[dic
 
     Of table 9 of arXiv 2403.03409, where LNP is better at the target than a mask of IMP from the source.
     """
-    layout = rows[0]["layout"]
 
-    def part(target: str, told: str, one: str, other: str, held: Callable[[float, float], bool]) -> tuple[str, bool]:
-        d, error = difference(where(rows, target=target), layout, "random", one, other)
-        return f"{told}: {d:+.1f} ± {error:.1f} points", held(d, error)
-
-    def better(d: float, error: float) -> bool:
-        return d > 2 * error
+    def part(target: str, told: str, one: str, other: str, held: Held = by_two_errors) -> tuple[str, bool]:
+        text, enough = compared(where(rows, target=target), "random", one, other, held)
+        return f"{told}: {text}", enough
 
     carried = [(target, f"{source} to {target}", transferred_from(source)) for source, target in pairs]
     return [
         claimed(
             "LNP is better than a mask of IMP from other images, by two errors",
-            [part(target, told, "LNP", way, better) for target, told, way in carried],
+            [part(target, told, "LNP", way) for target, told, way in carried],
         ),
         claimed(
             "a mask of IMP from other images is within a point of one found on the target",
@@ -149,11 +147,11 @@ def claims(rows: list[dict[str, Any]], pairs: list[tuple[str, str]]) -> list[dic
         ),
         claimed(
             "a mask of IMP from other images is better than ERK, by two errors",
-            [part(target, told, way, "ERK", better) for target, told, way in carried],
+            [part(target, told, way, "ERK") for target, told, way in carried],
         ),
         claimed(
             "LNP is better than ERK, by two errors",
-            [part(target, target, "LNP", "ERK", better) for target in unlike(rows, "target")],
+            [part(target, target, "LNP", "ERK") for target in unlike(rows, "target")],
         ),
     ]
 

@@ -13,12 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from lnpbrian.experiments.common import Plan, Result, Task, claimed, finish, mean_and_error, mean_of, unlike, where
+from lnpbrian.experiments.common import Plan, Result, Task, claimed, finish, mean_of, unlike, where
 from lnpbrian.experiments.paper import table8
-from lnpbrian.experiments.paper.table8 import difference, of_operations, percent, size_of, task_of
+from lnpbrian.experiments.paper.table8 import compared, of_operations, percent, scores, size_of, task_of
 
 NAME = "resnet_edges"
 LNP, ERK, CHEAP = "LNP", "ERK, a tenth more operations", "ERK, per operation"
@@ -56,18 +55,15 @@ def summarise(plan: Plan, results: Mapping[Any, Result]) -> dict[str, Any]:
         table.append(
             {
                 "way": way,
-                "accuracy": mean_and_error([r["accuracy"] for r in mine]),
-                "error_of_images": mean_of(mine, "standard_error"),
-                "operations": mean_of(mine, "synaptic_operations"),
+                **scores(mine),
                 "on_noise": mean_of(mine, "synaptic_operations_on_noise"),
-                "weights": float(np.mean([r["sparsity"]["weights"] for r in mine])),
+                "weights": mean_of([r["sparsity"] for r in mine], "weights"),
             }
         )
-    claims = []
-    for way in (ERK, CHEAP):
-        d, error = difference(rows, rows[0]["layout"], "random", LNP, way)
-        part = (f"{d:+.1f} ± {error:.1f} points", d > 2 * error)
-        claims.append(claimed(f"step I is better than {way}, by two errors", [part]))
+    claims = [
+        claimed(f"step I is better than {way}, by two errors", [compared(rows, "random", LNP, way)])
+        for way in (ERK, CHEAP)
+    ]
     return {"table": table, "claims": claims, "rows": rows}
 
 
